@@ -1,0 +1,1 @@
+"""Profile Gateway: one door for the profile updates of three vendors' dialects."""

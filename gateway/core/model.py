@@ -1,0 +1,141 @@
+"""The nouns of the gateway: what a profile is, what a store is asked, what it answers.
+
+Only values live here. Nothing in this file computes, and it imports nothing but the standard library.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+Tree: TypeAlias = Any
+"""A decoded body: dicts, lists, strings, numbers, booleans and None. From XML its leaves are strings, not yet typed."""
+
+Document: TypeAlias = dict[str, Any]
+"""A profile in canonical form, as `schemas/profile.schema.json` describes it."""
+
+Update: TypeAlias = dict[str, Any]
+"""A canonical update, as `schemas/update.schema.json` describes it."""
+
+Identity: TypeAlias = tuple[str, str]
+"""(kind, value in normal form): one thing that names a profile, such as `("email", "a@example.com")`.
+
+The kind `id` is the profile's own id; every engine finds it in its table of profiles."""
+
+Find: TypeAlias = "Callable[[Sequence[Identity]], list[Profile]]"
+"""The profiles that any of the identities names, each once, ordered by id; only valid while its edit runs."""
+
+Edit: TypeAlias = "Callable[[Find], Edited]"
+"""The pure function a store runs inside its atomic step. It may be run more than once; it raises `Refusal` to refuse."""
+
+READ, WRITE, DELETE = "read", "write", "delete"
+RIGHTS = (READ, WRITE, DELETE)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A stored profile. `version` counts from 1; times are milliseconds since 1970 in UTC."""
+
+    id: str
+    document: Document
+    version: int
+    created: int
+    updated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One profile's way from `before` to `after`; None means that it did not, or does no longer, exist.
+
+    `patch` is the RFC 6902 way from one document to the other and is what the record of changes keeps.
+    """
+
+    before: Profile | None
+    after: Profile | None
+    gained: frozenset[Identity] = frozenset()
+    lost: frozenset[Identity] = frozenset()
+    patch: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What an edit decided: the profile to answer with, and the writes to keep (none: nothing changed)."""
+
+    profile: Profile | None
+    writes: tuple[Write, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who asked for a change, and when: kept with its record. `time` is in milliseconds since 1970 in UTC."""
+
+    token: str
+    dialect: str
+    time: int
+    triggers: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One isolated change. `identities` are those that the edit is known to ask for: a store may fetch or lock them first."""
+
+    database: int
+    identities: tuple[Identity, ...]
+    edit: Edit
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One row of the record of changes, as it is read back."""
+
+    database: int
+    profile: str
+    version: int
+    origin: Origin
+    patch: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A channel source that profiles subscribe to. `fields` is a JSON Schema of its subscriptions' own fields."""
+
+    id: int
+    name: str
+    categories: tuple[str, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A static segment: a list of profiles that is kept by hand."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A namespace of profiles. `fields` is a JSON Schema of its own fields; `closed` refuses names it does not declare.
+
+    `company_id` is its public id, for calls that carry no secret.
+    """
+
+    id: int
+    name: str
+    closed: bool = False
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    company_id: str | None = None
+    resources: Mapping[int, Resource] = field(default_factory=dict)
+    segments: Mapping[int, Segment] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A credential's record. The secret itself is never kept: `hash` is its SHA-256 in hexadecimal, `id` its public name."""
+
+    id: str
+    hash: str
+    database: int
+    rights: frozenset[str]
+    created: int
+    revoked: bool = False

@@ -1,0 +1,104 @@
+"""What every engine does, and how one is opened: the URL's scheme names the module.
+
+An engine knows databases, ids, identities and documents; it knows no field of a profile and no dialect.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Protocol
+
+from gateway.core.faults import Refusal
+from gateway.core.model import Change, Database, Edited, Identity, Profile, Recorded, Resource, Segment, Token
+
+
+class Unavailable(Exception):
+    """The engine cannot answer now; nothing of the change was applied."""
+
+
+class Store(Protocol):
+    """One atomic step over profiles, a few reads, and the registry of databases, tokens, resources and segments.
+
+    Every method may raise `Unavailable`.
+    """
+
+    async def change(self, changes: Sequence[Change]) -> list[Edited | Refusal]:
+        """Run each change's edit on what it finds and keep its writes, identities and record, all or nothing for each.
+
+        Changes are isolated from one another and applied in order; answers come in the same order, and only when
+        everything they report is durable. An edit's `Refusal` is its answer, and leaves no trace; any other exception of
+        an edit is raised here once the others are kept, and leaves no trace either.
+        """
+        ...
+
+    async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
+        """The profiles that any of the identities names, each once, ordered by id. Sees every acknowledged change."""
+        ...
+
+    def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
+        """The record of changes of a database from a time (ms) on, oldest first."""
+        ...
+
+    async def prune(self, before: int, limit: int) -> int:
+        """Forget at most `limit` recorded changes older than `before` (ms); answers how many went."""
+        ...
+
+    def epoch(self) -> int:
+        """A number that differs once the registry may have changed. Cheap, synchronous: asked for on every request."""
+        ...
+
+    async def databases(self) -> list[Database]:
+        """Every database with its resources and segments, ordered by id."""
+        ...
+
+    async def tokens(self) -> list[Token]:
+        """Every token, revoked ones too, ordered by creation."""
+        ...
+
+    async def add_database(self, database: Database) -> None:
+        """Raises `Duplicate` where the id or the company id is taken."""
+        ...
+
+    async def add_token(self, token: Token) -> None:
+        """Raises `Duplicate` where the hash is known, `Missing` where the database is not."""
+        ...
+
+    async def revoke_token(self, id: str) -> None:
+        """Raises `Missing` where there is no such token. Revoking twice is no error."""
+        ...
+
+    async def add_resource(self, database: int, resource: Resource) -> None:
+        """Raises `Duplicate` or `Missing`."""
+        ...
+
+    async def add_segment(self, database: int, segment: Segment) -> None:
+        """Raises `Duplicate` or `Missing`."""
+        ...
+
+    async def ready(self) -> None:
+        """Returns when the engine answers, else raises `Unavailable`."""
+        ...
+
+    async def close(self) -> None:
+        """Answers what is in flight, then lets go of the engine."""
+        ...
+
+
+class Duplicate(Exception):
+    """The registry holds such a row already."""
+
+
+class Missing(Exception):
+    """The registry holds no such row."""
+
+
+async def open_store(url: str) -> Store:
+    """The store behind a URL such as `sqlite:///gateway.db`; made or migrated to this version's layout where needed.
+
+    Raises `ValueError` on a URL that no engine knows, `Unavailable` where the engine cannot be reached.
+    """
+    scheme = url.partition(":")[0]
+    if not scheme.isidentifier() or find_spec(f"{__name__}.{scheme}") is None:
+        raise ValueError(f"the store {scheme!r} is not known: use sqlite:///FILE")
+    store: Store = await import_module(f"{__name__}.{scheme}").open(url)
+    return store
