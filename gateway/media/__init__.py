@@ -1,40 +1,56 @@
 """Media types: bytes to tree and back, and which of them a reply is written in.
 
-One file per codec; a codec knows no dialect and no field. Only this room knows lxml, xmltodict and the JSON library.
+One module per codec, listed in `CODECS`; a codec knows no dialect and no field. Only this room knows lxml, xmltodict and
+the JSON libraries. A new media type is a new module that has what `Codec` names, and its name in `CODECS`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from functools import lru_cache
+from reprlib import repr as brief
 
-from gateway.core.model import Tree
+from gateway.core.faults import refuse
+from gateway.media import json, xml
+from gateway.media.codec import Bounds, Codec
+from gateway.media.negotiation import elements, media_type, negotiate
+
+__all__ = ["CODECS", "Bounds", "Codec", "codec_for", "negotiate", "reply_codec"]
+
+CODECS: Sequence[Codec] = (json, xml)
+"""Every codec. The first one writes the reply where nothing else decides."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a decoded body may have at most: levels of nesting, and elements in all (members, items and leaves)."""
+@lru_cache(maxsize=256)
+def codec_for(content_type: str | None) -> tuple[Codec, str | None]:
+    """The codec that reads a Content-Type (RFC 9110, 8.3), and the charset that it names.
 
-    depth: int = 32
-    nodes: int = 10_000
-
-
-class Codec(Protocol):
-    """Decode and encode of one media type.
-
-    `typed` tells whether decoded leaves carry their types; where not, every leaf is a string and schema.py reads it.
+    Raises `Refusal` unsupported_media_type where it is missing, malformed or no codec's.
     """
+    sent = media_type(content_type or "")
+    for codec in CODECS:
+        if sent and codec.reads(sent.name):
+            return codec, sent.parameters.get("charset")
+    known = " or ".join(codec.media_type for codec in CODECS)
+    found = f"the Content-Type {brief(content_type)} is not supported" if content_type else "there is no Content-Type"
+    raise refuse("unsupported_media_type", f"{found}: send {known}")
 
-    name: str
-    typed: bool
 
-    def reads(self, media_type: str) -> bool:
-        """Whether a lower-case media type without parameters is this codec's."""
-        ...
+def reply_codec(format_parameter: str | None, accept: str | None, request_codec: Codec | None) -> Codec:
+    """The codec of the reply: as the `format` parameter says, else Accept, else as the request came, else JSON.
 
-    def decode(self, body: bytes, charset: str | None = None, bounds: Bounds = Bounds()) -> Tree:
-        """The tree of a body. Raises `Refusal`: malformed_body, too_deep, too_many_nodes, unsupported_media_type (charset)."""
-        ...
+    Never fails: a format that names no codec and an Accept that none satisfies are passed over.
+    """
+    for codec in CODECS:
+        if codec.name == format_parameter:
+            return codec
+    return _accepted(accept, request_codec or CODECS[0])
 
-    def encode(self, tree: Tree) -> bytes:
-        """The bytes of a tree, in UTF-8; never fails on a tree that the gateway can hold."""
-        ...
+
+@lru_cache(maxsize=256)
+def _accepted(accept: str | None, default: Codec) -> Codec:
+    # Types that Accept itself names are offered too, so that `text/xml`, `application/vnd.api+json` or a parameter
+    # such as `charset=utf-8` choose the codec that reads them.
+    offers = {codec.media_type: codec for codec in CODECS}
+    for element in elements(accept or ""):
+        named = media_type(element)
+        offers |= {element: codec for codec in CODECS if named and codec.reads(named.name)}
+    return offers[negotiate(accept, tuple(offers), default.media_type)]

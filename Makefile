@@ -1,0 +1,52 @@
+# What a developer does here. Everything runs from .venv, which holds the versions of constraints.txt exactly.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-laws check format build pins clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+install: $(INSTALLED) ## Make .venv: the gateway, editable, and the development tools, in the pinned versions
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+run: install ## Serve on 127.0.0.1:8080, with the SQLite file gateway.db; GATEWAY_* variables change that
+	$(BIN)/profile-gateway serve
+
+test: install ## Run the tests
+	$(BIN)/pytest --numprocesses 2
+
+test-laws: install ## Try the laws on 10,000 examples each
+	$(BIN)/pytest --numprocesses 2 -m law --hypothesis-profile laws
+
+check: install ## Lint, check the format and the types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install ## Put the sources into form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+build: install ## Make the sdist and the wheel in dist/
+	$(BIN)/python -m build
+
+pins: ## Write constraints.txt anew, with the newest versions that pyproject.toml admits
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	PIP_CONSTRAINT= $(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' > constraints.txt
+	touch $(INSTALLED)
+
+clean: ## Remove .venv and everything that was built
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

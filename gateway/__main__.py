@@ -1,0 +1,404 @@
+"""The command line: serve, and keep the registry of databases, tokens, resources and segments.
+
+It talks to a store through its protocol alone, so every command works on every engine and while the server runs.
+What a person can put right is one line on stderr: exit status 2 for what was typed or set, 1 for what the store said.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+import jsonschema_rs
+import maxminddb
+import msgspec
+import orjson
+import uvicorn
+from jsonschema import Draft202012Validator
+
+from gateway.bootstrap import bootstrap, new_secret, token
+from gateway.core.model import RIGHTS, Database, Resource, Segment, Token
+from gateway.settings import Settings, table, variable
+from gateway.stores import Duplicate, Missing, Store, Unavailable, open_store
+
+T = TypeVar("T")
+Command = Callable[..., None]
+
+
+def setting(field: str) -> Callable[[Command], Command]:
+    """A flag that wins over its environment variable; type, bounds and default are those of the setting."""
+    name = variable(field)
+    default, description = next((default, text) for row, default, text in table() if row == name)
+    return click.option(f"--{field}", help=f"{description}  [env: {name}; default: {default}]")
+
+
+def effective(**flags: str | None) -> Settings:
+    try:
+        return Settings.from_environment(os.environ, **flags)
+    except ValueError as reason:
+        raise click.UsageError(str(reason)) from None
+
+
+def on_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Does some work on the store, and says in one line why it could not."""
+    try:
+        return asyncio.run(_on_store(settings.store, work))
+    except (Duplicate, Missing, Unavailable) as reason:
+        raise click.ClickException(str(reason)) from None
+
+
+async def _on_store(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
+    try:
+        store = await open_store(url)
+    except ValueError as reason:
+        raise click.UsageError(str(reason)) from None
+    try:
+        return await work(store)
+    finally:
+        await store.close()
+
+
+def now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="profile-gateway")
+def main() -> None:
+    """One door for the profile updates of Altcraft, Courier and Klaviyo, in XML and in JSON.
+
+    Every flag below that names an environment variable may be set there instead; the flag wins.
+    """
+
+
+# --- serve ---
+
+
+@main.command()
+@setting("host")
+@setting("port")
+@setting("store")
+@setting("workers")
+def serve(**flags: str | None) -> None:
+    """Serve until SIGTERM or SIGINT; what is in flight then is answered.
+
+    An empty store gets database 1, and a token that is printed once, unless GATEWAY_BOOTSTRAP_TOKEN brings one.
+    """
+    settings = effective(**flags)
+    check_geoip(settings.geoip)
+    port = port_to_listen_on(settings.host, settings.port)
+    if secret := on_store(settings, lambda store: bootstrap(store, settings, now())):
+        click.echo(welcome(settings.host, port, secret))
+    # The workers are processes of their own, and read their settings from the environment like this one.
+    os.environ.update({variable(field): text for field, text in flags.items() if text is not None})
+    uvicorn.run(
+        "gateway.app:from_environment",
+        factory=True,
+        host=settings.host,
+        port=port,
+        workers=settings.workers,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        access_log=False,
+        server_header=False,
+        log_level=settings.log_level,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+
+
+def check_geoip(path: str | None) -> None:
+    try:
+        if path:
+            maxminddb.open_database(path).close()
+    except (OSError, ValueError, maxminddb.InvalidDatabaseError) as reason:
+        raise click.UsageError(f"{variable('geoip')}: {reason}") from None
+
+
+def port_to_listen_on(host: str, port: int) -> int:
+    """The port, chosen where it is 0; refused where it is taken, before a token is made that nobody could use."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.create_server((host, port), family=family) as probe:
+            free: int = probe.getsockname()[1]
+            return free
+    except OSError as reason:
+        raise click.ClickException(f"cannot listen on {host}, port {port}: {reason.strerror}") from None
+
+
+def welcome(host: str, port: int, secret: str) -> str:
+    """What a newcomer copies: one update, in both media types. The secret is shown here and never again."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/api/v1.1/profiles/import"
+    json = (
+        f'{{"token": "{secret}", "db_id": 1, "matching": "email", "email": "olly@example.com",'
+        ' "data": {"email": "olly@example.com", "_fname": "Olly", "phones": ["+79000000000"]}}'
+    )
+    xml = (
+        f"<xml><token>{secret}</token><db_id>1</db_id><matching>email</matching><email>olly@example.com</email>"
+        "<data><email>olly@example.com</email><_fname>Olly</_fname><phones>+79000000000</phones></data></xml>"
+    )
+    return (
+        f"The store was empty: it has database 1 now, and this token, which is shown only here:\n\n  {secret}\n\n"
+        f"Create or update a profile, in JSON:\n\n"
+        f"curl '{url}' -H 'Content-Type: application/json' -d '{json}'\n\n"
+        f"or in XML:\n\n"
+        f"curl '{url}' -H 'Content-Type: application/xml' -d '{xml}'\n"
+    )
+
+
+# --- what FILE declares ---
+
+
+def declared(_: click.Context, __: click.Parameter, file: Path | None) -> dict[str, Any]:
+    """The JSON Schema in FILE. All that is wrong with it is said here, before anything is written."""
+    if file is None:
+        return {}
+    try:
+        fields: dict[str, Any] = orjson.loads(file.read_bytes())
+    except orjson.JSONDecodeError as reason:
+        raise click.BadParameter(f"{file} is not JSON: {reason}") from None
+    if problems := list(problems_of(fields)):
+        raise click.BadParameter("\n".join(f"{file}: {problem}" for problem in problems))
+    return fields
+
+
+def problems_of(schema: Any) -> Iterator[str]:
+    """What keeps a JSON Schema from declaring fields, each with its place."""
+    if not isinstance(schema, dict) or schema.get("type") != "object" or "properties" not in schema:
+        yield '$: expected a JSON Schema with "type": "object" and "properties"'
+        return
+    if problems := [*_against_metaschema(schema)]:
+        yield from problems
+        return
+    yield from _does_not_compile(schema)
+    yield from _bad_identifiers(schema["properties"])
+
+
+def _against_metaschema(schema: Any) -> Iterator[str]:
+    checker = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    for error in checker.iter_errors(schema):
+        yield f"{error.json_path}: {error.message}"
+
+
+def _does_not_compile(schema: Any) -> Iterator[str]:
+    """Patterns must suit the linear-time engine, and references stay inside the file."""
+    try:
+        jsonschema_rs.Draft202012Validator(schema, pattern_options=jsonschema_rs.RegexOptions(), retriever=_nothing)
+    except jsonschema_rs.ValidationError as error:
+        yield f"{'.'.join(['$', *map(str, error.instance_path)])}: {error.message}"
+
+
+def _nothing(_: str) -> NoReturn:
+    raise LookupError("a reference must stay inside the file")
+
+
+def _bad_identifiers(properties: Mapping[str, Any]) -> Iterator[str]:
+    for name, field in properties.items():
+        marked = isinstance(field, dict) and field.get("x-identifier", False)
+        if marked and (marked is not True or field.get("type") not in ("string", "integer")):
+            yield f'$.properties.{name}: "x-identifier": true needs "type": "string" or "integer"'
+
+
+FIELDS = click.option(
+    "--fields",
+    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+    callback=declared,
+    metavar="FILE",
+    help='JSON Schema of its own fields; "x-identifier": true marks one that can name a profile',
+)
+POSITIVE = click.IntRange(1, 2**53 - 1)  # what every reader of JSON keeps as it is
+DATABASE = click.option("--database", type=POSITIVE, required=True, help="id of the database")
+ID = click.option("--id", type=POSITIVE, required=True, help="its id in the API")
+NAME = click.option("--name", required=True, help="what people call it")
+JSON = click.option("--json", "as_json", is_flag=True, help="print JSON")
+
+
+# --- the registry ---
+
+
+@main.group()
+def database() -> None:
+    """Make and show databases: the namespaces of profiles."""
+
+
+@database.command("create")
+@setting("store")
+@ID
+@NAME
+@click.option("--closed", is_flag=True, help="refuse fields, resources, categories and segments it does not declare")
+@FIELDS
+@click.option("--company-id", help="public id, for calls that carry no secret")
+def create_database(
+    store: str | None, id: int, name: str, closed: bool, fields: dict[str, Any], company_id: str | None
+) -> None:
+    """Make a database."""
+    made = Database(id, name, closed, fields, company_id)
+    on_store(effective(store=store), lambda store: store.add_database(made))
+    click.echo(f"database {id} is there")
+
+
+@database.command("list")
+@setting("store")
+@JSON
+def list_databases(store: str | None, as_json: bool) -> None:
+    """List the databases."""
+    found = on_store(effective(store=store), lambda store: store.databases())
+    show([summary(database) for database in found], as_json)
+
+
+@database.command("show")
+@setting("store")
+@JSON
+@click.argument("id", type=POSITIVE)
+def show_database(store: str | None, id: int, as_json: bool) -> None:
+    """Show the database ID: its fields, resources and segments."""
+    found = on_store(effective(store=store), lambda store: store.databases())
+    database = next((database for database in found if database.id == id), None)
+    if database is None:
+        raise click.ClickException(f"there is no database {id}")
+    if as_json:
+        click.echo(pretty(database))
+    else:
+        show_parts(database)
+
+
+@main.group("token")
+def tokens() -> None:
+    """Make, list and revoke tokens: what clients present."""
+
+
+@tokens.command("create")
+@setting("store")
+@DATABASE
+@click.option(
+    "--right", "rights", multiple=True, type=click.Choice(RIGHTS), help="may be given again; all where none is named"
+)
+def create_token(store: str | None, database: int, rights: Sequence[str]) -> None:
+    """Make a token. It is the last line printed, and cannot be shown again: only its hash is kept."""
+    secret = new_secret()
+    made = token(secret, database, rights or RIGHTS, now())
+    on_store(effective(store=store), lambda store: store.add_token(made))
+    click.echo(f"token {made.id} may {', '.join(sorted(made.rights))} in database {database}:\n{secret}")
+
+
+@tokens.command("list")
+@setting("store")
+@JSON
+def list_tokens(store: str | None, as_json: bool) -> None:
+    """List the tokens, revoked ones too."""
+    found = on_store(effective(store=store), lambda store: store.tokens())
+    show([token_row(token) for token in found], as_json)
+
+
+@tokens.command("revoke")
+@setting("store")
+@click.argument("id")
+def revoke_token(store: str | None, id: str) -> None:
+    """Revoke the token ID, as `token list` shows it. Its record is kept."""
+    on_store(effective(store=store), lambda store: store.revoke_token(id))
+    click.echo(f"token {id} is revoked")
+
+
+@main.group()
+def resource() -> None:
+    """Make resources: the channel sources that profiles subscribe to."""
+
+
+@resource.command("create")
+@setting("store")
+@DATABASE
+@ID
+@NAME
+@click.option("--category", "categories", multiple=True, help="a category of subscriptions; may be given again")
+@FIELDS
+def create_resource(
+    store: str | None, database: int, id: int, name: str, categories: tuple[str, ...], fields: dict[str, Any]
+) -> None:
+    """Make a resource. FILE declares its subscriptions' own fields."""
+    made = Resource(id, name, categories, fields)
+    on_store(effective(store=store), lambda store: store.add_resource(database, made))
+    click.echo(f"resource {id} is there, in database {database}")
+
+
+@main.group()
+def segment() -> None:
+    """Make static segments: lists of profiles that are kept by hand."""
+
+
+@segment.command("create")
+@setting("store")
+@DATABASE
+@ID
+@NAME
+def create_segment(store: str | None, database: int, id: int, name: str) -> None:
+    """Make a static segment."""
+    on_store(effective(store=store), lambda store: store.add_segment(database, Segment(id, name)))
+    click.echo(f"segment {id} is there, in database {database}")
+
+
+# --- what is shown ---
+
+Row = dict[str, Any]
+
+
+def summary(database: Database) -> Row:
+    return {
+        "id": database.id,
+        "name": database.name,
+        "closed": database.closed,
+        "company_id": database.company_id,
+        "fields": list(database.fields.get("properties", {})),
+        "resources": list(database.resources),
+        "segments": list(database.segments),
+    }
+
+
+def token_row(token: Token) -> Row:
+    return {
+        "id": token.id,
+        "database": token.database,
+        "rights": sorted(token.rights),
+        "created": datetime.fromtimestamp(token.created / 1000, UTC).isoformat(" ", "seconds"),
+        "revoked": token.revoked,
+    }
+
+
+def show_parts(database: Database) -> None:
+    show([summary(database)])
+    properties = database.fields.get("properties", {})
+    show([{"field": name, "schema": orjson.dumps(schema).decode()} for name, schema in properties.items()])
+    show([{"resource": it.id, "name": it.name, "categories": it.categories} for it in database.resources.values()])
+    show([{"segment": it.id, "name": it.name} for it in database.segments.values()])
+
+
+def show(rows: list[Row], as_json: bool = False) -> None:
+    """A table for people, or the same rows for programs."""
+    if as_json:
+        click.echo(pretty(rows))
+    elif rows:
+        lines = [list(rows[0]), *([cell(value) for value in row.values()] for row in rows)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for line in lines:
+            click.echo("  ".join(map(str.ljust, line, widths)).rstrip())
+
+
+def cell(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)
+
+
+def pretty(value: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""The catalog: which tokens, databases and forms there are, as the store's registry says right now.
+
+It keeps what it read until the store's epoch moves on, so that a revoked token is refused on the next request and a
+request still costs no read of the registry.
+"""
+
+from collections.abc import Iterable
+from hashlib import sha256
+
+from gateway.core.faults import refuse
+from gateway.core.model import Database, Token
+from gateway.dialects import Dialect
+from gateway.schema import Form, published
+from gateway.stores import Store
+
+
+class Catalog:
+    """What the registry holds; `refresh` it before asking."""
+
+    def __init__(self, store: Store, dialects: Iterable[Dialect]) -> None:
+        self._store = store
+        self._constraints = {each.name: published(each.constraints) if each.constraints else {} for each in dialects}
+        self._epoch: int | None = None
+        self._tokens: dict[str, Token] = {}
+        self._databases: dict[int, Database] = {}
+        self._forms: dict[tuple[int, str], Form] = {}
+
+    async def refresh(self) -> None:
+        """Reads the registry again where it may have changed."""
+        epoch = self._store.epoch()
+        if epoch == self._epoch:
+            return
+        self._tokens = {token.hash: token for token in await self._store.tokens() if not token.revoked}
+        self._databases = {database.id: database for database in await self._store.databases()}
+        self._forms = {}
+        self._epoch = epoch
+
+    def token(self, secret: str, right: str) -> Token:
+        """The token of a secret that may do this. Raises `Refusal`: unknown_token, missing_right."""
+        token = self._tokens.get(sha256(secret.encode("utf-8", "surrogatepass")).hexdigest())
+        if token is None:
+            raise refuse("unknown_token")
+        if right not in token.rights:
+            raise refuse("missing_right", f"the token has not the right to {right}")
+        return token
+
+    def database(self, token: Token, id: object) -> Database:
+        """The token's database, where `id` is its id. Raises `Refusal`: unknown_database.
+
+        Whether another database exists is nobody's business who has no token for it.
+        """
+        if id != token.database:
+            raise refuse("unknown_database", f"there is no database {id!r}"[:60], "/database")
+        return self._databases[token.database]
+
+    def form(self, database: Database, dialect: Dialect) -> Form:
+        """The canonical form in a database, under a dialect's constraints."""
+        found = self._forms.get((database.id, dialect.name))
+        if found is None:
+            found = self._forms[database.id, dialect.name] = Form(database, self._constraints[dialect.name])
+        return found

@@ -1,0 +1,132 @@
+"""Matching: from what an update gives to the identities, any one of which names its profile.
+
+Also the way back: which identities a document has. Both speak normal forms only.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from gateway.core import normal
+from gateway.core.faults import Fault, Refusal
+from gateway.core.model import Document, Identity
+
+Values = Mapping[str, Any]
+
+EMAIL, EMAIL_SUB, PHONE, PHONE_SUB, PUSH_SUB = "email", "email_sub", "phone", "phone_sub", "push_sub"
+CUSTOM, CUSTOM_SUB, EXTERNAL_ID, ID = "custom", "custom_sub", "external_id", "id"
+UNIQUE = (EMAIL, CUSTOM, EXTERNAL_ID, ID)
+"""The kinds of identity that no two profiles of a database are meant to share."""
+
+MODES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "email": (("email",),),
+    "email_profile": (("email",),),
+    "email_sub": (("email",),),
+    "phone": (("phone",),),
+    "phone_sub": (("phone",),),
+    "profile_id": (("profile_id",),),
+    "push_sub": (("provider", "subscription_id"),),
+    "custom": (("field_name", "field_value"),),
+    "custom_sub": (("field_name", "field_value"),),
+    "email_phone": (("email",), ("phone",)),
+    "email_phone_sub": (("email",), ("phone",)),
+    "none": (),
+}
+"""What each matching mode needs: the members of one of these groups, all of them."""
+
+
+def key(match: Mapping[str, Any], identifiers: Iterable[str]) -> tuple[Identity, ...]:
+    """The identities of a match, any one of which names the profile; none for the mode `none`.
+
+    `identifiers` are the database's own fields that may name a profile. Raises `Refusal`: missing_match_field,
+    not_an_identifier.
+    """
+    mode, values = match["mode"], match["values"]
+    _demand(mode, values)
+    if mode == "custom" and values["field_name"] not in identifiers:
+        detail = f"{values['field_name']!r} is not declared as an identifier"
+        raise Refusal([Fault("not_an_identifier", detail, "/match/values/field_name")])
+    return tuple(_identities_of_match(mode, values, match.get("resource_id")))
+
+
+def _demand(mode: str, values: Values) -> None:
+    groups = MODES[mode]
+    if groups and not any(all(name in values for name in group) for group in groups):
+        missing = [name for group in groups for name in group if name not in values]
+        detail = f"matching {mode} needs it" if len(groups) == 1 else f"matching {mode} needs one of {', '.join(missing)}"
+        raise Refusal([Fault("missing_match_field", detail, f"/match/values/{name}") for name in missing])
+
+
+def _identities_of_match(mode: str, values: Values, resource: int | None) -> Iterable[Identity]:
+    if mode in ("email", "email_profile", "email_phone") and "email" in values:
+        yield EMAIL, _normal(normal.email, values["email"])
+    if mode in ("email", "email_sub", "email_phone", "email_phone_sub") and "email" in values:
+        yield _narrowed(EMAIL_SUB, resource), _normal(normal.email, values["email"])
+    if mode in ("phone", "email_phone") and "phone" in values:
+        yield PHONE, _normal(normal.phone, values["phone"])
+    if mode in ("phone", "phone_sub", "email_phone", "email_phone_sub") and "phone" in values:
+        yield _narrowed(PHONE_SUB, resource), _normal(normal.phone, values["phone"])
+    if mode == "profile_id":
+        yield ID, values["profile_id"]
+    if mode == "push_sub":
+        yield _narrowed(PUSH_SUB, resource), _push(values)
+    if mode == "custom":
+        yield f"{CUSTOM}/{values['field_name']}", str(values["field_value"])
+    if mode == "custom_sub":
+        yield f"{_narrowed(CUSTOM_SUB, resource)}/{values['field_name']}", str(values["field_value"])
+
+
+def identities(document: Document, identifiers: Iterable[str]) -> frozenset[Identity]:
+    """Every identity of a document. A value that has no normal form names nobody."""
+    found: set[tuple[str, str | None]] = set()
+    if "email" in document:
+        found.add((EMAIL, normal.email(document["email"])))
+    if "external_id" in document:
+        found.add((EXTERNAL_ID, document["external_id"]))
+    found.update((PHONE, normal.phone(number)) for number in document.get("phone_numbers", ()))
+    custom = document.get("custom", {})
+    found.update((f"{CUSTOM}/{name}", str(custom[name])) for name in identifiers if name in custom)
+    for subscription in document.get("subscriptions", ()):
+        found.update(_identities_of_subscription(subscription))
+    return frozenset((kind, value) for kind, value in found if value is not None)
+
+
+def _identities_of_subscription(subscription: Mapping[str, Any]) -> Iterable[tuple[str, str | None]]:
+    naming = _NAMED_BY_CHANNEL.get(subscription["channel"])
+    if naming is None:
+        return
+    (kind, *name), value = naming(subscription)
+    yield "/".join((kind, *name)), value
+    if "resource_id" in subscription:
+        yield "/".join((_narrowed(kind, subscription["resource_id"]), *name)), value
+
+
+_NAMED_BY_CHANNEL: dict[str, Callable[[Values], tuple[tuple[str, ...], str | None]]] = {
+    "email": lambda values: ((EMAIL_SUB,), normal.email(values["email"])),
+    "sms": lambda values: ((PHONE_SUB,), normal.phone(values["phone"])),
+    "push": lambda values: ((PUSH_SUB,), _push(values)),
+    "custom": lambda values: ((CUSTOM_SUB, values["field_name"]), str(values["field_value"])),
+}
+
+
+def address(subscription: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What makes two subscriptions of a profile the same: resource, channel and address, in normal form."""
+    naming = _NAMED_BY_CHANNEL.get(subscription["channel"], _chat)
+    return (subscription.get("resource_id"), subscription["channel"], *naming(subscription))
+
+
+def _chat(values: Values) -> tuple[tuple[str, ...], str | None]:
+    chat = values["cc_data"]
+    return ("cc_data",), normal.phone(chat["phone"]) if "phone" in chat else str(chat["id"])
+
+
+def _push(values: Values) -> str:
+    # The length keeps ("a", "bc") and ("ab", "c") apart, whatever signs a provider's name has.
+    return f"{len(values['provider'])}:{values['provider']}{values['subscription_id']}"
+
+
+def _narrowed(kind: str, resource: int | None) -> str:
+    return kind if resource is None else f"{kind}@{resource}"
+
+
+def _normal(form: Callable[[str], str | None], value: str) -> str:
+    return form(value) or value

@@ -1,0 +1,99 @@
+"""Dialects: a vendor's tree to canonical requests; a profile or faults to the vendor's reply.
+
+One file (or folder) per vendor, found by being here; a dialect knows no media type, no store, and no other dialect.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, Protocol
+
+from gateway.core.faults import Fault
+from gateway.core.model import Database, Profile, Tree, Update
+
+UPDATE, BATCH, FIND, REMOVE, DESCRIBE = "update", "batch", "find", "remove", "describe"
+VERBS = (UPDATE, BATCH, FIND, REMOVE, DESCRIBE)
+"""The canonical requests: change one profile, change many, search one, remove one, describe what a token may see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One request as a dialect sees it: the tree of its body ({} without one), and what stands beside the body."""
+
+    tree: Tree
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    path: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks for: canonical updates (one, or a batch's), and the faults that reading each already found.
+
+    `faults` runs parallel to `updates`. `about` names what a `describe` is about.
+    """
+
+    updates: Sequence[Update]
+    faults: Sequence[Sequence[Fault]] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A status (RFC 9110) and the tree of a body."""
+
+    status: int
+    tree: Tree
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a request: one outcome for each update (a profile, None for one that is gone, or its faults)."""
+
+    database: Database
+    outcomes: Sequence[Profile | Sequence[Fault] | None] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a vendor's API: where it is, what it needs, how it is read and how it is answered.
+
+    `path` may hold `{names}`; it is matched against the raw path, so that an encoded slash stays inside a name.
+    """
+
+    method: str
+    path: str
+    verb: str
+    right: str
+    read: Callable[[Incoming], Asked]
+    write: Callable[[Asked, Answer], Reply]
+
+
+class Dialect(Protocol):
+    """A vendor's way to say an update."""
+
+    name: str
+    prefix: str
+    calls: Sequence[Call]
+    constraints: str | None
+    """The name of the schema in `schemas/` that this dialect asks of its updates beyond the canonical form."""
+
+    def media_type(self, incoming: Incoming) -> str | None:
+        """The codec's name that the request asks for in its own words, or None. Raises `Refusal` on one that is unknown."""
+        ...
+
+    def credential(self, incoming: Incoming) -> str:
+        """The token of a request. Raises `Refusal`: no_token."""
+        ...
+
+    def refused(self, faults: Sequence[Fault]) -> Reply:
+        """The vendor's reply to a request that was refused."""
+        ...
+
+
+def dialects(settings: Mapping[str, Any]) -> list[Dialect]:
+    """Every dialect in this folder, made from the settings that it asks for by name."""
+    modules = (import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__))
+    return [module.dialect(settings) for module in modules]

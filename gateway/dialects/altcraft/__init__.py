@@ -1,0 +1,131 @@
+"""Altcraft's profile API, v1.1: its calls, and its replies. XML and JSON say the same here; this file knows neither."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.core.faults import Fault, Refusal, refuse
+from gateway.core.model import DELETE, READ, WRITE, Profile
+from gateway.dialects import BATCH, DESCRIBE, FIND, REMOVE, UPDATE, Answer, Asked, Call, Incoming, Reply
+from gateway.dialects.altcraft import reading
+from gateway.dialects.altcraft.fields import SUBSCRIPTION_FIELDS, TYPES, described, shown, system_rows, told
+
+DONE = {"error": 0, "error_text": "Successful operation"}
+
+
+class Altcraft:
+    """The dialect. With `always_200` every reply has status 200, and `error` alone tells what happened."""
+
+    name = "altcraft"
+    prefix = "/api/v1.1"
+    constraints = "altcraft"
+
+    def __init__(self, always_200: bool) -> None:
+        self._always_200 = always_200
+        self.calls = tuple(self._call(*row) for row in CALLS)
+
+    def _call(self, path: str, verb: str, right: str, read: Any, write: Any) -> Call:
+        return Call("POST", f"{self.prefix}/{path}", verb, right, read, write)
+
+    def media_type(self, incoming: Incoming) -> str | None:
+        """The `format` parameter, of the query or the body."""
+        wanted = incoming.query.get("format") or _member(incoming.tree, "format")
+        if wanted and wanted not in ("json", "xml"):
+            raise refuse("invalid_parameter", "it must be json or xml", "/format")
+        return wanted or None
+
+    def credential(self, incoming: Incoming) -> str:
+        """The token: in the body, as a Bearer (RFC 6750), or in the query."""
+        scheme, _, bearer = incoming.headers.get("authorization", "").partition(" ")
+        found = _member(incoming.tree, "token") or (scheme.lower() == "bearer" and bearer.strip())
+        found = found or incoming.query.get("token")
+        if not isinstance(found, str) or not found:
+            raise refuse("no_token")
+        return found
+
+    def refused(self, faults: Sequence[Fault]) -> Reply:
+        """`error` and `error_text`; the first fault's number, every fault's text."""
+        return Reply(200 if self._always_200 else faults[0].row.status, _refusal(faults))
+
+
+def dialect(settings: Mapping[str, Any]) -> Altcraft:
+    return Altcraft(bool(settings.get("altcraft_always_200", False)))
+
+
+def _member(tree: Any, name: str) -> Any:
+    return tree.get(name) if isinstance(tree, dict) else None
+
+
+# --- replies ---
+
+
+def _refusal(faults: Sequence[Fault]) -> dict[str, Any]:
+    return {"error": faults[0].row.error, "error_text": "; ".join(told(fault) for fault in faults)}
+
+
+def _with_id(_asked: Asked, answer: Answer) -> Reply:
+    return Reply(200, _row(answer.outcomes[0]))
+
+
+def _row(outcome: Profile | Sequence[Fault] | None) -> dict[str, Any]:
+    if isinstance(outcome, Profile):
+        return {**DONE, "profile_id": outcome.id}
+    return _refusal(outcome or ())
+
+
+def _done(_asked: Asked, _answer: Answer) -> Reply:
+    return Reply(200, DONE)
+
+
+def _rows(_asked: Asked, answer: Answer) -> Reply:
+    return Reply(200, {**DONE, "result": [_row(outcome) for outcome in answer.outcomes]})
+
+
+def _profile(_asked: Asked, answer: Answer) -> Reply:
+    (profile,) = answer.outcomes
+    assert isinstance(profile, Profile)
+    return Reply(200, {"data": shown(profile, answer.database), **DONE})
+
+
+def _removed(_asked: Asked, answer: Answer) -> Reply:
+    (profile,) = answer.outcomes
+    assert isinstance(profile, Profile)
+    return Reply(200, {"data": {"profile_id": profile.id}, **DONE})
+
+
+def _databases(_asked: Asked, answer: Answer) -> Reply:
+    """A token sees its own database alone."""
+    return Reply(200, {"data": [{"id": answer.database.id, "name": answer.database.name}], **DONE, "total_count": 1})
+
+
+def _fields(_asked: Asked, answer: Answer) -> Reply:
+    own = answer.database.fields.get("properties", {})
+    return Reply(200, {"data": [*system_rows(TYPES), *described(own)], **DONE})
+
+
+def _resource_fields(asked: Asked, answer: Answer) -> Reply:
+    id = asked.updates[0]["match"].get("resource_id")
+    if id is None:
+        raise refuse("missing_parameter", "it is missing", "/resource_id")
+    resource = answer.database.resources.get(id)
+    if resource is None and answer.database.closed:
+        raise Refusal([Fault("unknown_resource", f"there is no resource {id}", "/match/resource_id")])
+    own = resource.fields.get("properties", {}) if resource else {}
+    return Reply(200, {"data": [*system_rows(SUBSCRIPTION_FIELDS), *described(own)], **DONE})
+
+
+CALLS: tuple[tuple[str, str, str, Any, Any], ...] = (
+    ("profiles/update", UPDATE, WRITE, reading.one(create=False), _with_id),
+    ("profiles/import", UPDATE, WRITE, reading.one(create=True), _with_id),
+    ("profiles/add", UPDATE, WRITE, reading.one(create=True, search=False), _with_id),
+    ("profiles/update_batch", BATCH, WRITE, reading.many(create=False), _rows),
+    ("profiles/import_batch", BATCH, WRITE, reading.many(create=True), _rows),
+    ("profiles/add_batch", BATCH, WRITE, reading.many(create=True, search=False), _rows),
+    ("profiles/get", FIND, READ, reading.search(), _profile),
+    ("profiles/delete", REMOVE, DELETE, reading.search(reading.DELETE_MODES), _removed),
+    ("profiles/segstatic/add", UPDATE, WRITE, reading.segment("add"), _done),
+    ("profiles/segstatic/remove", UPDATE, WRITE, reading.segment("remove"), _done),
+    ("subscriptions/set", UPDATE, WRITE, reading.subscription, _with_id),
+    ("databases/list", DESCRIBE, READ, reading.description, _databases),
+    ("databases/fields_get", DESCRIBE, READ, reading.description, _fields),
+    ("resources/fields_get", DESCRIBE, READ, reading.description, _resource_fields),
+)

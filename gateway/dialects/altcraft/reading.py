@@ -1,0 +1,310 @@
+"""Altcraft's requests to canonical updates. Leaves stay as the media type gave them: schema/ reads and judges them."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from gateway.core.faults import Fault, Refusal, refuse
+from gateway.core.matching import MODES
+from gateway.core.model import Update
+from gateway.core.pointer import pointer_to
+from gateway.dialects import Asked, Incoming
+from gateway.dialects.altcraft.fields import OWNED, place
+
+ACTIONS = ("set", "unset", "incr", "add", "delete", "upsert")
+DELETE_MODES = ("email", "phone", "profile_id", "custom")
+SUBSCRIPTION_MEMBERS = (
+    *("resource_id", "channel", "status", "priority", "custom_fields", "cats", "date", "ip", "url", "email", "email_data"),
+    *("phone", "phone_data", "provider", "subscription_id", "cc_data", "field_name", "field_value"),
+)
+CONFLICT = {"email": "refuse", "custom": "refuse"}
+OPTIONS = ("skip_triggers", "skip_invalid_subscriptions", "detect_geo")
+SEGMENTS = {"add": "add_to_segments", "remove": "remove_from_segments"}
+
+
+def one(create: bool, search: bool = True) -> Callable[[Incoming], Asked]:
+    """Reads `update`, `import` (create) and `add` (create, nothing searched)."""
+
+    def read(incoming: Incoming) -> Asked:
+        top = incoming.tree
+        data = _object(_demanded(top, "data"), "data")
+        update, faults = _update(top, data, search, OWN_MATCH_FIELDS)
+        return Asked([{**update, "create": create}], [faults])
+
+    return read
+
+
+def many(create: bool, search: bool = True) -> Callable[[Incoming], Asked]:
+    """Reads the batches of them; each element of `data` brings its own match value, in its fields or beside them."""
+
+    def read(incoming: Incoming) -> Asked:
+        top = incoming.tree
+        rows = [_element(top, element, create, search) for element in _list(_demanded(top, "data"), "data")]
+        return Asked([update for update, _ in rows], [faults for _, faults in rows])
+
+    return read
+
+
+def search(modes: Iterable[str] = MODES) -> Callable[[Incoming], Asked]:
+    """Reads `get` and `delete`: which profile, among these modes."""
+    allowed = tuple(mode for mode in modes if mode != "none")
+
+    def read(incoming: Incoming) -> Asked:
+        match, faults = _match(incoming.tree, {}, allowed)
+        return Asked([{**_common(incoming.tree), "match": match}], [faults])
+
+    return read
+
+
+def segment(action: str) -> Callable[[Incoming], Asked]:
+    """Reads `segstatic/add` and `/remove`: one profile, one segment."""
+
+    def read(incoming: Incoming) -> Asked:
+        top = incoming.tree
+        match, faults = _match(top, {}, default="profile_id")
+        segments = {action: [_demanded(top, "segment_id")]}
+        return Asked([{**_common(top), "match": match, "segments": segments}], [faults])
+
+    return read
+
+
+def subscription(incoming: Incoming) -> Asked:
+    """Reads `subscriptions/set`: the subscription's members stand at the top level, beside the profile's id."""
+    top = incoming.tree
+    match = {"mode": "profile_id", "values": {"profile_id": _demanded(top, "profile_id")}}
+    _demanded(top, "resource_id")
+    members = {name: top[name] for name in SUBSCRIPTION_MEMBERS if _given(top, name)}
+    edit, faults = _subscription(members, "/subscriptions/0")
+    return Asked([{**_common(top), "match": match, "subscriptions": [edit]}], [faults])
+
+
+def description(incoming: Incoming) -> Asked:
+    """Reads `databases/list`, `databases/fields_get` and `resources/fields_get`."""
+    top = incoming.tree
+    resource = top.get("resource_id", top.get("id"))
+    narrowed = {} if resource is None else {"resource_id": resource}
+    database = {"database": top["db_id"]} if _given(top, "db_id") else {}
+    return Asked([{**database, "match": {"mode": "none", "values": {}, **narrowed}}], [[]])
+
+
+# --- parameters ---
+
+
+def _given(top: Mapping[str, Any], name: str) -> bool:
+    """Whether a parameter is there with a value; an empty element of XML is as good as none."""
+    return top.get(name) not in (None, "")
+
+
+def _demanded(top: Mapping[str, Any], name: str) -> Any:
+    # `<data/>` is an empty object; for every other parameter emptiness is absence.
+    if top.get(name) is None or (top[name] == "" and name != "data"):
+        raise refuse("missing_parameter", "it is missing", f"/{name}")
+    return top[name]
+
+
+def _common(top: Mapping[str, Any]) -> Update:
+    update: Update = {"database": _demanded(top, "db_id")}
+    if options := {name: top[name] for name in OPTIONS if _given(top, name)}:
+        update["options"] = options
+    return update
+
+
+def _object(value: Any, name: str) -> dict[str, Any]:
+    if value == "":
+        return {}
+    if not isinstance(value, dict):
+        raise refuse("invalid_parameter", "it must be an object", f"/{name}")
+    return value
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    if value == "":
+        return []
+    if not isinstance(value, list):
+        raise refuse("invalid_parameter", "it must be a list", f"/{name}")
+    return value
+
+
+# --- the profile of one update ---
+
+OWN_MATCH_FIELDS = ("profile_id",)
+"""Match fields that may stand in `data` and are never a field of the profile."""
+
+ELEMENT_MATCH_FIELDS = (*OWN_MATCH_FIELDS, "phone", "provider", "subscription_id", "field_name", "field_value")
+"""The same for an element of a batch, where its mode asks for them."""
+
+
+def _element(top: Mapping[str, Any], element: Any, create: bool, search: bool) -> tuple[Update, list[Fault]]:
+    try:
+        update, faults = _update(top, _object(element, "data"), search, ELEMENT_MATCH_FIELDS)
+    except Refusal as refusal:
+        return {}, list(refusal.faults)
+    return {**update, "create": create}, faults
+
+
+def _update(
+    top: Mapping[str, Any], data: dict[str, Any], search: bool, match_fields: tuple[str, ...]
+) -> tuple[Update, list[Fault]]:
+    update = {**_common(top), "conflict": CONFLICT}
+    match, faults = _match(top, data, match_fields=match_fields) if search else ({"mode": "none", "values": {}}, [])
+    taken = {name for name in match_fields if name in match["values"] or name in OWN_MATCH_FIELDS}
+    written = {name: value for name, value in data.items() if name not in taken}
+    segments = {action: top[name] for action, name in SEGMENTS.items() if _given(top, name)}
+    if segments:
+        update["segments"] = segments
+    return {**update, "match": match, **_writing(written, faults)}, faults
+
+
+def _writing(data: Mapping[str, Any], faults: list[Fault]) -> Update:
+    """The merge patch, operations and subscriptions of `data`."""
+    profile: dict[str, Any] = {}
+    operations: list[dict[str, Any]] = []
+    writing: Update = {"profile": profile, "operations": operations}
+    for name, value in data.items():
+        if name == "subscriptions":
+            if value not in (None, ""):
+                writing["subscriptions"] = _subscriptions(value, faults)
+        elif name in OWNED:
+            faults.append(Fault("read_only_field", pointer=pointer_to("profile", name)))
+        else:
+            _write(profile, operations, place(name), _as_text(name, value), faults, "/profile")
+    return writing
+
+
+def _as_text(name: str, value: Any) -> Any:
+    if name == "_postal_code" and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if name == "phones" and isinstance(value, str) and value:
+        return [value]
+    return value
+
+
+def _write(
+    target: dict[str, Any], operations: list[dict[str, Any]], path: tuple[str, ...], value: Any, faults: list[Fault], at: str
+) -> None:
+    """Writes one field: a plain value into the merge patch, an object or an update function as an operation."""
+    pointer = pointer_to(*path)
+    try:
+        action, value, argument = _function(value)
+    except ValueError as reason:
+        faults.append(Fault("invalid_function", str(reason), at + pointer))
+        return
+    if action == "set" and not isinstance(value, dict):
+        for name in path[:-1]:
+            target = target.setdefault(name, {})
+        target[path[-1]] = value
+    else:
+        operations.append({"function": action, "pointer": pointer, "value": value, **argument})
+
+
+def _function(value: Any) -> tuple[str, Any, dict[str, Any]]:
+    """What a field's value says: (action, value, further argument). A plain value is set; what is unset is set to null."""
+    if not isinstance(value, dict) or value.get("action") not in ACTIONS:
+        return "set", value, {}
+    action = value["action"]
+    if action == "unset":
+        return "set", None, {}
+    if "value" not in value:
+        raise ValueError(f"{action} needs a value")
+    if action == "upsert":
+        if not isinstance(value.get("submatch"), str) or not value["submatch"]:
+            raise ValueError("upsert needs a submatch")
+        return action, value["value"], {"submatch": value["submatch"]}
+    single = action in ("add", "delete") and not isinstance(value["value"], list)
+    return action, [value["value"]] if single else value["value"], {}
+
+
+# --- subscriptions ---
+
+
+def _subscriptions(value: Any, faults: list[Fault]) -> Any:
+    """Each subscription by its members; what is no list or no object is left for the check to refuse."""
+    if isinstance(value, dict):
+        edit, found = _subscription(value, "/subscriptions/0")
+        faults += found
+        return edit
+    if not isinstance(value, list):
+        return value
+    edits = []
+    for index, each in enumerate(value):
+        edit, found = _subscription(each, pointer_to("subscriptions", index)) if isinstance(each, dict) else (each, [])
+        edits.append(edit)
+        faults += found
+    return edits
+
+
+def _subscription(members: Mapping[str, Any], at: str) -> tuple[dict[str, Any], list[Fault]]:
+    edit = {name: value for name, value in members.items() if value != "" and name not in ("custom_fields", *_DATA)}
+    for name, member in _DATA.items():
+        if isinstance(members.get(name), dict):
+            edit.setdefault(member, members[name].get(member))
+    faults: list[Fault] = []
+    fields = members.get("custom_fields")
+    if isinstance(fields, dict):
+        operations: list[dict[str, Any]] = []
+        for name, value in fields.items():
+            _write(edit, operations, ("custom_fields", name), value, faults, at)
+        edit |= {"operations": operations} if operations else {}
+    elif fields not in (None, ""):
+        edit["custom_fields"] = fields
+    return edit, faults
+
+
+_DATA = {"email_data": "email", "phone_data": "phone"}
+"""Other spellings of an address, as some clients send it: an object that holds it."""
+
+
+# --- matching ---
+
+
+def _match(
+    top: Mapping[str, Any],
+    data: Mapping[str, Any],
+    modes: Iterable[str] = tuple(mode for mode in MODES if mode != "none"),
+    default: str = "email",
+    match_fields: tuple[str, ...] = OWN_MATCH_FIELDS,
+) -> tuple[dict[str, Any], list[Fault]]:
+    """The match of a request: mode, the values it needs, and the resource that narrows it."""
+    mode = top["matching"] if _given(top, "matching") else "profile_id" if _given(top, "profile_id") else default
+    if mode not in modes:
+        return {"mode": "none", "values": {}}, [Fault("unknown_matching", f"{mode!r} is no mode here", "/match/mode")]
+    beside = {name: data[name] for name in match_fields if _given(data, name)}
+    values: dict[str, Any] = {}
+    for name in dict.fromkeys(name for group in MODES[mode] for name in group):
+        candidates = (beside.get(name), top.get(name), *_fall_back(mode, name, {**top, **beside}, data))
+        values |= {name: next((value for value in candidates if value not in (None, "")), None)}
+    narrowed = {"resource_id": top["resource_id"]} if _given(top, "resource_id") else {}
+    return {"mode": mode, "values": {k: v for k, v in values.items() if v is not None}, **narrowed}, []
+
+
+def _fall_back(mode: str, name: str, top: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Any]:
+    """Where the profile's own data says what the match fields do not."""
+    if name == "field_value":
+        if mode == "custom":
+            yield data.get(top.get("field_name"))  # type: ignore[arg-type]
+        for each in _channel(data, "custom"):
+            if mode == "custom_sub" and each.get("field_name") == top.get("field_name"):
+                yield each.get(name)
+        return
+    subscriptions = [each.get(name) for each in _channel(data, _CHANNELS.get(name, ""))]
+    own = list(_own_value(data, name))
+    yield from (*subscriptions, *own) if mode.endswith("_sub") else (*own, *subscriptions)
+
+
+_CHANNELS = {"email": "email", "phone": "sms", "provider": "push", "subscription_id": "push", "field_name": "custom"}
+
+
+def _own_value(data: Mapping[str, Any], name: str) -> Iterator[Any]:
+    value = data.get({"phone": "phones"}.get(name, name)) if name in ("email", "phone") else None
+    action, value, _ = _function(value) if not isinstance(value, dict) or "value" in value else ("", None, {})
+    first = value[0] if isinstance(value, list) and value else value
+    if isinstance(first, str):
+        yield first
+
+
+def _channel(data: Mapping[str, Any], channel: str) -> Iterator[dict[str, Any]]:
+    subscriptions = data.get("subscriptions")
+    for each in subscriptions if isinstance(subscriptions, list) else [subscriptions]:
+        if isinstance(each, dict) and each.get("channel") == channel:
+            yield _subscription(each, "")[0]
+
+

@@ -1,0 +1,70 @@
+"""Where an address is: fills what an update leaves out from a MaxMind-format file. It stores nothing and refuses nothing."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import maxminddb
+
+from gateway.core.model import Update
+
+Place: TypeAlias = Mapping[tuple[str, ...], Any]
+"""Canonical path to value."""
+
+
+class Locator:
+    """Knows where addresses are. Without a file it knows of none."""
+
+    def __init__(self, file: str | None) -> None:
+        self._reader = maxminddb.open_database(file) if file else None
+
+    def located(self, update: Update) -> Update:
+        """The update with what its own addresses tell, wherever it says nothing itself.
+
+        The registration address fills the registration's country and city; the current one country, region, city, time
+        zone and coordinates. A private, unknown or cleared address fills nothing.
+        """
+        profile = update.get("profile", {})
+        registered = self._record(_at(profile, ("altcraft", "_regip")))
+        current = self._record(_at(profile, ("ip",)))
+        for path, value in {**_registration(registered), **_location(current)}.items():
+            if value is not None:
+                profile = _filled(profile, path, value)
+        return {**update, "profile": profile}
+
+    def _record(self, address: Any) -> Mapping[str, Any]:
+        if self._reader is None or not isinstance(address, str):
+            return {}
+        found = self._reader.get(address)
+        return found if isinstance(found, dict) else {}
+
+
+def _registration(record: Mapping[str, Any]) -> Place:
+    return {
+        ("altcraft", "_regcountry"): _at(record, ("country", "iso_code")),
+        ("altcraft", "_regcity"): _at(record, ("city", "names", "en")),
+    }
+
+
+def _location(record: Mapping[str, Any]) -> Place:
+    subdivisions = record.get("subdivisions") or [{}]
+    return {
+        ("address", "country"): _at(record, ("country", "iso_code")),
+        ("address", "region"): _at(subdivisions[0], ("names", "en")),
+        ("address", "locality"): _at(record, ("city", "names", "en")),
+        ("zoneinfo",): _at(record, ("location", "time_zone")),
+        ("latitude",): _at(record, ("location", "latitude")),
+        ("longitude",): _at(record, ("location", "longitude")),
+    }
+
+
+def _at(value: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _filled(profile: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """The merge patch with a value where it says nothing; what it clears stays cleared."""
+    name, *rest = path
+    inner = _filled(profile.get(name) or {}, tuple(rest), value) if rest else value
+    return {**profile, name: inner} if rest or name not in profile else dict(profile)

@@ -1,0 +1,45 @@
+"""Character encodings: which of them a body may come in, and its bytes in UTF-8.
+
+The list is closed, so that no label (`utf-7`, `idna`, `zlib`) reaches Python's own registry. Knows no media type.
+"""
+
+from gateway.core.faults import refuse
+
+_PYTHON_CODECS = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "us-ascii": "ascii",
+    "ascii": "ascii",
+    "utf-16": "utf-16-be",  # without a byte order mark: RFC 2781, 4.3
+    "utf-16be": "utf-16-be",
+    "utf-16le": "utf-16-le",
+    "koi8-r": "koi8-r",
+    "koi8-u": "koi8-u",
+    **{f"windows-125{n}": f"cp125{n}" for n in range(9)},
+    **{f"cp125{n}": f"cp125{n}" for n in range(9)},
+    **{f"iso-8859-{n}": f"iso8859-{n}" for n in range(1, 17) if n != 12},
+}
+_BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+
+
+def to_utf8(body: bytes, charset: str | None = None) -> bytes:
+    """The body in UTF-8, without its byte order mark.
+
+    The mark decides, then the charset, then UTF-8 is meant (RFC 7303, 3; RFC 8259, 8.1). Raises `Refusal`:
+    unsupported_media_type on a charset that is not known, malformed_body on bytes that are not in it.
+    """
+    label = (charset or "utf-8").lower()
+    if label not in _PYTHON_CODECS:
+        raise refuse("unsupported_media_type", f"the charset {label[:40]!r} is not supported")
+    for mark, codec in _BYTE_ORDER_MARKS.items():
+        if body.startswith(mark):
+            return _recoded(body[len(mark) :], codec)
+    return _recoded(body, _PYTHON_CODECS[label])
+
+
+def _recoded(body: bytes, codec: str) -> bytes:
+    try:
+        text = body.decode(codec)
+    except UnicodeDecodeError as error:
+        raise refuse("malformed_body", f"byte {error.start} of the body is not {codec}: {error.reason}") from None
+    return body if codec == "utf-8" else text.encode()

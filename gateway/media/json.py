@@ -1,0 +1,50 @@
+"""The codec of `application/json` (RFC 8259): jiter reads, orjson writes.
+
+What readers of JSON disagree on is refused, so that no two of them see two values in one body: duplicate members, lone
+surrogates, U+0000, NaN and infinities, integers outside signed 64 bits (RFC 7493, I-JSON). No other type is known here.
+"""
+
+import re
+
+import jiter
+import orjson
+
+from gateway.core.faults import Refusal, refuse
+from gateway.core.model import Tree
+from gateway.media.charsets import to_utf8
+from gateway.media.codec import Bounds
+
+name = "json"
+media_type = "application/json"
+typed = True
+
+# An even number of backslashes before this one: they are escaped themselves, this one is not.
+_NULL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
+
+
+def reads(media_type: str) -> bool:
+    return media_type in ("application/json", "text/json") or media_type.endswith("+json")
+
+
+def decode(body: bytes, charset: str | None = None, bounds: Bounds = Bounds()) -> Tree:
+    text = to_utf8(body, charset)
+    try:
+        tree = jiter.from_json(text, catch_duplicate_keys=True, allow_inf_nan=False)
+    except ValueError as error:
+        raise _unread(str(error), bounds) from None
+    if rb"\u0000" in text and (null := _NULL.search(text)):
+        lines = text[: null.end()].split(b"\n")
+        raise refuse("malformed_body", f"line {len(lines)} column {len(lines[-1])}: U+0000 is in no text of the gateway")
+    bounds.check(tree)
+    return tree
+
+
+def encode(tree: Tree) -> bytes:
+    return orjson.dumps(tree)
+
+
+def _unread(message: str, bounds: Bounds) -> Refusal:
+    reason, _, place = message.rpartition(" at ")
+    if reason == "recursion limit exceeded":
+        return bounds.too_deep()
+    return refuse("malformed_body", f"{place}: {reason[:80]}")

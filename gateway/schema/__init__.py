@@ -1,0 +1,183 @@
+"""The canonical form of one database: reads untyped leaves by their declared type, then checks.
+
+`schemas/` is its one description. This room changes no meaning: what cannot be read stays as it is and is refused.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from gateway.core.faults import Fault
+from gateway.core.model import Database, Document, Update
+from gateway.core.pointer import names_in, pointer_to
+from gateway.schema.checking import Checker, JSONSchema
+from gateway.schema.reading import Reader, array_reader, as_it_is, enum_reader, leaf_reader, number_type, object_reader
+
+UPDATE, PROFILE, SUBSCRIPTION = (f"urn:profile-gateway:{name}" for name in ("update", "profile", "subscription"))
+
+
+@cache
+def published(name: str) -> Mapping[str, Any]:
+    """The schema of that name in `schemas/`; not to be changed."""
+    found: dict[str, Any] = json.loads((files("gateway") / "schemas" / f"{name}.schema.json").read_text())
+    return found
+
+
+class Form:
+    """The canonical form in one database, under one dialect's constraints (a JSON Schema over updates, or {})."""
+
+    def __init__(self, database: Database, constraints: JSONSchema) -> None:
+        self._database = database
+        own = _own_fields(database)
+        profile = _laid_over(published("profile"), {"properties": {"custom": own}})
+        partial = {**_laid_over(profile, {"properties": {"custom": {"required": []}}}), "$id": f"{PROFILE}:partial"}
+        self._schemas = {UPDATE: published("update"), SUBSCRIPTION: published("subscription"), PROFILE: profile}
+        known = {**self._schemas, f"{PROFILE}:partial": partial}
+        self._canonical = Checker({"$ref": UPDATE, "properties": {"profile": {"$ref": f"{PROFILE}:partial"}}}, known)
+        self._constraints = Checker(constraints, known)
+        self._profile = Checker({"$ref": PROFILE}, known)
+        self._schemas[PROFILE] = _laid_over(profile, constraints.get("properties", {}).get("profile", {}))
+        self._read = self._reader({"$ref": UPDATE, "properties": {"profile": {"$ref": PROFILE}}})
+        self.identifiers = tuple(name for name, field in own["properties"].items() if field.get("x-identifier"))
+
+    def read(self, update: Update) -> Update:
+        """An update whose leaves are all strings (from XML), each read by its declared type; undeclared ones stay strings."""
+        typed: Update = self._read(update)
+        for operation in typed.get("operations", ()):
+            self._read_operation(operation, {"$ref": PROFILE})
+        for subscription in typed.get("subscriptions") or ():
+            self._read_subscription(subscription)
+        return typed
+
+    def check(self, update: Update) -> list[Fault]:
+        """Every fault of a typed update; pointers are into the update. What a null clears is not judged as a value."""
+        faults = self._canonical.faults(_present_in(update)) + self._constraints.faults(update)
+        return faults or list(self._unknown_references(update))
+
+    def check_profile(self, document: Document) -> list[Fault]:
+        """Every fault of a document that is about to be stored; pointers are as if it stood at `/profile` of an update."""
+        return self._profile.faults(document, "/profile")
+
+    # --- what a closed database does not declare ---
+
+    def _unknown_references(self, update: Update) -> Iterable[Fault]:
+        if not self._database.closed:
+            return
+        for action, ids in update.get("segments", {}).items():
+            for index, id in enumerate(ids):
+                if id not in self._database.segments:
+                    pointer = pointer_to("segments", action, index)
+                    yield Fault("unknown_segment", f"there is no segment {id}", pointer)
+        for index, subscription in enumerate(update.get("subscriptions", ())):
+            yield from self._unknown_in(subscription, pointer_to("subscriptions", index))
+
+    def _unknown_in(self, subscription: Mapping[str, Any], at: str) -> Iterable[Fault]:
+        if "resource_id" not in subscription:
+            return
+        resource = self._database.resources.get(subscription["resource_id"])
+        if resource is None:
+            yield Fault("unknown_resource", f"there is no resource {subscription['resource_id']}", f"{at}/resource_id")
+            return
+        if any(category not in resource.categories for category in subscription.get("cats") or ()):
+            yield Fault("unknown_category", pointer=f"{at}/cats")
+        declared = resource.fields.get("properties", {})
+        operations = (names_in(operation["pointer"])[-1] for operation in subscription.get("operations", ()))
+        for name in (*subscription.get("custom_fields", {}), *operations):
+            if name not in declared and not name.startswith("_"):
+                yield Fault("unknown_field", pointer=f"{at}/custom_fields{pointer_to(name)}")
+
+    # --- reading by declared type ---
+
+    def _read_subscription(self, subscription: Any) -> None:
+        if not isinstance(subscription, dict):
+            return
+        resource = self._database.resources.get(subscription.get("resource_id"))  # type: ignore[arg-type]
+        fields = resource.fields if resource else {}
+        if "custom_fields" in subscription:
+            subscription["custom_fields"] = self._reader({"type": "object", **fields})(subscription["custom_fields"])
+        for operation in subscription.get("operations", ()):
+            self._read_operation(operation, {"properties": {"custom_fields": fields}})
+
+    def _read_operation(self, operation: dict[str, Any], declared: JSONSchema) -> None:
+        for name in names_in(operation["pointer"]):
+            declared = self._member(declared, name)
+        if operation["function"] == "incr":
+            declared = {"type": number_type(self._flat(declared))}
+        elif operation["function"] in ("add", "delete"):
+            declared = {"type": "array", **self._flat(declared)}
+        elif operation["function"] == "upsert":
+            declared = self._at_submatch(declared, operation.get("submatch", ""))
+        operation["value"] = self._reader(declared)(operation["value"])
+
+    def _at_submatch(self, declared: JSONSchema, submatch: str) -> JSONSchema:
+        declared = self._flat(declared)
+        declared = declared.get("items", declared)
+        for name in submatch.split("."):
+            declared = self._member(declared, name)
+        return declared
+
+    def _member(self, schema: JSONSchema, name: str) -> JSONSchema:
+        member: JSONSchema = self._flat(schema).get("properties", {}).get(name, {})
+        return member
+
+    def _flat(self, schema: JSONSchema | bool) -> JSONSchema:
+        """A schema with what it refers to laid under it; a boolean schema declares no type."""
+        if isinstance(schema, bool):
+            return {}
+        if "$ref" not in schema:
+            return schema
+        own = {key: value for key, value in schema.items() if key != "$ref"}
+        return _laid_over(self._flat(self._referred(schema["$ref"])), own)
+
+    def _referred(self, reference: str) -> JSONSchema:
+        uri, _, fragment = reference.partition("#")
+        found: Any = self._schemas[uri or UPDATE]
+        for name in names_in(fragment):
+            found = found[name]
+        referred: JSONSchema = found
+        return referred
+
+    def _reader(self, schema: JSONSchema | bool) -> Reader:
+        schema = self._flat(schema)
+        if "enum" in schema:
+            return enum_reader(schema["enum"])
+        types = schema.get("type", ())
+        types = (types,) if isinstance(types, str) else tuple(types)
+        if "object" in types:
+            members = {name: self._reader(member) for name, member in schema.get("properties", {}).items()}
+            return object_reader(members, self._reader(schema.get("additionalProperties", True)))
+        if "array" in types:
+            return array_reader(self._reader(schema.get("items", True)))
+        return leaf_reader(types, plain="format" not in schema)
+
+
+def _own_fields(database: Database) -> dict[str, Any]:
+    own = {"type": "object", "properties": {}, **database.fields}
+    return {**own, "additionalProperties": False} if database.closed else own
+
+
+def _laid_over(base: JSONSchema, over: JSONSchema) -> dict[str, Any]:
+    """A schema with another's keywords over it, member by member."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _laid_over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _present_in(update: Update) -> Update:
+    """An update whose merge patches (RFC 7396) have lost the members that they clear."""
+    judged = dict(update)
+    if isinstance(profile := update.get("profile"), dict):
+        judged["profile"] = _present(profile)
+    if isinstance(subscriptions := update.get("subscriptions"), list):
+        judged["subscriptions"] = [_present(one) for one in subscriptions]
+    return judged
+
+
+def _present(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: _present(member) for name, member in value.items() if member is not None}

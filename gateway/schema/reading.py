@@ -1,0 +1,96 @@
+"""Readers: what the text of an untyped leaf says, by its declared type and never by its looks.
+
+Text that does not spell the declared type stays text, and the check refuses it. An empty leaf is "" for a plain string,
+else null. Numbers are spelled as in XML Schema (RFC 8259's spellings are among them), with ASCII digits alone.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, TypeAlias
+
+Reader: TypeAlias = Callable[[Any], Any]
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_WHITE = " \t\r\n"
+
+
+def _integer(text: str) -> int | None:
+    number = int(text) if _INTEGER.fullmatch(text) else None
+    return number if number is not None and -(2**63) <= number < 2**63 else None
+
+
+def _number(text: str) -> int | float | None:
+    if (whole := _integer(text)) is not None:
+        return whole
+    number = float(text) if _NUMBER.fullmatch(text) else float("inf")
+    return number if abs(number) != float("inf") else None
+
+
+def _boolean(text: str) -> bool | None:
+    return _BOOLEANS.get(text.lower())
+
+
+_READ: dict[str, Callable[[str], Any]] = {"integer": _integer, "number": _number, "boolean": _boolean}
+
+
+def number_type(declared: Mapping[str, Any]) -> str:
+    return "integer" if declared.get("type") == "integer" else "number"
+
+
+def as_it_is(value: Any) -> Any:
+    return value
+
+
+def array_reader(item: Reader) -> Reader:
+    def read(value: Any) -> Any:
+        if value == "":
+            return None
+        return [item(each) for each in value] if isinstance(value, list) else [item(value)]
+
+    return read
+
+
+def enum_reader(members: list[Any]) -> Reader:
+    named = [member for member in members if member is not None]
+    spelled = {str(member).lower() if isinstance(member, bool) else str(member): member for member in named}
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        text = value.strip(_WHITE)
+        return spelled.get(text, text) if text else None
+
+    return read
+
+
+@cache
+def leaf_reader(types: tuple[str, ...], plain: bool) -> Reader:
+    """Reads by the first declared type that the text spells; a string that is `plain` keeps emptiness and white space."""
+    if not types or (types[0] == "string" and plain):
+        return as_it_is
+    readings = [_READ[name] for name in types if name in _READ]
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        text = value.strip(_WHITE)
+        found = (reading(text) for reading in readings)
+        unread = value if plain and "string" in types else text or None
+        return next((each for each in found if each is not None), unread)
+
+    return read
+
+
+def object_reader(members: Mapping[str, Reader], others: Reader) -> Reader:
+    """Reads each member by its own reader, and those that have none by `others`."""
+    telling = {name: reader for name, reader in members.items() if reader is not as_it_is}
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return None if value == "" else value
+        return {name: telling.get(name, others)(member) for name, member in value.items()}
+
+    return read

@@ -1,0 +1,107 @@
+"""What one group of changes sees and writes inside its transaction, and how profiles are looked up.
+
+A group reads what its changes are known to ask for in one statement, and holds its writes back to send them together:
+each statement lets go of the interpreter's lock, and taking it back from a busy event loop costs more than the statement.
+Only SQL lives here; when a transaction begins or ends is not decided here.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
+from itertools import chain, islice
+from typing import Any, TypeAlias
+
+import apsw
+import orjson
+
+from gateway.core.faults import Refusal
+from gateway.core.model import Change, Edited, Identity, Profile, Write
+from gateway.stores import recorded_version
+
+Step: TypeAlias = "Change | Callable[[apsw.Connection], Any]"
+"""A change, or a piece of housekeeping that is given the connection."""
+
+Key: TypeAlias = "tuple[int, str, str]"
+"""An identity with its database."""
+
+LOOKED_UP_AT_ONCE = 256
+
+PUT = """INSERT INTO profiles VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
+    SET document = excluded.document, version = excluded.version, created = excluded.created, updated = excluded.updated"""
+REMOVE = "DELETE FROM profiles WHERE database = ? AND id = ?"
+LOSE = "DELETE FROM identities WHERE database = ? AND kind = ? AND value = ? AND profile = ?"
+GAIN = "INSERT INTO identities VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+RECORD = "INSERT OR REPLACE INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def look_up(connection: apsw.Connection, keys: Iterable[Key]) -> dict[Key, list[Profile]]:
+    """The profiles that each key names."""
+    found: dict[Key, list[Profile]] = {key: [] for key in keys}
+    remaining = iter(tuple(found))
+    while some := tuple(islice(remaining, LOOKED_UP_AT_ONCE)):
+        for *key, id, document, version, created, updated in connection.execute(_named(len(some)), tuple(chain(*some))):
+            found[tuple(key)].append(Profile(id, orjson.loads(document), version, created, updated))
+    return found
+
+
+@cache
+def _named(count: int) -> str:
+    # CROSS JOIN keeps SQLite from reading a whole table first; only the list of keys is ever scanned.
+    return f"""
+        WITH key (database, kind, value) AS (VALUES {", ".join(["(?, ?, ?)"] * count)})
+        SELECT key.*, id, document, version, created, updated FROM key
+            CROSS JOIN identities USING (database, kind, value)
+            CROSS JOIN profiles ON profiles.database = key.database AND id = profile
+        UNION ALL
+        SELECT key.*, id, document, version, created, updated FROM key
+            CROSS JOIN profiles ON kind = 'id' AND profiles.database = key.database AND id = value"""
+
+
+def by_id(profiles: Iterable[Profile]) -> list[Profile]:
+    """Each profile once, ordered by id."""
+    unique = {profile.id: profile for profile in profiles}
+    return [unique[id] for id in sorted(unique)]
+
+
+class Group:
+    """The changes of one transaction: each finds what the ones before it did, all are sent by `flush`."""
+
+    def __init__(self, connection: apsw.Connection, steps: Sequence[Step]) -> None:
+        self._connection = connection
+        self._foreseen = look_up(connection, _foreseeable(steps))
+        self._touched: set[Key] = set()
+        self._held: dict[str, list[tuple[Any, ...]]] = {sql: [] for sql in (REMOVE, PUT, LOSE, GAIN, RECORD)}
+
+    def run(self, step: Step) -> Any:
+        """A change's outcome, its writes held back; or what the housekeeping answers."""
+        if not isinstance(step, Change):
+            return step(self._connection)
+        try:
+            edited = step.edit(partial(self._find, step.database))
+        except Refusal as refusal:
+            return refusal
+        for write in edited.writes:
+            self._hold(step, write)
+        return edited
+
+    def flush(self) -> None:
+        """Sends what is held back."""
+        for sql, rows in self._held.items():
+            if rows:
+                self._connection.executemany(sql, rows)
+                rows.clear()
+
+    def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
+        keys = [(database, kind, value) for kind, value in identities]
+        found = self._foreseen
+        if not all(self._is_fresh(key) for key in keys):
+            self.flush()
+            found = look_up(self._connection, keys)
+        return by_id(profile for key in keys for profile in found[key])
+
+    def _is_fresh(self, key: Key) -> bool:
+        """Was it foreseen, and has no change of this group touched it or a profile that it names?"""
+        named = self._foreseen.get(key)
+        return named is not None and self._touched.isdisjoint([key, *((key[0], "id", profile.id) for profile in named)])
+
+    def _hold(self, change: Change, write: Write) -> None:
+        ...

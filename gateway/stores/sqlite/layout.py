@@ -1,0 +1,125 @@
+"""The tables of a SQLite file, how a file is brought to them, and how a connection to one is made.
+
+Any engine can hold this layout: every key of profile data begins with the database, and no unique index of it lacks one.
+No profile is read or written here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic, sleep
+
+import apsw
+
+from gateway.stores import Unavailable
+
+PATIENCE = 5.0
+"""How long a connection waits for another's lock, in seconds."""
+
+OUT_OF_ORDER = (
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.FullError,
+    apsw.IOError,
+    apsw.CantOpenError,
+    apsw.ReadOnlyError,
+    apsw.PermissionsError,
+    apsw.NoMemError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.ProtocolError,
+)
+"""What apsw raises where the engine fails, not what it was given: the caller hears `Unavailable`."""
+
+# Profiles have a rowid: with documents of 1 KB in the tree of the key itself, new ones cost half as much again, and
+# larger ones spill into pages of their own. Identities and changes are little but key, and need no second tree.
+MIGRATIONS = (
+    """
+    CREATE TABLE databases (
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL, closed INTEGER NOT NULL, fields TEXT NOT NULL, company_id TEXT UNIQUE
+    ) STRICT;
+    CREATE TABLE tokens (
+        hash TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, database INTEGER NOT NULL REFERENCES databases,
+        rights TEXT NOT NULL, created INTEGER NOT NULL, revoked INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE resources (
+        database INTEGER NOT NULL REFERENCES databases, id INTEGER NOT NULL, name TEXT NOT NULL,
+        categories TEXT NOT NULL, fields TEXT NOT NULL, PRIMARY KEY (database, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE segments (
+        database INTEGER NOT NULL REFERENCES databases, id INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (database, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE epoch (number INTEGER NOT NULL) STRICT;
+    INSERT INTO epoch VALUES (1);
+    CREATE TABLE profiles (
+        database INTEGER NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL, version INTEGER NOT NULL,
+        created INTEGER NOT NULL, updated INTEGER NOT NULL, PRIMARY KEY (database, id)
+    ) STRICT;
+    CREATE TABLE identities (
+        database INTEGER NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, profile TEXT NOT NULL,
+        PRIMARY KEY (database, kind, value, profile)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE changes (
+        database INTEGER NOT NULL, time INTEGER NOT NULL, profile TEXT NOT NULL, version INTEGER NOT NULL,
+        token TEXT NOT NULL, dialect TEXT NOT NULL, triggers INTEGER NOT NULL, patch TEXT NOT NULL,
+        PRIMARY KEY (database, time, profile, version)
+    ) STRICT, WITHOUT ROWID;
+    """,
+)
+"""The way from an empty file to this version's layout. A released step is never altered: what changes is a further step."""
+
+
+def connect(file: str, synchronous: str) -> apsw.Connection:
+    """A connection that waits for locks, writes ahead, syncs as told, and leaves checkpoints to the writer."""
+    connection = apsw.Connection(file)
+    connection.set_busy_timeout(round(PATIENCE * 1000))
+    _write_ahead(connection)
+    connection.wal_autocheckpoint(0)
+    connection.pragma("synchronous", synchronous)
+    connection.pragma("cache_size", -CACHE)
+    connection.pragma("foreign_keys", True)
+    return connection
+
+
+def migrate(connection: apsw.Connection) -> None:
+    """Brings the file to this version's layout. Raises `Unavailable` where a newer version wrote it."""
+    if _version(connection) == len(MIGRATIONS):
+        return
+    with transaction(connection):
+        # Read again under the lock: of two processes that open a fresh file at once, the second finds the work done.
+        version = _version(connection)
+        if version > len(MIGRATIONS):
+            raise Unavailable(f"the file has layout {version}, this version knows {len(MIGRATIONS)}: use a newer one")
+        for step in MIGRATIONS[version:]:
+            connection.execute(step)
+        connection.pragma("user_version", len(MIGRATIONS))
+
+
+@contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """Keeps everything or nothing. It takes the write lock at once: a read lock could not always grow into one."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # A failed disk may have ended the transaction already.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: apsw.Connection) -> int:
+    return int(connection.pragma("user_version"))
+
+
+def _write_ahead(connection: apsw.Connection) -> None:
+    """Turns the write-ahead log on. Here alone SQLite does not wait by itself where another process does the same."""
+    until = monotonic() + PATIENCE
+    while True:
+        try:
+            connection.pragma("journal_mode", "wal")
+            return
+        except apsw.BusyError:
+            if monotonic() > until:
+                raise
+            sleep(0.005)

@@ -1,0 +1,523 @@
+"""The command line, on a real store: what it keeps, what it prints, and how it refuses."""
+
+import asyncio
+import json
+import logging
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.__main__ import main
+from gateway.bootstrap import bootstrap
+from gateway.core.model import Database, Token
+from gateway.settings import Settings
+from gateway.stores import Store, open_store
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("GATEWAY_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/gateway.db"
+
+
+@pytest.fixture
+def run(url: str) -> Run:
+    """Runs one command on the store, as `run("token list")` or `run("database create --name", "two words")`."""
+
+    def run(command: str, *arguments: str) -> Result:
+        return CliRunner(env={"GATEWAY_STORE": url}).invoke(main, [*command.split(), *arguments])
+
+    return run
+
+
+def done(result: Result) -> str:
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    return result.stdout
+
+
+def assert_refused(result: Result, status: int, *words: str) -> None:
+    """Refused with this exit status and a reason that has these words; no traceback, and nothing on stdout."""
+    assert (result.exit_code, result.stdout) == (status, "")
+    assert isinstance(result.exception, SystemExit)
+    reason = result.stderr.partition("Error: ")[2]
+    assert [word for word in words if word not in reason] == []
+    assert status == 2 or len(result.stderr.splitlines()) == 1
+
+
+def on_store(url: str, work: Callable[[Store], Any]) -> Any:
+    async def opened() -> Any:
+        store = await open_store(url)
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(opened())
+
+
+def databases(url: str) -> list[Database]:
+    return on_store(url, lambda store: store.databases())
+
+
+def tokens(url: str) -> list[Token]:
+    return on_store(url, lambda store: store.tokens())
+
+
+# --- databases ---
+
+FIELDS = {
+    "type": "object",
+    "properties": {
+        "card": {"type": "string", "pattern": "^[0-9]{4}$", "x-identifier": True},
+        "number": {"type": "integer", "x-identifier": True},
+        "visits": {"type": "integer", "x-identifier": False},
+        "anything": True,
+    },
+}
+
+
+def test_makes_a_database_as_it_was_described(run: Run, url: str, tmp_path: Path) -> None:
+    file = tmp_path / "fields.json"
+    file.write_text(json.dumps(FIELDS))
+    done(run("database create --id 7 --closed --company-id acme --fields", str(file), "--name", "Loyal people"))
+    assert databases(url) == [Database(7, "Loyal people", True, FIELDS, "acme")]
+
+
+def test_makes_an_open_database_without_fields_where_nothing_more_is_said(run: Run, url: str) -> None:
+    done(run("database create --id 7 --name plain"))
+    assert databases(url) == [Database(7, "plain")]
+
+
+def test_lists_databases_as_a_table(run: Run) -> None:
+    done(run("database create --id 7 --name seven --closed"))
+    done(run("database create --id 12 --name twelve --company-id acme"))
+    head, seven, twelve = done(run("database list")).splitlines()
+    assert head.split() == ["id", "name", "closed", "company_id", "fields", "resources", "segments"]
+    assert seven.split() == ["7", "seven", "yes", "-", "-", "-", "-"]
+    assert twelve.split() == ["12", "twelve", "no", "acme", "-", "-", "-"]
+    assert head.index("name") == seven.index("seven") == twelve.index("twelve")
+
+
+def test_lists_databases_as_json(run: Run) -> None:
+    done(run("database create --id 7 --name seven"))
+    [row] = json.loads(done(run("database list --json")))
+    assert (row["id"], row["name"], row["closed"], row["company_id"]) == (7, "seven", False, None)
+
+
+def test_shows_a_database_with_all_its_parts(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "fields.json"
+    file.write_text(json.dumps(FIELDS))
+    done(run("database create --id 7 --name seven --fields", str(file)))
+    done(run("resource create --database 7 --id 2 --name shop --category new --category sale"))
+    done(run("segment create --database 7 --id 3 --name vip"))
+    text = done(run("database show 7"))
+    assert [word for word in ("seven", "card", "^[0-9]{4}$", "shop", "new, sale", "vip") if word not in text] == []
+    shown = json.loads(done(run("database show 7 --json")))
+    assert shown["fields"] == FIELDS
+    assert shown["resources"]["2"] == {"id": 2, "name": "shop", "categories": ["new", "sale"], "fields": {}}
+    assert shown["segments"]["3"] == {"id": 3, "name": "vip"}
+
+
+def test_refuses_to_show_a_database_that_is_not_there(run: Run) -> None:
+    assert_refused(run("database show 7"), 1, "7")
+
+
+@pytest.mark.parametrize("again", ["--id 7 --name other", "--id 8 --name other --company-id acme"])
+def test_refuses_a_database_whose_id_or_company_id_is_taken(run: Run, url: str, again: str) -> None:
+    done(run("database create --id 7 --name seven --company-id acme"))
+    assert_refused(run(f"database create {again}"), 1, "database")
+    assert [database.name for database in databases(url)] == ["seven"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not JSON"),
+        ("[]", '"type": "object"'),
+        ("{}", '"type": "object"'),
+        ('{"type": "object"}', '"properties"'),
+        ('{"type": "array", "properties": {}}', '"type": "object"'),
+        ('{"type": "object", "properties": []}', "$.properties"),
+        ('{"type": "object", "properties": {"age": {"type": "integr"}}}', "$.properties.age.type"),
+        ('{"type": "object", "properties": {"age": {"minimum": "1"}}}', "$.properties.age.minimum"),
+        ('{"type": "object", "properties": {"zip": {"pattern": "("}}}', "$.properties.zip.pattern"),
+        ('{"type": "object", "properties": {"zip": {"pattern": "(?=a)b"}}}', "$.properties.zip.pattern"),
+        ('{"type": "object", "properties": {"zip": {"$ref": "http://127.0.0.1:9/zip"}}}', "inside the file"),
+        ('{"type": "object", "properties": {"zip": {"$ref": "#/$defs/zip"}}}', "/$defs/zip"),
+        ('{"type": "object", "properties": {"card": {"type": "number", "x-identifier": true}}}', "$.properties.card"),
+        ('{"type": "object", "properties": {"card": {"x-identifier": true}}}', "$.properties.card"),
+        ('{"type": "object", "properties": {"card": {"type": "string", "x-identifier": "yes"}}}', "$.properties.card"),
+    ],
+)
+def test_refuses_fields_that_declare_nothing_usable(run: Run, url: str, tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "fields.json"
+    file.write_text(text)
+    assert_refused(run("database create --id 7 --name seven --fields", str(file)), 2, "--fields", str(file), words)
+    assert databases(url) == []
+
+
+def test_refuses_all_that_is_wrong_with_fields_at_once(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "fields.json"
+    file.write_text('{"type": "object", "properties": {"a": {"type": 1}, "b": {"minLength": -1}}}')
+    refused = run("database create --id 7 --name seven --fields", str(file))
+    assert_refused(refused, 2, "$.properties.a.type", "$.properties.b.minLength")
+
+
+def test_refuses_fields_that_cannot_be_read(run: Run, tmp_path: Path) -> None:
+    assert_refused(run("database create --id 7 --name seven --fields", str(tmp_path / "none.json")), 2, "none.json")
+
+
+@pytest.mark.parametrize("id", ["0", "-1", "x", str(2**53)])
+def test_refuses_an_id_that_no_client_could_send(run: Run, id: str) -> None:
+    assert_refused(run("database create --name seven --id", id), 2, "--id")
+
+
+# --- tokens ---
+
+
+def test_prints_a_token_last_and_keeps_its_hash_alone(run: Run, url: str, tmp_path: Path) -> None:
+    done(run("database create --id 7 --name seven"))
+    secret = done(run("token create --database 7")).splitlines()[-1]
+    [token] = tokens(url)
+    assert re.fullmatch(r"[\w-]{43}", secret)
+    assert token.hash == sha256(secret.encode()).hexdigest()
+    assert (token.database, token.rights, token.revoked) == (7, {"read", "write", "delete"}, False)
+    assert [path for path in tmp_path.iterdir() if secret.encode() in path.read_bytes()] == []
+
+
+def test_makes_another_token_each_time(run: Run, url: str) -> None:
+    done(run("database create --id 7 --name seven"))
+    secrets = {done(run("token create --database 7")).splitlines()[-1] for _ in range(3)}
+    assert len(secrets) == len({token.id for token in tokens(url)}) == 3
+
+
+def test_gives_a_token_the_rights_that_are_named_and_no_others(run: Run, url: str) -> None:
+    done(run("database create --id 7 --name seven"))
+    done(run("token create --database 7 --right read --right write"))
+    assert tokens(url)[0].rights == {"read", "write"}
+
+
+def test_refuses_a_right_that_does_not_exist(run: Run, url: str) -> None:
+    done(run("database create --id 7 --name seven"))
+    assert_refused(run("token create --database 7 --right admin"), 2, "--right", "admin")
+    assert tokens(url) == []
+
+
+def test_lists_tokens_by_their_public_names(run: Run, url: str) -> None:
+    done(run("database create --id 7 --name seven"))
+    secret = done(run("token create --database 7 --right read")).splitlines()[-1]
+    [token] = tokens(url)
+    for listing in (done(run("token list")), done(run("token list --json"))):
+        assert token.id in listing
+        assert secret not in listing
+        assert token.hash not in listing
+    [row] = json.loads(done(run("token list --json")))
+    assert (row["database"], row["rights"], row["revoked"]) == (7, ["read"], False)
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\+00:00", row["created"])
+
+
+def test_revokes_a_token_and_only_that(run: Run, url: str) -> None:
+    done(run("database create --id 7 --name seven"))
+    for _ in range(2):
+        done(run("token create --database 7"))
+    first, second = tokens(url)
+    done(run("token revoke", first.id))
+    assert {token.id: token.revoked for token in tokens(url)} == {first.id: True, second.id: False}
+
+
+def test_refuses_to_revoke_a_token_that_is_not_there(run: Run) -> None:
+    assert_refused(run("token revoke nothing"), 1, "nothing")
+
+
+# --- what belongs to a database ---
+
+
+@pytest.mark.parametrize(
+    "command", ["token create", "resource create --id 1 --name one", "segment create --id 1 --name one"]
+)
+def test_refuses_what_belongs_to_a_database_that_is_not_there(run: Run, command: str) -> None:
+    assert_refused(run(f"{command} --database 7"), 1, "7")
+
+
+@pytest.mark.parametrize("kind", ["resource", "segment"])
+def test_refuses_a_resource_or_segment_whose_id_is_taken(run: Run, url: str, kind: str) -> None:
+    done(run("database create --id 7 --name seven"))
+    done(run(f"{kind} create --database 7 --id 1 --name first"))
+    assert_refused(run(f"{kind} create --database 7 --id 1 --name second"), 1, "1")
+    [database] = databases(url)
+    assert {"resource": database.resources, "segment": database.segments}[kind][1].name == "first"
+
+
+def test_keeps_the_fields_of_a_resource(run: Run, url: str, tmp_path: Path) -> None:
+    file = tmp_path / "fields.json"
+    file.write_text(json.dumps(FIELDS))
+    done(run("database create --id 7 --name seven"))
+    done(run("resource create --database 7 --id 1 --name one --fields", str(file)))
+    assert databases(url)[0].resources[1].fields == FIELDS
+
+
+# --- settings and stores ---
+
+
+def test_a_flag_names_another_store_than_the_environment(run: Run, tmp_path: Path) -> None:
+    other = f"sqlite:///{tmp_path}/other.db"
+    done(run("database create --id 7 --name seven --store", other))
+    assert [database.id for database in databases(other)] == [7]
+    assert done(run("database list")) == ""
+
+
+@pytest.mark.parametrize("command", ["serve", "database list", "token list"])
+def test_refuses_a_store_of_an_unknown_kind(run: Run, command: str) -> None:
+    assert_refused(run(f"{command} --store oracle://db"), 2, "oracle")
+
+
+@pytest.mark.parametrize("command", ["serve --port 0", "database list"])
+def test_refuses_a_store_that_cannot_be_opened(run: Run, tmp_path: Path, command: str) -> None:
+    assert_refused(run(f"{command} --store", f"sqlite:///{tmp_path}/no/such/folder/gateway.db"), 1, "folder")
+
+
+@pytest.mark.parametrize("command", ["serve", "database list"])
+def test_refuses_a_bad_setting_by_its_name(run: Run, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setenv("GATEWAY_WORKERS", "many")
+    assert_refused(run(command), 2, "GATEWAY_WORKERS")
+
+
+@pytest.mark.parametrize("content", [None, b"no MaxMind file"])
+def test_refuses_to_serve_with_a_geoip_file_that_cannot_be_read(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "city.mmdb"
+    if content:
+        file.write_bytes(content)
+    monkeypatch.setenv("GATEWAY_GEOIP", str(file))
+    assert_refused(run("serve"), 2, "GATEWAY_GEOIP", str(file))
+
+
+def commands(group: click.Group, path: str = "") -> Iterator[str]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path}{name} ")
+        else:
+            yield path + name
+
+
+@pytest.mark.parametrize("command", list(commands(main)))
+def test_every_command_explains_itself_and_names_the_variable_of_its_store(run: Run, command: str) -> None:
+    usage, _, purpose, *options = done(run(f"{command} --help")).splitlines()
+    assert usage.startswith("Usage: ")
+    assert re.match("  [A-Z]", purpose)
+    assert "GATEWAY_STORE" in "".join(options)
+
+
+def test_tells_its_version(run: Run) -> None:
+    assert re.search(r"\d+\.\d+\.\d+$", done(run("--version")))
+
+
+# --- the first start ---
+
+
+def first_start(url: str, **settings: str) -> str | None:
+    return on_store(url, lambda store: bootstrap(store, Settings(**settings), now=5))
+
+
+def test_an_empty_store_gets_a_database_and_a_random_token(url: str) -> None:
+    secret = first_start(url, bootstrap_company_id="acme")
+    [database] = databases(url)
+    [token] = tokens(url)
+    assert (database.id, database.name, database.closed, database.company_id) == (1, "default", False, "acme")
+    assert database.fields["properties"] == {"customer_id": {"type": "string", "x-identifier": True}}
+    assert secret is not None
+    assert token == Token(token.id, sha256(secret.encode()).hexdigest(), 1, frozenset({"read", "write", "delete"}), 5)
+
+
+def test_an_empty_store_gets_the_token_of_the_settings(url: str) -> None:
+    assert first_start(url, bootstrap_token="mine") is None
+    assert [(token.database, token.hash) for token in tokens(url)] == [(1, sha256(b"mine").hexdigest())]
+
+
+@pytest.mark.parametrize("settings", [{}, {"bootstrap_token": "mine"}])
+def test_a_second_start_changes_nothing(url: str, settings: dict[str, str]) -> None:
+    first_start(url, **settings)
+    before = databases(url), tokens(url)
+    assert first_start(url, **settings) is None
+    assert (databases(url), tokens(url)) == before
+
+
+def test_a_token_that_the_settings_name_later_is_added_to_database_1(url: str) -> None:
+    first_start(url)
+    assert first_start(url, bootstrap_token="mine") is None
+    assert sha256(b"mine").hexdigest() in [token.hash for token in tokens(url)]
+
+
+def test_a_revoked_token_of_the_settings_stays_revoked(run: Run, url: str) -> None:
+    first_start(url, bootstrap_token="mine")
+    done(run("token revoke", tokens(url)[0].id))
+    first_start(url, bootstrap_token="mine")
+    assert [token.revoked for token in tokens(url)] == [True]
+
+
+def test_a_store_of_other_databases_is_left_alone_and_the_unused_token_is_said(
+    run: Run, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    done(run("database create --id 7 --name seven"))
+    with caplog.at_level(logging.WARNING):
+        assert first_start(url, bootstrap_token="mine") is None
+    assert [database.id for database in databases(url)] == [7]
+    assert tokens(url) == []
+    assert "GATEWAY_BOOTSTRAP_TOKEN is not used" in caplog.text
+
+
+class Held:
+    """A store that lets nobody go on from `databases` until everybody has seen the same."""
+
+    def __init__(self, store: Store, barrier: asyncio.Barrier) -> None:
+        self.store, self.barrier = store, barrier
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    async def databases(self) -> list[Database]:
+        found = await self.store.databases()
+        await self.barrier.wait()
+        return found
+
+
+@pytest.mark.parametrize("settings", [Settings(), Settings(bootstrap_token="mine")])
+def test_starts_at_the_same_moment_make_one_database_and_one_token(url: str, settings: Settings) -> None:
+    async def together() -> list[str | None]:
+        barrier = asyncio.Barrier(3)
+        stores = [await open_store(url) for _ in range(3)]
+        try:
+            return await asyncio.gather(*(bootstrap(Held(it, barrier), settings, now=5) for it in stores))
+        finally:
+            for store in stores:
+                await store.close()
+
+    secrets = [secret for secret in asyncio.run(together()) if secret]
+    assert [token.hash for token in tokens(url)] == [
+        sha256(secret.encode()).hexdigest() for secret in secrets or ["mine"]
+    ]
+    assert len(databases(url)) == 1
+
+
+# --- serve, as a process ---
+
+
+class Server:
+    """`profile-gateway serve` on a free port. `hello` is what it printed before it listened."""
+
+    def __init__(self, url: str, *flags: str, **environ: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "serve", "--port", "0", "--store", url, *flags],
+            env=os.environ | environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.log = ""
+        assert self.process.stderr
+        while not (found := re.search(r"running on (http://\S+)", self.log)):
+            line = self.process.stderr.readline()
+            assert line, f"it stopped: {self.log}"
+            self.log += line
+        self.address = found[1]
+
+    def stop(self) -> str:
+        self.process.send_signal(signal.SIGTERM)
+        out, err = self.process.communicate(timeout=20)
+        self.log += err
+        return out
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[..., Server]]:
+    servers: list[Server] = []
+
+    def start(url: str, *flags: str, **environ: str) -> Server:
+        servers.append(Server(url, *flags, **environ))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.process.kill()
+        server.process.communicate()
+
+
+def get(url: str) -> httpx.Response:
+    """Retries the connection: workers begin to listen a moment after their parent says so."""
+    with httpx.Client(transport=httpx.HTTPTransport(retries=5)) as client:
+        return client.get(url)
+
+
+def post(curl: str) -> httpx.Response:
+    """Does what a `curl URL -H HEADER -d BODY` does."""
+    command, url, h, header, d, body = shlex.split(curl)
+    assert (command, h, d) == ("curl", "-H", "-d")
+    name, _, value = header.partition(": ")
+    return httpx.post(url, headers={name: value}, content=body)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_serves_what_it_says_and_stops_when_told(serving: Callable[..., Server], url: str, workers: str) -> None:
+    server = serving(url, "--workers", workers)
+    assert get(f"{server.address}/healthz").status_code == 200
+    out = server.stop()
+    curls = re.findall("^curl .*", out, flags=re.MULTILINE)
+    assert len(curls) == 2
+    assert all(server.address in curl for curl in curls)
+    assert "Traceback" not in server.log
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{server.address}/healthz")
+
+
+def test_the_printed_curls_write_one_profile(serving: Callable[..., Server], url: str) -> None:
+    hello = serving(url).stop()
+    server = serving(url)
+    json_curl, xml_curl = (
+        re.sub(r"http://[\d.]+:\d+", server.address, curl) for curl in re.findall("^curl .*", hello, flags=re.MULTILINE)
+    )
+    answer = post(json_curl)
+    assert answer.json()["error"] == 0
+    assert f"<profile_id>{answer.json()['profile_id']}</profile_id>" in post(xml_curl).text
+
+
+def test_prints_a_token_once_and_never_one_that_was_given(serving: Callable[..., Server], url: str) -> None:
+    first, second = serving(url).stop(), serving(url).stop()
+    third = serving(f"{url}-2", GATEWAY_BOOTSTRAP_TOKEN="mine").stop()
+    assert "curl" in first
+    assert second == third == ""
+
+
+def test_commands_work_while_the_server_runs(serving: Callable[..., Server], run: Run, url: str) -> None:
+    serving(url)
+    done(run("database create --id 7 --name seven"))
+    assert [database.id for database in databases(url)] == [1, 7]
+
+
+def test_refuses_a_taken_port_before_it_makes_a_token(run: Run, url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert_refused(run("serve --port", port), 1, port, "in use")
+    assert tokens(url) == []
+
+
+def test_refuses_a_host_that_is_not_this_machine(run: Run) -> None:
+    assert_refused(run("serve --port 0 --host 192.0.2.1"), 1, "192.0.2.1")

@@ -1,0 +1,109 @@
+"""Checkout → sdist → wheel → an environment elsewhere: the schemas come along, and nothing needs the checkout."""
+
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tomllib
+import venv
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SCHEMAS = {
+    f"gateway/{path.relative_to(ROOT)}": path.read_bytes() for path in (ROOT / "schemas").rglob("*") if path.is_file()
+}
+
+pytestmark = pytest.mark.xdist_group("packaging")  # one worker builds for all of these tests
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def build(output: Path, *options: str) -> Path:
+    """Builds with the pinned hatchling, so that no network is needed."""
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", output, *options, ROOT, cwd=output)
+    return output
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `python -m build` makes: an sdist, and the wheel that is built from it."""
+    return build(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def elsewhere(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty environment with the wheel in it. It borrows the libraries of this one, but not the checkout."""
+    home = tmp_path_factory.mktemp("elsewhere")
+    venv.create(home, with_pip=False)
+    python = home / "bin" / "python"
+    [wheel] = dist.glob("*.whl")
+    run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=home)
+    site = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home).strip()
+    Path(site, "borrowed.pth").write_text(sysconfig.get_path("purelib"))
+    return home
+
+
+def contents_of_wheel(folder: Path) -> dict[str, bytes]:
+    [path] = folder.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_there_are_schemas_to_carry() -> None:
+    assert "gateway/schemas/update.schema.json" in SCHEMAS
+
+
+def test_the_wheel_made_from_the_sdist_carries_the_schemas(dist: Path) -> None:
+    assert SCHEMAS.items() <= contents_of_wheel(dist).items()
+
+
+def test_the_wheel_made_from_the_checkout_carries_the_schemas(tmp_path: Path) -> None:
+    assert SCHEMAS.items() <= contents_of_wheel(build(tmp_path, "--wheel")).items()
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(dist: Path) -> None:
+    tops = {name.partition("/")[0] for name in contents_of_wheel(dist)}
+    assert tops == {"gateway", f"profile_gateway-{version('profile-gateway')}.dist-info"}
+
+
+def test_the_sdist_carries_the_schemas_as_files(dist: Path) -> None:
+    [path] = dist.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        files = {member.name.partition("/")[2] for member in archive if member.isfile()}
+    assert files > SCHEMAS.keys()
+
+
+def test_an_installed_gateway_reads_its_own_schemas(elsewhere: Path) -> None:
+    code = """if True:
+        from importlib.resources import files
+        import gateway
+        print(gateway.__file__)
+        for path in (files("gateway") / "schemas").rglob("*.json"):
+            path.read_bytes()
+            print(path.relative_to(files("gateway").parent))
+    """
+    where, *found = run(elsewhere / "bin" / "python", "-c", code, cwd=elsewhere).splitlines()
+    assert where.startswith(str(elsewhere))
+    assert set(found) == SCHEMAS.keys()
+
+
+def test_an_installed_gateway_has_its_command(elsewhere: Path) -> None:
+    assert version("profile-gateway") in run(elsewhere / "bin" / "profile-gateway", "--version", cwd=elsewhere)
+
+
+def test_every_dependency_is_pinned_and_what_is_pinned_is_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
+    normal = {re.sub("[-_.]+", "-", name).lower() for name in pins}
+    assert {re.split("[^A-Za-z0-9-]", name)[0] for name in named} <= normal
+    assert {name: version(name) for name in pins} == pins

@@ -1,0 +1,113 @@
+"""Environment → settings: every variable is read, checked, named when wrong, and shown in the README."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.settings import Settings, table
+
+README = Path(__file__).parent.parent / "README.md"
+
+OTHER = {
+    "GATEWAY_HOST": ("0.0.0.0", "0.0.0.0"),
+    "GATEWAY_PORT": ("0", 0),
+    "GATEWAY_STORE": ("postgresql://db/gateway", "postgresql://db/gateway"),
+    "GATEWAY_WORKERS": ("4", 4),
+    "GATEWAY_BOOTSTRAP_TOKEN": ("s3cret", "s3cret"),
+    "GATEWAY_BOOTSTRAP_COMPANY_ID": ("acme", "acme"),
+    "GATEWAY_GEOIP": ("/srv/city.mmdb", "/srv/city.mmdb"),
+    "GATEWAY_KEEP_CHANGES_DAYS": ("1", 1),
+    "GATEWAY_MAX_BODY": ("100", 100),
+    "GATEWAY_MAX_BATCH_BODY": ("1000", 1000),
+    "GATEWAY_MAX_BATCH": ("10", 10),
+    "GATEWAY_MAX_DEPTH": ("8", 8),
+    "GATEWAY_MAX_NODES": ("50", 50),
+    "GATEWAY_ALTCRAFT_ALWAYS_200": ("true", True),
+    "GATEWAY_LOG_LEVEL": ("debug", "debug"),
+    "GATEWAY_SHUTDOWN_SECONDS": ("5", 5),
+}
+"""For each variable a text that is not its default, and what it means."""
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert Settings.from_environment({"PATH": "/bin"}) == Settings()
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in table()])
+def test_each_variable_sets_its_own_field(name: str) -> None:
+    text, meaning = OTHER[name]
+    settings = Settings.from_environment({name: text})
+    field = name.removeprefix("GATEWAY_").lower()
+    assert getattr(settings, field) == meaning != getattr(Settings(), field)
+
+
+def test_a_flag_wins_over_the_environment_and_an_absent_flag_does_not() -> None:
+    settings = Settings.from_environment({"GATEWAY_PORT": "1", "GATEWAY_HOST": "::1"}, port="2", host=None)
+    assert (settings.port, settings.host) == (2, "::1")
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    assert Settings.from_environment({"GATEWAY_BOOTSTRAP_TOKEN": "", "GATEWAY_PORT": ""}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("GATEWAY_PORT", "http", "`int`"),
+        ("GATEWAY_PORT", "65536", "<= 65535"),
+        ("GATEWAY_PORT", "-1", ">= 0"),
+        ("GATEWAY_WORKERS", "0", ">= 1"),
+        ("GATEWAY_KEEP_CHANGES_DAYS", "0", ">= 1"),
+        ("GATEWAY_ALTCRAFT_ALWAYS_200", "yes", "`bool`"),
+        ("GATEWAY_LOG_LEVEL", "loud", "critical, error, warning, info or debug"),
+        ("GATEWAY_BOOTSTRAP_TOKEN", "two words", "visible ASCII"),
+        ("GATEWAY_BOOTSTRAP_TOKEN", "trailing\n", "visible ASCII"),
+        ("GATEWAY_BOOTSTRAP_TOKEN", "ключ", "visible ASCII"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name_and_reason(name: str, text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name}: ") as refusal:
+        Settings.from_environment({name: text})
+    assert reason in str(refusal.value)
+
+
+def test_a_refused_token_is_not_repeated() -> None:
+    with pytest.raises(ValueError, match="GATEWAY_BOOTSTRAP_TOKEN") as refusal:
+        Settings.from_environment({"GATEWAY_BOOTSTRAP_TOKEN": "hunter2 and more"})
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(ValueError, match=r"GATEWAY_PORT: .*; GATEWAY_WORKERS: "):
+        Settings.from_environment({"GATEWAY_PORT": "x", "GATEWAY_WORKERS": "x"})
+
+
+@pytest.mark.parametrize("name", ["GATEWAY_PROT", "GATEWAY_port", "GATEWAY_"])
+def test_an_unknown_variable_is_refused_with_the_nearest_name(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{name}: .* did you mean GATEWAY_\w+\?$"):
+        Settings.from_environment({name: "8080"})
+
+
+def test_a_slip_is_answered_with_the_name_that_was_meant() -> None:
+    with pytest.raises(ValueError, match=r"did you mean GATEWAY_PORT\?"):
+        Settings.from_environment({"GATEWAY_PROT": "8080"})
+
+
+def test_the_variables_of_the_tests_are_none_of_ours() -> None:
+    assert Settings.from_environment({"GATEWAY_TEST_POSTGRESQL": "postgresql://localhost"}) == Settings()
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        Settings().port = 1  # type: ignore[misc]
+
+
+def test_the_table_says_what_holds() -> None:
+    for name, default, description in table():
+        assert Settings.from_environment({name: default}) == Settings()
+        assert description
+
+
+def test_the_readme_names_every_setting() -> None:
+    text = README.read_text()
+    assert [name for name, _, _ in table() if name not in text] == []
