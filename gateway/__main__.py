@@ -8,14 +8,13 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
 import jsonschema_rs
-import maxminddb
 import msgspec
 import orjson
 import uvicorn
@@ -23,6 +22,7 @@ from jsonschema import Draft202012Validator
 
 from gateway.bootstrap import bootstrap, new_secret, token
 from gateway.core.model import RIGHTS, Database, Resource, Segment, Token
+from gateway.geo import Locator
 from gateway.settings import Settings, table, variable
 from gateway.stores import Duplicate, Missing, Store, Unavailable, open_store
 
@@ -37,11 +37,17 @@ def setting(field: str) -> Callable[[Command], Command]:
     return click.option(f"--{field}", help=f"{description}  [env: {name}; default: {default}]")
 
 
+class Misset(click.ClickException):
+    """Something in the settings that a person must put right."""
+
+    exit_code = 2
+
+
 def effective(**flags: str | None) -> Settings:
     try:
         return Settings.from_environment(os.environ, **flags)
     except ValueError as reason:
-        raise click.UsageError(str(reason)) from None
+        raise Misset(str(reason)) from None
 
 
 def on_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
@@ -56,7 +62,7 @@ async def _on_store(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
     try:
         store = await open_store(url)
     except ValueError as reason:
-        raise click.UsageError(str(reason)) from None
+        raise Misset(str(reason)) from None
     try:
         return await work(store)
     finally:
@@ -90,7 +96,7 @@ def serve(**flags: str | None) -> None:
     An empty store gets database 1, and a token that is printed once, unless GATEWAY_BOOTSTRAP_TOKEN brings one.
     """
     settings = effective(**flags)
-    check_geoip(settings.geoip)
+    check(settings)
     port = port_to_listen_on(settings.host, settings.port)
     if secret := on_store(settings, lambda store: bootstrap(store, settings, now())):
         click.echo(welcome(settings.host, port, secret))
@@ -112,12 +118,14 @@ def serve(**flags: str | None) -> None:
     )
 
 
-def check_geoip(path: str | None) -> None:
+def check(settings: Settings) -> None:
+    """Says in one line what the workers could only fail on, each for itself."""
+    if settings.store.startswith("memory:"):
+        raise Misset("a store in memory is for tests: the server would not see the database and token made here")
     try:
-        if path:
-            maxminddb.open_database(path).close()
-    except (OSError, ValueError, maxminddb.InvalidDatabaseError) as reason:
-        raise click.UsageError(f"{variable('geoip')}: {reason}") from None
+        Locator(settings.geoip)
+    except (OSError, ValueError, RuntimeError) as reason:  # the library's InvalidDatabaseError is a RuntimeError
+        raise Misset(f"{variable('geoip')}: {reason}") from None
 
 
 def port_to_listen_on(host: str, port: int) -> int:
@@ -284,7 +292,7 @@ def create_token(store: str | None, database: int, rights: Sequence[str]) -> Non
     secret = new_secret()
     made = token(secret, database, rights or RIGHTS, now())
     on_store(effective(store=store), lambda store: store.add_token(made))
-    click.echo(f"token {made.id} may {', '.join(sorted(made.rights))} in database {database}:\n{secret}")
+    click.echo(f"token {made.id} may {', '.join(ordered(made.rights))} in database {database}:\n{secret}")
 
 
 @tokens.command("list")
@@ -363,10 +371,14 @@ def token_row(token: Token) -> Row:
     return {
         "id": token.id,
         "database": token.database,
-        "rights": sorted(token.rights),
+        "rights": ordered(token.rights),
         "created": datetime.fromtimestamp(token.created / 1000, UTC).isoformat(" ", "seconds"),
         "revoked": token.revoked,
     }
+
+
+def ordered(rights: Iterable[str]) -> list[str]:
+    return sorted(rights, key=RIGHTS.index)
 
 
 def show_parts(database: Database) -> None:

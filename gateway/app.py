@@ -7,13 +7,14 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -27,6 +28,7 @@ from gateway.media import Bounds
 from gateway.pipeline import Message, Pipeline, Response
 from gateway.settings import Settings
 from gateway.stores import Store, Unavailable, open_store
+from gateway.verbs import Verbs
 
 log = logging.getLogger("gateway")
 
@@ -35,7 +37,7 @@ PRUNING_STEP = 500
 DAY = 24 * 60 * 60 * 1000
 
 
-def from_environment() -> ASGIApp:
+def from_environment() -> Starlette:
     """The application as the environment's settings describe it; what uvicorn's workers call."""
     return create(Settings.from_environment(os.environ))
 
@@ -45,20 +47,21 @@ def create(
     speaking: Sequence[Dialect] | None = None,
     now: Callable[[], int] | None = None,
     new_id: Callable[[], str] | None = None,
-) -> ASGIApp:
-    """The application. Tests may bring dialects, a clock (ms) and ids of their own."""
+    opened: Callable[[str], Awaitable[Store]] = open_store,
+) -> Starlette:
+    """The application. Tests may bring dialects, a clock (ms), ids and a store of their own."""
     spoken = dialects(_plain(settings)) if speaking is None else list(speaking)
     now, new_id = now or _now, new_id or _new_id
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        store = await open_store(settings.store)
+        store = await opened(settings.store)
         bounds = Bounds(settings.max_depth, settings.max_nodes)
         locator = Locator(settings.geoip)
         if settings.geoip is None:
             log.info("GATEWAY_GEOIP is not set: detect_geo fills nothing")
         app.state.store = store
-        app.state.pipeline = Pipeline(store, Catalog(store, spoken), locator, bounds, settings.max_batch, now, new_id)
+        app.state.pipeline = Pipeline(Catalog(store, spoken), Verbs(store, locator, now, new_id), bounds, settings.max_batch)
         pruning = asyncio.create_task(_prune(store, settings.keep_changes_days * DAY, now))
         yield
         pruning.cancel()
@@ -67,10 +70,10 @@ def create(
     limits = _Limits(settings.max_body, settings.max_batch_body)
     doors = [door for dialect in spoken for door in _doors(dialect, limits)]
     routes = [Route("/healthz", _alive), Route("/readyz", _ready), *doors]
-    app = Starlette(routes=routes, lifespan=lifespan)
+    app = Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(_RawPaths)])
     app.router.redirect_slashes = False
-    app.router.default = _Nowhere(spoken, limits)
-    return _raw_paths(app)
+    app.router.default = _Nowhere(spoken)
+    return app
 
 
 # --- doors ---
@@ -111,14 +114,14 @@ class _Door:
 class _Nowhere:
     """Answers for paths that no call has, in the words of the dialect whose prefix they begin with."""
 
-    def __init__(self, spoken: Sequence[Dialect], limits: _Limits) -> None:
+    def __init__(self, spoken: Sequence[Dialect]) -> None:
         self._spoken = sorted(spoken, key=lambda dialect: len(dialect.prefix), reverse=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         dialect = next((each for each in self._spoken if path.startswith(each.prefix)), self._spoken[-1])
         pipeline: Pipeline = scope["app"].state.pipeline
-        response = pipeline.refused(dialect, _message(scope, b""), Fault("unknown_call"))
+        response = pipeline.refused(dialect, _message(scope, b""), Fault("unknown_call"), {})
         await _answer(send, response, scope["method"])
 
 
@@ -132,15 +135,16 @@ def _doors(dialect: Dialect, limits: _Limits) -> list[Route]:
     ]
 
 
-def _raw_paths(app: Starlette) -> ASGIApp:
+class _RawPaths:
     """Routes by the path as it came: an encoded slash is part of a name, and not a step of the path."""
 
-    async def routed(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope.get("raw_path"):
             scope["path"] = scope["raw_path"].decode("latin-1").partition("?")[0]
-        await app(scope, receive, send)
-
-    return routed
+        await self._app(scope, receive, send)
 
 
 def _message(scope: Scope, body: bytes) -> Message:

@@ -45,12 +45,14 @@ class Catalog:
         return token
 
     def database(self, token: Token, id: object) -> Database:
-        """The token's database, where `id` is its id. Raises `Refusal`: unknown_database.
+        """The token's database, where `id` is its id or None. Raises `Refusal`: unknown_database, invalid_parameter.
 
         Whether another database exists is nobody's business who has no token for it.
         """
-        if id != token.database:
-            raise refuse("unknown_database", f"there is no database {id!r}"[:60], "/database")
+        if id is not None and (not isinstance(id, int) or isinstance(id, bool)):
+            raise refuse("invalid_parameter", "it must be an integer", "/database")
+        if id not in (None, token.database):
+            raise refuse("unknown_database", f"there is no database {id}", "/database")
         return self._databases[token.database]
 
     def form(self, database: Database, dialect: Dialect) -> Form:

@@ -5,22 +5,19 @@ Nothing here knows HTTP's wire, a vendor's words or an engine; each step is anot
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from gateway import media
 from gateway.catalog import Catalog
-from gateway.core import matching
-from gateway.core.edit import removing, the_one, updating
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.model import Change, Database, Edit, Origin, Profile, Token, Update
+from gateway.core.model import Update
 from gateway.core.pointer import names_in
-from gateway.dialects import BATCH, DESCRIBE, FIND, REMOVE, UPDATE, Answer, Asked, Call, Dialect, Incoming, Reply
-from gateway.geo import Locator
+from gateway.dialects import BATCH, Answer, Asked, Call, Dialect, Incoming, Read, Reply
 from gateway.media import Bounds, Codec
-from gateway.schema import Form
-from gateway.stores import Store, Unavailable
+from gateway.schema import Form, integer
+from gateway.stores import Unavailable
+from gateway.verbs import Verbs, Work
 
 log = logging.getLogger("gateway")
 
@@ -50,48 +47,20 @@ class Response:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Understood:
-    """A request that may be carried out: every update is checked, or stands for its faults."""
-
-    asked: Asked
-    token: Token
-    database: Database
-    form: Form
-    updates: Sequence[Update | Refusal]
-
-
 class Pipeline:
-    """Carries requests through the rooms. `now` gives milliseconds since 1970, `new_id` the id of a new profile."""
+    """Carries requests through the rooms; `most` is the greatest number of profiles in one request."""
 
-    def __init__(
-        self,
-        store: Store,
-        catalog: Catalog,
-        locator: Locator,
-        bounds: Bounds,
-        most: int,
-        now: Callable[[], int],
-        new_id: Callable[[], str],
-    ) -> None:
-        self._store = store
+    def __init__(self, catalog: Catalog, verbs: Verbs, bounds: Bounds, most: int) -> None:
         self._catalog = catalog
-        self._locator = locator
+        self._verbs = verbs
         self._bounds = bounds
         self._most = most
-        self._now = now
-        self._new_id = new_id
 
     async def respond(self, dialect: Dialect, call: Call, message: Message) -> Response:
         """The response to a request, whatever happens."""
         exchange = _Exchange(dialect, message)
         try:
-            await self._catalog.refresh()
-            if len(message.body) < LARGE:
-                understood = self._understand(exchange, call)
-            else:
-                understood = await asyncio.to_thread(self._understand, exchange, call)
-            reply = call.write(understood.asked, await self._carry_out(dialect, call.verb, understood))
+            reply = await self._reply(exchange, call)
         except Refusal as refusal:
             reply = dialect.refused(refusal.faults)
         except Unavailable:
@@ -101,89 +70,36 @@ class Pipeline:
             reply = dialect.refused([Fault("internal_error")])
         return exchange.response(reply)
 
-    def refused(self, dialect: Dialect, message: Message, fault: Fault, headers: Mapping[str, str] = {}) -> Response:  # noqa: B006
+    def refused(self, dialect: Dialect, message: Message, fault: Fault, headers: Mapping[str, str]) -> Response:
         """The response to a request that reaches no call."""
-        reply = dialect.refused([fault])
-        return _Exchange(dialect, message).response(Reply(reply.status, reply.tree, {**reply.headers, **headers}))
+        return _Exchange(dialect, message).response(replace(dialect.refused([fault]), headers=headers))
 
-    def _understand(self, exchange: "_Exchange", call: Call) -> Understood:
+    async def _reply(self, exchange: "_Exchange", call: Call) -> Reply:
+        await self._catalog.refresh()
+        if len(exchange.message.body) < LARGE:
+            asked, work = self._understood(exchange, call)
+        else:
+            asked, work = await asyncio.to_thread(self._understood, exchange, call)
+        outcomes = await self._verbs.carry_out(call.verb, work)
+        return call.write(Answer(work.database, outcomes, work.updates, asked.about))
+
+    def _understood(self, exchange: "_Exchange", call: Call) -> tuple[Asked, Work]:
         """From bytes to checked updates. Raises `Refusal`."""
-        incoming, typed = exchange.decoded(self._bounds if call.verb != BATCH else _for_batch(self._bounds, self._most))
+        incoming, typed = exchange.decoded(self._bounds_of(call))
         token = self._catalog.token(exchange.dialect.credential(incoming), call.right)
         asked = call.read(incoming)
-        if len(asked.updates) > self._most:
+        if len(asked.reads) > self._most:
             raise refuse("too_many_profiles", f"at most {self._most} profiles a request")
-        id = asked.updates[0].get("database", token.database) if asked.updates else token.database
-        database = self._catalog.database(token, id if typed else _integer(id))
+        database = self._catalog.database(token, asked.database if typed else integer(asked.database))
         form = self._catalog.form(database, exchange.dialect)
-        faults = asked.faults or [()] * len(asked.updates)
-        updates = [_checked(form, update, found, typed) for update, found in zip(asked.updates, faults, strict=True)]
-        if call.verb != BATCH and isinstance(updates[0], Refusal):
-            raise updates[0]
-        return Understood(Asked(updates, about=asked.about) if not typed else asked, token, database, form, updates)
+        updates = [_checked(form, read, typed) for read in asked.reads]
+        return asked, Work(exchange.dialect.name, token, database, form, updates)
 
-    async def _carry_out(self, dialect: Dialect, verb: str, understood: Understood) -> Answer:
-        outcomes = await _VERBS[verb](self, dialect, understood)
-        return Answer(understood.database, outcomes)
-
-    # --- the verbs ---
-
-    async def _change(self, dialect: Dialect, understood: Understood) -> list[Profile | Sequence[Fault] | None]:
-        """Changes each profile; what was refused before is answered beside what the store says of the rest."""
-        prepared = [self._prepared(update, dialect, understood) for update in understood.updates]
-        answers = iter(await self._store.change([each for each in prepared if isinstance(each, Change)]))
-        outcomes = [next(answers) if isinstance(each, Change) else each for each in prepared]
-        return [each.faults if isinstance(each, Refusal) else each.profile for each in outcomes]
-
-    async def _change_one(self, dialect: Dialect, understood: Understood) -> list[Profile | Sequence[Fault] | None]:
-        (outcome,) = await self._change(dialect, understood)
-        if isinstance(outcome, Profile | None):
-            return [outcome]
-        raise Refusal(outcome)
-
-    async def _find(self, _dialect: Dialect, understood: Understood) -> list[Profile | Sequence[Fault] | None]:
-        (update,) = understood.updates
-        assert not isinstance(update, Refusal)
-        key = matching.key(update["match"], understood.form.identifiers)
-        return [the_one(await self._store.find(understood.database.id, key))]
-
-    async def _describe(self, _dialect: Dialect, _understood: Understood) -> list[Profile | Sequence[Fault] | None]:
-        return []
-
-    def _prepared(self, update: Update | Refusal, dialect: Dialect, understood: Understood) -> Change | Refusal:
-        if isinstance(update, Refusal):
-            return update
-        form = understood.form
-        try:
-            key = matching.key(update["match"], form.identifiers)
-        except Refusal as refusal:
-            return refusal
-        options = update.get("options", {})
-        origin = Origin(understood.token.id, dialect.name, self._now(), not options.get("skip_triggers", False))
-        if options.get("detect_geo"):
-            update = self._locator.located(update)
-        edit: Edit = updating(update, key, form.identifiers, form.check_profile, self._new_id(), origin.time)
-        return Change(understood.database.id, key, edit, origin)
-
-    async def _remove(self, dialect: Dialect, understood: Understood) -> list[Profile | Sequence[Fault] | None]:
-        (update,) = understood.updates
-        assert not isinstance(update, Refusal)
-        key = matching.key(update["match"], understood.form.identifiers)
-        origin = Origin(understood.token.id, dialect.name, self._now(), not update.get("options", {}).get("skip_triggers", False))
-        change = Change(understood.database.id, key, removing(key, understood.form.identifiers), origin)
-        (outcome,) = await self._store.change([change])
-        if isinstance(outcome, Refusal):
-            raise outcome
-        return [outcome.profile]
-
-
-_VERBS = {
-    UPDATE: Pipeline._change_one,
-    BATCH: Pipeline._change,
-    FIND: Pipeline._find,
-    REMOVE: Pipeline._remove,
-    DESCRIBE: Pipeline._describe,
-}
+    def _bounds_of(self, call: Call) -> Bounds:
+        """A batch may hold as many nodes as its profiles together; two levels more lead to each of them."""
+        if call.verb != BATCH:
+            return self._bounds
+        return Bounds(self._bounds.depth + 2, self._bounds.nodes * self._most)
 
 
 class _Exchange:
@@ -191,14 +107,13 @@ class _Exchange:
 
     def __init__(self, dialect: Dialect, message: Message) -> None:
         self.dialect = dialect
-        self._message = message
-        self._codec: Codec = media.reply_codec(
-            message.query.get("format"), message.headers.get("accept"), _codec_or_none(message)
-        )
+        self.message = message
+        wanted, accepted = message.query.get("format"), message.headers.get("accept")
+        self._codec: Codec = media.reply_codec(wanted, accepted, _codec_or_none(message))
 
     def decoded(self, bounds: Bounds) -> tuple[Incoming, bool]:
         """The request as a dialect sees it, and whether its leaves carry their types. Raises `Refusal`."""
-        message = self._message
+        message = self.message
         if not message.body and message.method in ("GET", "DELETE"):
             return Incoming({}, message.query, message.headers, message.path), True
         codec, charset = media.codec_for(message.headers.get("content-type"))
@@ -223,38 +138,32 @@ def _codec_or_none(message: Message) -> Codec | None:
         return None
 
 
-def _for_batch(bounds: Bounds, most: int) -> Bounds:
-    """A batch may hold as many nodes as its profiles together; two levels more lead to them."""
-    return Bounds(bounds.depth + 2, bounds.nodes * most)
+# --- judging what was asked ---
 
 
-def _integer(leaf: Any) -> Any:
-    return int(leaf) if isinstance(leaf, str) and leaf.strip().isdecimal() and leaf.isascii() and len(leaf) < 20 else leaf
-
-
-def _checked(form: Form, update: Update, found: Sequence[Fault], typed: bool) -> Update | Refusal:
+def _checked(form: Form, read: Read, typed: bool) -> Update | Refusal:
     """The update with its leaves read and everything judged, or the refusal that names every fault."""
-    if not update:
-        return Refusal(found)
-    update = update if typed else form.read(update)
+    if read.update is None:
+        return Refusal(read.faults)
+    return _judged(form, read.update if typed else form.read(read.update), read.faults)
+
+
+def _judged(form: Form, update: Update, found: Sequence[Fault]) -> Update | Refusal:
     faults = [*found, *form.check(update)]
     if not faults:
         return update
-    options = update.get("options")
-    if isinstance(options, dict) and options.get("skip_invalid_subscriptions") is True:
-        return _without_bad_subscriptions(form, update, faults) or Refusal(faults)
-    return Refusal(faults)
-
-
-def _without_bad_subscriptions(form: Form, update: Update, faults: Sequence[Fault]) -> Update | Refusal | None:
-    """The update without the subscriptions that have faults, judged again; None where none of the faults is theirs."""
     at = [names_in(fault.pointer) for fault in faults]
-    bad = {int(path[1]) for path in at if path[:1] == ["subscriptions"] and path[1:]}
-    rest = [fault for fault, path in zip(faults, at, strict=True) if path[:1] != ["subscriptions"] or not path[1:]]
-    if not bad:
-        return None
-    kept = [one for index, one in enumerate(update["subscriptions"]) if index not in bad]
-    return Refusal(rest) if rest else _checked(form, {**update, "subscriptions": kept}, (), typed=True)
+    bad = {int(path[1]) for path in at if path[0:1] == ["subscriptions"] and path[1:]}
+    rest = [fault for fault, path in zip(faults, at, strict=True) if path[0:1] != ["subscriptions"] or not path[1:]]
+    if not bad or not _is_lenient(update):
+        return Refusal(faults)
+    kept = [each for index, each in enumerate(update["subscriptions"]) if index not in bad]
+    return Refusal(rest) if rest else _judged(form, {**update, "subscriptions": kept}, ())
+
+
+def _is_lenient(update: Update) -> bool:
+    options = update.get("options")
+    return isinstance(options, dict) and options.get("skip_invalid_subscriptions") is True
 
 
 def _report(error: Exception) -> None:

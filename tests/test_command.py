@@ -292,6 +292,10 @@ def test_refuses_a_store_of_an_unknown_kind(run: Run, command: str) -> None:
     assert_refused(run(f"{command} --store oracle://db"), 2, "oracle")
 
 
+def test_refuses_to_serve_from_memory_where_the_first_token_would_be_lost(run: Run) -> None:
+    assert_refused(run("serve --store memory:"), 2, "memory")
+
+
 @pytest.mark.parametrize("command", ["serve --port 0", "database list"])
 def test_refuses_a_store_that_cannot_be_opened(run: Run, tmp_path: Path, command: str) -> None:
     assert_refused(run(f"{command} --store", f"sqlite:///{tmp_path}/no/such/folder/gateway.db"), 1, "folder")

@@ -82,7 +82,8 @@ def _subscribed(
 def _segmented(document: Document, segments: Mapping[str, list[int]]) -> Document:
     members = set(document.get("segments", ())) | set(segments.get("add", ()))
     members -= set(segments.get("remove", ()))
-    return merged(document, {"segments": sorted(members) or None})
+    result: Document = merged(document, {"segments": sorted(members) or None})
+    return result
 
 
 def difference(before: Any, after: Any, at: str = "") -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Protocol
 
-from gateway.core.faults import Fault
+from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Database, Profile, Tree, Update
 
 UPDATE, BATCH, FIND, REMOVE, DESCRIBE = "update", "batch", "find", "remove", "describe"
@@ -28,14 +28,22 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a request asks for: canonical updates (one, or a batch's), and the faults that reading each already found.
+class Read:
+    """One update as it was read, and the faults that reading it found; without an update there is nothing but faults."""
 
-    `faults` runs parallel to `updates`. `about` names what a `describe` is about.
+    update: Update | None
+    faults: Sequence[Fault] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks for. `database` is the id as it was sent, None where the token alone tells it.
+
+    `about` is the dialect's own, from its reading to its writing.
     """
 
-    updates: Sequence[Update]
-    faults: Sequence[Sequence[Fault]] = ()
+    database: Any
+    reads: Sequence[Read]
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -53,7 +61,9 @@ class Answer:
     """What came of a request: one outcome for each update (a profile, None for one that is gone, or its faults)."""
 
     database: Database
-    outcomes: Sequence[Profile | Sequence[Fault] | None] = ()
+    outcomes: Sequence[Profile | Sequence[Fault] | None]
+    updates: Sequence[Update | Refusal] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ class Call:
     verb: str
     right: str
     read: Callable[[Incoming], Asked]
-    write: Callable[[Asked, Answer], Reply]
+    write: Callable[[Answer], Reply]
 
 
 class Dialect(Protocol):

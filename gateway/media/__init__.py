@@ -1,7 +1,7 @@
 """Media types: bytes to tree and back, and which of them a reply is written in.
 
-One module per codec, listed in `CODECS`; a codec knows no dialect and no field. Only this room knows lxml, xmltodict and
-the JSON libraries. A new media type is a new module that has what `Codec` names, and its name in `CODECS`.
+One module per codec, listed in `CODECS`; a codec knows no dialect and no field. Only this room knows lxml, xmltodict
+and the JSON libraries. A new media type is a new module that has what `Codec` names, and its name in `CODECS`.
 """
 
 from collections.abc import Sequence
@@ -42,15 +42,15 @@ def reply_codec(format_parameter: str | None, accept: str | None, request_codec:
     for codec in CODECS:
         if codec.name == format_parameter:
             return codec
-    return _accepted(accept, request_codec or CODECS[0])
+    return _accepted(accept, (request_codec or CODECS[0]).media_type)
 
 
 @lru_cache(maxsize=256)
-def _accepted(accept: str | None, default: Codec) -> Codec:
-    # Types that Accept itself names are offered too, so that `text/xml`, `application/vnd.api+json` or a parameter
-    # such as `charset=utf-8` choose the codec that reads them.
+def _accepted(accept: str | None, default: str) -> Codec:
+    # What Accept itself names is offered too, so that `text/xml`, `application/vnd.api+json` or `;charset=utf-8` find
+    # the codec that reads them.
     offers = {codec.media_type: codec for codec in CODECS}
     for element in elements(accept or ""):
-        named = media_type(element)
-        offers |= {element: codec for codec in CODECS if named and codec.reads(named.name)}
-    return offers[negotiate(accept, tuple(offers), default.media_type)]
+        if named := media_type(element):
+            offers.update((element, codec) for codec in CODECS if codec.reads(named.name))
+    return offers[negotiate(accept, tuple(offers), default)]

@@ -12,7 +12,7 @@ import orjson
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
 from gateway.media.charsets import to_utf8
-from gateway.media.codec import Bounds
+from gateway.media.codec import STANDARD, Bounds
 
 name = "json"
 media_type = "application/json"
@@ -26,7 +26,7 @@ def reads(media_type: str) -> bool:
     return media_type in ("application/json", "text/json") or media_type.endswith("+json")
 
 
-def decode(body: bytes, charset: str | None = None, bounds: Bounds = Bounds()) -> Tree:
+def decode(body: bytes, charset: str | None = None, bounds: Bounds = STANDARD) -> Tree:
     text = to_utf8(body, charset)
     try:
         tree = jiter.from_json(text, catch_duplicate_keys=True, allow_inf_nan=False)
@@ -34,7 +34,7 @@ def decode(body: bytes, charset: str | None = None, bounds: Bounds = Bounds()) -
         raise _unread(str(error), bounds) from None
     if rb"\u0000" in text and (null := _NULL.search(text)):
         lines = text[: null.end()].split(b"\n")
-        raise refuse("malformed_body", f"line {len(lines)} column {len(lines[-1])}: U+0000 is in no text of the gateway")
+        raise refuse("malformed_body", f"line {len(lines)} column {len(lines[-1])}: U+0000 is not allowed in a text")
     bounds.check(tree)
     return tree
 

@@ -1,8 +1,8 @@
 """Member names as XML element names and back, by the escape of ISO/IEC 9075-14 and .NET's XmlConvert.
 
 A character that a name may not have there is written `_xHHHH_` (`_xHHHHHHHH_` past U+FFFF): `first name` is
-`first_x0020_name`. An underscore that would begin such an escape is escaped itself, and so is the name `_`, which xml.py
-gives a meaning of its own. Two names are never one element name. Knows no document.
+`first_x0020_name`. An underscore that could begin such an escape is escaped itself, and so is the name `_`, to which
+xml.py gives a meaning of its own. Two names are never one element name. Knows no document.
 """
 
 import re

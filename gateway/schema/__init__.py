@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -19,7 +20,7 @@ UPDATE, PROFILE, SUBSCRIPTION = (f"urn:profile-gateway:{name}" for name in ("upd
 
 
 @cache
-def published(name: str) -> Mapping[str, Any]:
+def published(name: str) -> dict[str, Any]:
     """The schema of that name in `schemas/`; not to be changed."""
     found: dict[str, Any] = json.loads((files("gateway") / "schemas" / f"{name}.schema.json").read_text())
     return found
@@ -54,7 +55,7 @@ class Form:
     def check(self, update: Update) -> list[Fault]:
         """Every fault of a typed update; pointers are into the update. What a null clears is not judged as a value."""
         faults = self._canonical.faults(_present_in(update)) + self._constraints.faults(update)
-        return faults or list(self._unknown_references(update))
+        return [_where_it_works(fault, update) for fault in faults] or list(self._unknown_references(update))
 
     def check_profile(self, document: Document) -> list[Fault]:
         """Every fault of a document that is about to be stored; pointers are as if it stood at `/profile` of an update."""
@@ -153,6 +154,10 @@ class Form:
         return leaf_reader(types, plain="format" not in schema)
 
 
+integer = leaf_reader(("integer",), plain=False)
+"""Reads a leaf that is an integer wherever it stands, such as the id of the database that declares the others."""
+
+
 def _own_fields(database: Database) -> dict[str, Any]:
     own = {"type": "object", "properties": {}, **database.fields}
     return {**own, "additionalProperties": False} if database.closed else own
@@ -165,6 +170,18 @@ def _laid_over(base: JSONSchema, over: JSONSchema) -> dict[str, Any]:
         below = merged.get(key)
         merged[key] = _laid_over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
+
+
+def _where_it_works(fault: Fault, update: Update) -> Fault:
+    """A fault of an operation, told of the field that the operation is for."""
+    names = names_in(fault.pointer)
+    if "operations" not in names[:3:2] or len(names) < 2:
+        return fault
+    *before, _, index = names[: names.index("operations") + 2]
+    holder = update["subscriptions"][int(before[1])] if before else update
+    operation = holder["operations"][int(index)]
+    base = pointer_to(*before) if before else "/profile"
+    return replace(fault, code="invalid_function", pointer=base + str(operation.get("pointer", "")))
 
 
 def _present_in(update: Update) -> Update:

@@ -3,6 +3,7 @@
 The thorough one runs only where the quick one refuses. Nothing here reads or changes a value.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, TypeAlias
@@ -15,16 +16,17 @@ from gateway.core.faults import Fault
 from gateway.core.pointer import pointer_to
 from gateway.schema.formats import FORMATS, called
 
-JSONSchema: TypeAlias = Mapping[str, Any]
+JSONSchema: TypeAlias = dict[str, Any]
 
 LONGEST_REASON = 200
+LONGEST_VALUE = 60
 
 
 class Checker:
     """Judges values by one schema; `resources` are the schemas that it may refer to, by their URI."""
 
     def __init__(self, schema: JSONSchema, resources: Mapping[str, JSONSchema]) -> None:
-        contents = list(resources.items())
+        contents: list[tuple[str, Any]] = list(resources.items())
         self._quick = jsonschema_rs.Draft202012Validator(
             schema,
             registry=jsonschema_rs.Registry(contents),
@@ -54,7 +56,7 @@ def _linear_pattern(pattern: str) -> Any:
     return jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=jsonschema_rs.RegexOptions())
 
 
-_Thorough = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern})
+_Thorough: Any = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
 
 
 def _format_checker() -> jsonschema.FormatChecker:
@@ -64,20 +66,31 @@ def _format_checker() -> jsonschema.FormatChecker:
     return checker
 
 
-def _faults_of(error: jsonschema.ValidationError, at: str) -> Iterable[Fault]:
+def _faults_of(error: Any, at: str) -> Iterable[Fault]:
     pointer = at + pointer_to(*error.absolute_path)
-    if error.validator in ("additionalProperties", "unevaluatedProperties"):
-        for name in _unexpected(error):
-            yield Fault("unknown_field", pointer=pointer + pointer_to(name))
-    elif error.validator == "required":
-        name = next(name for name in error.validator_value if error.message.startswith(repr(name)))
-        yield Fault("invalid_field", "it is missing", pointer + pointer_to(name))
-    elif error.validator == "format":
-        yield Fault("invalid_field", f"{error.instance!r} is not {called(error.validator_value)}"[:LONGEST_REASON], pointer)
-    else:
-        yield Fault("invalid_field", error.message[:LONGEST_REASON], pointer)
+    match error.validator:
+        case "additionalProperties" | "unevaluatedProperties":
+            # The names are told inside the message alone, each as Python shows it.
+            names = [name for name in error.instance if repr(name) in error.message]
+            yield from (Fault("unknown_field", pointer=pointer + pointer_to(name)) for name in names)
+        case "required":
+            name = next(name for name in error.validator_value if error.message.startswith(repr(name)))
+            yield Fault("invalid_field", "it is missing", pointer + pointer_to(name))
+        case "format":
+            yield Fault("invalid_field", f"{_shown(error.instance)} is not {called(error.validator_value)}", pointer)
+        case "type" if error.instance is None:
+            yield Fault("invalid_field", "it cannot be cleared", pointer)
+        case "type":
+            types = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
+            yield Fault("invalid_field", f"{_shown(error.instance)} is not of type {' or '.join(types)}", pointer)
+        case "enum":
+            choices = ", ".join(_shown(choice) for choice in error.validator_value if choice is not None)
+            yield Fault("invalid_field", f"{_shown(error.instance)} is not one of {choices}", pointer)
+        case _:
+            yield Fault("invalid_field", error.message[:LONGEST_REASON], pointer)
 
 
-def _unexpected(error: jsonschema.ValidationError) -> list[str]:
-    """The names that jsonschema only says inside its message, each as Python shows it."""
-    return [name for name in error.instance if repr(name) in error.message]
+def _shown(value: Any) -> str:
+    """A value as JSON, cut where it is long."""
+    spelled = json.dumps(value, ensure_ascii=False)
+    return spelled if len(spelled) <= LONGEST_VALUE else f"{spelled[:LONGEST_VALUE]}…"

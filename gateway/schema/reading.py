@@ -17,13 +17,13 @@ _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _WHITE = " \t\r\n"
 
 
-def _integer(text: str) -> int | None:
+def integer(text: str) -> int | None:
     number = int(text) if _INTEGER.fullmatch(text) else None
     return number if number is not None and -(2**63) <= number < 2**63 else None
 
 
 def _number(text: str) -> int | float | None:
-    if (whole := _integer(text)) is not None:
+    if (whole := integer(text)) is not None:
         return whole
     number = float(text) if _NUMBER.fullmatch(text) else float("inf")
     return number if abs(number) != float("inf") else None
@@ -33,7 +33,7 @@ def _boolean(text: str) -> bool | None:
     return _BOOLEANS.get(text.lower())
 
 
-_READ: dict[str, Callable[[str], Any]] = {"integer": _integer, "number": _number, "boolean": _boolean}
+_READ: dict[str, Callable[[str], Any]] = {"integer": integer, "number": _number, "boolean": _boolean}
 
 
 def number_type(declared: Mapping[str, Any]) -> str:

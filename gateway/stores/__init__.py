@@ -6,10 +6,10 @@ An engine knows databases, ids, identities and documents; it knows no field of a
 from collections.abc import AsyncIterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Change, Database, Edited, Identity, Profile, Recorded, Resource, Segment, Token
+from gateway.core.model import Change, Database, Edited, Identity, Profile, Recorded, Resource, Segment, Token, Write
 
 
 class Unavailable(Exception):
@@ -26,8 +26,12 @@ class Store(Protocol):
         """Run each change's edit on what it finds and keep its writes, identities and record, all or nothing for each.
 
         Changes are isolated from one another and applied in order; answers come in the same order, and only when
-        everything they report is durable. An edit's `Refusal` is its answer, and leaves no trace; any other exception of
-        an edit is raised here once the others are kept, and leaves no trace either.
+        everything they report is durable. An edit's `Refusal` is its answer, and leaves no trace; any other exception
+        of an edit is raised here once the others are kept, and leaves no trace either.
+
+        `after` takes the place of what has its id. A deletion names all identities of its profile as lost. An edit may
+        ask for other identities than its change names, at the price of a look-up of its own. Documents hold integers of
+        64 bits at most.
         """
         ...
 
@@ -40,7 +44,10 @@ class Store(Protocol):
         ...
 
     async def prune(self, before: int, limit: int) -> int:
-        """Forget at most `limit` recorded changes older than `before` (ms); answers how many went."""
+        """Forget at most `limit` recorded changes older than `before` (ms); answers how many went.
+
+        It is one step among the others' changes, and they wait for it: some hundreds are a good limit.
+        """
         ...
 
     def epoch(self) -> int:
@@ -90,6 +97,25 @@ class Duplicate(Exception):
 
 class Missing(Exception):
     """The registry holds no such row."""
+
+
+def settled(answers: list[Any]) -> list[Any]:
+    """The answers of some changes, where each is an answer. Raises the first that is a failure."""
+    for answer in answers:
+        if isinstance(answer, BaseException) and not isinstance(answer, Refusal):
+            raise answer
+    return answers
+
+
+def record_of(change: Change, write: Write) -> Recorded:
+    """What the record of changes keeps of a write. A deletion counts as one version more."""
+    if write.after:
+        id, version = write.after.id, write.after.version
+    elif write.before:
+        id, version = write.before.id, write.before.version + 1
+    else:
+        raise ValueError("a write that is neither from nor to anything")
+    return Recorded(change.database, id, version, change.origin, [dict(operation) for operation in write.patch])
 
 
 async def open_store(url: str) -> Store:

@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import DELETE, READ, WRITE, Profile
-from gateway.dialects import BATCH, DESCRIBE, FIND, REMOVE, UPDATE, Answer, Asked, Call, Incoming, Reply
+from gateway.dialects import BATCH, DESCRIBE, FIND, REMOVE, UPDATE, Answer, Call, Incoming, Reply
 from gateway.dialects.altcraft import reading
 from gateway.dialects.altcraft.fields import SUBSCRIPTION_FIELDS, TYPES, described, shown, system_rows, told
 
@@ -59,10 +59,10 @@ def _member(tree: Any, name: str) -> Any:
 
 
 def _refusal(faults: Sequence[Fault]) -> dict[str, Any]:
-    return {"error": faults[0].row.error, "error_text": "; ".join(told(fault) for fault in faults)}
+    return {"error": faults[0].row.error, "error_text": "; ".join(dict.fromkeys(map(told, faults)))}
 
 
-def _with_id(_asked: Asked, answer: Answer) -> Reply:
+def _with_id(answer: Answer) -> Reply:
     return Reply(200, _row(answer.outcomes[0]))
 
 
@@ -72,38 +72,39 @@ def _row(outcome: Profile | Sequence[Fault] | None) -> dict[str, Any]:
     return _refusal(outcome or ())
 
 
-def _done(_asked: Asked, _answer: Answer) -> Reply:
+def _done(_answer: Answer) -> Reply:
     return Reply(200, DONE)
 
 
-def _rows(_asked: Asked, answer: Answer) -> Reply:
+def _rows(answer: Answer) -> Reply:
     return Reply(200, {**DONE, "result": [_row(outcome) for outcome in answer.outcomes]})
 
 
-def _profile(_asked: Asked, answer: Answer) -> Reply:
+def _profile(answer: Answer) -> Reply:
     (profile,) = answer.outcomes
     assert isinstance(profile, Profile)
     return Reply(200, {"data": shown(profile, answer.database), **DONE})
 
 
-def _removed(_asked: Asked, answer: Answer) -> Reply:
+def _removed(answer: Answer) -> Reply:
     (profile,) = answer.outcomes
     assert isinstance(profile, Profile)
     return Reply(200, {"data": {"profile_id": profile.id}, **DONE})
 
 
-def _databases(_asked: Asked, answer: Answer) -> Reply:
+def _databases(answer: Answer) -> Reply:
     """A token sees its own database alone."""
     return Reply(200, {"data": [{"id": answer.database.id, "name": answer.database.name}], **DONE, "total_count": 1})
 
 
-def _fields(_asked: Asked, answer: Answer) -> Reply:
+def _fields(answer: Answer) -> Reply:
     own = answer.database.fields.get("properties", {})
     return Reply(200, {"data": [*system_rows(TYPES), *described(own)], **DONE})
 
 
-def _resource_fields(asked: Asked, answer: Answer) -> Reply:
-    id = asked.updates[0]["match"].get("resource_id")
+def _resource_fields(answer: Answer) -> Reply:
+    (update,) = answer.updates
+    id = update["match"].get("resource_id") if isinstance(update, dict) else None
     if id is None:
         raise refuse("missing_parameter", "it is missing", "/resource_id")
     resource = answer.database.resources.get(id)

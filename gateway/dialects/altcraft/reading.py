@@ -7,10 +7,11 @@ from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.matching import MODES
 from gateway.core.model import Update
 from gateway.core.pointer import pointer_to
-from gateway.dialects import Asked, Incoming
+from gateway.dialects import Asked, Incoming, Read
 from gateway.dialects.altcraft.fields import OWNED, place
 
 ACTIONS = ("set", "unset", "incr", "add", "delete", "upsert")
+SEARCHING = tuple(mode for mode in MODES if mode != "none")
 DELETE_MODES = ("email", "phone", "profile_id", "custom")
 SUBSCRIPTION_MEMBERS = (
     *("resource_id", "channel", "status", "priority", "custom_fields", "cats", "date", "ip", "url", "email", "email_data"),
@@ -28,7 +29,7 @@ def one(create: bool, search: bool = True) -> Callable[[Incoming], Asked]:
         top = incoming.tree
         data = _object(_demanded(top, "data"), "data")
         update, faults = _update(top, data, search, OWN_MATCH_FIELDS)
-        return Asked([{**update, "create": create}], [faults])
+        return Asked(update["database"], [Read({**update, "create": create}, faults)])
 
     return read
 
@@ -38,19 +39,19 @@ def many(create: bool, search: bool = True) -> Callable[[Incoming], Asked]:
 
     def read(incoming: Incoming) -> Asked:
         top = incoming.tree
-        rows = [_element(top, element, create, search) for element in _list(_demanded(top, "data"), "data")]
-        return Asked([update for update, _ in rows], [faults for _, faults in rows])
+        elements = _list(_demanded(top, "data"), "data")
+        return Asked(_demanded(top, "db_id"), [_element(top, element, create, search) for element in elements])
 
     return read
 
 
-def search(modes: Iterable[str] = MODES) -> Callable[[Incoming], Asked]:
+def search(modes: Iterable[str] = SEARCHING) -> Callable[[Incoming], Asked]:
     """Reads `get` and `delete`: which profile, among these modes."""
-    allowed = tuple(mode for mode in modes if mode != "none")
 
     def read(incoming: Incoming) -> Asked:
-        match, faults = _match(incoming.tree, {}, allowed)
-        return Asked([{**_common(incoming.tree), "match": match}], [faults])
+        match, faults = _match(incoming.tree, {}, modes)
+        update = {**_common(incoming.tree), "match": match}
+        return Asked(update["database"], [Read(update, faults)])
 
     return read
 
@@ -61,8 +62,8 @@ def segment(action: str) -> Callable[[Incoming], Asked]:
     def read(incoming: Incoming) -> Asked:
         top = incoming.tree
         match, faults = _match(top, {}, default="profile_id")
-        segments = {action: [_demanded(top, "segment_id")]}
-        return Asked([{**_common(top), "match": match, "segments": segments}], [faults])
+        update = {**_common(top), "match": match, "segments": {action: [_demanded(top, "segment_id")]}}
+        return Asked(update["database"], [Read(update, faults)])
 
     return read
 
@@ -74,7 +75,8 @@ def subscription(incoming: Incoming) -> Asked:
     _demanded(top, "resource_id")
     members = {name: top[name] for name in SUBSCRIPTION_MEMBERS if _given(top, name)}
     edit, faults = _subscription(members, "/subscriptions/0")
-    return Asked([{**_common(top), "match": match, "subscriptions": [edit]}], [faults])
+    update = {**_common(top), "match": match, "subscriptions": [edit]}
+    return Asked(update["database"], [Read(update, faults)])
 
 
 def description(incoming: Incoming) -> Asked:
@@ -82,8 +84,8 @@ def description(incoming: Incoming) -> Asked:
     top = incoming.tree
     resource = top.get("resource_id", top.get("id"))
     narrowed = {} if resource is None else {"resource_id": resource}
-    database = {"database": top["db_id"]} if _given(top, "db_id") else {}
-    return Asked([{**database, "match": {"mode": "none", "values": {}, **narrowed}}], [[]])
+    database = top["db_id"] if _given(top, "db_id") else None
+    return Asked(database, [Read({"match": {"mode": "none", "values": {}, **narrowed}})])
 
 
 # --- parameters ---
@@ -133,12 +135,12 @@ ELEMENT_MATCH_FIELDS = (*OWN_MATCH_FIELDS, "phone", "provider", "subscription_id
 """The same for an element of a batch, where its mode asks for them."""
 
 
-def _element(top: Mapping[str, Any], element: Any, create: bool, search: bool) -> tuple[Update, list[Fault]]:
+def _element(top: Mapping[str, Any], element: Any, create: bool, search: bool) -> Read:
     try:
         update, faults = _update(top, _object(element, "data"), search, ELEMENT_MATCH_FIELDS)
     except Refusal as refusal:
-        return {}, list(refusal.faults)
-    return {**update, "create": create}, faults
+        return Read(None, refusal.faults)
+    return Read({**update, "create": create}, faults)
 
 
 def _update(
@@ -259,7 +261,7 @@ _DATA = {"email_data": "email", "phone_data": "phone"}
 def _match(
     top: Mapping[str, Any],
     data: Mapping[str, Any],
-    modes: Iterable[str] = tuple(mode for mode in MODES if mode != "none"),
+    modes: Iterable[str] = SEARCHING,
     default: str = "email",
     match_fields: tuple[str, ...] = OWN_MATCH_FIELDS,
 ) -> tuple[dict[str, Any], list[Fault]]:
@@ -277,28 +279,28 @@ def _match(
 
 
 def _fall_back(mode: str, name: str, top: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Any]:
-    """Where the profile's own data says what the match fields do not."""
-    if name == "field_value":
-        if mode == "custom":
-            yield data.get(top.get("field_name"))  # type: ignore[arg-type]
-        for each in _channel(data, "custom"):
-            if mode == "custom_sub" and each.get("field_name") == top.get("field_name"):
-                yield each.get(name)
-        return
-    subscriptions = [each.get(name) for each in _channel(data, _CHANNELS.get(name, ""))]
-    own = list(_own_value(data, name))
-    yield from (*subscriptions, *own) if mode.endswith("_sub") else (*own, *subscriptions)
+    """Where the profile's own data says what the match fields do not; for the `_sub` modes its subscriptions come first."""
+    if name == "field_value" and mode == "custom":
+        yield data.get(str(top.get("field_name")))
+    subscriptions = [each.get(name) for each in _channel(data, _CHANNELS.get(name, "")) if _fits(each, top)]
+    own = _own_value(data, name)
+    yield from (*subscriptions, own) if mode.endswith("_sub") else (own, *subscriptions)
 
 
-_CHANNELS = {"email": "email", "phone": "sms", "provider": "push", "subscription_id": "push", "field_name": "custom"}
+def _fits(subscription: Mapping[str, Any], top: Mapping[str, Any]) -> bool:
+    """Whether a subscription of channel `custom` is of the field that was asked for; every other fits."""
+    return top.get("field_name") in (None, "", subscription.get("field_name"))
 
 
-def _own_value(data: Mapping[str, Any], name: str) -> Iterator[Any]:
-    value = data.get({"phone": "phones"}.get(name, name)) if name in ("email", "phone") else None
-    action, value, _ = _function(value) if not isinstance(value, dict) or "value" in value else ("", None, {})
+_CHANNELS = {"email": "email", "phone": "sms", "provider": "push", "subscription_id": "push", "field_name": "custom", "field_value": "custom"}
+
+
+def _own_value(data: Mapping[str, Any], name: str) -> str | None:
+    value = data.get({"phone": "phones", "email": "email"}.get(name, ""))
+    if isinstance(value, dict) and value.get("action") == "set":
+        value = value.get("value")
     first = value[0] if isinstance(value, list) and value else value
-    if isinstance(first, str):
-        yield first
+    return first if isinstance(first, str) else None
 
 
 def _channel(data: Mapping[str, Any], channel: str) -> Iterator[dict[str, Any]]:

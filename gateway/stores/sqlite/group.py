@@ -1,7 +1,7 @@
 """What one group of changes sees and writes inside its transaction, and how profiles are looked up.
 
 A group reads what its changes are known to ask for in one statement, and holds its writes back to send them together:
-each statement lets go of the interpreter's lock, and taking it back from a busy event loop costs more than the statement.
+that halves the cost of a change, much of which is to let go of the interpreter's lock and to get it back.
 Only SQL lives here; when a transaction begins or ends is not decided here.
 """
 
@@ -14,8 +14,8 @@ import apsw
 import orjson
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Change, Edited, Identity, Profile, Write
-from gateway.stores import recorded_version
+from gateway.core.model import Change, Identity, Profile, Write
+from gateway.stores import record_of
 
 Step: TypeAlias = "Change | Callable[[apsw.Connection], Any]"
 """A change, or a piece of housekeeping that is given the connection."""
@@ -23,37 +23,41 @@ Step: TypeAlias = "Change | Callable[[apsw.Connection], Any]"
 Key: TypeAlias = "tuple[int, str, str]"
 """An identity with its database."""
 
+Read: TypeAlias = "Callable[[str, tuple[Any, ...]], Iterable[tuple[Any, ...]]]"
+"""Runs a query with its values."""
+
 LOOKED_UP_AT_ONCE = 256
 
 PUT = """INSERT INTO profiles VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
-    SET document = excluded.document, version = excluded.version, created = excluded.created, updated = excluded.updated"""
+    SET document = excluded.document, version = excluded.version,
+        created = excluded.created, updated = excluded.updated"""
 REMOVE = "DELETE FROM profiles WHERE database = ? AND id = ?"
 LOSE = "DELETE FROM identities WHERE database = ? AND kind = ? AND value = ? AND profile = ?"
 GAIN = "INSERT INTO identities VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 RECORD = "INSERT OR REPLACE INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
-def look_up(connection: apsw.Connection, keys: Iterable[Key]) -> dict[Key, list[Profile]]:
+def look_up(read: Read, keys: Iterable[Key]) -> dict[Key, list[Profile]]:
     """The profiles that each key names."""
     found: dict[Key, list[Profile]] = {key: [] for key in keys}
     remaining = iter(tuple(found))
     while some := tuple(islice(remaining, LOOKED_UP_AT_ONCE)):
-        for *key, id, document, version, created, updated in connection.execute(_named(len(some)), tuple(chain(*some))):
-            found[tuple(key)].append(Profile(id, orjson.loads(document), version, created, updated))
+        for row in read(_named_by(len(some)), tuple(chain(*some))):
+            found[row[:3]].append(Profile(row[3], orjson.loads(row[4]), *row[5:]))
     return found
 
 
 @cache
-def _named(count: int) -> str:
-    # CROSS JOIN keeps SQLite from reading a whole table first; only the list of keys is ever scanned.
+def _named_by(count: int) -> str:
+    # CROSS JOIN fixes the order: whatever SQLite believes about the tables, it searches them for the keys it is given.
     return f"""
-        WITH key (database, kind, value) AS (VALUES {", ".join(["(?, ?, ?)"] * count)})
-        SELECT key.*, id, document, version, created, updated FROM key
+        WITH wanted (database, kind, value) AS (VALUES {", ".join(["(?, ?, ?)"] * count)})
+        SELECT wanted.*, id, document, version, created, updated FROM wanted
             CROSS JOIN identities USING (database, kind, value)
-            CROSS JOIN profiles ON profiles.database = key.database AND id = profile
+            CROSS JOIN profiles ON profiles.database = wanted.database AND id = profile
         UNION ALL
-        SELECT key.*, id, document, version, created, updated FROM key
-            CROSS JOIN profiles ON kind = 'id' AND profiles.database = key.database AND id = value"""
+        SELECT wanted.*, id, document, version, created, updated FROM wanted
+            CROSS JOIN profiles ON kind = 'id' AND profiles.database = wanted.database AND id = value"""
 
 
 def by_id(profiles: Iterable[Profile]) -> list[Profile]:
@@ -67,7 +71,7 @@ class Group:
 
     def __init__(self, connection: apsw.Connection, steps: Sequence[Step]) -> None:
         self._connection = connection
-        self._foreseen = look_up(connection, _foreseeable(steps))
+        self._foreseen = look_up(connection.execute, _foreseeable(steps))
         self._touched: set[Key] = set()
         self._held: dict[str, list[tuple[Any, ...]]] = {sql: [] for sql in (REMOVE, PUT, LOSE, GAIN, RECORD)}
 
@@ -95,7 +99,7 @@ class Group:
         found = self._foreseen
         if not all(self._is_fresh(key) for key in keys):
             self.flush()
-            found = look_up(self._connection, keys)
+            found = look_up(self._connection.execute, keys)
         return by_id(profile for key in keys for profile in found[key])
 
     def _is_fresh(self, key: Key) -> bool:
@@ -104,4 +108,30 @@ class Group:
         return named is not None and self._touched.isdisjoint([key, *((key[0], "id", profile.id) for profile in named)])
 
     def _hold(self, change: Change, write: Write) -> None:
-        ...
+        database, record = change.database, record_of(change, write)
+        key = (database, "id", record.profile)
+        if key in self._touched:
+            # Each profile is held once, so that the statements may be sent in any order.
+            self.flush()
+        self._touched |= {key, *((database, *identity) for identity in write.gained | write.lost)}
+        if after := write.after:
+            times = after.version, after.created, after.updated
+            self._held[PUT].append((database, after.id, text(after.document), *times))
+        else:
+            self._held[REMOVE].append((database, record.profile))
+        self._held[LOSE] += [(database, *identity, record.profile) for identity in write.lost]
+        self._held[GAIN] += [(database, *identity, record.profile) for identity in write.gained]
+        origin = record.origin
+        who = origin.token, origin.dialect, origin.triggers, text(record.patch)
+        self._held[RECORD].append((database, origin.time, record.profile, record.version, *who))
+
+
+def _foreseeable(steps: Iterable[Step]) -> Iterator[Key]:
+    for step in steps:
+        if isinstance(step, Change):
+            yield from ((step.database, kind, value) for kind, value in step.identities)
+
+
+def text(tree: Any) -> str:
+    """A value as JSON."""
+    return orjson.dumps(tree).decode()

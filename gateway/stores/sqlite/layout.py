@@ -1,6 +1,6 @@
 """The tables of a SQLite file, how a file is brought to them, and how a connection to one is made.
 
-Any engine can hold this layout: every key of profile data begins with the database, and no unique index of it lacks one.
+Any engine can hold this layout: every key of profile data begins with the database, and no unique index lacks it.
 No profile is read or written here.
 """
 
@@ -15,6 +15,9 @@ from gateway.stores import Unavailable
 PATIENCE = 5.0
 """How long a connection waits for another's lock, in seconds."""
 
+CACHE = 16_384
+"""Pages that a connection keeps in memory, in KiB."""
+
 OUT_OF_ORDER = (
     apsw.BusyError,
     apsw.LockedError,
@@ -27,6 +30,7 @@ OUT_OF_ORDER = (
     apsw.CorruptError,
     apsw.NotADBError,
     apsw.ProtocolError,
+    apsw.ConnectionClosedError,
 )
 """What apsw raises where the engine fails, not what it was given: the caller hears `Unavailable`."""
 
@@ -35,7 +39,8 @@ OUT_OF_ORDER = (
 MIGRATIONS = (
     """
     CREATE TABLE databases (
-        id INTEGER PRIMARY KEY, name TEXT NOT NULL, closed INTEGER NOT NULL, fields TEXT NOT NULL, company_id TEXT UNIQUE
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL, closed INTEGER NOT NULL, fields TEXT NOT NULL,
+        company_id TEXT UNIQUE
     ) STRICT;
     CREATE TABLE tokens (
         hash TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, database INTEGER NOT NULL REFERENCES databases,
@@ -46,7 +51,8 @@ MIGRATIONS = (
         categories TEXT NOT NULL, fields TEXT NOT NULL, PRIMARY KEY (database, id)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE segments (
-        database INTEGER NOT NULL REFERENCES databases, id INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (database, id)
+        database INTEGER NOT NULL REFERENCES databases, id INTEGER NOT NULL, name TEXT NOT NULL,
+        PRIMARY KEY (database, id)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE epoch (number INTEGER NOT NULL) STRICT;
     INSERT INTO epoch VALUES (1);
@@ -65,7 +71,7 @@ MIGRATIONS = (
     ) STRICT, WITHOUT ROWID;
     """,
 )
-"""The way from an empty file to this version's layout. A released step is never altered: what changes is a further step."""
+"""The way from an empty file to this version's layout. A released step is never altered: a change is a further step."""
 
 
 def connect(file: str, synchronous: str) -> apsw.Connection:

@@ -1,0 +1,139 @@
+"""The engine for tests: the same answers as any other, and everything is gone with the process.
+
+Documents are kept as JSON text, as on disk: what a caller does to one later changes nothing here, and what JSON cannot
+hold is refused here too. It runs on one event loop, and a change is atomic since nothing in it waits.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import orjson
+
+from gateway.core.faults import Refusal
+from gateway.core.model import Change, Database, Edited, Identity, Profile, Recorded, Resource, Segment, Token, Write
+from gateway.stores import Duplicate, Missing, record_of, settled
+
+
+async def open(url: str) -> "Memory":
+    """A new, empty store. Raises `ValueError` on a URL other than `memory:`."""
+    if url != "memory:":
+        raise ValueError(f"{url!r}: a store in memory has no name, its URL is memory:")
+    return Memory()
+
+
+class Memory:
+    """The tables of the layout as dicts, each by its key."""
+
+    def __init__(self) -> None:
+        self._epoch = 1
+        self._databases: dict[int, Database] = {}
+        self._tokens: dict[str, Token] = {}
+        self._profiles: dict[tuple[int, str], bytes] = {}
+        self._identities: dict[tuple[int, str, str], set[str]] = defaultdict(set)
+        self._changes: dict[tuple[int, int, str, int], tuple[Recorded, bytes]] = {}
+
+    async def change(self, changes: Sequence[Change]) -> list[Edited | Refusal]:
+        return settled([self._run(change) for change in changes])
+
+    async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
+        return self._find(database, identities)
+
+    async def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
+        keys = sorted(key for key in self._changes if key[0] == database and key[1] >= since)
+        for recorded, patch in [self._changes[key] for key in keys]:
+            yield replace(recorded, patch=orjson.loads(patch))
+
+    async def prune(self, before: int, limit: int) -> int:
+        old = sorted(key for key in self._changes if key[1] < before)[:limit]
+        for key in old:
+            del self._changes[key]
+        return len(old)
+
+    def epoch(self) -> int:
+        return self._epoch
+
+    async def databases(self) -> list[Database]:
+        return deepcopy([self._databases[id] for id in sorted(self._databases)])
+
+    async def tokens(self) -> list[Token]:
+        return sorted(self._tokens.values(), key=lambda token: (token.created, token.id))
+
+    async def add_database(self, database: Database) -> None:
+        companies = {known.company_id for known in self._databases.values()} - {None}
+        if database.id in self._databases or database.company_id in companies:
+            raise Duplicate(f"database {database.id} or its company id is known already")
+        self._register(self._databases, database.id, database)
+
+    async def add_token(self, token: Token) -> None:
+        if token.hash in self._tokens or token.id in {known.id for known in self._tokens.values()}:
+            raise Duplicate(f"token {token.id} is known already")
+        self._database(token.database)
+        self._register(self._tokens, token.hash, token)
+
+    async def revoke_token(self, id: str) -> None:
+        for token in self._tokens.values():
+            if token.id == id:
+                return self._register(self._tokens, token.hash, replace(token, revoked=True))
+        raise Missing(f"there is no token {id}")
+
+    async def add_resource(self, database: int, resource: Resource) -> None:
+        known = self._database(database)
+        if resource.id in known.resources:
+            raise Duplicate(f"database {database} has a resource {resource.id} already")
+        resources = {**known.resources, resource.id: resource}
+        self._register(self._databases, database, replace(known, resources=resources))
+
+    async def add_segment(self, database: int, segment: Segment) -> None:
+        known = self._database(database)
+        if segment.id in known.segments:
+            raise Duplicate(f"database {database} has a segment {segment.id} already")
+        segments = {**known.segments, segment.id: segment}
+        self._register(self._databases, database, replace(known, segments=segments))
+
+    async def ready(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        return None
+
+    def _run(self, change: Change) -> Edited | Exception:
+        try:
+            edited = change.edit(partial(self._find, change.database))
+            records = [record_of(change, write) for write in edited.writes]
+            patches = [orjson.dumps(record.patch) for record in records]
+            profiles = [orjson.dumps(write.after) for write in edited.writes]
+        except Exception as error:
+            return error
+        # Nothing can fail from here on.
+        for write, record, patch, profile in zip(edited.writes, records, patches, profiles, strict=True):
+            self._keep(change.database, write, record.profile, profile)
+            self._changes[change.database, record.origin.time, record.profile, record.version] = record, patch
+        return edited
+
+    def _keep(self, database: int, write: Write, id: str, profile: bytes) -> None:
+        self._profiles[database, id] = profile
+        if write.after is None:
+            del self._profiles[database, id]
+        for identity in write.lost:
+            self._identities[database, *identity].discard(id)
+        for identity in write.gained:
+            self._identities[database, *identity].add(id)
+
+    def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
+        ids = {value for kind, value in identities if kind == "id"}
+        ids = ids.union(*(self._identities[database, *identity] for identity in identities))
+        found = [self._profiles[database, id] for id in sorted(ids) if (database, id) in self._profiles]
+        return [Profile(**orjson.loads(profile)) for profile in found]
+
+    def _database(self, id: int) -> Database:
+        if id not in self._databases:
+            raise Missing(f"there is no database {id}")
+        return self._databases[id]
+
+    def _register(self, table: dict[Any, Any], key: int | str, row: Database | Token) -> None:
+        table[key] = deepcopy(row)
+        self._epoch += 1

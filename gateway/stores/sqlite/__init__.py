@@ -1,0 +1,195 @@
+"""The embedded engine: one SQLite file with a write-ahead log, synced at every commit.
+
+Changes and the registry's writes go through the one writer of this process; other processes may use the same file.
+Reads are made where they are asked for: finding a profile costs less than the hop to another thread and back.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import apsw
+import orjson
+
+from gateway.core.faults import Refusal
+from gateway.core.model import Change, Database, Edited, Identity, Origin, Profile, Recorded, Resource, Segment, Token
+from gateway.stores import Duplicate, Missing, Unavailable, settled
+from gateway.stores.sqlite.group import by_id, look_up, text
+from gateway.stores.sqlite.layout import OUT_OF_ORDER, connect, migrate
+from gateway.stores.sqlite.writer import Checkpoints, Writer
+
+CHANGES = """SELECT time, profile, version, token, dialect, triggers, patch FROM changes
+    WHERE database = ? AND (time, profile, version) > (?, ?, ?) ORDER BY time, profile, version LIMIT ?"""
+PRUNE = """DELETE FROM changes WHERE (database, time, profile, version) IN (
+    SELECT database, time, profile, version FROM databases CROSS JOIN changes ON database = databases.id
+    WHERE time < ? LIMIT ?)"""
+ADD_DATABASE = "INSERT INTO databases VALUES (?, ?, ?, ?, ?)"
+ADD_RESOURCE = "INSERT INTO resources VALUES (?, ?, ?, ?, ?)"
+ADD_SEGMENT = "INSERT INTO segments VALUES (?, ?, ?)"
+ADD_TOKEN = "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?)"
+REVOKE_TOKEN = "UPDATE tokens SET revoked = 1 WHERE id = ?"
+
+CHANGES_AT_ONCE = 500
+
+BROKEN = {
+    apsw.SQLITE_CONSTRAINT_PRIMARYKEY: Duplicate,
+    apsw.SQLITE_CONSTRAINT_UNIQUE: Duplicate,
+    apsw.SQLITE_CONSTRAINT_FOREIGNKEY: Missing,
+}
+"""What a broken constraint of the registry means."""
+
+Statement: TypeAlias = "tuple[str, tuple[Any, ...]]"
+
+
+async def open(url: str) -> "Sqlite":
+    """The store of `sqlite:///relative.db` or `sqlite:////absolute.db`; the file is made or migrated where needed.
+
+    `?synchronous=NORMAL` is a control for tests of durability: what was acknowledged may then be lost with the power.
+    Raises `ValueError` on another URL, `Unavailable` where the file cannot be used or was written by a newer version.
+    """
+    file, synchronous = _parsed(url)
+    try:
+        connections = [connect(file, synchronous) for _ in range(3)]
+        migrate(connections[0])
+    except OUT_OF_ORDER as error:
+        raise Unavailable(f"{file}: {error}") from error
+    return Sqlite(*connections)
+
+
+def _parsed(url: str) -> tuple[str, str]:
+    """The file of a URL, and how its writes are synced."""
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+    synchronous = options.pop("synchronous", "FULL")
+    if parts.netloc or not parts.path[1:] or options or synchronous not in ("FULL", "NORMAL"):
+        raise ValueError(f"{url!r} is no store: use sqlite:///FILE, with four strokes where FILE begins with one")
+    return str(Path(unquote(parts.path[1:])).absolute()), synchronous
+
+
+class Sqlite:
+    """A `Store` on three connections to one file: one writes, one reads, one moves the log into the file."""
+
+    def __init__(self, writing: apsw.Connection, reading: apsw.Connection, moving: apsw.Connection) -> None:
+        self._connections = writing, reading, moving
+        self._reader = reading
+        self._reader.pragma("query_only", True)
+        self._checkpoints = Checkpoints(moving)
+        self._checkpoints.watch(writing)
+        self._writer = Writer(writing)
+
+    async def change(self, changes: Sequence[Change]) -> list[Edited | Refusal]:
+        return settled(await self._writer.run(changes))
+
+    async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
+        found = look_up(self._read, [(database, kind, value) for kind, value in identities])
+        return by_id(chain(*found.values()))
+
+    async def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
+        # Page by page: a read transaction held open over a consumer's pauses would keep the log from being emptied.
+        after = (since, "", 0)
+        while rows := self._read(CHANGES, (database, *after, CHANGES_AT_ONCE)):
+            for time, profile, version, token, dialect, triggers, patch in rows:
+                origin = Origin(token, dialect, time, bool(triggers))
+                yield Recorded(database, profile, version, origin, orjson.loads(patch))
+            after = rows[-1][:3]
+
+    async def prune(self, before: int, limit: int) -> int:
+        def forget(connection: apsw.Connection) -> int:
+            connection.execute(PRUNE, (before, limit))
+            return connection.changes()
+
+        [gone] = settled(await self._writer.run([forget]))
+        return int(gone)
+
+    def epoch(self) -> int:
+        [[number]] = self._read("SELECT number FROM epoch")
+        return int(number)
+
+    async def databases(self) -> list[Database]:
+        resources: dict[int, dict[int, Resource]] = defaultdict(dict)
+        for database, id, name, categories, fields in self._read("SELECT * FROM resources ORDER BY database, id"):
+            known = tuple(orjson.loads(categories))
+            resources[database][id] = Resource(id, name, known, orjson.loads(fields))
+        segments: dict[int, dict[int, Segment]] = defaultdict(dict)
+        for database, id, name in self._read("SELECT * FROM segments ORDER BY database, id"):
+            segments[database][id] = Segment(id, name)
+        return [
+            Database(id, name, bool(closed), orjson.loads(fields), company_id, resources[id], segments[id])
+            for id, name, closed, fields, company_id in self._read("SELECT * FROM databases ORDER BY id")
+        ]
+
+    async def tokens(self) -> list[Token]:
+        return [
+            Token(id, hash, database, frozenset(rights.split()), created, bool(revoked))
+            for hash, id, database, rights, created, revoked in self._read("SELECT * FROM tokens ORDER BY created, id")
+        ]
+
+    async def add_database(self, database: Database) -> None:
+        fields = text(database.fields)
+        await self._register(
+            (ADD_DATABASE, (database.id, database.name, database.closed, fields, database.company_id)),
+            *(_adding_resource(database.id, resource) for resource in database.resources.values()),
+            *(_adding_segment(database.id, segment) for segment in database.segments.values()),
+        )
+
+    async def add_token(self, token: Token) -> None:
+        rights = " ".join(sorted(token.rights))
+        values = token.hash, token.id, token.database, rights, token.created, token.revoked
+        await self._register((ADD_TOKEN, values))
+
+    async def revoke_token(self, id: str) -> None:
+        await self._register((REVOKE_TOKEN, (id,)))
+
+    async def add_resource(self, database: int, resource: Resource) -> None:
+        await self._register(_adding_resource(database, resource))
+
+    async def add_segment(self, database: int, segment: Segment) -> None:
+        await self._register(_adding_segment(database, segment))
+
+    async def ready(self) -> None:
+        # An empty step takes the write lock and commits: whoever waits for changes gets as far as this.
+        settled(await self._writer.run([lambda _connection: None]))
+
+    async def close(self) -> None:
+        await self._writer.close()
+        await asyncio.to_thread(self._let_go)
+
+    def _let_go(self) -> None:
+        self._checkpoints.close()
+        for connection in self._connections:
+            # Where no other process has the file open, SQLite moves the log into it now and removes the log.
+            connection.close()
+
+    def _read(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._reader.execute(sql, values).fetchall()
+        except OUT_OF_ORDER as error:
+            raise Unavailable(str(error)) from error
+
+    async def _register(self, *statements: Statement) -> None:
+        """Runs the statements in one step that also moves the epoch. Raises `Duplicate` or `Missing`."""
+
+        def register(connection: apsw.Connection) -> None:
+            try:
+                for sql, values in statements:
+                    connection.execute(sql, values)
+            except apsw.ConstraintError as error:
+                meaning = BROKEN.get(error.extendedresult, type(error))  # type: ignore[attr-defined]  # not in its stubs
+                raise meaning(str(error)) from error
+            if not connection.changes():
+                raise Missing("there is no such row")
+            connection.execute("UPDATE epoch SET number = number + 1")
+
+        settled(await self._writer.run([register]))
+
+
+def _adding_resource(database: int, resource: Resource) -> Statement:
+    return ADD_RESOURCE, (database, resource.id, resource.name, text(resource.categories), text(resource.fields))
+
+
+def _adding_segment(database: int, segment: Segment) -> Statement:
+    return ADD_SEGMENT, (database, segment.id, segment.name)

@@ -1,0 +1,178 @@
+"""The one thread that writes: it takes what waits, commits it together, and answers once the commit is on the disk.
+
+Group commit: what arrives while one group is synced is the next group. So a lone change never waits for company, and a
+full house shares its sync. It knows no table.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import islice
+from queue import SimpleQueue
+from threading import Event, Thread
+from typing import Any
+
+import apsw
+
+from gateway.stores import Unavailable
+from gateway.stores.sqlite.group import Group, Step
+from gateway.stores.sqlite.layout import OUT_OF_ORDER, transaction
+
+LARGEST_GROUP = 512
+LARGEST_SLICE = 64
+"""Of one job in one group: a batch of 10,000 takes its turns like everybody else."""
+
+LARGE_LOG = 4_000
+"""Pages in the log from which on they are moved into the file beside the load; at four times as many, before it."""
+
+
+class Job:
+    """The steps of one call, the answers so far, and the future that waits for all of them."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self.answers: list[Any] = []
+        self._steps = steps
+
+    def next_slice(self, largest: int) -> Sequence[Step]:
+        start = len(self.answers)
+        return self._steps[start : start + largest]
+
+    def answer(self, answers: list[Any]) -> None:
+        self.answers += answers
+        if any(isinstance(answer, Unavailable) for answer in answers):
+            # The call fails as a whole: the rest of a batch need not wait as long for the same engine once more.
+            self._steps = self._steps[: len(self.answers)]
+
+    def is_done(self) -> bool:
+        return len(self.answers) == len(self._steps)
+
+
+class Writer:
+    """Runs steps, each of them all or nothing, in the order given; several processes may have one each on one file."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._open = True
+        self._thread = Thread(target=self._serve, name="store-writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, steps: Sequence[Step]) -> list[Any]:
+        """The answer of each step, durable: what it returned, or the exception it failed with.
+
+        A caller that is cancelled stops waiting; its steps are run all the same.
+        """
+        if not self._open:
+            raise Unavailable("the store is closed")
+        job = Job(steps)
+        self._queue.put(job)
+        return await job.future
+
+    async def close(self) -> None:
+        """Answers what is queued, then ends the thread."""
+        self._open = False
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _serve(self) -> None:
+        jobs: deque[Job] = deque()
+        while self._admit(jobs):
+            turns = _take_turns(jobs)
+            answers = iter(self._answers([step for _, taken in turns for step in taken]))
+            for job, taken in turns:
+                job.answer(list(islice(answers, len(taken))))
+            jobs += [job for job, _ in turns if not job.is_done()]
+            _deliver(job for job, _ in turns if job.is_done())
+
+    def _admit(self, jobs: deque[Job]) -> bool:
+        """Lets in the jobs that wait, or waits for one where there is nothing to do. False once closed and done."""
+        if not jobs and (self._open or not self._queue.empty()):
+            jobs += filter(None, [self._queue.get()])
+        jobs += filter(None, [self._queue.get() for _ in range(self._queue.qsize())])
+        return bool(jobs)
+
+    def _answers(self, steps: Sequence[Step]) -> list[Any]:
+        """Runs the steps together, else each alone, and answers what each came to."""
+        try:
+            return self._together(steps)
+        except OUT_OF_ORDER as error:
+            return [Unavailable(str(error)) for _ in steps]
+        except Exception as error:
+            # One step failed and took its neighbours' work back with it. Nothing was kept, and steps may be rerun: so
+            # each gets a transaction of its own, where it can hurt itself alone. Such a failure is a fault in our own
+            # code and rare; savepoints would spare the second run, but burden every step that goes well.
+            return [error] if len(steps) == 1 else [answer for step in steps for answer in self._answers([step])]
+
+    def _together(self, steps: Sequence[Step]) -> list[Any]:
+        with transaction(self._connection):
+            group = Group(self._connection, steps)
+            answers = [group.run(step) for step in steps]
+            group.flush()
+        return answers
+
+
+def _take_turns(jobs: deque[Job]) -> list[tuple[Job, Sequence[Step]]]:
+    """The next group: a slice of each job in the order they wait, as far as there is room."""
+    turns: list[tuple[Job, Sequence[Step]]] = []
+    room = LARGEST_GROUP
+    while jobs and room:
+        job = jobs.popleft()
+        taken = job.next_slice(min(LARGEST_SLICE, room))
+        turns.append((job, taken))
+        room -= len(taken)
+    return turns
+
+
+def _deliver(jobs: Iterable[Job]) -> None:
+    """Answers the callers, and wakes each of their event loops once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = defaultdict(list)
+    for job in jobs:
+        by_loop[job.future.get_loop()].append(job)
+    for loop, done in by_loop.items():
+        with suppress(RuntimeError):  # a closed loop: nobody waits there any more
+            loop.call_soon_threadsafe(_resolve, done)
+
+
+def _resolve(jobs: Iterable[Job]) -> None:
+    for job in jobs:
+        if not job.future.done():  # its caller was cancelled
+            job.future.set_result(job.answers)
+
+
+class Checkpoints:
+    """Moves the log into the file on a thread and connection of its own: inside a commit it would stall the load."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._pages = 0
+        self._due = Event()
+        self._open = True
+        self._thread = Thread(target=self._serve, name="store-checkpoints", daemon=True)
+        self._thread.start()
+
+    def watch(self, connection: apsw.Connection) -> None:
+        """From now on, a commit of this connection that finds the log large asks for a checkpoint."""
+        connection.set_wal_hook(self._committed)
+
+    def close(self) -> None:
+        """Waits for the checkpoint that runs."""
+        self._open = False
+        self._due.set()
+        self._thread.join()
+
+    def _committed(self, _connection: apsw.Connection, _schema: str, pages: int) -> int:
+        # What fails here would fail the commit in the eyes of the writer, though it has happened: so do nothing that can.
+        self._pages = pages
+        if pages >= LARGE_LOG:
+            self._due.set()
+        return apsw.SQLITE_OK
+
+    def _serve(self) -> None:
+        while self._due.wait() and self._open:
+            self._due.clear()
+            # A passive one gets in nobody's way, but where commits never pause it never reaches the end of the log.
+            mode = apsw.SQLITE_CHECKPOINT_PASSIVE if self._pages < 4 * LARGE_LOG else apsw.SQLITE_CHECKPOINT_FULL
+            with suppress(apsw.Error):  # the next commit asks again
+                self._connection.wal_checkpoint(mode=mode)

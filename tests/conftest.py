@@ -1,0 +1,21 @@
+"""Fixtures that several rooms' tests share."""
+
+import os
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+
+from tests.servers import Host
+
+hypothesis.settings.register_profile("usual", max_examples=200, deadline=None)
+hypothesis.settings.register_profile("laws", max_examples=10_000, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
+
+
+@pytest.fixture(scope="session")
+def host() -> Iterator[Host]:
+    """A real server whose application each test brings."""
+    host = Host()
+    yield host
+    host.close()
