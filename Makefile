@@ -23,10 +23,10 @@ run: install ## Serve on 127.0.0.1:8080, with the SQLite file gateway.db; GATEWA
 	$(BIN)/profile-gateway serve
 
 test: install ## Run the tests
-	$(BIN)/pytest --numprocesses 2
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 test-laws: install ## Try the laws on 10,000 examples each
-	$(BIN)/pytest --numprocesses 2 -m law --hypothesis-profile laws
+	HYPOTHESIS_PROFILE=laws $(BIN)/pytest --numprocesses 2 -m law
 
 check: install ## Lint, check the format and the types
 	$(BIN)/ruff check .

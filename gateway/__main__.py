@@ -54,8 +54,18 @@ def on_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
     """Does some work on the store, and says in one line why it could not."""
     try:
         return asyncio.run(_on_store(settings.store, work))
-    except (Duplicate, Missing, Unavailable) as reason:
+    except Unavailable as reason:
         raise click.ClickException(str(reason)) from None
+
+
+def keep(store: str | None, work: Callable[[Store], Awaitable[None]], taken: str = "", absent: str = "") -> None:
+    """Writes to the registry. An engine tells which kind of refusal it is; the words are the command's."""
+    try:
+        on_store(effective(store=store), work)
+    except Duplicate:
+        raise click.ClickException(taken) from None
+    except Missing:
+        raise click.ClickException(absent) from None
 
 
 async def _on_store(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
@@ -247,7 +257,7 @@ def create_database(
 ) -> None:
     """Make a database."""
     made = Database(id, name, closed, fields, company_id)
-    on_store(effective(store=store), lambda store: store.add_database(made))
+    keep(store, lambda store: store.add_database(made), f"the id {id} or the company id is another database's")
     click.echo(f"database {id} is there")
 
 
@@ -291,7 +301,7 @@ def create_token(store: str | None, database: int, rights: Sequence[str]) -> Non
     """Make a token. It is the last line printed, and cannot be shown again: only its hash is kept."""
     secret = new_secret()
     made = token(secret, database, rights or RIGHTS, now())
-    on_store(effective(store=store), lambda store: store.add_token(made))
+    keep(store, lambda store: store.add_token(made), absent=f"there is no database {database}")
     click.echo(f"token {made.id} may {', '.join(ordered(made.rights))} in database {database}:\n{secret}")
 
 
@@ -309,7 +319,7 @@ def list_tokens(store: str | None, as_json: bool) -> None:
 @click.argument("id")
 def revoke_token(store: str | None, id: str) -> None:
     """Revoke the token ID, as `token list` shows it. Its record is kept."""
-    on_store(effective(store=store), lambda store: store.revoke_token(id))
+    keep(store, lambda store: store.revoke_token(id), absent=f"there is no token {id}")
     click.echo(f"token {id} is revoked")
 
 
@@ -330,7 +340,8 @@ def create_resource(
 ) -> None:
     """Make a resource. FILE declares its subscriptions' own fields."""
     made = Resource(id, name, categories, fields)
-    on_store(effective(store=store), lambda store: store.add_resource(database, made))
+    taken, absent = f"database {database} has a resource {id} already", f"there is no database {database}"
+    keep(store, lambda store: store.add_resource(database, made), taken, absent)
     click.echo(f"resource {id} is there, in database {database}")
 
 
@@ -346,7 +357,8 @@ def segment() -> None:
 @NAME
 def create_segment(store: str | None, database: int, id: int, name: str) -> None:
     """Make a static segment."""
-    on_store(effective(store=store), lambda store: store.add_segment(database, Segment(id, name)))
+    taken, absent = f"database {database} has a segment {id} already", f"there is no database {database}"
+    keep(store, lambda store: store.add_segment(database, Segment(id, name)), taken, absent)
     click.echo(f"segment {id} is there, in database {database}")
 
 

@@ -61,7 +61,7 @@ def create(
         if settings.geoip is None:
             log.info("GATEWAY_GEOIP is not set: detect_geo fills nothing")
         app.state.store = store
-        app.state.pipeline = Pipeline(Catalog(store, spoken), Verbs(store, locator, now, new_id), bounds, settings.max_batch)
+        app.state.pipeline = Pipeline(Catalog(store, spoken), Verbs(store, locator, now, new_id), bounds, settings.max_batch, now)
         pruning = asyncio.create_task(_prune(store, settings.keep_changes_days * DAY, now))
         yield
         pruning.cancel()
@@ -115,11 +115,13 @@ class _Nowhere:
     """Answers for paths that no call has, in the words of the dialect whose prefix they begin with."""
 
     def __init__(self, spoken: Sequence[Dialect]) -> None:
-        self._spoken = sorted(spoken, key=lambda dialect: len(dialect.prefix), reverse=True)
+        prefixes = ((prefix, dialect) for dialect in spoken for prefix in dialect.prefixes)
+        self._spoken = sorted(prefixes, key=lambda row: len(row[0]), reverse=True)
+        self._default = spoken[0]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
-        dialect = next((each for each in self._spoken if path.startswith(each.prefix)), self._spoken[-1])
+        dialect = next((dialect for prefix, dialect in self._spoken if path.startswith(prefix)), self._default)
         pipeline: Pipeline = scope["app"].state.pipeline
         response = pipeline.refused(dialect, _message(scope, b""), Fault("unknown_call"), {})
         await _answer(send, response, scope["method"])
@@ -151,7 +153,8 @@ def _message(scope: Scope, body: bytes) -> Message:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)) if scope["query_string"] else {}
     path = {name: unquote(value) for name, value in scope.get("path_params", {}).items()}
-    return Message(scope["method"], headers, body, query, path)
+    target = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
+    return Message(scope["method"], headers, body, query, path, target)
 
 
 async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from hashlib import sha256
 
 from gateway.core.faults import refuse
-from gateway.core.model import Database, Token
-from gateway.dialects import Dialect
+from gateway.core.model import WRITE, Database, Token
+from gateway.dialects import Credential, Dialect
 from gateway.schema import Form, published
 from gateway.stores import Store
 
@@ -35,14 +35,27 @@ class Catalog:
         self._forms = {}
         self._epoch = epoch
 
-    def token(self, secret: str, right: str) -> Token:
-        """The token of a secret that may do this. Raises `Refusal`: unknown_token, missing_right."""
-        token = self._tokens.get(sha256(secret.encode("utf-8", "surrogatepass")).hexdigest())
-        if token is None:
-            raise refuse("unknown_token")
+    def token(self, credential: Credential, right: str) -> Token:
+        """The token of a credential that may do this. Raises `Refusal`: unknown_token, unknown_company, missing_right.
+
+        A company id is public: it may write, and reads and deletes nothing.
+        """
+        token = self._by_company(credential.company) if credential.token is None else self._by_secret(credential.token)
         if right not in token.rights:
             raise refuse("missing_right", f"the token has not the right to {right}")
         return token
+
+    def _by_secret(self, secret: str) -> Token:
+        token = self._tokens.get(sha256(secret.encode("utf-8", "surrogatepass")).hexdigest())
+        if token is None:
+            raise refuse("unknown_token")
+        return token
+
+    def _by_company(self, company: str | None) -> Token:
+        database = next((each.id for each in self._databases.values() if each.company_id == company), None)
+        if database is None or company is None:
+            raise refuse("unknown_company")
+        return Token(f"company {company}", "", database, frozenset({WRITE}), 0)
 
     def database(self, token: Token, id: object) -> Database:
         """The token's database, where `id` is its id or None. Raises `Refusal`: unknown_database, invalid_parameter.

@@ -5,13 +5,13 @@ Nothing here knows HTTP's wire, a vendor's words or an engine; each step is anot
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway import media
 from gateway.catalog import Catalog
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.model import Update
+from gateway.core.model import Tree, Update
 from gateway.core.pointer import names_in
 from gateway.dialects import BATCH, Answer, Asked, Call, Dialect, Incoming, Read, Reply
 from gateway.media import Bounds, Codec
@@ -24,18 +24,20 @@ log = logging.getLogger("gateway")
 LARGE = 256 * 1024
 """Bodies from this size on (bytes) are understood beside the event loop, so that they hold up nobody else's."""
 
-CONTENT_TYPES = {"json": "application/json", "xml": "application/xml"}
-
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One request, whole. Header names are in lower case; `path` holds the names of the call's path."""
+    """One request, whole. Header names are in lower case; `path` holds the names of the call's path.
+
+    `target` is path and query as they came.
+    """
 
     method: str
     headers: Mapping[str, str]
     body: bytes = b""
     query: Mapping[str, str] = field(default_factory=dict)
     path: Mapping[str, str] = field(default_factory=dict)
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,17 @@ class Response:
 
 
 class Pipeline:
-    """Carries requests through the rooms; `most` is the greatest number of profiles in one request."""
+    """Carries requests through the rooms.
 
-    def __init__(self, catalog: Catalog, verbs: Verbs, bounds: Bounds, most: int) -> None:
+    `most` is the greatest number of profiles in one request; `now` gives milliseconds since 1970.
+    """
+
+    def __init__(self, catalog: Catalog, verbs: Verbs, bounds: Bounds, most: int, now: Callable[[], int]) -> None:
         self._catalog = catalog
         self._verbs = verbs
         self._bounds = bounds
         self._most = most
+        self._now = now
 
     async def respond(self, dialect: Dialect, call: Call, message: Message) -> Response:
         """The response to a request, whatever happens."""
@@ -85,7 +91,7 @@ class Pipeline:
 
     def _understood(self, exchange: "_Exchange", call: Call) -> tuple[Asked, Work]:
         """From bytes to checked updates. Raises `Refusal`."""
-        incoming, typed = exchange.decoded(self._bounds_of(call))
+        incoming, typed = exchange.decoded(self._bounds_of(call), self._now())
         token = self._catalog.token(exchange.dialect.credential(incoming), call.right)
         asked = call.read(incoming)
         if len(asked.reads) > self._most:
@@ -93,7 +99,7 @@ class Pipeline:
         database = self._catalog.database(token, asked.database if typed else integer(asked.database))
         form = self._catalog.form(database, exchange.dialect)
         updates = [_checked(form, read, typed) for read in asked.reads]
-        return asked, Work(exchange.dialect.name, token, database, form, updates)
+        return asked, Work(exchange.dialect, token, database, form, updates)
 
     def _bounds_of(self, call: Call) -> Bounds:
         """A batch may hold as many nodes as its profiles together; two levels more lead to each of them."""
@@ -111,23 +117,29 @@ class _Exchange:
         wanted, accepted = message.query.get("format"), message.headers.get("accept")
         self._codec: Codec = media.reply_codec(wanted, accepted, _codec_or_none(message))
 
-    def decoded(self, bounds: Bounds) -> tuple[Incoming, bool]:
+    def decoded(self, bounds: Bounds, now: int) -> tuple[Incoming, bool]:
         """The request as a dialect sees it, and whether its leaves carry their types. Raises `Refusal`."""
         message = self.message
         if not message.body and message.method in ("GET", "DELETE"):
-            return Incoming({}, message.query, message.headers, message.path), True
+            return self._incoming({}, now), True
         codec, charset = media.codec_for(message.headers.get("content-type"))
         tree = codec.decode(message.body, charset, bounds)
         tree = {} if tree == "" and not codec.typed else tree
-        incoming = Incoming(tree, message.query, message.headers, message.path)
+        incoming = self._incoming(tree, now)
         wanted = self.dialect.media_type(incoming)
         self._codec = media.reply_codec(wanted, message.headers.get("accept"), codec)
         if not isinstance(tree, dict):
             raise refuse("not_an_object")
         return incoming, codec.typed
 
+    def _incoming(self, tree: Tree, now: int) -> Incoming:
+        message = self.message
+        return Incoming(tree, message.query, message.headers, message.path, message.target, now)
+
     def response(self, reply: Reply) -> Response:
-        headers = {"content-type": CONTENT_TYPES[self._codec.name], **reply.headers}
+        if reply.tree is None:
+            return Response(reply.status, reply.headers, b"")
+        headers = {"content-type": self.dialect.content_types[self._codec.name], **reply.headers}
         return Response(reply.status, headers, self._codec.encode(reply.tree))
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from gateway.core import matching
-from gateway.core.edit import removing, the_one, updating
+from gateway.core.edit import Rules, removing, the_one, updating
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Change, Database, Edited, Identity, Origin, Profile, Token, Update
-from gateway.dialects import BATCH, DESCRIBE, FIND, REMOVE, UPDATE
+from gateway.dialects import BATCH, DESCRIBE, FIND, REMOVE, UPDATE, Dialect
 from gateway.geo import Locator
 from gateway.schema import Form
 from gateway.stores import Store
@@ -21,7 +21,7 @@ Outcome: TypeAlias = Profile | Sequence[Fault] | None
 class Work:
     """A request that may be carried out: who asks, where, and each update checked or refused."""
 
-    dialect: str
+    dialect: Dialect
     token: Token
     database: Database
     form: Form
@@ -94,12 +94,12 @@ class Verbs:
         if update.get("options", {}).get("detect_geo"):
             update = self._locator.located(update)
         new_id = self._new_id() if update.get("create") else ""
-        edit = updating(update, key, form.identifiers, form.check_profile, new_id, origin.time)
-        return Change(work.database.id, key, edit, origin)
+        rules = Rules(form.identifiers, form.check_profile, work.dialect.patched, new_id, origin.time)
+        return Change(work.database.id, key, updating(update, key, rules), origin)
 
     def _origin(self, update: Update, work: Work) -> Origin:
         triggers = not update.get("options", {}).get("skip_triggers", False)
-        return Origin(work.token.id, work.dialect, self._now(), triggers)
+        return Origin(work.token.id, work.dialect.name, self._now(), triggers)
 
 
 def _key(update: Update, work: Work) -> tuple[Identity, ...]:

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -140,13 +141,13 @@ def test_shows_a_database_with_all_its_parts(run: Run, tmp_path: Path) -> None:
 
 
 def test_refuses_to_show_a_database_that_is_not_there(run: Run) -> None:
-    assert_refused(run("database show 7"), 1, "7")
+    assert_refused(run("database show 7"), 1, "there is no database 7")
 
 
 @pytest.mark.parametrize("again", ["--id 7 --name other", "--id 8 --name other --company-id acme"])
 def test_refuses_a_database_whose_id_or_company_id_is_taken(run: Run, url: str, again: str) -> None:
     done(run("database create --id 7 --name seven --company-id acme"))
-    assert_refused(run(f"database create {again}"), 1, "database")
+    assert_refused(run(f"database create {again}"), 1, "the id", "or the company id is another database's")
     assert [database.name for database in databases(url)] == ["seven"]
 
 
@@ -247,7 +248,7 @@ def test_revokes_a_token_and_only_that(run: Run, url: str) -> None:
 
 
 def test_refuses_to_revoke_a_token_that_is_not_there(run: Run) -> None:
-    assert_refused(run("token revoke nothing"), 1, "nothing")
+    assert_refused(run("token revoke nothing"), 1, "there is no token nothing")
 
 
 # --- what belongs to a database ---
@@ -257,14 +258,14 @@ def test_refuses_to_revoke_a_token_that_is_not_there(run: Run) -> None:
     "command", ["token create", "resource create --id 1 --name one", "segment create --id 1 --name one"]
 )
 def test_refuses_what_belongs_to_a_database_that_is_not_there(run: Run, command: str) -> None:
-    assert_refused(run(f"{command} --database 7"), 1, "7")
+    assert_refused(run(f"{command} --database 7"), 1, "there is no database 7")
 
 
 @pytest.mark.parametrize("kind", ["resource", "segment"])
 def test_refuses_a_resource_or_segment_whose_id_is_taken(run: Run, url: str, kind: str) -> None:
     done(run("database create --id 7 --name seven"))
     done(run(f"{kind} create --database 7 --id 1 --name first"))
-    assert_refused(run(f"{kind} create --database 7 --id 1 --name second"), 1, "1")
+    assert_refused(run(f"{kind} create --database 7 --id 1 --name second"), 1, f"database 7 has a {kind} 1 already")
     [database] = databases(url)
     assert {"resource": database.resources, "segment": database.segments}[kind][1].name == "first"
 
@@ -448,6 +449,7 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         out, err = self.process.communicate(timeout=20)
         self.log += err
+        assert self.process.returncode in (0, -signal.SIGTERM)
         return out
 
 
@@ -490,6 +492,31 @@ def test_serves_what_it_says_and_stops_when_told(serving: Callable[..., Server],
     assert "Traceback" not in server.log
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{server.address}/healthz")
+
+
+def no_longer_listens(address: str) -> bool:
+    for _ in range(200):
+        try:
+            httpx.get(f"{address}/healthz")
+        except httpx.ConnectError:
+            return True
+        except httpx.TransportError:
+            time.sleep(0.05)
+    return False
+
+
+def test_what_is_in_flight_when_told_to_stop_is_answered(serving: Callable[..., Server], url: str) -> None:
+    server = serving(url, GATEWAY_BOOTSTRAP_TOKEN="mine")
+    body = b'{"token": "mine", "db_id": 1, "data": {"email": "olly@example.com"}}'
+    host, port = server.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as client:
+        client.sendall(b"POST /api/v1.1/profiles/import HTTP/1.1\r\nHost: gateway\r\n")
+        client.sendall(b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body[:10]))
+        assert get(f"{server.address}/healthz").status_code == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert no_longer_listens(server.address)
+        client.sendall(body[10:])
+        assert client.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
 
 
 def test_the_printed_curls_write_one_profile(serving: Callable[..., Server], url: str) -> None:

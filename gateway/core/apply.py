@@ -19,7 +19,10 @@ AS_IT_WAS = -1
 def applied(document: Document, update: Update) -> tuple[Document, list[Fault]]:
     """The document after an update, and every reason why one of its operations could not be done."""
     faults: list[Fault] = []
-    document = merged(document, update.get("profile", {}))
+    if update.get("write") == "replace":
+        document = {name: value for name, value in document.items() if name not in update["scope"]}
+    kept = [name for name in update.get("fill", ()) if name in document]
+    document = merged(document, {name: value for name, value in update.get("profile", {}).items() if name not in kept})
     document = _operated(document, update.get("operations", ()), "/profile", faults)
     if "subscriptions" in update:
         lenient = update.get("options", {}).get("skip_invalid_subscriptions", False)
@@ -79,11 +82,15 @@ def _subscribed(
     return {**document, "subscriptions": list(subscriptions.values())} if subscriptions else document
 
 
-def _segmented(document: Document, segments: Mapping[str, list[int]]) -> Document:
+def _segmented(document: Document, segments: Mapping[str, list[int | str]]) -> Document:
     members = set(document.get("segments", ())) | set(segments.get("add", ()))
     members -= set(segments.get("remove", ()))
-    result: Document = merged(document, {"segments": sorted(members) or None})
+    result: Document = merged(document, {"segments": sorted(members, key=_numbers_first) or None})
     return result
+
+
+def _numbers_first(segment: int | str) -> tuple[bool, int | str]:
+    return isinstance(segment, str), segment
 
 
 def difference(before: Any, after: Any, at: str = "") -> list[dict[str, Any]]:

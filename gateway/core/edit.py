@@ -3,8 +3,8 @@
 Each finds its profile by the key, decides, and says what to write; it may be run again on other findings.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.core.apply import applied, difference, merged
@@ -13,35 +13,43 @@ from gateway.core.matching import UNIQUE, identities
 from gateway.core.model import Document, Edit, Edited, Find, Identity, Profile, Update, Write
 from gateway.core.pointer import pointer_to
 
-Check = Callable[[Document], list[Fault]]
-"""The faults of a document that is about to be stored."""
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an edit goes by besides its update: the database's form and the outer world's facts, passed in.
+
+    `identifiers` are the database's own fields that name a profile; `check` gives the faults of a document that is about
+    to be stored; `patched` applies a JSON Patch to a document as the dialect shows it; `now` is in milliseconds.
+    """
+
+    identifiers: tuple[str, ...]
+    check: Callable[[Document], list[Fault]]
+    patched: Callable[[Document, Sequence[Any]], Document]
+    new_id: str
+    now: int
 
 
-def updating(
-    update: Update, key: tuple[Identity, ...], identifiers: tuple[str, ...], check: Check, new_id: str, now: int
-) -> Edit:
-    """The edit of one update. `identifiers` are the database's own fields that name a profile; `now` is in milliseconds.
+def updating(update: Update, key: tuple[Identity, ...], rules: Rules) -> Edit:
+    """The edit of one update.
 
-    Its refusals: profile_not_found, ambiguous_match, match_not_in_data, identifier_taken, and what the functions and the
-    check find.
+    Its refusals: profile_not_found, ambiguous_match, match_not_in_data, identifier_taken, invalid_patch, and what the
+    functions and the check find.
     """
 
     def edit(find: Find) -> Edited:
-        profile = _the_one(find(key)) if key else None
+        profile = _the_one(find, key, update["match"].get("several")) if key else None
         if profile is None and not update.get("create"):
             raise refuse("profile_not_found")
-        document, faults = applied(profile.document if profile else {}, update)
-        if profile is None:
-            document = _taking_the_match(document, update["match"])
-        faults += check(document)
-        if faults:
-            raise Refusal(faults)
-        before = identities(profile.document, identifiers) if profile else frozenset()
-        after = identities(document, identifiers)
+        document = _written(profile.document if profile else None, update, rules)
+        before = identities(profile.document, rules.identifiers) if profile else frozenset()
+        after = identities(document, rules.identifiers)
         if profile is None:
             _demand_findable(key, after, update["match"]["mode"])
-        _demand_free(find, after - before, update.get("conflict", {}), profile)
-        return _edited(profile, document, after - before, before - after, new_id, now)
+        left = _left_alone(find, after - before, update.get("conflict", {}), profile)
+        if left:
+            document = merged(document, {name: (profile.document if profile else {}).get(name) for name in left})
+            after = identities(document, rules.identifiers)
+        return _edited(profile, document, after - before, before - after, rules)
 
     return edit
 
@@ -50,28 +58,41 @@ def removing(key: tuple[Identity, ...], identifiers: tuple[str, ...]) -> Edit:
     """The edit that removes the one profile of a key. Its refusals: profile_not_found, ambiguous_match."""
 
     def edit(find: Find) -> Edited:
-        profile = _the_one(find(key))
-        if profile is None:
-            raise refuse("profile_not_found")
+        profile = the_one(find(key))
         lost = identities(profile.document, identifiers)
-        patch = ({"op": "remove", "path": ""},)
-        return Edited(profile, (Write(profile, None, lost=lost, patch=patch),))
+        return Edited(profile, (Write(profile, None, lost=lost, patch=({"op": "remove", "path": ""},)),))
 
     return edit
 
 
 def the_one(profiles: list[Profile]) -> Profile:
     """The single profile of a search. Raises `Refusal`: profile_not_found, ambiguous_match."""
-    profile = _the_one(profiles)
-    if profile is None:
-        raise refuse("profile_not_found")
-    return profile
-
-
-def _the_one(profiles: list[Profile]) -> Profile | None:
     if len(profiles) > 1:
-        raise refuse("ambiguous_match", f"{len(profiles)} profiles match")
-    return profiles[0] if profiles else None
+        raise Refusal([Fault("ambiguous_match", f"{len(profiles)} profiles match", profile=profiles[1].id)])
+    if not profiles:
+        raise refuse("profile_not_found")
+    return profiles[0]
+
+
+def _the_one(find: Find, key: tuple[Identity, ...], several: str | None) -> Profile | None:
+    """The profile of a key, if there is one; where it names several, the first identity's if that is asked for."""
+    profiles = find(key)
+    if several == "first" and len(profiles) > 1:
+        profiles = next(found for found in map(find, ([identity] for identity in key)) if found)[:1]
+    return the_one(profiles) if profiles else None
+
+
+def _written(current: Document | None, update: Update, rules: Rules) -> Document:
+    """The document that the update makes of the current one. Raises `Refusal` with everything that is wrong with it."""
+    document, faults = applied(current or {}, update)
+    if "patch" in update:
+        document = rules.patched(document, update["patch"])
+    if current is None:
+        document = _taking_the_match(document, update["match"])
+    faults += rules.check(document)
+    if faults:
+        raise Refusal(faults)
+    return document
 
 
 def _taking_the_match(document: Document, match: Mapping[str, Any]) -> Document:
@@ -81,9 +102,11 @@ def _taking_the_match(document: Document, match: Mapping[str, Any]) -> Document:
         document = {"email": values["email"], **document}
     if mode in ("phone", "email_phone") and "phone" in values:
         document = {"phone_numbers": [values["phone"]], **document}
+    if mode in ("external_id", "identifiers") and "external_id" in values:
+        document = {"external_id": values["external_id"], **document}
     if mode == "custom":
         own = {values["field_name"]: values["field_value"], **document.get("custom", {})}
-        document = merged(document, {"custom": own})
+        document = {**document, "custom": own}
     return document
 
 
@@ -92,32 +115,49 @@ def _demand_findable(key: tuple[Identity, ...], after: frozenset[Identity], mode
 
     An identity that no two profiles may share needs no such guard: the second call meets it as taken.
     """
-    if key and not any(kind.partition("/")[0] in UNIQUE for kind, _ in key) and not after.intersection(key):
+    if key and not any(_family(kind) in UNIQUE for kind, _ in key) and not after.intersection(key):
         raise refuse("match_not_in_data", f"a new profile must bring what matching {mode} searches", "/match/mode")
 
 
-def _demand_free(
+def _left_alone(
     find: Find, gained: Iterable[Identity], conflict: Mapping[str, str], profile: Profile | None
-) -> None:
-    """Refuses an identity that another profile has, where the update's `conflict` says so for its kind."""
-    own = profile.id if profile else None
-    contested = [identity for identity in sorted(gained) if identity[0].partition("/")[0] in conflict]
-    taken = [kind for kind, value in contested if any(other.id != own for other in find([(kind, value)]))]
-    if taken:
-        detail = "the value belongs to another profile"
-        raise Refusal([Fault("identifier_taken", detail, pointer_to("profile", *kind.split("/", 1))) for kind in taken])
+) -> list[str]:
+    """The members that stay as they were, because another profile has their identity and the update's rule is `leave`.
+
+    Raises `Refusal` (identifier_taken) where its rule for one is to refuse.
+    """
+    left, faults = [], []
+    for kind, value in sorted(gained):
+        rule = conflict.get(_family(kind))
+        other = rule and next((each for each in find([(kind, value)]) if profile is None or each.id != profile.id), None)
+        if not other:
+            continue
+        if rule == "leave":
+            left.append(_MEMBERS.get(kind, kind))
+        else:
+            pointer = pointer_to("profile", *kind.split("/", 1))
+            faults.append(Fault("identifier_taken", "the value belongs to another profile", pointer, other.id))
+    if faults:
+        raise Refusal(faults)
+    return left
+
+
+_MEMBERS = {"phone": "phone_numbers", "anonymous_id": "klaviyo", "kx": "klaviyo"}
+"""The member of a document that an identity comes from, where its name is not the kind's."""
+
+
+def _family(kind: str) -> str:
+    return kind.partition("/")[0]
 
 
 def _edited(
-    profile: Profile | None, document: Document, gained: frozenset[Identity], lost: frozenset[Identity], new_id: str, now: int
+    profile: Profile | None, document: Document, gained: frozenset[Identity], lost: frozenset[Identity], rules: Rules
 ) -> Edited:
     patch = tuple(difference(profile.document, document)) if profile else ({"op": "add", "path": "", "value": document},)
     if not patch:
         return Edited(profile)
     if profile is None:
-        after = Profile(new_id, document, 1, now, now)
+        after = Profile(rules.new_id, document, 1, rules.now, rules.now)
     else:
-        after = replace(profile, document=document, version=profile.version + 1, updated=now)
+        after = replace(profile, document=document, version=profile.version + 1, updated=rules.now)
     return Edited(after, (Write(profile, after, gained, lost, patch),))
-
-

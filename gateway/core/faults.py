@@ -30,10 +30,12 @@ CATALOG: dict[str, Row] = {
     "invalid_field": Row(400, 400, "a field has a wrong value"),
     "unknown_field": Row(400, 400, "Incorrect field"),
     "read_only_field": Row(400, 400, "the field is set by the gateway alone"),
+    "invalid_patch": Row(400, 400, "the JSON Patch cannot be applied"),
     "invalid_function": Row(400, 400, "the update function does not fit the field"),
     "unknown_category": Row(400, 400, "category not found in resource"),
     "no_token": Row(401, 401, "no token was given"),
     "unknown_token": Row(403, 403, "the token is not known or was revoked"),
+    "unknown_company": Row(400, 400, "the company id is not known"),
     "missing_right": Row(403, 403, "the token has not the right to do this"),
     "unknown_call": Row(404, 404, "there is no such call"),
     "unknown_database": Row(404, 404, "there is no such database"),
@@ -53,11 +55,15 @@ CATALOG: dict[str, Row] = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One refusal: its catalog name, what was wrong, and where (an RFC 6901 pointer into the canonical request, or "")."""
+    """One refusal: its catalog name, what was wrong, and where (an RFC 6901 pointer into the canonical request, or "").
+
+    `profile` is the id of the other profile that stands in the way, where there is one.
+    """
 
     code: str
     detail: str = ""
     pointer: str = ""
+    profile: str = ""
 
     @property
     def row(self) -> Row:

@@ -14,7 +14,8 @@ Values = Mapping[str, Any]
 
 EMAIL, EMAIL_SUB, PHONE, PHONE_SUB, PUSH_SUB = "email", "email_sub", "phone", "phone_sub", "push_sub"
 CUSTOM, CUSTOM_SUB, EXTERNAL_ID, ID = "custom", "custom_sub", "external_id", "id"
-UNIQUE = (EMAIL, CUSTOM, EXTERNAL_ID, ID)
+ANONYMOUS_ID, KX = "anonymous_id", "kx"
+UNIQUE = (EMAIL, CUSTOM, EXTERNAL_ID, ID, ANONYMOUS_ID, KX)
 """The kinds of identity that no two profiles of a database are meant to share."""
 
 MODES: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -29,6 +30,8 @@ MODES: dict[str, tuple[tuple[str, ...], ...]] = {
     "custom_sub": (("field_name", "field_value"),),
     "email_phone": (("email",), ("phone",)),
     "email_phone_sub": (("email",), ("phone",)),
+    "external_id": (("external_id",),),
+    "identifiers": tuple((name,) for name in ("profile_id", "external_id", "email", "phone", "anonymous_id", "kx")),
     "none": (),
 }
 """What each matching mode needs: the members of one of these groups, all of them."""
@@ -67,12 +70,25 @@ def _identities_of_match(mode: str, values: Values, resource: int | None) -> Ite
         yield _narrowed(PHONE_SUB, resource), _normal(normal.phone, values["phone"])
     if mode == "profile_id":
         yield ID, values["profile_id"]
+    if mode in ("external_id", "identifiers"):
+        yield from _identities_by_priority(values)
     if mode == "push_sub":
         yield _narrowed(PUSH_SUB, resource), _push(values)
     if mode == "custom":
         yield f"{CUSTOM}/{values['field_name']}", str(values["field_value"])
     if mode == "custom_sub":
         yield f"{_narrowed(CUSTOM_SUB, resource)}/{values['field_name']}", str(values["field_value"])
+
+
+def _identities_by_priority(values: Values) -> Iterable[Identity]:
+    """Of everything that is given, in the order in which one goes before another."""
+    kinds = (("profile_id", ID), ("external_id", EXTERNAL_ID), ("email", EMAIL), ("phone", PHONE))
+    for name, kind in (*kinds, ("anonymous_id", ANONYMOUS_ID), ("kx", KX)):
+        if name in values:
+            yield kind, _normal(_FORMS.get(kind, str), values[name])
+
+
+_FORMS: dict[str, Callable[[str], str | None]] = {EMAIL: normal.email, PHONE: normal.phone}
 
 
 def identities(document: Document, identifiers: Iterable[str]) -> frozenset[Identity]:
@@ -82,6 +98,8 @@ def identities(document: Document, identifiers: Iterable[str]) -> frozenset[Iden
         found.add((EMAIL, normal.email(document["email"])))
     if "external_id" in document:
         found.add((EXTERNAL_ID, document["external_id"]))
+    klaviyo = document.get("klaviyo", {})
+    found.update((kind, klaviyo[name]) for name, kind in (("anonymous_id", ANONYMOUS_ID), ("_kx", KX)) if name in klaviyo)
     found.update((PHONE, normal.phone(number)) for number in document.get("phone_numbers", ()))
     custom = document.get("custom", {})
     found.update((f"{CUSTOM}/{name}", str(custom[name])) for name in identifiers if name in custom)

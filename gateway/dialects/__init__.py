@@ -10,7 +10,7 @@ from pkgutil import iter_modules
 from typing import Any, Protocol
 
 from gateway.core.faults import Fault, Refusal
-from gateway.core.model import Database, Profile, Tree, Update
+from gateway.core.model import Database, Document, Profile, Tree, Update
 
 UPDATE, BATCH, FIND, REMOVE, DESCRIBE = "update", "batch", "find", "remove", "describe"
 VERBS = (UPDATE, BATCH, FIND, REMOVE, DESCRIBE)
@@ -25,6 +25,18 @@ class Incoming:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     path: Mapping[str, str] = field(default_factory=dict)
+    target: str = ""
+    """Path and query as they came (RFC 9112's origin-form)."""
+    now: int = 0
+    """Milliseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a request shows of its right to be heard: a secret token, or a database's public company id."""
+
+    token: str | None = None
+    company: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +61,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A status (RFC 9110) and the tree of a body."""
+    """A status (RFC 9110) and the tree of a body; None is no body at all."""
 
     status: int
     tree: Tree
@@ -85,7 +97,10 @@ class Dialect(Protocol):
     """A vendor's way to say an update."""
 
     name: str
-    prefix: str
+    prefixes: Sequence[str]
+    """What its paths begin with: a path that no call has is answered by the dialect of the longest prefix."""
+    content_types: Mapping[str, str]
+    """By codec name, the media type that its replies are sent as."""
     calls: Sequence[Call]
     constraints: str | None
     """The name of the schema in `schemas/` that this dialect asks of its updates beyond the canonical form."""
@@ -94,13 +109,21 @@ class Dialect(Protocol):
         """The codec's name that the request asks for in its own words, or None. Raises `Refusal` on one that is unknown."""
         ...
 
-    def credential(self, incoming: Incoming) -> str:
-        """The token of a request. Raises `Refusal`: no_token."""
+    def credential(self, incoming: Incoming) -> Credential:
+        """The credential of a request. Raises `Refusal`: no_token."""
+        ...
+
+    def patched(self, document: Document, patch: Sequence[Any]) -> Document:
+        """A document after a JSON Patch (RFC 6902) of its view in this dialect. Raises `Refusal`: invalid_patch."""
         ...
 
     def refused(self, faults: Sequence[Fault]) -> Reply:
         """The vendor's reply to a request that was refused."""
         ...
+
+
+CONTENT_TYPES = {"json": "application/json", "xml": "application/xml"}
+"""The content types of a dialect that has none of its own."""
 
 
 def dialects(settings: Mapping[str, Any]) -> list[Dialect]:

@@ -73,7 +73,7 @@ class Codec(Protocol):
     def decode(self, body: bytes, charset: str | None = None, bounds: Bounds = STANDARD) -> Tree:
         """The tree of a body, within the bounds.
 
-        Raises `Refusal`: malformed_body, too_deep, too_many_nodes; unsupported_media_type on a charset that is not known.
+        Raises `Refusal`: malformed_body, too_deep, too_many_nodes; unsupported_media_type on an unknown charset.
         """
         ...
 

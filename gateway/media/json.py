@@ -23,10 +23,12 @@ _NULL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
 
 
 def reads(media_type: str) -> bool:
+    """As `Codec` says (RFC 8259, 11, and the suffix of RFC 6839, 3.1)."""
     return media_type in ("application/json", "text/json") or media_type.endswith("+json")
 
 
 def decode(body: bytes, charset: str | None = None, bounds: Bounds = STANDARD) -> Tree:
+    """As `Codec` says. A byte order mark is passed over (RFC 8259, 8.1)."""
     text = to_utf8(body, charset)
     try:
         tree = jiter.from_json(text, catch_duplicate_keys=True, allow_inf_nan=False)
@@ -40,6 +42,7 @@ def decode(body: bytes, charset: str | None = None, bounds: Bounds = STANDARD) -
 
 
 def encode(tree: Tree) -> bytes:
+    """As `Codec` says."""
     return orjson.dumps(tree)
 
 

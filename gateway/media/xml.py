@@ -52,6 +52,7 @@ _NOT_CARRIED = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def reads(media_type: str) -> bool:
+    """As `Codec` says (RFC 7303, 9.1, 9.2 and the suffix of 9.6)."""
     return media_type in ("application/xml", "text/xml") or media_type.endswith("+xml")
 
 
@@ -92,7 +93,7 @@ def _parsed(document: bytes, bounds: Bounds) -> etree._Element:
     except etree.XMLSyntaxError as error:
         raise _unread(error, bounds) from None
     # Counted before the walk: what libxml2 holds in little memory takes much more in Python.
-    if document.count(b"<") > bounds.nodes and any(islice(root.iter("*"), bounds.nodes, None)):
+    if document.count(b"<") > bounds.nodes and next(islice(root.iter("*"), bounds.nodes, None), None) is not None:
         raise bounds.too_many_nodes()
     return root
 
@@ -146,7 +147,7 @@ def _named(parent: etree._Element) -> Iterator[tuple[str, etree._Element]]:
             yield name, child
         text = child.tail
     if text and text.strip(_WHITE_SPACE):
-        raise _malformed(parent, "has text beside elements, comments or processing instructions")
+        raise _malformed(parent, "has text among its elements or comments")
 
 
 @lru_cache(maxsize=512)

@@ -107,15 +107,13 @@ def settled(answers: list[Any]) -> list[Any]:
     return answers
 
 
-def record_of(change: Change, write: Write) -> Recorded:
-    """What the record of changes keeps of a write. A deletion counts as one version more."""
+def outcome(write: Write) -> tuple[str, int]:
+    """The id of the profile that a write is about, and the version it comes to: a deletion counts as one more."""
     if write.after:
-        id, version = write.after.id, write.after.version
-    elif write.before:
-        id, version = write.before.id, write.before.version + 1
-    else:
-        raise ValueError("a write that is neither from nor to anything")
-    return Recorded(change.database, id, version, change.origin, [dict(operation) for operation in write.patch])
+        return write.after.id, write.after.version
+    if write.before:
+        return write.before.id, write.before.version + 1
+    raise ValueError("a write that neither finds nor leaves a profile")
 
 
 async def open_store(url: str) -> Store:

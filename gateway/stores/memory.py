@@ -14,8 +14,20 @@ from typing import Any
 import orjson
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Change, Database, Edited, Identity, Profile, Recorded, Resource, Segment, Token, Write
-from gateway.stores import Duplicate, Missing, record_of, settled
+from gateway.core.model import (
+    Change,
+    Database,
+    Edited,
+    Identity,
+    Origin,
+    Profile,
+    Recorded,
+    Resource,
+    Segment,
+    Token,
+    Write,
+)
+from gateway.stores import Duplicate, Missing, outcome, settled
 
 
 async def open(url: str) -> "Memory":
@@ -34,7 +46,7 @@ class Memory:
         self._tokens: dict[str, Token] = {}
         self._profiles: dict[tuple[int, str], bytes] = {}
         self._identities: dict[tuple[int, str, str], set[str]] = defaultdict(set)
-        self._changes: dict[tuple[int, int, str, int], tuple[Recorded, bytes]] = {}
+        self._changes: dict[tuple[int, int, str, int], tuple[Origin, bytes]] = {}
 
     async def change(self, changes: Sequence[Change]) -> list[Edited | Refusal]:
         return settled([self._run(change) for change in changes])
@@ -44,8 +56,8 @@ class Memory:
 
     async def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
         keys = sorted(key for key in self._changes if key[0] == database and key[1] >= since)
-        for recorded, patch in [self._changes[key] for key in keys]:
-            yield replace(recorded, patch=orjson.loads(patch))
+        for (_, _, id, version), (origin, patch) in [(key, self._changes[key]) for key in keys]:
+            yield Recorded(database, id, version, origin, orjson.loads(patch))
 
     async def prune(self, before: int, limit: int) -> int:
         old = sorted(key for key in self._changes if key[1] < before)[:limit]
@@ -103,18 +115,15 @@ class Memory:
     def _run(self, change: Change) -> Edited | Exception:
         try:
             edited = change.edit(partial(self._find, change.database))
-            records = [record_of(change, write) for write in edited.writes]
-            patches = [orjson.dumps(record.patch) for record in records]
-            profiles = [orjson.dumps(write.after) for write in edited.writes]
+            texts = [(orjson.dumps(write.after), orjson.dumps(write.patch)) for write in edited.writes]
         except Exception as error:
             return error
-        # Nothing can fail from here on.
-        for write, record, patch, profile in zip(edited.writes, records, patches, profiles, strict=True):
-            self._keep(change.database, write, record.profile, profile)
-            self._changes[change.database, record.origin.time, record.profile, record.version] = record, patch
+        for write, (profile, patch) in zip(edited.writes, texts, strict=True):
+            self._keep(change, write, profile, patch)
         return edited
 
-    def _keep(self, database: int, write: Write, id: str, profile: bytes) -> None:
+    def _keep(self, change: Change, write: Write, profile: bytes, patch: bytes) -> None:
+        database, (id, version) = change.database, outcome(write)
         self._profiles[database, id] = profile
         if write.after is None:
             del self._profiles[database, id]
@@ -122,6 +131,7 @@ class Memory:
             self._identities[database, *identity].discard(id)
         for identity in write.gained:
             self._identities[database, *identity].add(id)
+        self._changes[database, change.origin.time, id, version] = change.origin, patch
 
     def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         ids = {value for kind, value in identities if kind == "id"}

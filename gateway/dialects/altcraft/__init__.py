@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.model import DELETE, READ, WRITE, Profile
-from gateway.dialects import BATCH, DESCRIBE, FIND, REMOVE, UPDATE, Answer, Call, Incoming, Reply
+from gateway.core.model import DELETE, READ, WRITE, Document, Profile
+from gateway.dialects import BATCH, CONTENT_TYPES, DESCRIBE, FIND, REMOVE, UPDATE
+from gateway.dialects import Answer, Call, Credential, Incoming, Reply
 from gateway.dialects.altcraft import reading
 from gateway.dialects.altcraft.fields import SUBSCRIPTION_FIELDS, TYPES, described, shown, system_rows, told
 
+ROOT = "/api/v1.1"
 DONE = {"error": 0, "error_text": "Successful operation"}
 
 
@@ -16,7 +18,8 @@ class Altcraft:
     """The dialect. With `always_200` every reply has status 200, and `error` alone tells what happened."""
 
     name = "altcraft"
-    prefix = "/api/v1.1"
+    prefixes = (ROOT,)
+    content_types = CONTENT_TYPES
     constraints = "altcraft"
 
     def __init__(self, always_200: bool) -> None:
@@ -24,7 +27,7 @@ class Altcraft:
         self.calls = tuple(self._call(*row) for row in CALLS)
 
     def _call(self, path: str, verb: str, right: str, read: Any, write: Any) -> Call:
-        return Call("POST", f"{self.prefix}/{path}", verb, right, read, write)
+        return Call("POST", f"{ROOT}/{path}", verb, right, read, write)
 
     def media_type(self, incoming: Incoming) -> str | None:
         """The `format` parameter, of the query or the body."""
@@ -33,14 +36,18 @@ class Altcraft:
             raise refuse("invalid_parameter", "it must be json or xml", "/format")
         return wanted or None
 
-    def credential(self, incoming: Incoming) -> str:
+    def credential(self, incoming: Incoming) -> Credential:
         """The token: in the body, as a Bearer (RFC 6750), or in the query."""
         scheme, _, bearer = incoming.headers.get("authorization", "").partition(" ")
         found = _member(incoming.tree, "token") or (scheme.lower() == "bearer" and bearer.strip())
         found = found or incoming.query.get("token")
         if not isinstance(found, str) or not found:
             raise refuse("no_token")
-        return found
+        return Credential(found)
+
+    def patched(self, _document: Document, _patch: Sequence[Any]) -> Document:
+        """This vendor has no call that takes a JSON Patch."""
+        raise refuse("invalid_patch")
 
     def refused(self, faults: Sequence[Fault]) -> Reply:
         """`error` and `error_text`; the first fault's number, every fault's text."""

@@ -77,9 +77,8 @@ class Sqlite:
         self._connections = writing, reading, moving
         self._reader = reading
         self._reader.pragma("query_only", True)
-        self._checkpoints = Checkpoints(moving)
-        self._checkpoints.watch(writing)
-        self._writer = Writer(writing)
+        self._checkpoints = Checkpoints(writing, moving)
+        self._writer = Writer(writing, self._checkpoints)
 
     async def change(self, changes: Sequence[Change]) -> list[Edited | Refusal]:
         return settled(await self._writer.run(changes))

@@ -15,7 +15,7 @@ import orjson
 
 from gateway.core.faults import Refusal
 from gateway.core.model import Change, Identity, Profile, Write
-from gateway.stores import record_of
+from gateway.stores import outcome
 
 Step: TypeAlias = "Change | Callable[[apsw.Connection], Any]"
 """A change, or a piece of housekeeping that is given the connection."""
@@ -108,22 +108,21 @@ class Group:
         return named is not None and self._touched.isdisjoint([key, *((key[0], "id", profile.id) for profile in named)])
 
     def _hold(self, change: Change, write: Write) -> None:
-        database, record = change.database, record_of(change, write)
-        key = (database, "id", record.profile)
+        database, origin, held = change.database, change.origin, self._held
+        id, version = outcome(write)
+        key = (database, "id", id)
         if key in self._touched:
             # Each profile is held once, so that the statements may be sent in any order.
             self.flush()
         self._touched |= {key, *((database, *identity) for identity in write.gained | write.lost)}
         if after := write.after:
-            times = after.version, after.created, after.updated
-            self._held[PUT].append((database, after.id, text(after.document), *times))
+            held[PUT].append((database, id, text(after.document), version, after.created, after.updated))
         else:
-            self._held[REMOVE].append((database, record.profile))
-        self._held[LOSE] += [(database, *identity, record.profile) for identity in write.lost]
-        self._held[GAIN] += [(database, *identity, record.profile) for identity in write.gained]
-        origin = record.origin
-        who = origin.token, origin.dialect, origin.triggers, text(record.patch)
-        self._held[RECORD].append((database, origin.time, record.profile, record.version, *who))
+            held[REMOVE].append((database, id))
+        held[LOSE] += [(database, *identity, id) for identity in write.lost]
+        held[GAIN] += [(database, *identity, id) for identity in write.gained]
+        who = origin.token, origin.dialect, origin.triggers
+        held[RECORD].append((database, origin.time, id, version, *who, text(write.patch)))
 
 
 def _foreseeable(steps: Iterable[Step]) -> Iterator[Key]:

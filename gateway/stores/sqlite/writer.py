@@ -23,8 +23,11 @@ LARGEST_GROUP = 512
 LARGEST_SLICE = 64
 """Of one job in one group: a batch of 10,000 takes its turns like everybody else."""
 
-LARGE_LOG = 4_000
-"""Pages in the log from which on they are moved into the file beside the load; at four times as many, before it."""
+LARGE_LOG, HUGE_LOG = 4_000, 16_000
+"""Pages in the log from which on it is moved into the file by a thread beside the load, or else between two groups.
+
+A log that starts over writes on blocks it has: a commit then takes half the time of one that makes the log longer.
+"""
 
 
 class Job:
@@ -52,8 +55,9 @@ class Job:
 class Writer:
     """Runs steps, each of them all or nothing, in the order given; several processes may have one each on one file."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, checkpoints: "Checkpoints") -> None:
         self._connection = connection
+        self._checkpoints = checkpoints
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._open = True
         self._thread = Thread(target=self._serve, name="store-writer", daemon=True)
@@ -85,6 +89,7 @@ class Writer:
                 job.answer(list(islice(answers, len(taken))))
             jobs += [job for job, _ in turns if not job.is_done()]
             _deliver(job for job, _ in turns if job.is_done())
+            self._checkpoints.catch_up()
 
     def _admit(self, jobs: deque[Job]) -> bool:
         """Lets in the jobs that wait, or waits for one where there is nothing to do. False once closed and done."""
@@ -142,19 +147,21 @@ def _resolve(jobs: Iterable[Job]) -> None:
 
 
 class Checkpoints:
-    """Moves the log into the file on a thread and connection of its own: inside a commit it would stall the load."""
+    """Moves the log into the file beside the load: within a commit it would make every caller of that group wait."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
+    def __init__(self, watched: apsw.Connection, own: apsw.Connection) -> None:
+        self._watched, self._own = watched, own
         self._pages = 0
         self._due = Event()
         self._open = True
         self._thread = Thread(target=self._serve, name="store-checkpoints", daemon=True)
+        watched.set_wal_hook(self._committed)
         self._thread.start()
 
-    def watch(self, connection: apsw.Connection) -> None:
-        """From now on, a commit of this connection that finds the log large asks for a checkpoint."""
-        connection.set_wal_hook(self._committed)
+    def catch_up(self) -> None:
+        """Between two groups: moves what is left of a huge log, which commits without a pause never let the thread do."""
+        if self._pages >= HUGE_LOG:
+            _checkpoint(self._watched)
 
     def close(self) -> None:
         """Waits for the checkpoint that runs."""
@@ -165,14 +172,16 @@ class Checkpoints:
     def _committed(self, _connection: apsw.Connection, _schema: str, pages: int) -> int:
         # What fails here would fail the commit in the eyes of the writer, though it has happened: so do nothing that can.
         self._pages = pages
-        if pages >= LARGE_LOG:
+        if LARGE_LOG <= pages < HUGE_LOG:
             self._due.set()
         return apsw.SQLITE_OK
 
     def _serve(self) -> None:
         while self._due.wait() and self._open:
             self._due.clear()
-            # A passive one gets in nobody's way, but where commits never pause it never reaches the end of the log.
-            mode = apsw.SQLITE_CHECKPOINT_PASSIVE if self._pages < 4 * LARGE_LOG else apsw.SQLITE_CHECKPOINT_FULL
-            with suppress(apsw.Error):  # the next commit asks again
-                self._connection.wal_checkpoint(mode=mode)
+            _checkpoint(self._own)
+
+
+def _checkpoint(connection: apsw.Connection) -> None:
+    with suppress(apsw.Error):  # in the way of another process, or on a bad disk: the next commit asks again
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
