@@ -60,7 +60,9 @@ def _at(target: Any, names: list[str], operation: Mapping[str, Any]) -> Any:
         arguments = {"submatch": operation["submatch"]} if "submatch" in operation else {}
         return FUNCTIONS[operation["function"]](target, operation["value"], **arguments)
     member = _at((target or {}).get(names[0]), names[1:], operation)
-    return merged(target or {}, {names[0]: None}) if member is None else {**(target or {}), names[0]: member}
+    if member is None:
+        return target and merged(target, {names[0]: None})
+    return {**(target or {}), names[0]: member}
 
 
 def _subscribed(
@@ -72,7 +74,7 @@ def _subscribed(
     """
     subscriptions = {address(one): one for one in document.get("subscriptions", ())}
     for index, edit in enumerate(edits):
-        patch = {name: value for name, value in edit.items() if name != "operations" and value != AS_IT_WAS}
+        patch = {name: value for name, value in edit.items() if name != "operations" and not _stays(name, value)}
         one = merged(subscriptions.get(address(edit), {}), patch)
         found: list[Fault] = []
         one = _operated(one, edit.get("operations", ()), pointer_to("subscriptions", index), found)
@@ -80,6 +82,10 @@ def _subscribed(
             subscriptions[address(edit)] = one
             faults += found
     return {**document, "subscriptions": list(subscriptions.values())} if subscriptions else document
+
+
+def _stays(name: str, value: Any) -> bool:
+    return name in ("status", "priority") and value == AS_IT_WAS
 
 
 def _segmented(document: Document, segments: Mapping[str, list[int | str]]) -> Document:

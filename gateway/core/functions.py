@@ -28,8 +28,7 @@ def incr(current: Any, value: int | float) -> int | float:
 
 def add(current: Any, value: list[Any]) -> list[Any]:
     """The list with those values at its end that it does not hold yet; an absent list counts as empty."""
-    merged = {_spelling(item): item for item in (*value[::-1], *_list(current, "add")[::-1])}
-    return list(merged.values())[::-1]
+    return list({_spelling(item): item for item in (*_list(current, "add"), *value)}.values())
 
 
 def delete(current: Any, value: list[Any]) -> list[Any] | None:
@@ -58,6 +57,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {"set": set_, "incr": incr, "add": ad
 
 
 def _upserted_in_list(element: Any, path: list[str], value: Any) -> Any:
+    if not isinstance(element, dict):
+        raise ValueError(f"upsert needs a list of objects, the list holds {_kind(element)}")
     if not _has(element, path):
         return element
     return {**element, **value} if isinstance(value, dict) else _with(element, path, value)

@@ -26,7 +26,7 @@ def to_utf8(body: bytes, charset: str | None = None) -> bytes:
     """The body in UTF-8, without its byte order mark.
 
     The mark decides, then the charset, then UTF-8 is meant (RFC 7303, 3; RFC 8259, 8.1). Raises `Refusal`:
-    unsupported_media_type on a charset that is not known, malformed_body on bytes that are not in it.
+    unsupported_media_type on an unknown charset, malformed_body on bytes that are not in it and on none at all.
     """
     label = (charset or "utf-8").lower()
     if label not in _PYTHON_CODECS:
@@ -42,4 +42,6 @@ def _recoded(body: bytes, codec: str) -> bytes:
         text = body.decode(codec)
     except UnicodeDecodeError as error:
         raise refuse("malformed_body", f"byte {error.start} of the body is not {codec}: {error.reason}") from None
+    if not text:
+        raise refuse("malformed_body", "the body is empty")
     return body if codec == "utf-8" else text.encode()

@@ -3,10 +3,10 @@
 `schemas/` is its one description. This room changes no meaning: what cannot be read stays as it is and is refused.
 """
 
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -14,12 +14,13 @@ from gateway.core.faults import Fault
 from gateway.core.model import Database, Document, Update
 from gateway.core.pointer import names_in, pointer_to
 from gateway.schema.checking import Checker, JSONSchema
-from gateway.schema.reading import Reader, array_reader, as_it_is, enum_reader, leaf_reader, number_type, object_reader
+from gateway.schema.fitting import misfit
+from gateway.schema.reading import Reader, array_reader, as_it_is, enum_reader, leaf_reader, object_reader
 
 UPDATE, PROFILE, SUBSCRIPTION = (f"urn:profile-gateway:{name}" for name in ("update", "profile", "subscription"))
 
 
-@cache
+@functools.cache
 def published(name: str) -> dict[str, Any]:
     """The schema of that name in `schemas/`; not to be changed."""
     found: dict[str, Any] = json.loads((files("gateway") / "schemas" / f"{name}.schema.json").read_text())
@@ -34,7 +35,7 @@ class Form:
         own = _own_fields(database)
         profile = _laid_over(published("profile"), {"properties": {"custom": own}})
         partial = {**_laid_over(profile, {"properties": {"custom": {"required": []}}}), "$id": f"{PROFILE}:partial"}
-        self._schemas = {UPDATE: published("update"), SUBSCRIPTION: published("subscription"), PROFILE: profile}
+        self._schemas = {UPDATE: published("update"), SUBSCRIPTION: _subscription(database), PROFILE: profile}
         known = {**self._schemas, f"{PROFILE}:partial": partial}
         self._canonical = Checker({"$ref": UPDATE, "properties": {"profile": {"$ref": f"{PROFILE}:partial"}}}, known)
         self._constraints = Checker(constraints, known)
@@ -46,20 +47,35 @@ class Form:
     def read(self, update: Update) -> Update:
         """An update whose leaves are all strings (from XML), each read by its declared type; undeclared ones stay strings."""
         typed: Update = self._read(update)
-        for operation in typed.get("operations", ()):
-            self._read_operation(operation, {"$ref": PROFILE})
+        profile = typed.pop("profile", None) or {}
+        self._read_operations(typed, profile, {"$ref": PROFILE})
         for subscription in typed.get("subscriptions") or ():
             self._read_subscription(subscription)
-        return typed
+        return {**typed, "profile": profile} if profile else typed
 
     def check(self, update: Update) -> list[Fault]:
         """Every fault of a typed update; pointers are into the update. What a null clears is not judged as a value."""
-        faults = self._canonical.faults(_present_in(update)) + self._constraints.faults(update)
+        faults = self._canonical.faults(_present_in(update)) + self._constraints.faults(_with_what_is_added(update))
+        faults += self._misfits(update)
         return [_where_it_works(fault, update) for fault in faults] or list(self._unknown_references(update))
 
     def check_profile(self, document: Document) -> list[Fault]:
         """Every fault of a document that is about to be stored; pointers are as if it stood at `/profile` of an update."""
         return self._profile.faults(document, "/profile")
+
+    def _misfits(self, update: Update) -> Iterable[Fault]:
+        """The functions that the declared type of their field has no use for."""
+        yield from self._misfits_of(update, {"$ref": PROFILE}, "/profile")
+        for index, subscription in enumerate(_list(update.get("subscriptions"))):
+            if isinstance(subscription, dict):
+                declared = {"properties": {"custom_fields": self._fields_of(subscription)}}
+                yield from self._misfits_of(subscription, declared, pointer_to("subscriptions", index))
+
+    def _misfits_of(self, holder: Mapping[str, Any], declared: JSONSchema, at: str) -> Iterable[Fault]:
+        for operation in holder.get("operations", ()):
+            field = self._field(operation, declared)
+            if reason := misfit(operation["function"], field, self._flat(field.get("items", {}))):
+                yield Fault("invalid_function", reason, at + operation["pointer"])
 
     # --- what a closed database does not declare ---
 
@@ -94,30 +110,56 @@ class Form:
     def _read_subscription(self, subscription: Any) -> None:
         if not isinstance(subscription, dict):
             return
-        resource = self._database.resources.get(subscription.get("resource_id"))  # type: ignore[arg-type]
-        fields = resource.fields if resource else {}
+        fields = self._fields_of(subscription)
         if "custom_fields" in subscription:
             subscription["custom_fields"] = self._reader({"type": "object", **fields})(subscription["custom_fields"])
-        for operation in subscription.get("operations", ()):
-            self._read_operation(operation, {"properties": {"custom_fields": fields}})
+        self._read_operations(subscription, subscription, {"properties": {"custom_fields": fields}})
 
-    def _read_operation(self, operation: dict[str, Any], declared: JSONSchema) -> None:
-        for name in names_in(operation["pointer"]):
-            declared = self._member(declared, name)
-        if operation["function"] == "incr":
-            declared = {"type": number_type(self._flat(declared))}
-        elif operation["function"] in ("add", "delete"):
-            declared = {"type": "array", **self._flat(declared)}
-        elif operation["function"] == "upsert":
-            declared = self._at_submatch(declared, operation.get("submatch", ""))
-        operation["value"] = self._reader(declared)(operation["value"])
+    def _read_operations(self, holder: dict[str, Any], patch: dict[str, Any], declared: JSONSchema) -> None:
+        """Reads each operation's value; what turns out to set no object belongs to the merge patch.
+
+        A list's single element looks like an object until its field's type is known.
+        """
+        operations = holder.pop("operations", ())
+        for operation in operations:
+            operation["value"] = self._operand_reader(operation, declared)(operation["value"])
+        plain = [each for each in operations if each["function"] == "set" and not isinstance(each["value"], dict)]
+        for operation in plain:
+            *path, name = names_in(operation["pointer"])
+            functools.reduce(lambda inner, step: inner.setdefault(step, {}), path, patch)[name] = operation["value"]
+        if kept := [operation for operation in operations if operation not in plain]:
+            holder["operations"] = kept
+
+    def _operand_reader(self, operation: Mapping[str, Any], declared: JSONSchema) -> Reader:
+        declared = self._field(operation, declared)
+        match operation["function"]:
+            case "incr":
+                declared = {"type": "number"}
+            case "add" | "delete":
+                declared = {"type": "array", **declared}
+            case "upsert" if "items" in declared and isinstance(operation["value"], dict):
+                declared = declared["items"]
+            case "upsert":
+                declared = self._at_submatch(declared, operation.get("submatch", ""))
+        return self._reader(declared)
 
     def _at_submatch(self, declared: JSONSchema, submatch: str) -> JSONSchema:
-        declared = self._flat(declared)
         declared = declared.get("items", declared)
         for name in submatch.split("."):
             declared = self._member(declared, name)
         return declared
+
+    def _field(self, operation: Mapping[str, Any], declared: JSONSchema) -> JSONSchema:
+        """What is declared of the field that an operation is for."""
+        for name in names_in(operation["pointer"]):
+            declared = self._member(declared, name)
+        return self._flat(declared)
+
+    def _fields_of(self, subscription: Mapping[str, Any]) -> JSONSchema:
+        """What the resource of a subscription declares of its own fields."""
+        id = subscription.get("resource_id")
+        resource = self._database.resources.get(id) if isinstance(id, int) else None
+        return dict(resource.fields) if resource else {}
 
     def _member(self, schema: JSONSchema, name: str) -> JSONSchema:
         member: JSONSchema = self._flat(schema).get("properties", {}).get(name, {})
@@ -163,6 +205,19 @@ def _own_fields(database: Database) -> dict[str, Any]:
     return {**own, "additionalProperties": False} if database.closed else own
 
 
+def _subscription(database: Database) -> dict[str, Any]:
+    """The schema of a subscription, with the types that each resource declares for its own fields."""
+    declared = [
+        {
+            "if": {"properties": {"resource_id": {"const": resource.id}}, "required": ["resource_id"]},
+            "then": {"properties": {"custom_fields": {"properties": resource.fields.get("properties", {})}}},
+        }
+        for resource in database.resources.values()
+    ]
+    base = published("subscription")
+    return {**base, "allOf": [*base["allOf"], *declared]}
+
+
 def _laid_over(base: JSONSchema, over: JSONSchema) -> dict[str, Any]:
     """A schema with another's keywords over it, member by member."""
     merged = dict(base)
@@ -182,6 +237,20 @@ def _where_it_works(fault: Fault, update: Update) -> Fault:
     operation = holder["operations"][int(index)]
     base = pointer_to(*before) if before else "/profile"
     return replace(fault, code="invalid_function", pointer=base + str(operation.get("pointer", "")))
+
+
+def _with_what_is_added(update: Update) -> Update:
+    """An update whose merge patch also holds what `add` brings, which is judged like a list that is written plainly."""
+    patch = update.get("profile", {})
+    for operation in update.get("operations", ()):
+        if operation["function"] == "add":
+            way_up = reversed(names_in(operation["pointer"]))
+            patch = _laid_over(patch, functools.reduce(lambda inner, name: {name: inner}, way_up, operation["value"]))
+    return {**update, "profile": patch}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _present_in(update: Update) -> Update:

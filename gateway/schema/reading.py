@@ -36,17 +36,13 @@ def _boolean(text: str) -> bool | None:
 _READ: dict[str, Callable[[str], Any]] = {"integer": integer, "number": _number, "boolean": _boolean}
 
 
-def number_type(declared: Mapping[str, Any]) -> str:
-    return "integer" if declared.get("type") == "integer" else "number"
-
-
 def as_it_is(value: Any) -> Any:
     return value
 
 
 def array_reader(item: Reader) -> Reader:
     def read(value: Any) -> Any:
-        if value == "":
+        if value in ("", None):
             return None
         return [item(each) for each in value] if isinstance(value, list) else [item(value)]
 

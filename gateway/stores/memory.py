@@ -19,7 +19,6 @@ from gateway.core.model import (
     Database,
     Edited,
     Identity,
-    Origin,
     Profile,
     Recorded,
     Resource,
@@ -46,7 +45,7 @@ class Memory:
         self._tokens: dict[str, Token] = {}
         self._profiles: dict[tuple[int, str], bytes] = {}
         self._identities: dict[tuple[int, str, str], set[str]] = defaultdict(set)
-        self._changes: dict[tuple[int, int, str, int], tuple[Origin, bytes]] = {}
+        self._changes: list[tuple[Recorded, bytes]] = []
 
     async def change(self, changes: Sequence[Change]) -> list[Edited | Refusal]:
         return settled([self._run(change) for change in changes])
@@ -55,14 +54,14 @@ class Memory:
         return self._find(database, identities)
 
     async def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
-        keys = sorted(key for key in self._changes if key[0] == database and key[1] >= since)
-        for (_, _, id, version), (origin, patch) in [(key, self._changes[key]) for key in keys]:
-            yield Recorded(database, id, version, origin, orjson.loads(patch))
+        for recorded, patch in self._oldest_first():
+            if recorded.database == database and recorded.origin.time >= since:
+                yield replace(recorded, patch=orjson.loads(patch))
 
     async def prune(self, before: int, limit: int) -> int:
-        old = sorted(key for key in self._changes if key[1] < before)[:limit]
-        for key in old:
-            del self._changes[key]
+        known = self._oldest_first()
+        old = [recorded for recorded, _ in known if recorded.origin.time < before][:limit]
+        self._changes = known[len(old) :]
         return len(old)
 
     def epoch(self) -> int:
@@ -131,13 +130,16 @@ class Memory:
             self._identities[database, *identity].discard(id)
         for identity in write.gained:
             self._identities[database, *identity].add(id)
-        self._changes[database, change.origin.time, id, version] = change.origin, patch
+        self._changes.append((Recorded(database, id, version, change.origin, []), patch))
 
     def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         ids = {value for kind, value in identities if kind == "id"}
         ids = ids.union(*(self._identities[database, *identity] for identity in identities))
         found = [self._profiles[database, id] for id in sorted(ids) if (database, id) in self._profiles]
         return [Profile(**orjson.loads(profile)) for profile in found]
+
+    def _oldest_first(self) -> list[tuple[Recorded, bytes]]:
+        return sorted(self._changes, key=lambda change: change[0].origin.time)
 
     def _database(self, id: int) -> Database:
         if id not in self._databases:

@@ -86,7 +86,7 @@ def told(fault: Fault) -> str:
         return fault.text
     if fault.code == "unknown_field":
         return f'with field "{_vendor_name(path)}": {fault.text}'
-    which = f" (subscriptions[{path[1]}])" if path[0] == "subscriptions" and path[1] != "0" else ""
+    which = f" (subscriptions[{path[1]}])" if path[0] == "subscriptions" and path[1:2] not in ([], ["0"]) else ""
     return f'field "{_vendor_name(path)}" is not valid: {fault.text}{which}'
 
 

@@ -8,7 +8,7 @@ from gateway.core.matching import MODES
 from gateway.core.model import Update
 from gateway.core.pointer import pointer_to
 from gateway.dialects import Asked, Incoming, Read
-from gateway.dialects.altcraft.fields import OWNED, place
+from gateway.dialects.altcraft.fields import FIELDS, OWNED, place
 
 ACTIONS = ("set", "unset", "incr", "add", "delete", "upsert")
 SEARCHING = tuple(mode for mode in MODES if mode != "none")
@@ -160,7 +160,7 @@ def _writing(data: Mapping[str, Any], faults: list[Fault]) -> Update:
     """The merge patch, operations and subscriptions of `data`."""
     profile: dict[str, Any] = {}
     operations: list[dict[str, Any]] = []
-    writing: Update = {"profile": profile, "operations": operations}
+    writing: Update = {}
     for name, value in data.items():
         if name == "subscriptions":
             if value not in (None, ""):
@@ -168,14 +168,16 @@ def _writing(data: Mapping[str, Any], faults: list[Fault]) -> Update:
         elif name in OWNED:
             faults.append(Fault("read_only_field", pointer=pointer_to("profile", name)))
         else:
-            _write(profile, operations, place(name), _as_text(name, value), faults, "/profile")
-    return writing
+            _write(profile, operations, place(name), value, faults, "/profile")
+    written = {"profile": profile, "operations": operations}
+    return {**writing, **{name: value for name, value in written.items() if value}}
 
 
-def _as_text(name: str, value: Any) -> Any:
-    if name == "_postal_code" and isinstance(value, int) and not isinstance(value, bool):
+def _as_declared(path: tuple[str, ...], value: Any) -> Any:
+    """Clients write a postal code as a number, and a single phone without its list."""
+    if path == FIELDS["_postal_code"] and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if name == "phones" and isinstance(value, str) and value:
+    if path == FIELDS["phones"] and isinstance(value, str) and value:
         return [value]
     return value
 
@@ -193,7 +195,7 @@ def _write(
     if action == "set" and not isinstance(value, dict):
         for name in path[:-1]:
             target = target.setdefault(name, {})
-        target[path[-1]] = value
+        target[path[-1]] = _as_declared(path, value)
     else:
         operations.append({"function": action, "pointer": pointer, "value": value, **argument})
 

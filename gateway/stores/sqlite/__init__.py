@@ -22,11 +22,10 @@ from gateway.stores.sqlite.group import by_id, look_up, text
 from gateway.stores.sqlite.layout import OUT_OF_ORDER, connect, migrate
 from gateway.stores.sqlite.writer import Checkpoints, Writer
 
-CHANGES = """SELECT time, profile, version, token, dialect, triggers, patch FROM changes
-    WHERE database = ? AND (time, profile, version) > (?, ?, ?) ORDER BY time, profile, version LIMIT ?"""
-PRUNE = """DELETE FROM changes WHERE (database, time, profile, version) IN (
-    SELECT database, time, profile, version FROM databases CROSS JOIN changes ON database = databases.id
-    WHERE time < ? LIMIT ?)"""
+CHANGES = """SELECT time, rowid, profile, version, token, dialect, triggers, patch FROM changes
+    WHERE database = ? AND (time, rowid) > (?, ?) ORDER BY time, rowid LIMIT ?"""
+PRUNE = """DELETE FROM changes WHERE rowid IN (
+    SELECT changes.rowid FROM databases CROSS JOIN changes ON database = databases.id WHERE time < ? LIMIT ?)"""
 ADD_DATABASE = "INSERT INTO databases VALUES (?, ?, ?, ?, ?)"
 ADD_RESOURCE = "INSERT INTO resources VALUES (?, ?, ?, ?, ?)"
 ADD_SEGMENT = "INSERT INTO segments VALUES (?, ?, ?)"
@@ -89,12 +88,12 @@ class Sqlite:
 
     async def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
         # Page by page: a read transaction held open over a consumer's pauses would keep the log from being emptied.
-        after = (since, "", 0)
+        after = (since, 0)
         while rows := self._read(CHANGES, (database, *after, CHANGES_AT_ONCE)):
-            for time, profile, version, token, dialect, triggers, patch in rows:
+            for time, _, profile, version, token, dialect, triggers, patch in rows:
                 origin = Origin(token, dialect, time, bool(triggers))
                 yield Recorded(database, profile, version, origin, orjson.loads(patch))
-            after = rows[-1][:3]
+            after = rows[-1][:2]
 
     async def prune(self, before: int, limit: int) -> int:
         def forget(connection: apsw.Connection) -> int:

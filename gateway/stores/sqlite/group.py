@@ -27,6 +27,7 @@ Read: TypeAlias = "Callable[[str, tuple[Any, ...]], Iterable[tuple[Any, ...]]]"
 """Runs a query with its values."""
 
 LOOKED_UP_AT_ONCE = 256
+NOTHING = (None, None, None)
 
 PUT = """INSERT INTO profiles VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
     SET document = excluded.document, version = excluded.version,
@@ -34,7 +35,7 @@ PUT = """INSERT INTO profiles VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
 REMOVE = "DELETE FROM profiles WHERE database = ? AND id = ?"
 LOSE = "DELETE FROM identities WHERE database = ? AND kind = ? AND value = ? AND profile = ?"
 GAIN = "INSERT INTO identities VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
-RECORD = "INSERT OR REPLACE INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+RECORD = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def look_up(read: Read, keys: Iterable[Key]) -> dict[Key, list[Profile]]:
@@ -42,7 +43,9 @@ def look_up(read: Read, keys: Iterable[Key]) -> dict[Key, list[Profile]]:
     found: dict[Key, list[Profile]] = {key: [] for key in keys}
     remaining = iter(tuple(found))
     while some := tuple(islice(remaining, LOOKED_UP_AT_ONCE)):
-        for row in read(_named_by(len(some)), tuple(chain(*some))):
+        # Filled up with nulls, which name nothing, to one of nine lengths: SQLite then has each statement prepared.
+        room = 1 << (len(some) - 1).bit_length()
+        for row in read(_named_by(room), (*chain(*some), *NOTHING * (room - len(some)))):
             found[row[:3]].append(Profile(row[3], orjson.loads(row[4]), *row[5:]))
     return found
 

@@ -159,7 +159,7 @@ class Checkpoints:
         self._thread.start()
 
     def catch_up(self) -> None:
-        """Between two groups: moves what is left of a huge log, which commits without a pause never let the thread do."""
+        """Between two groups: moves the rest of a huge log, which commits without a pause never let the thread do."""
         if self._pages >= HUGE_LOG:
             _checkpoint(self._watched)
 
@@ -170,7 +170,7 @@ class Checkpoints:
         self._thread.join()
 
     def _committed(self, _connection: apsw.Connection, _schema: str, pages: int) -> int:
-        # What fails here would fail the commit in the eyes of the writer, though it has happened: so do nothing that can.
+        # A failure here would look like one of the commit, which has happened: so do nothing that can fail.
         self._pages = pages
         if LARGE_LOG <= pages < HUGE_LOG:
             self._due.set()

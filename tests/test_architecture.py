@@ -1,0 +1,89 @@
+"""Who may import whom: the folder listing is the architecture, and this table holds it to that."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "gateway"
+
+ROOMS: dict[str, tuple[set[str], set[str]]] = {
+    "core": (set(), {"email_validator", "phonenumbers"}),
+    "media": ({"core"}, {"jiter", "lxml", "orjson", "xmltodict"}),
+    "schema": ({"core"}, {"jsonschema", "jsonschema_rs", "referencing"}),
+    "dialects": ({"core"}, {"jsonpatch", "jsonpath"}),
+    "stores": ({"core"}, {"apsw", "orjson"}),
+    "geo": ({"core"}, {"maxminddb"}),
+    "rates": ({"core"}, {"limits"}),
+    "settings": (set(), {"msgspec"}),
+    "bootstrap": ({"core", "settings", "stores"}, set()),
+    "catalog": ({"core", "dialects", "schema", "stores"}, set()),
+    "verbs": ({"core", "dialects", "geo", "schema", "stores"}, set()),
+    "pipeline": ({"catalog", "core", "dialects", "media", "rates", "schema", "stores", "verbs"}, set()),
+    "app": (
+        {"catalog", "core", "dialects", "geo", "media", "pipeline", "rates", "settings", "stores", "verbs"},
+        {"starlette"},
+    ),
+    "__main__": (
+        {"bootstrap", "core", "settings", "stores"},
+        {"click", "jsonschema", "jsonschema_rs", "orjson", "uvicorn"},
+    ),
+    "__init__": (set(), set()),
+}
+"""For each room: the rooms it may import, and the libraries that it alone may know (or shares by name here)."""
+
+
+def modules() -> list[Path]:
+    return [file for file in sorted(PACKAGE.rglob("*.py")) if "schemas" not in file.parts]
+
+
+def room_of(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively"
+            yield from ([f"{node.module}.{alias.name}" for alias in node.names] if node.module == "gateway" else [node.module])
+
+
+def dialect_of(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[1].removesuffix(".py")
+
+
+@pytest.mark.parametrize("file", modules(), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_only_what_its_room_may(file: Path) -> None:
+    rooms, libraries = ROOMS[room_of(file)]
+    for name in imported(file):
+        first, *rest = name.split(".")
+        if first == "gateway":
+            assert rest[0] in rooms | {room_of(file)}, f"{file} imports {name}"
+        else:
+            assert first in sys.stdlib_module_names or first in libraries, f"{file} imports {name}"
+
+
+@pytest.mark.parametrize("room", ["dialects", "stores"])
+def test_siblings_do_not_know_each_other(room: str) -> None:
+    for file in modules():
+        if room_of(file) != room or dialect_of(file) == "__init__":
+            continue
+        for name in imported(file):
+            if name.startswith(f"gateway.{room}."):
+                assert name.split(".")[2] == dialect_of(file), f"{file} imports {name}"
+
+
+@pytest.mark.parametrize("file", modules(), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_every_file_says_what_it_is(file: Path) -> None:
+    assert ast.get_docstring(ast.parse(file.read_text()))
+
+
+def test_the_core_is_pure() -> None:
+    impure = {"asyncio", "io", "os", "pathlib", "random", "secrets", "socket", "subprocess", "time", "uuid"}
+    for file in modules():
+        if room_of(file) == "core":
+            assert not impure & {name.split(".")[0] for name in imported(file)}, file

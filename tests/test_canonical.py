@@ -1,0 +1,68 @@
+"""Both media types of a case become the very same canonical value, byte for byte: the one that stands beside them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway import media
+from gateway.core.faults import Refusal
+from gateway.core.model import Database, Resource, Segment
+from gateway.dialects import Call, Dialect, Incoming, dialects
+from gateway.pipeline import _checked
+from gateway.schema import Form, published
+from tests.cases import NOW, Case, cases, database_of
+
+SPOKEN = {dialect.name: dialect for dialect in dialects({})}
+JUDGED = [case for case in cases(*SPOKEN) if (case.folder / "canonical.json").exists()]
+
+
+@pytest.mark.parametrize("case", JUDGED, ids=lambda case: case.name)
+def test_becomes_the_canonical_update(case: Case) -> None:
+    dialect = SPOKEN[case.folder.parent.name]
+    call = _call(dialect, case)
+    codec, charset = media.codec_for(case.headers.get("content-type"))
+    tree = codec.decode(case.request, charset) or {}
+    asked = call.read(Incoming(tree, {}, case.headers, _names(call, case), case.about["path"], NOW))
+    form = Form(_database(case), published(dialect.constraints) if dialect.constraints else {})
+    updates = [_told(_checked(form, read, codec.typed)) for read in asked.reads]
+    expected = case.value("canonical.json")
+    assert _spelled(updates) == _spelled(expected if isinstance(expected, list) else [expected])
+
+
+def _told(checked: Any) -> Any:
+    """An update as it is; in a batch's list, a refused one stands as null."""
+    return None if isinstance(checked, Refusal) else checked
+
+
+def _call(dialect: Dialect, case: Case) -> Call:
+    return next(call for call in dialect.calls if call.method == case.about["method"] and _fits(call, case))
+
+
+def _fits(call: Call, case: Case) -> bool:
+    wanted, given = _steps(call.path), _steps(case.about["path"])
+    return len(wanted) == len(given) and all(w == g or w.startswith("{") for w, g in zip(wanted, given, strict=True))
+
+
+def _names(call: Call, case: Case) -> dict[str, str]:
+    pairs = zip(_steps(call.path), _steps(case.about["path"]), strict=True)
+    return {wanted.strip("{}"): given for wanted, given in pairs if wanted.startswith("{")}
+
+
+def _steps(path: str) -> list[str]:
+    return path.partition("?")[0].strip("/").split("/")
+
+
+def _database(case: Case) -> Database:
+    described = case.about.get("database", {})
+    base = database_of(described)
+    resources = {
+        each["id"]: Resource(each["id"], each["name"], tuple(each.get("categories", ())), each.get("fields", {}))
+        for each in described.get("resources", ())
+    }
+    segments = {each["id"]: Segment(**each) for each in described.get("segments", ())}
+    return Database(1, base.name, base.closed, base.fields, base.company_id, resources, segments)
+
+
+def _spelled(updates: list[Any]) -> str:
+    return json.dumps(updates, sort_keys=True, ensure_ascii=False, indent=1)
