@@ -8,20 +8,19 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import click
-import jsonschema_rs
 import msgspec
 import orjson
 import uvicorn
-from jsonschema import Draft202012Validator
 
 from gateway.bootstrap import bootstrap, new_secret, token
 from gateway.core.model import RIGHTS, Database, Resource, Segment, Token
+from gateway.declared import problems_of
 from gateway.geo import Locator
 from gateway.settings import Settings, table, variable
 from gateway.stores import Duplicate, Missing, Store, Unavailable, open_store
@@ -170,10 +169,10 @@ def welcome(host: str, port: int, secret: str) -> str:
     )
 
 
-# --- what FILE declares ---
+# --- options that commands share ---
 
 
-def declared(_: click.Context, __: click.Parameter, file: Path | None) -> dict[str, Any]:
+def fields_in(_: click.Context, __: click.Parameter, file: Path | None) -> dict[str, Any]:
     """The JSON Schema in FILE. All that is wrong with it is said here, before anything is written."""
     if file is None:
         return {}
@@ -186,47 +185,10 @@ def declared(_: click.Context, __: click.Parameter, file: Path | None) -> dict[s
     return fields
 
 
-def problems_of(schema: Any) -> Iterator[str]:
-    """What keeps a JSON Schema from declaring fields, each with its place."""
-    if not isinstance(schema, dict) or schema.get("type") != "object" or "properties" not in schema:
-        yield '$: expected a JSON Schema with "type": "object" and "properties"'
-        return
-    if problems := [*_against_metaschema(schema)]:
-        yield from problems
-        return
-    yield from _does_not_compile(schema)
-    yield from _bad_identifiers(schema["properties"])
-
-
-def _against_metaschema(schema: Any) -> Iterator[str]:
-    checker = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
-    for error in checker.iter_errors(schema):
-        yield f"{error.json_path}: {error.message}"
-
-
-def _does_not_compile(schema: Any) -> Iterator[str]:
-    """Patterns must suit the linear-time engine, and references stay inside the file."""
-    try:
-        jsonschema_rs.Draft202012Validator(schema, pattern_options=jsonschema_rs.RegexOptions(), retriever=_nothing)
-    except jsonschema_rs.ValidationError as error:
-        yield f"{'.'.join(['$', *map(str, error.instance_path)])}: {error.message}"
-
-
-def _nothing(_: str) -> NoReturn:
-    raise LookupError("a reference must stay inside the file")
-
-
-def _bad_identifiers(properties: Mapping[str, Any]) -> Iterator[str]:
-    for name, field in properties.items():
-        marked = isinstance(field, dict) and field.get("x-identifier", False)
-        if marked and (marked is not True or field.get("type") not in ("string", "integer")):
-            yield f'$.properties.{name}: "x-identifier": true needs "type": "string" or "integer"'
-
-
 FIELDS = click.option(
     "--fields",
     type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
-    callback=declared,
+    callback=fields_in,
     metavar="FILE",
     help='JSON Schema of its own fields; "x-identifier": true marks one that can name a profile',
 )

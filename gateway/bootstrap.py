@@ -5,9 +5,9 @@ It writes to the registry alone, through the store. It reads no clock and no env
 
 import logging
 from collections.abc import Iterable
-from hashlib import sha256
 from secrets import token_hex, token_urlsafe
 
+from gateway.core.fingerprint import fingerprint
 from gateway.core.model import RIGHTS, Database, Token
 from gateway.settings import Settings
 from gateway.stores import Duplicate, Missing, Store
@@ -63,8 +63,3 @@ def new_secret() -> str:
 def token(secret: str, database: int, rights: Iterable[str], now: int) -> Token:
     """The record of a secret: its hash, and a public name that lets it be listed and revoked."""
     return Token(token_hex(4), fingerprint(secret), database, frozenset(rights), now)
-
-
-def fingerprint(secret: str) -> str:
-    """The SHA-256 by which the registry knows a secret. Unsalted: a secret of ours is random, not a password."""
-    return sha256(secret.encode()).hexdigest()

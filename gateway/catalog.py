@@ -5,9 +5,9 @@ request still costs no read of the registry.
 """
 
 from collections.abc import Iterable
-from hashlib import sha256
 
 from gateway.core.faults import refuse
+from gateway.core.fingerprint import fingerprint
 from gateway.core.model import WRITE, Database, Token
 from gateway.dialects import Credential, Dialect
 from gateway.schema import Form, published
@@ -46,7 +46,7 @@ class Catalog:
         return token
 
     def _by_secret(self, secret: str) -> Token:
-        token = self._tokens.get(sha256(secret.encode("utf-8", "surrogatepass")).hexdigest())
+        token = self._tokens.get(fingerprint(secret))
         if token is None:
             raise refuse("unknown_token")
         return token

@@ -15,7 +15,11 @@ class Locator:
     """Knows where addresses are. Without a file it knows of none."""
 
     def __init__(self, file: str | None) -> None:
-        self._reader = maxminddb.open_database(file) if file else None
+        """Opens the file. Raises `ValueError` where it cannot be read as such a file."""
+        try:
+            self._reader = maxminddb.open_database(file) if file else None
+        except (OSError, maxminddb.InvalidDatabaseError) as error:
+            raise ValueError(f"{file} is no MaxMind-format file: {error}") from error
 
     def located(self, update: Update) -> Update:
         """The update with what its own addresses tell, wherever it says nothing itself.
@@ -34,7 +38,10 @@ class Locator:
     def _record(self, address: Any) -> Mapping[str, Any]:
         if self._reader is None or not isinstance(address, str):
             return {}
-        found = self._reader.get(address)
+        try:
+            found = self._reader.get(address)
+        except ValueError:  # an IPv6 address, in a file that has IPv4 alone
+            return {}
         return found if isinstance(found, dict) else {}
 
 

@@ -1,15 +1,14 @@
 """The conversations of `fixtures/` as values, and a world for each to run in. Reads files; asserts nothing."""
 
-import asyncio
 import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from gateway.core.model import Change, Database, Edited, Origin, Profile, Resource, Segment, Token, Write
+from gateway.core.fingerprint import fingerprint
 from gateway.core.matching import identities
 from gateway.stores import Store
 
@@ -92,7 +91,7 @@ async def furnish(store: Store, case: Case) -> None:
     for segment in described.get("segments", ()):
         await store.add_segment(1, Segment(**segment))
     for secret, (database, rights) in TOKENS.items():
-        hashed = sha256(secret.encode()).hexdigest()
+        hashed = fingerprint(secret)
         await store.add_token(Token(secret, hashed, database, frozenset(rights), YESTERDAY))
     await store.revoke_token("was-revoked")
     declared = database_of(described).fields.get("properties", {})
@@ -110,17 +109,13 @@ async def _put(store: Store, row: Mapping[str, Any], identifiers: tuple[str, ...
     profile = Profile(row["id"], row["document"], 1, YESTERDAY, YESTERDAY)
     write = Write(None, profile, identities(profile.document, identifiers))
     edited = Edited(profile, (write,))
-    await store.change([Change(1, (), lambda find: edited, Origin("fixture", "fixture", YESTERDAY))])
+    await store.change([Change(1, (), lambda _find: edited, Origin("fixture", "fixture", YESTERDAY))])
 
 
-async def stored(store: Store, case: Case) -> list[dict[str, Any]]:
+async def stored(store: Store) -> list[dict[str, Any]]:
     """The profiles of database 1, read back through the record of changes: every id that was ever written."""
     seen: dict[str, None] = {}
     async for change in store.changes(1):
         seen[change.profile] = None
-    found = [await store.find(1, [("id", id)]) for id in seen]
+    found = [await store.find(1, [("id", name)]) for name in seen]
     return [{"id": profile.id, "document": profile.document} for profiles in found for profile in profiles]
-
-
-def run(coroutine: Any) -> Any:
-    return asyncio.run(coroutine)

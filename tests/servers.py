@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import uvicorn
+import uvloop
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
@@ -18,11 +19,13 @@ class Host:
     """A uvicorn over a real socket; the application behind it can be exchanged while it runs."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()  # as in service; asyncio leaves Nagle on for such a socket
         self._app: Starlette | None = None
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        config = uvicorn.Config(self._serve, lifespan="off", http="httptools", access_log=False, log_level="error")
+        config = uvicorn.Config(
+            self._serve, interface="asgi3", lifespan="off", http="httptools", access_log=False, log_level="error"
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()

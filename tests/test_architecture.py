@@ -26,9 +26,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"catalog", "core", "dialects", "geo", "media", "pipeline", "rates", "settings", "stores", "verbs"},
         {"starlette"},
     ),
+    "declared": (set(), {"jsonschema", "jsonschema_rs"}),
     "__main__": (
-        {"bootstrap", "core", "settings", "stores"},
-        {"click", "jsonschema", "jsonschema_rs", "orjson", "uvicorn"},
+        {"bootstrap", "core", "declared", "geo", "settings", "stores"},
+        {"click", "msgspec", "orjson", "uvicorn"},
     ),
     "__init__": (set(), set()),
 }

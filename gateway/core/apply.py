@@ -3,7 +3,7 @@
 Documents are never changed in place: what is untouched is shared between the old one and the new one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.core.faults import Fault
@@ -21,9 +21,12 @@ def applied(document: Document, update: Update) -> tuple[Document, list[Fault]]:
     faults: list[Fault] = []
     if update.get("write") == "replace":
         document = {name: value for name, value in document.items() if name not in update["scope"]}
-    kept = [name for name in update.get("fill", ()) if name in document]
-    document = merged(document, {name: value for name, value in update.get("profile", {}).items() if name not in kept})
+    before = document
+    document = merged(document, update.get("profile", {}))
     document = _operated(document, update.get("operations", ()), "/profile", faults)
+    for place in map(names_in, update.get("fill", ())):
+        if _value_at(before, place) is not None:
+            document = as_it_was(document, before, place)
     if "subscriptions" in update:
         lenient = update.get("options", {}).get("skip_invalid_subscriptions", False)
         document = _subscribed(document, update["subscriptions"], lenient, faults)
@@ -43,6 +46,35 @@ def merged(target: Any, patch: Any) -> Any:
         else:
             result[name] = merged(result.get(name), value) if isinstance(value, dict) else value
     return result
+
+
+def as_it_was(document: Document, before: Document, place: Sequence[str]) -> Document:
+    """The document with what stood in one place before; where there was nothing, with nothing."""
+    restored: Document = _at(document, list(place), {"function": "set", "value": _value_at(before, place)})
+    return restored
+
+
+def _value_at(document: Any, place: Iterable[str]) -> Any:
+    for name in place:
+        document = document.get(name) if isinstance(document, dict) else None
+    return document
+
+
+def absorbed(document: Document, other: Document) -> Document:
+    """The document with what it lacks from another: objects are filled, lists get the other's further items."""
+    result: Document = _filled(document, other)
+    if "subscriptions" in result:
+        own_first = {address(one): one for one in reversed(result["subscriptions"])}
+        result["subscriptions"] = list(own_first.values())[::-1]
+    return _segmented(result, {}) if "segments" in result else result
+
+
+def _filled(value: Any, other: Any) -> Any:
+    if isinstance(value, dict) and isinstance(other, dict):
+        return {**other, **{name: _filled(own, other.get(name)) for name, own in value.items()}}
+    if isinstance(value, list) and isinstance(other, list):
+        return [*value, *(item for item in other if not any(_same(item, own) for own in value))]
+    return value
 
 
 def _operated(document: Document, operations: Iterable[Mapping[str, Any]], at: str, faults: list[Fault]) -> Document:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway.core.apply import applied, difference, merged
+from gateway.core.apply import absorbed, applied, as_it_was, difference
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.matching import UNIQUE, identities
-from gateway.core.model import Document, Edit, Edited, Find, Identity, Profile, Update, Write
+from gateway.core.model import Created, Document, Edit, Edited, Find, Identity, Profile, Update, Write
 from gateway.core.pointer import pointer_to
 
 
@@ -47,22 +47,59 @@ def updating(update: Update, key: tuple[Identity, ...], rules: Rules) -> Edit:
             _demand_findable(key, after, update["match"]["mode"])
         left = _left_alone(find, after - before, update.get("conflict", {}), profile)
         if left:
-            document = merged(document, {name: (profile.document if profile else {}).get(name) for name in left})
+            for place in left:
+                document = as_it_was(document, profile.document if profile else {}, place)
             after = identities(document, rules.identifiers)
         return _edited(profile, document, after - before, before - after, rules)
 
     return edit
 
 
-def removing(key: tuple[Identity, ...], identifiers: tuple[str, ...]) -> Edit:
-    """The edit that removes the one profile of a key. Its refusals: profile_not_found, ambiguous_match."""
+def removing(key: tuple[Identity, ...], identifiers: tuple[str, ...], several: str | None = None) -> Edit:
+    """The edit that removes the one profile of a key. Its refusals: profile_not_found, ambiguous_match.
+
+    Where `several` is `all`, every profile of the key goes, and none is no refusal.
+    """
 
     def edit(find: Find) -> Edited:
-        profile = the_one(find(key))
-        lost = identities(profile.document, identifiers)
-        return Edited(profile, (Write(profile, None, lost=lost, patch=({"op": "remove", "path": ""},)),))
+        profiles = find(key)
+        if several != "all":
+            the_one(profiles)
+        return Edited(next(iter(profiles), None), tuple(_removal(profile, identifiers) for profile in profiles))
 
     return edit
+
+
+def merging(destination: Identity, sources: Sequence[Identity], rules: Rules) -> Edit:
+    """The edit that lays profiles into one, which takes what it lacks, and removes them.
+
+    Its refusals: profile_not_found, and what the check finds in the outcome.
+    """
+
+    def edit(find: Find) -> Edited:
+        profile = the_one(find([destination]))
+        others = [_source(find, identity) for identity in sources]
+        document = profile.document
+        for other in others:
+            document = absorbed(document, other.document)
+        if faults := rules.check(document):
+            raise Refusal(faults)
+        gained = identities(document, rules.identifiers) - identities(profile.document, rules.identifiers)
+        edited = _edited(profile, document, gained, frozenset(), rules)
+        return replace(edited, writes=(*(_removal(other, rules.identifiers) for other in others), *edited.writes))
+
+    return edit
+
+
+def _source(find: Find, identity: Identity) -> Profile:
+    profiles = find([identity])
+    if not profiles:
+        raise refuse("profile_not_found", f"a profile with id {identity[1]} does not exist", "/sources")
+    return profiles[0]
+
+
+def _removal(profile: Profile, identifiers: tuple[str, ...]) -> Write:
+    return Write(profile, None, lost=identities(profile.document, identifiers), patch=({"op": "remove", "path": ""},))
 
 
 def the_one(profiles: list[Profile]) -> Profile:
@@ -116,13 +153,13 @@ def _demand_findable(key: tuple[Identity, ...], after: frozenset[Identity], mode
     An identity that no two profiles may share needs no such guard: the second call meets it as taken.
     """
     if key and not any(_family(kind) in UNIQUE for kind, _ in key) and not after.intersection(key):
-        raise refuse("match_not_in_data", f"a new profile must bring what matching {mode} searches", "/match/mode")
+        raise refuse("match_not_in_data", f"a new profile must bring what matching {mode} searches", "/profile")
 
 
 def _left_alone(
     find: Find, gained: Iterable[Identity], conflict: Mapping[str, str], profile: Profile | None
-) -> list[str]:
-    """The members that stay as they were, because another profile has their identity and the update's rule is `leave`.
+) -> list[tuple[str, ...]]:
+    """The places that stay as they were, because another profile has their identity and the update's rule is `leave`.
 
     Raises `Refusal` (identifier_taken) where its rule for one is to refuse.
     """
@@ -133,7 +170,7 @@ def _left_alone(
         if not other:
             continue
         if rule == "leave":
-            left.append(_MEMBERS.get(kind, kind))
+            left.append(_PLACES.get(kind) or tuple(kind.split("/", 1)))
         else:
             pointer = pointer_to("profile", *kind.split("/", 1))
             faults.append(Fault("identifier_taken", "the value belongs to another profile", pointer, other.id))
@@ -142,8 +179,8 @@ def _left_alone(
     return left
 
 
-_MEMBERS = {"phone": "phone_numbers", "anonymous_id": "klaviyo", "kx": "klaviyo"}
-"""The member of a document that an identity comes from, where its name is not the kind's."""
+_PLACES = {"phone": ("phone_numbers",), "anonymous_id": ("klaviyo", "anonymous_id"), "kx": ("klaviyo", "_kx")}
+"""Where in a document an identity comes from, unless its kind says so itself."""
 
 
 def _family(kind: str) -> str:
@@ -156,8 +193,9 @@ def _edited(
     patch = tuple(difference(profile.document, document)) if profile else ({"op": "add", "path": "", "value": document},)
     if not patch:
         return Edited(profile)
+    after: Profile
     if profile is None:
-        after = Profile(rules.new_id, document, 1, rules.now, rules.now)
+        after = Created(rules.new_id, document, 1, rules.now, rules.now)
     else:
         after = replace(profile, document=document, version=profile.version + 1, updated=rules.now)
     return Edited(after, (Write(profile, after, gained, lost, patch),))

@@ -5,9 +5,10 @@ A function that does not fit the current value raises `ValueError` with the reas
 
 import json
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
-LARGEST = 2**63 - 1
+INTEGERS = range(-(2**63), 2**63)
 """Integers are 64-bit, signed: what every store and every client can hold."""
 
 
@@ -21,7 +22,7 @@ def incr(current: Any, value: int | float) -> int | float:
     if current is not None and not _is_number(current):
         raise ValueError(f"incr needs a number, the field holds {_kind(current)}")
     total: int | float = (current or 0) + value
-    if isinstance(total, int) and abs(total) > LARGEST or isinstance(total, float) and abs(total) == float("inf"):
+    if total not in INTEGERS if isinstance(total, int) else not isfinite(total):
         raise ValueError("incr would leave the range of a number")
     return total
 
@@ -53,7 +54,21 @@ def upsert(current: Any, value: Any, submatch: str) -> Any:
     return _with(current or {}, path, value)
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {"set": set_, "incr": incr, "add": add, "delete": delete, "upsert": upsert}
+def lead(current: Any, value: list[Any]) -> list[Any]:
+    """The list with those values at its head, in place of as many; it holds them nowhere else. An absent list is made."""
+    leading = {_spelling(item) for item in value}
+    rest = _list(current, "lead")[len(value) :]
+    return [*value, *(item for item in rest if _spelling(item) not in leading)]
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "set": set_,
+    "incr": incr,
+    "add": add,
+    "delete": delete,
+    "upsert": upsert,
+    "lead": lead,
+}
 
 
 def _upserted_in_list(element: Any, path: list[str], value: Any) -> Any:

@@ -43,20 +43,29 @@ def key(match: Mapping[str, Any], identifiers: Iterable[str]) -> tuple[Identity,
     `identifiers` are the database's own fields that may name a profile. Raises `Refusal`: missing_match_field,
     not_an_identifier.
     """
+    if found := faults(match, identifiers):
+        raise Refusal(found)
+    return tuple(_identities_of_match(match["mode"], match["values"], match.get("resource_id")))
+
+
+def faults(match: Mapping[str, Any], identifiers: Iterable[str]) -> list[Fault]:
+    """Why a match has no key: missing_match_field, for each that is; not_an_identifier."""
     mode, values = match["mode"], match["values"]
-    _demand(mode, values)
-    if mode == "custom" and values["field_name"] not in identifiers:
-        detail = f"{values['field_name']!r} is not declared as an identifier"
-        raise Refusal([Fault("not_an_identifier", detail, "/match/values/field_name")])
-    return tuple(_identities_of_match(mode, values, match.get("resource_id")))
+    found = list(_missing(mode, values))
+    name = values.get("field_name")
+    if mode == "custom" and name is not None and name not in identifiers:
+        detail = f'"{name}" is not declared as an identifier'
+        found.append(Fault("not_an_identifier", detail, "/match/values/field_name"))
+    return found
 
 
-def _demand(mode: str, values: Values) -> None:
+def _missing(mode: str, values: Values) -> Iterable[Fault]:
     groups = MODES[mode]
-    if groups and not any(all(name in values for name in group) for group in groups):
-        missing = [name for group in groups for name in group if name not in values]
-        detail = f"matching {mode} needs it" if len(groups) == 1 else f"matching {mode} needs one of {', '.join(missing)}"
-        raise Refusal([Fault("missing_match_field", detail, f"/match/values/{name}") for name in missing])
+    if any(all(name in values for name in group) for group in groups):
+        return
+    missing = [name for group in groups for name in group if name not in values]
+    detail = f"matching {mode} needs it" if len(groups) == 1 else f"matching {mode} needs one of {', '.join(missing)}"
+    yield from (Fault("missing_match_field", detail, f"/match/values/{name}") for name in missing)
 
 
 def _identities_of_match(mode: str, values: Values, resource: int | None) -> Iterable[Identity]:
@@ -102,7 +111,7 @@ def identities(document: Document, identifiers: Iterable[str]) -> frozenset[Iden
     found.update((kind, klaviyo[name]) for name, kind in (("anonymous_id", ANONYMOUS_ID), ("_kx", KX)) if name in klaviyo)
     found.update((PHONE, normal.phone(number)) for number in document.get("phone_numbers", ()))
     custom = document.get("custom", {})
-    found.update((f"{CUSTOM}/{name}", str(custom[name])) for name in identifiers if name in custom)
+    found.update((f"{CUSTOM}/{name}", str(custom[name])) for name in identifiers if custom.get(name, "") != "")
     for subscription in document.get("subscriptions", ()):
         found.update(_identities_of_subscription(subscription))
     return frozenset((kind, value) for kind, value in found if value is not None)

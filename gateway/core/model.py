@@ -43,6 +43,11 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class Created(Profile):
+    """A profile as the change that made it answers: whoever asks again finds a `Profile`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """One profile's way from `before` to `after`; None means that it did not, or does no longer, exist.
 

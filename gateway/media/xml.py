@@ -63,7 +63,7 @@ def decode(body: bytes, charset: str | None = None, bounds: Bounds = STANDARD) -
         raise refuse("malformed_body", f"the root element is {brief(root.tag)}, not 'xml'")
     if root.keys():
         raise _malformed(root, f"has the attribute {brief(root.keys()[0])}")
-    tree = _content(root, bounds)
+    tree = _content(root)
     bounds.check(tree)
     return {} if tree == "" else tree
 
@@ -106,15 +106,16 @@ def _unread(error: etree.XMLSyntaxError, bounds: Bounds) -> Refusal:
     return refuse("malformed_body", f"line {line} column {column}: {reason[:80]}")
 
 
-def _content(parent: etree._Element, bounds: Bounds, depth: int = 1) -> Tree:
-    """What the child nodes of an element mean: its members, the items of a list, or nothing, the empty string."""
-    if depth > bounds.depth:
-        raise bounds.too_deep()
+def _content(parent: etree._Element) -> Tree:
+    """What the child nodes of an element mean: its members, the items of a list, or nothing, the empty string.
+
+    Recursive, and safely so: libxml2 reads no more than 256 levels.
+    """
     members: dict[str, Tree] = {}
     lists: dict[str, list[Tree]] = {}
     marked = []
     for name, child in _named(parent):
-        value = _content(child, bounds, depth + 1) if len(child) else child.text or ""
+        value = _content(child) if len(child) else child.text or ""
         if name in lists:
             lists[name].append(value)
         elif name in members:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
+from gateway.core import matching
 from gateway.core.faults import Fault
 from gateway.core.model import Database, Document, Update
 from gateway.core.pointer import names_in, pointer_to
@@ -47,6 +48,7 @@ class Form:
     def read(self, update: Update) -> Update:
         """An update whose leaves are all strings (from XML), each read by its declared type; undeclared ones stay strings."""
         typed: Update = self._read(update)
+        self._read_match(typed.get("match", {}))
         profile = typed.pop("profile", None) or {}
         self._read_operations(typed, profile, {"$ref": PROFILE})
         for subscription in typed.get("subscriptions") or ():
@@ -55,8 +57,11 @@ class Form:
 
     def check(self, update: Update) -> list[Fault]:
         """Every fault of a typed update; pointers are into the update. What a null clears is not judged as a value."""
-        faults = self._canonical.faults(_present_in(update)) + self._constraints.faults(_with_what_is_added(update))
+        faults = self._canonical.faults(_present_in(_written_plainly(update, "set")))
+        faults += self._constraints.faults(_written_plainly(update, "set", "add", "lead"))
         faults += self._misfits(update)
+        if not any(fault.pointer.startswith("/match") for fault in faults):
+            faults += matching.faults(update["match"], self.identifiers)
         return [_where_it_works(fault, update) for fault in faults] or list(self._unknown_references(update))
 
     def check_profile(self, document: Document) -> list[Fault]:
@@ -74,10 +79,16 @@ class Form:
     def _misfits_of(self, holder: Mapping[str, Any], declared: JSONSchema, at: str) -> Iterable[Fault]:
         for operation in holder.get("operations", ()):
             field = self._field(operation, declared)
+            if operation["function"] != "set" and self._is_unknown(names_in(operation["pointer"])):
+                yield Fault("unknown_field", pointer=at + operation["pointer"])
             if reason := misfit(operation["function"], field, self._flat(field.get("items", {}))):
                 yield Fault("invalid_function", reason, at + operation["pointer"])
 
     # --- what a closed database does not declare ---
+
+    def _is_unknown(self, names: list[str]) -> bool:
+        own = self._database.fields.get("properties", {})
+        return self._database.closed and names[:1] == ["custom"] and any(name not in own for name in names[1:2])
 
     def _unknown_references(self, update: Update) -> Iterable[Fault]:
         if not self._database.closed:
@@ -91,7 +102,7 @@ class Form:
             yield from self._unknown_in(subscription, pointer_to("subscriptions", index))
 
     def _unknown_in(self, subscription: Mapping[str, Any], at: str) -> Iterable[Fault]:
-        if "resource_id" not in subscription:
+        if subscription.get("resource_id") is None:
             return
         resource = self._database.resources.get(subscription["resource_id"])
         if resource is None:
@@ -106,6 +117,13 @@ class Form:
                 yield Fault("unknown_field", pointer=f"{at}/custom_fields{pointer_to(name)}")
 
     # --- reading by declared type ---
+
+    def _read_match(self, match: dict[str, Any]) -> None:
+        """A match by an own field has that field's type."""
+        values = match.get("values", {})
+        if match.get("mode") == "custom" and "field_value" in values:
+            declared = self._member(self._member({"$ref": PROFILE}, "custom"), str(values.get("field_name")))
+            values["field_value"] = self._reader(declared)(values["field_value"])
 
     def _read_subscription(self, subscription: Any) -> None:
         if not isinstance(subscription, dict):
@@ -135,7 +153,7 @@ class Form:
         match operation["function"]:
             case "incr":
                 declared = {"type": "number"}
-            case "add" | "delete":
+            case "add" | "delete" | "lead":
                 declared = {"type": "array", **declared}
             case "upsert" if "items" in declared and isinstance(operation["value"], dict):
                 declared = declared["items"]
@@ -239,11 +257,11 @@ def _where_it_works(fault: Fault, update: Update) -> Fault:
     return replace(fault, code="invalid_function", pointer=base + str(operation.get("pointer", "")))
 
 
-def _with_what_is_added(update: Update) -> Update:
-    """An update whose merge patch also holds what `add` brings, which is judged like a list that is written plainly."""
+def _written_plainly(update: Update, *functions: str) -> Update:
+    """An update whose merge patch also holds what these functions bring, so that it is judged like a plain value."""
     patch = update.get("profile", {})
     for operation in update.get("operations", ()):
-        if operation["function"] == "add":
+        if operation["function"] in functions:
             way_up = reversed(names_in(operation["pointer"]))
             patch = _laid_over(patch, functools.reduce(lambda inner, name: {name: inner}, way_up, operation["value"]))
     return {**update, "profile": patch}

@@ -78,7 +78,8 @@ def _faults_of(error: Any, at: str) -> Iterable[Fault]:
             yield Fault("invalid_field", "it is missing", pointer + pointer_to(name))
         case "format":
             yield Fault("invalid_field", f"{_shown(error.instance)} is not {called(error.validator_value)}", pointer)
-        case "type" if error.instance is None:
+        case "type" if error.instance is None and all(isinstance(step, str) for step in error.absolute_path):
+            # A null that stands in a list is an item of it; every other one clears a member.
             yield Fault("invalid_field", "it cannot be cleared", pointer)
         case "type":
             types = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value

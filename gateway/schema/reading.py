@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 Reader: TypeAlias = Callable[[Any], Any]
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_DIGITS = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _WHITE = " \t\r\n"
@@ -23,8 +24,8 @@ def integer(text: str) -> int | None:
 
 
 def _number(text: str) -> int | float | None:
-    if (whole := integer(text)) is not None:
-        return whole
+    if _DIGITS.fullmatch(text):
+        return integer(text)  # None outside 64 bits, where JSON's reader refuses digits too
     number = float(text) if _NUMBER.fullmatch(text) else float("inf")
     return number if abs(number) != float("inf") else None
 

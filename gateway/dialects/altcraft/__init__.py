@@ -111,12 +111,14 @@ def _fields(answer: Answer) -> Reply:
 
 def _resource_fields(answer: Answer) -> Reply:
     (update,) = answer.updates
-    id = update["match"].get("resource_id") if isinstance(update, dict) else None
+    if isinstance(update, Refusal):
+        raise update
+    id = update["match"].get("resource_id")
     if id is None:
-        raise refuse("missing_parameter", "it is missing", "/resource_id")
+        raise refuse("missing_parameter", "it is missing", "/id")
     resource = answer.database.resources.get(id)
     if resource is None and answer.database.closed:
-        raise Refusal([Fault("unknown_resource", f"there is no resource {id}", "/match/resource_id")])
+        raise refuse("unknown_resource", f"there is no resource {id}", "/id")
     own = resource.fields.get("properties", {}) if resource else {}
     return Reply(200, {"data": [*system_rows(SUBSCRIPTION_FIELDS), *described(own)], **DONE})
 

@@ -112,7 +112,8 @@ def _profile_name(path: list[str]) -> str:
     for name, place in FIELDS.items():
         if tuple(path[: len(place)]) == place:
             return name
-    return ".".join(_without_indices(path[1:] if path[0] == "custom" else path)) or "data"
+    own = path[1:] if path[:1] == ["custom"] else path
+    return ".".join((*own[:1], *_without_indices(own[1:]))) or "data"
 
 
 def _without_indices(path: Iterable[str]) -> list[str]:

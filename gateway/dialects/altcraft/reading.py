@@ -11,7 +11,10 @@ from gateway.dialects import Asked, Incoming, Read
 from gateway.dialects.altcraft.fields import FIELDS, OWNED, place
 
 ACTIONS = ("set", "unset", "incr", "add", "delete", "upsert")
-SEARCHING = tuple(mode for mode in MODES if mode != "none")
+SEARCHING = (
+    *("email", "email_profile", "email_sub", "phone", "phone_sub", "profile_id", "push_sub"),
+    *("custom", "custom_sub", "email_phone", "email_phone_sub"),
+)
 DELETE_MODES = ("email", "phone", "profile_id", "custom")
 SUBSCRIPTION_MEMBERS = (
     *("resource_id", "channel", "status", "priority", "custom_fields", "cats", "date", "ip", "url", "email", "email_data"),
@@ -28,8 +31,8 @@ def one(create: bool, search: bool = True) -> Callable[[Incoming], Asked]:
     def read(incoming: Incoming) -> Asked:
         top = incoming.tree
         data = _object(_demanded(top, "data"), "data")
-        update, faults = _update(top, data, search, OWN_MATCH_FIELDS)
-        return Asked(update["database"], [Read({**update, "create": create}, faults)])
+        update, faults = _update({**_picked(data, OWN_MATCH_FIELDS), **top}, data, search, OWN_MATCH_FIELDS)
+        return Asked(update["database"], [Read(_creating(update, create), faults)])
 
     return read
 
@@ -38,8 +41,10 @@ def many(create: bool, search: bool = True) -> Callable[[Incoming], Asked]:
     """Reads the batches of them; each element of `data` brings its own match value, in its fields or beside them."""
 
     def read(incoming: Incoming) -> Asked:
-        top = incoming.tree
+        top = {name: value for name, value in incoming.tree.items() if name not in MATCH_VALUES}
         elements = _list(_demanded(top, "data"), "data")
+        if search and (faults := _misnamed(top, SEARCHING)):
+            raise Refusal(faults)
         return Asked(_demanded(top, "db_id"), [_element(top, element, create, search) for element in elements])
 
     return read
@@ -82,8 +87,7 @@ def subscription(incoming: Incoming) -> Asked:
 def description(incoming: Incoming) -> Asked:
     """Reads `databases/list`, `databases/fields_get` and `resources/fields_get`."""
     top = incoming.tree
-    resource = top.get("resource_id", top.get("id"))
-    narrowed = {} if resource is None else {"resource_id": resource}
+    narrowed = {"resource_id": top[name] for name in ("resource_id", "id") if _given(top, name)}
     database = top["db_id"] if _given(top, "db_id") else None
     return Asked(database, [Read({"match": {"mode": "none", "values": {}, **narrowed}})])
 
@@ -119,8 +123,11 @@ def _object(value: Any, name: str) -> dict[str, Any]:
 
 
 def _list(value: Any, name: str) -> list[Any]:
+    """A list; one object alone, as XML writes a list of one, counts as such."""
     if value == "":
         return []
+    if isinstance(value, dict):
+        return [value]
     if not isinstance(value, list):
         raise refuse("invalid_parameter", "it must be a list", f"/{name}")
     return value
@@ -134,20 +141,34 @@ OWN_MATCH_FIELDS = ("profile_id",)
 ELEMENT_MATCH_FIELDS = (*OWN_MATCH_FIELDS, "phone", "provider", "subscription_id", "field_name", "field_value")
 """The same for an element of a batch, where its mode asks for them."""
 
+MATCH_VALUES = ("email", "phone", "profile_id", "subscription_id", "field_value")
+"""Match fields that say which one profile is meant: beside a batch they say nothing."""
+
 
 def _element(top: Mapping[str, Any], element: Any, create: bool, search: bool) -> Read:
     try:
-        update, faults = _update(top, _object(element, "data"), search, ELEMENT_MATCH_FIELDS)
+        data = _object(element, "data")
+        update, faults = _update({**top, **_picked(data, ELEMENT_MATCH_FIELDS)}, data, search, ELEMENT_MATCH_FIELDS)
     except Refusal as refusal:
         return Read(None, refusal.faults)
-    return Read({**update, "create": create}, faults)
+    return Read(_creating(update, create), faults)
+
+
+def _picked(data: Mapping[str, Any], match_fields: tuple[str, ...]) -> dict[str, Any]:
+    """The match fields that stand inside `data`, to be read as if they stood beside it."""
+    return {name: data[name] for name in match_fields if _given(data, name)}
+
+
+def _creating(update: Update, create: bool) -> Update:
+    """Whether the update may make a profile. Ids are the gateway's to give: by an unknown one nothing is made."""
+    return {**update, "create": create and update["match"]["mode"] != "profile_id"}
 
 
 def _update(
     top: Mapping[str, Any], data: dict[str, Any], search: bool, match_fields: tuple[str, ...]
 ) -> tuple[Update, list[Fault]]:
     update = {**_common(top), "conflict": CONFLICT}
-    match, faults = _match(top, data, match_fields=match_fields) if search else ({"mode": "none", "values": {}}, [])
+    match, faults = _match(top, data) if search else ({"mode": "none", "values": {}}, [])
     taken = {name for name in match_fields if name in match["values"] or name in OWN_MATCH_FIELDS}
     written = {name: value for name, value in data.items() if name not in taken}
     segments = {action: top[name] for action, name in SEGMENTS.items() if _given(top, name)}
@@ -210,7 +231,7 @@ def _function(value: Any) -> tuple[str, Any, dict[str, Any]]:
     if "value" not in value:
         raise ValueError(f"{action} needs a value")
     if action == "upsert":
-        if not isinstance(value.get("submatch"), str) or not value["submatch"]:
+        if not isinstance(value.get("submatch"), str) or not all(value["submatch"].split(".")):
             raise ValueError("upsert needs a submatch")
         return action, value["value"], {"submatch": value["submatch"]}
     single = action in ("add", "delete") and not isinstance(value["value"], list)
@@ -265,19 +286,24 @@ def _match(
     data: Mapping[str, Any],
     modes: Iterable[str] = SEARCHING,
     default: str = "email",
-    match_fields: tuple[str, ...] = OWN_MATCH_FIELDS,
 ) -> tuple[dict[str, Any], list[Fault]]:
     """The match of a request: mode, the values it needs, and the resource that narrows it."""
+    if faults := _misnamed(top, modes):
+        return {"mode": "none", "values": {}}, faults
     mode = top["matching"] if _given(top, "matching") else "profile_id" if _given(top, "profile_id") else default
-    if mode not in modes:
-        return {"mode": "none", "values": {}}, [Fault("unknown_matching", f"{mode!r} is no mode here", "/match/mode")]
-    beside = {name: data[name] for name in match_fields if _given(data, name)}
     values: dict[str, Any] = {}
     for name in dict.fromkeys(name for group in MODES[mode] for name in group):
-        candidates = (beside.get(name), top.get(name), *_fall_back(mode, name, {**top, **beside}, data))
+        candidates = (top.get(name), *_fall_back(mode, name, top, data))
         values |= {name: next((value for value in candidates if value not in (None, "")), None)}
     narrowed = {"resource_id": top["resource_id"]} if _given(top, "resource_id") else {}
     return {"mode": mode, "values": {k: v for k, v in values.items() if v is not None}, **narrowed}, []
+
+
+def _misnamed(top: Mapping[str, Any], modes: Iterable[str]) -> list[Fault]:
+    """The fault of a `matching` that is none of these modes."""
+    if not _given(top, "matching") or top["matching"] in modes:
+        return []
+    return [Fault("unknown_matching", f"it must be one of {', '.join(modes)}", "/match/mode")]
 
 
 def _fall_back(mode: str, name: str, top: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Any]:
@@ -290,8 +316,8 @@ def _fall_back(mode: str, name: str, top: Mapping[str, Any], data: Mapping[str, 
 
 
 def _fits(subscription: Mapping[str, Any], top: Mapping[str, Any]) -> bool:
-    """Whether a subscription of channel `custom` is of the field that was asked for; every other fits."""
-    return top.get("field_name") in (None, "", subscription.get("field_name"))
+    """Whether a subscription is of the resource, provider and field that the request names, as far as it names them."""
+    return all(top.get(name) in (None, "", subscription.get(name)) for name in ("resource_id", "provider", "field_name"))
 
 
 _CHANNELS = {"email": "email", "phone": "sms", "provider": "push", "subscription_id": "push", "field_name": "custom", "field_value": "custom"}

@@ -34,9 +34,9 @@ OUT_OF_ORDER = (
 )
 """What apsw raises where the engine fails, not what it was given: the caller hears `Unavailable`."""
 
-# Profiles and changes have a rowid: in the tree of a key itself, a row longer than 1,000 bytes spills into a page of its
-# own (a new profile's change then took 4,660 bytes, not 1,380). Identities are nothing but key and need no second tree.
-# The rowid of a change also says which of two in the same millisecond came first.
+# Profiles and changes have a rowid: in the tree of a key itself, a row of more than 1,000 bytes spills into a page of
+# its own (a new profile's change then took 4,660 bytes, not 1,380). Identities are nothing but key and need no second
+# tree. The rowid of a change also says which of two in the same millisecond came first.
 MIGRATIONS = (
     """
     CREATE TABLE databases (

@@ -1,0 +1,44 @@
+"""What a database or resource may declare as its own fields: a JSON Schema, judged before it is kept. It writes nothing."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
+
+import jsonschema_rs
+from jsonschema import Draft202012Validator
+
+
+def problems_of(schema: Any) -> Iterator[str]:
+    """What keeps a JSON Schema from declaring fields, each with its place."""
+    if not isinstance(schema, dict) or schema.get("type", "object") != "object" or "properties" not in schema:
+        yield '$: expected a JSON Schema of an object, with "properties"'
+        return
+    if problems := [*_against_metaschema(schema)]:
+        yield from problems
+        return
+    yield from _does_not_compile(schema)
+    yield from _bad_identifiers(schema["properties"])
+
+
+def _against_metaschema(schema: Any) -> Iterator[str]:
+    checker = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    for error in checker.iter_errors(schema):
+        yield f"{error.json_path}: {error.message}"
+
+
+def _does_not_compile(schema: Any) -> Iterator[str]:
+    """Patterns must suit the linear-time engine, and references stay inside the file."""
+    try:
+        jsonschema_rs.Draft202012Validator(schema, pattern_options=jsonschema_rs.RegexOptions(), retriever=_nothing)
+    except jsonschema_rs.ValidationError as error:
+        yield f"{'.'.join(['$', *map(str, error.instance_path)])}: {error.message}"
+
+
+def _nothing(_: str) -> NoReturn:
+    raise LookupError("a reference must stay inside the file")
+
+
+def _bad_identifiers(properties: Mapping[str, Any]) -> Iterator[str]:
+    for name, field in properties.items():
+        marked = isinstance(field, dict) and field.get("x-identifier", False)
+        if marked and (marked is not True or field.get("type") not in ("string", "integer")):
+            yield f'$.properties.{name}: "x-identifier": true needs "type": "string" or "integer"'

@@ -1,0 +1,71 @@
+"""Another process on the same file: `python -m tests.stores.child TASK FILE [NUMBER]`. Its output says how far it is.
+
+Each task is ready before it waits for a line on its input, so that several can begin at the same moment.
+"""
+
+import asyncio
+import os
+import sys
+
+import apsw
+
+from gateway.stores import open_store
+from tests.stores import PAUSE, change, counting, creating
+
+
+async def create(file: str, number: str) -> None:
+    """Creates so many identities, unless they exist; says the id of the profile that each has."""
+    store = await open_store(f"sqlite:///{file}")
+    wait()
+    keys = [("email", f"{n}@example.com") for n in range(int(number))]
+    edits = [creating(f"{key[1]} of {os.getpid()}", key, pause=PAUSE) for key in keys]
+    answers = await asyncio.gather(*(store.change([change(edit, key)]) for edit, key in zip(edits, keys, strict=True)))
+    say(*(answer.profile.id for [answer] in answers))
+    await store.close()
+
+
+async def count(file: str, number: str) -> None:
+    """Counts so many profiles up without end; says each acknowledged step: whose it was, and how far."""
+    store = await open_store(f"sqlite:///{file}")
+    wait()
+
+    async def counting_up(n: int) -> None:
+        key = ("email", f"{n}@example.com")
+        await store.change([change(creating(key[1], key, n=0), key)])
+        while True:
+            [answer] = await store.change([change(counting(key), key)])
+            say(f"{n} {answer.profile.document['n']}")
+
+    await asyncio.gather(*(counting_up(n) for n in range(int(number))))
+
+
+async def make(file: str) -> None:
+    """Opens a file that may not be there yet."""
+    wait()
+    store = await open_store(f"sqlite:///{file}")
+    await store.ready()
+    await store.close()
+    say("made")
+
+
+async def hold(file: str) -> None:
+    """Holds the write lock until the next line."""
+    connection = apsw.Connection(file)
+    wait()
+    connection.execute("BEGIN IMMEDIATE")
+    wait()
+    connection.execute("COMMIT")
+
+
+def wait() -> None:
+    say("ready")
+    sys.stdin.readline()
+
+
+def say(*lines: str) -> None:
+    print(*lines, sep="\n", flush=True)
+
+
+if __name__ == "__main__":
+    task, *arguments = sys.argv[1:]
+    asyncio.run({"create": create, "count": count, "make": make, "hold": hold}[task](*arguments))

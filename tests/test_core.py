@@ -1,0 +1,153 @@
+"""The pure core by its tables in `fixtures/functions` and `fixtures/matching`, and by laws."""
+
+import json
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core import matching, normal
+from gateway.core.apply import difference, merged
+from gateway.core.faults import CATALOG, Refusal
+from gateway.core.functions import FUNCTIONS
+from gateway.core.pointer import names_in, pointer_to
+from tests.cases import FIXTURES
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+documents = st.dictionaries(st.text(max_size=3), json_values, max_size=4)
+
+
+def rows(*path: str) -> list[Any]:
+    return json.loads(FIXTURES.joinpath(*path).read_text())
+
+
+def exactly(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def function_rows() -> list[Any]:
+    return [pytest.param(name, row, id=f"{name} {row['says']}") for name in FUNCTIONS for row in rows("functions", f"{name}.json")]
+
+
+@pytest.mark.parametrize(("name", "row"), function_rows())
+def test_function(name: str, row: dict[str, Any]) -> None:
+    before = exactly(row["current"])
+    arguments = {"submatch": row["submatch"]} if "submatch" in row else {}
+    if "error" in row:
+        with pytest.raises(ValueError, match=row["error"]):
+            FUNCTIONS[name](row["current"], row["value"], **arguments)
+    else:
+        assert exactly(FUNCTIONS[name](row["current"], row["value"], **arguments)) == exactly(row["result"])
+    assert exactly(row["current"]) == before
+
+
+@pytest.mark.parametrize("row", rows("matching", "modes.json"), ids=lambda row: f"{row['mode']} {row['values']}")
+def test_key(row: dict[str, Any]) -> None:
+    if "fault" in row:
+        with pytest.raises(Refusal) as refused:
+            matching.key(row, ("customer_id",))
+        assert refused.value.faults[0].code == row["fault"]
+    else:
+        assert [list(identity) for identity in matching.key(row, ("customer_id",))] == row["key"]
+
+
+def test_every_mode_has_a_row() -> None:
+    assert {row["mode"] for row in rows("matching", "modes.json")} == set(matching.MODES)
+
+
+@pytest.mark.parametrize("row", rows("matching", "identities.json"), ids=lambda row: row["says"])
+def test_identities(row: dict[str, Any]) -> None:
+    found = matching.identities(row["document"], ("customer_id",))
+    assert sorted(map(list, found)) == sorted(row["identities"])
+
+
+# --- normal forms ---
+
+
+@given(st.text(max_size=12), st.sampled_from(["example.com", "EXAMPLE.com", "münchen.de", "xn--mnchen-3ya.de"]))
+def test_an_address_in_normal_form_is_its_own_normal_form(local: str, domain: str) -> None:
+    once = normal.email(f"{local}@{domain}")
+    assert once is None or normal.email(once) == once
+
+
+@pytest.mark.parametrize("sign", ["\u212a", "\uff4b", "\uff2b", "\u043a", "\u03ba"])
+def test_a_letter_that_looks_like_k_is_not_k(sign: str) -> None:
+    assert normal.email(f"{sign}elvin@example.com") != normal.email("kelvin@example.com")
+    assert normal.email(f"a@{sign}elvin.com") != normal.email("a@kelvin.com")
+
+
+def test_no_character_of_unicode_is_taken_for_an_ascii_one() -> None:
+    for code in range(128, 0x30000):
+        sign = chr(code)
+        if unicodedata.category(sign) not in ("Cs", "Cn") and (found := normal.email(f"x{sign}y@example.com")):
+            assert not found.isascii(), hex(code)
+
+
+@pytest.mark.parametrize("value", ["+1-800-FLOWERS", "+1 212 555 1234 ext. 5", "+12125551234;ext=5", "+٧٩٥١١٠٥٩٠٠٠", "12", ""])
+def test_what_would_become_another_number_is_none(value: str) -> None:
+    assert normal.phone(value) is None
+
+
+# --- merge and difference ---
+
+
+@given(documents, documents)
+def test_the_difference_leads_from_one_document_to_the_other(before: dict[str, Any], after: dict[str, Any]) -> None:
+    document = json.loads(json.dumps(before))
+    for step in difference(before, after):
+        *path, name = names_in(step["path"])
+        holder = document
+        for each in path:
+            holder = holder[each]
+        if step["op"] == "remove":
+            del holder[name]
+        else:
+            assert (step["op"] == "add") == (name not in holder)
+            holder[name] = step["value"]
+    assert exactly(document) == exactly(after)
+
+
+@given(documents)
+def test_no_difference_from_itself(document: dict[str, Any]) -> None:
+    assert difference(document, json.loads(json.dumps(document))) == []
+
+
+MERGES = [  # the examples of RFC 7396, appendix A
+    ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+    ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+    ({"a": "b"}, {"a": None}, {}),
+    ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+    ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+    ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+    ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+    ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+    (["a", "b"], ["c", "d"], ["c", "d"]),
+    ({"a": "b"}, ["c"], ["c"]),
+    ({"a": "foo"}, None, None),
+    ({"a": "foo"}, "bar", "bar"),
+    ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+    ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+    ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+]
+
+
+@pytest.mark.parametrize(("target", "patch", "result"), MERGES)
+def test_merge_patch(target: Any, patch: Any, result: Any) -> None:
+    before = exactly(target)
+    assert exactly(merged(target, patch)) == exactly(result)
+    assert exactly(target) == before
+
+
+@given(st.lists(st.text(), max_size=4))
+def test_a_pointer_leads_back_to_its_names(names: list[str]) -> None:
+    assert names_in(pointer_to(*names)) == names
+
+
+def test_every_fault_has_a_status_that_is_a_refusal() -> None:
+    assert all(400 <= row.status <= 599 and row.text for row in CATALOG.values())

@@ -1,0 +1,566 @@
+"""The contract: what every store does. Each test runs on every engine, and no engine skips or overrides one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.core.faults import Refusal
+from gateway.core.model import (
+    Change,
+    Database,
+    Edited,
+    Find,
+    Identity,
+    Origin,
+    Profile,
+    Resource,
+    Segment,
+    Token,
+    Write,
+)
+from gateway.stores import Duplicate, Missing, Store, open_store
+from tests.stores import (
+    ANN,
+    BOB,
+    PAUSE,
+    PHONE,
+    altering,
+    appending,
+    change,
+    counting,
+    creating,
+    furnish,
+    made,
+    one,
+    picture,
+    raising,
+    record,
+    removing,
+)
+
+ENGINES: dict[str, Callable[[Path], str]] = {
+    "memory": lambda _folder: "memory:",
+    "sqlite": lambda folder: f"sqlite:///{folder}/profiles.db",
+}
+"""The URL of an empty store of each engine."""
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(params=ENGINES)
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    store = await open_store(ENGINES[request.param](tmp_path))
+    yield await furnish(store)
+    await store.close()
+
+
+async def each_alone(store: Store, *changes: Change) -> list[Any]:
+    """The outcomes of changes that all arrive at the same moment, each by a call of its own."""
+    calls = (store.change([change]) for change in changes)
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    return [answer if isinstance(answer, BaseException) else answer[0] for answer in answers]
+
+
+# Changes
+
+
+async def test_answers_what_the_edit_decided_and_keeps_it(store: Store) -> None:
+    [edited] = await store.change([change(creating("a", ANN, PHONE, name="Ann"), ANN, PHONE)])
+    assert edited == made("a", ANN, PHONE, name="Ann")
+    assert await store.find(1, [ANN]) == [Profile("a", {"name": "Ann"}, 1, 1000, 1000)]
+
+
+async def test_takes_version_and_times_from_the_edit(store: Store) -> None:
+    profile = Profile("a", {}, 7, 123, 456)
+    await store.change([change(lambda _: Edited(profile, (Write(None, profile, frozenset([ANN])),)))])
+    assert await one(store, ANN) == profile
+    other = Profile("a", {"name": "Ann"}, 8, 124, 457)
+    await store.change([change(lambda _: Edited(other, (Write(profile, other),)))])
+    assert await one(store, ANN) == other
+
+
+async def test_no_changes_have_no_answers(store: Store) -> None:
+    assert await store.change([]) == []
+
+
+async def test_an_edit_that_writes_nothing_leaves_no_trace(store: Store) -> None:
+    await store.change([change(creating("a", ANN))])
+    before = await picture(store, [ANN])
+    [edited] = await store.change([change(creating("b", ANN), ANN)])
+    assert edited == Edited(await one(store, ANN))
+    assert await picture(store, [ANN]) == before
+
+
+async def test_an_edit_may_write_several_profiles(store: Store) -> None:
+    writes = made("b", BOB).writes + made("a", ANN, PHONE).writes
+    await store.change([change(lambda _: Edited(None, writes))])
+    assert [profile.id for profile in await store.find(1, [ANN, BOB])] == ["a", "b"]
+    assert {recorded.profile for recorded in await record(store)} == {"a", "b"}
+
+
+async def test_keeps_the_order_of_a_call(store: Store) -> None:
+    changes = [change(creating("a", ANN), ANN), *(change(appending(ANN, item), ANN) for item in range(300))]
+    answers = await store.change(changes)
+    assert [answer.profile.version for answer in answers] == list(range(1, 302))
+    assert (await one(store, ANN)).document["items"] == list(range(300))
+
+
+async def test_keeps_the_order_of_calls(store: Store) -> None:
+    changes = [change(creating("a", ANN), ANN), *(change(appending(ANN, item), ANN) for item in range(300))]
+    answers = await each_alone(store, *changes)
+    assert [answer.profile.version for answer in answers] == list(range(1, 302))
+    assert (await one(store, ANN)).document["items"] == list(range(300))
+
+
+async def test_an_edit_finds_what_earlier_ones_did_by_every_identity(store: Store) -> None:
+    seen: list[list[str]] = []
+
+    def looking(find: Find) -> Edited:
+        seen.append([profile.id for key in (ANN, BOB, PHONE, ("id", "a")) for profile in find([key])])
+        return Edited(None)
+
+    changes = [
+        change(looking, ANN, BOB, PHONE, ("id", "a")),
+        change(creating("a", ANN), ANN),
+        change(looking, ANN, BOB, PHONE, ("id", "a")),
+        change(altering(ANN, lambda document: document, gained=[BOB, PHONE], lost=[ANN]), ANN),
+        change(looking, ANN, BOB, PHONE, ("id", "a")),
+        change(removing(BOB, BOB, PHONE), BOB),
+        change(looking, ANN, BOB, PHONE, ("id", "a")),
+    ]
+    await each_alone(store, *changes)
+    assert seen[-4:] == [[], ["a", "a"], ["a", "a", "a"], []]
+
+
+async def test_an_edit_may_ask_for_identities_that_its_change_does_not_name(store: Store) -> None:
+    await store.change([change(creating("a", ANN))])
+    answers = await each_alone(
+        store, change(counting(ANN)), change(counting(ANN), BOB), change(counting(("id", "a")), ANN)
+    )
+    assert [answer.profile.document["n"] for answer in answers] == [1, 2, 3]
+
+
+async def test_an_edit_that_does_not_look_writes_in_order_all_the_same(store: Store) -> None:
+    first, second = Profile("a", {"n": 1}, 1, 1000, 1000), Profile("a", {"n": 2}, 2, 1000, 1000)
+    steps = [Write(None, first, frozenset([ANN])), Write(first, None, lost=frozenset([ANN])), Write(None, second)]
+    await each_alone(store, *(change(lambda _, step=step: Edited(None, (step,))) for step in steps))
+    assert await store.find(1, [("id", "a"), ANN]) == [second]
+    assert await store.find(1, [ANN]) == []
+
+
+# Refusals and failures
+
+
+async def test_a_refusal_is_the_answer_and_leaves_no_trace(store: Store) -> None:
+    await store.change([change(creating("a", ANN))])
+    before = await picture(store, [ANN, BOB])
+    [refusal] = await store.change([change(counting(BOB), BOB)])
+    assert isinstance(refusal, Refusal)
+    assert [fault.code for fault in refusal.faults] == ["profile_not_found"]
+    assert await picture(store, [ANN, BOB]) == before
+
+
+async def test_a_refusal_hurts_no_neighbour(store: Store) -> None:
+    answers = await store.change(
+        [change(creating("a", ANN), ANN), change(counting(BOB), BOB), change(creating("b", BOB), BOB)]
+    )
+    assert [type(answer) for answer in answers] == [Edited, Refusal, Edited]
+    assert [profile.id for profile in await store.find(1, [ANN, BOB])] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        raising(ZeroDivisionError("on purpose"), ANN),
+        raising(StopIteration(), ANN),
+        lambda _find: made("z", BOB, thing=object()),
+        lambda _find: made("z", BOB, number=2**64),
+        lambda _find: Edited(None, made("y", BOB).writes + made("z", PHONE, thing={1, 2}).writes),
+        altering(ANN, lambda document: {**document, "thing": object()}, gained=[BOB], lost=[ANN]),
+    ],
+    ids=["raises", "raises StopIteration", "no JSON", "too large a number", "no JSON in the second write", "alters"],
+)
+async def test_a_failing_edit_is_raised_and_leaves_neither_a_trace_nor_its_neighbours_behind(
+    store: Store, failing: Any
+) -> None:
+    await store.change([change(creating("a", ANN), ANN)])
+    neighbours = [change(counting(ANN), ANN) for _ in range(20)]
+    answers = await each_alone(store, *neighbours[:10], change(failing, ANN, BOB), *neighbours[10:])
+    failure = answers.pop(10)
+    assert isinstance(failure, Exception)
+    assert not isinstance(failure, Refusal)
+    assert [answer.profile.document["n"] for answer in answers] == list(range(1, 21))
+    assert (await one(store, ANN)).document == {"n": 20}
+    assert await store.find(1, [BOB, PHONE, ("id", "y"), ("id", "z")]) == []
+    assert [recorded.version for recorded in await record(store)] == list(range(1, 22))
+
+
+async def test_a_failing_edit_is_raised_once_the_others_of_its_call_are_kept(store: Store) -> None:
+    failing = change(raising(ZeroDivisionError("on purpose")))
+    with pytest.raises(ZeroDivisionError):
+        await store.change([change(creating("a", ANN)), failing, change(creating("b", BOB))])
+    assert [profile.id for profile in await store.find(1, [ANN, BOB])] == ["a", "b"]
+
+
+async def test_a_caller_that_is_cancelled_leaves_nothing_by_halves(store: Store) -> None:
+    keys = [("email", f"{number}@example.com") for number in range(200)]
+    call = asyncio.create_task(store.change([change(creating(f"p{key[1]}", key), key) for key in keys]))
+    await asyncio.sleep(0)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    await store.change([change(creating("last", ANN), ANN)])
+    applied = {recorded.profile for recorded in await record(store)} - {"last"}
+    assert applied == {profile.id for profile in await store.find(1, keys)}
+    assert applied == {profile.id for profile in await store.find(1, [("id", f"p{key[1]}") for key in keys])}
+
+
+# Finding
+
+
+async def test_finds_each_profile_once_ordered_by_id(store: Store) -> None:
+    shared: Identity = ("customer", "7")
+    await store.change([change(creating(id, (ANN, BOB, PHONE)[n])) for n, id in enumerate(["c", "a", "b"])])
+    await store.change([change(altering(key, lambda document: document, gained=[shared])) for key in (ANN, BOB)])
+    for keys in ([ANN, BOB, PHONE], [PHONE, BOB, ANN, ANN, shared, ("id", "a"), ("id", "c"), ("id", "none")]):
+        assert [profile.id for profile in await store.find(1, keys)] == ["a", "b", "c"]
+    assert [profile.id for profile in await store.find(1, [shared])] == ["a", "c"]
+
+
+async def test_finds_nothing_by_nothing_and_by_what_nobody_has(store: Store) -> None:
+    await store.change([change(creating("a", ANN))])
+    assert await store.find(1, []) == []
+    assert await store.find(1, [BOB, ("id", ANN[1]), ("phone", ANN[1]), ("email", "a"), ("id", "")]) == []
+
+
+async def test_finds_by_a_thousand_identities(store: Store) -> None:
+    keys = [("email", f"{number:04}@example.com") for number in range(1000)]
+    await store.change([change(creating(key[1], key), key) for key in keys])
+    found = await store.find(1, [*keys, *(("id", key[1]) for key in keys)])
+    assert [profile.id for profile in found] == [key[1] for key in keys]
+
+
+async def test_gains_and_loses_identities(store: Store) -> None:
+    await store.change([change(creating("a", ANN, PHONE)), change(creating("b", BOB))])
+    await store.change([change(altering(ANN, lambda document: document, gained=[BOB, PHONE], lost=[ANN]))])
+    assert await store.find(1, [ANN]) == []
+    assert [profile.id for profile in await store.find(1, [PHONE])] == ["a"]
+    assert [profile.id for profile in await store.find(1, [BOB])] == ["a", "b"]
+    await store.change([change(altering(("id", "b"), lambda document: document, lost=[BOB]))])
+    assert [profile.id for profile in await store.find(1, [BOB])] == ["a"]
+
+
+async def test_deletes_a_profile_with_its_identities(store: Store) -> None:
+    await store.change([change(creating("a", ANN, PHONE)), change(creating("b", BOB))])
+    [edited] = await store.change([change(removing(ANN, ANN, PHONE))])
+    assert edited.profile == Profile("a", {}, 1, 1000, 1000)
+    assert [profile.id for profile in await store.find(1, [ANN, PHONE, BOB, ("id", "a")])] == ["b"]
+    await store.change([change(creating("a"))])
+    assert await store.find(1, [ANN, PHONE]) == []
+
+
+async def test_databases_are_separate(store: Store) -> None:
+    await store.change([change(creating("a", ANN, of=1), database=1), change(creating("a", ANN, of=2), database=2)])
+    await each_alone(store, *(change(counting(ANN), ANN, database=1 + number % 2) for number in range(30)))
+    for database in (1, 2):
+        assert (await one(store, ANN, database)).document == {"of": database, "n": 15}
+        assert len(await record(store, database)) == 16
+    await store.change([change(removing(ANN, ANN), database=2)])
+    assert (await one(store, ANN)).version == 16
+    assert await store.find(2, [ANN, ("id", "a")]) == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"имя": "Ёлка", "名前": "😀", "": "", "a\x00b": "c\x00d\u2028\u0301"},
+        {"text": "x" * 1_000_000},
+        {"numbers": [2**63 - 1, -(2**63), 0, 0.1, 1.0, 1e308, 5e-324, True, None]},
+        {"list": [[[]], {}, [{"a": [{}]}]]},
+    ],
+    ids=["unicode", "huge", "numbers", "nested"],
+)
+async def test_gives_back_documents_as_they_were(store: Store, document: dict[str, Any]) -> None:
+    await store.change([change(creating("a", ANN, **document))])
+    found = (await one(store, ANN)).document
+    assert repr(found) == repr(document)
+    assert (await record(store))[0].patch[0]["value"] == document
+
+
+async def test_compares_identities_character_by_character(store: Store) -> None:
+    values = ["a", "A", "a ", " a", "ä", "a\u0308", "a\x00", "a\x00b", "%", "_", "'", '"', "😀", "1", "01", ""]
+    await store.change([change(creating(f"p{number}", ("k", value))) for number, value in enumerate(values)])
+    for number, value in enumerate(values):
+        assert (await one(store, ("k", value))).id == f"p{number}"
+
+
+async def test_shares_no_document_with_its_callers(store: Store) -> None:
+    given = {"list": [1]}
+    [edited] = await store.change([change(creating("a", ANN, **given))])
+    given["list"].append(2)
+    edited.profile.document["list"].append(3)
+    (await one(store, ANN)).document["list"].append(4)
+    assert (await one(store, ANN)).document == {"list": [1]}
+    (await record(store))[0].patch.clear()
+    assert len((await record(store))[0].patch) == 1
+
+
+# Races
+
+
+async def test_one_identity_is_created_once(store: Store) -> None:
+    answers = await each_alone(store, *(change(creating(f"p{n}", ANN, pause=PAUSE), ANN) for n in range(32)))
+    assert {answer.profile.id for answer in answers} == {(await one(store, ANN)).id}
+    assert len(await record(store)) == 1
+
+
+async def test_one_person_is_created_once_by_either_of_two_identities(store: Store) -> None:
+    keys = [(ANN, PHONE), (PHONE, ANN)]
+    answers = await each_alone(
+        store, *(change(creating(f"p{n}", *keys[n % 2], pause=PAUSE), *keys[n % 2]) for n in range(32))
+    )
+    assert len({answer.profile.id for answer in answers}) == 1
+    assert len(await store.find(1, [ANN, PHONE])) == 1
+
+
+async def test_no_increment_is_lost(store: Store) -> None:
+    await store.change([change(creating("a", ANN, n=0))])
+    answers = await each_alone(store, *(change(counting(ANN, pause=PAUSE), ANN) for _ in range(64)))
+    assert sorted(answer.profile.document["n"] for answer in answers) == list(range(1, 65))
+    assert await one(store, ANN) == Profile("a", {"n": 64}, 65, 1000, 1064)
+
+
+async def test_what_is_acknowledged_is_seen(store: Store) -> None:
+    await store.change([change(creating("a", ANN, n=0))])
+
+    async def counting_up() -> None:
+        for _ in range(20):
+            [edited] = await store.change([change(counting(ANN), ANN)])
+            assert (await one(store, ANN)).document["n"] >= edited.profile.document["n"]
+
+    await asyncio.gather(*(counting_up() for _ in range(8)))
+
+
+# The record of changes
+
+
+async def test_records_each_change(store: Store) -> None:
+    origin = Origin("token 7", "altcraft", 5000, triggers=False)
+    created = replace(change(creating("a", ANN, name="Ann")), origin=origin)
+    await store.change([created, change(counting(ANN), time=6000), change(removing(ANN, ANN), time=7000)])
+    first, second, third = await record(store)
+    assert (first.database, first.profile, first.version, first.origin) == (1, "a", 1, origin)
+    assert first.patch == [{"op": "add", "path": "", "value": {"name": "Ann"}}]
+    assert (second.version, second.origin) == (2, Origin("token", "dialect", 6000))
+    assert (third.version, third.patch) == (3, [{"op": "remove", "path": ""}])
+
+
+async def test_reads_the_record_from_a_time_on_oldest_first(store: Store) -> None:
+    await store.change([change(creating("a", ANN))])
+    await store.change([change(counting(ANN), ANN, time=time) for time in (3000, 2000, 3000, 2500)])
+    assert [recorded.origin.time for recorded in await record(store)] == [1000, 2000, 2500, 3000, 3000]
+    assert [recorded.version for recorded in await record(store, since=2500)] == [5, 2, 4]
+    assert await record(store, since=3001) == []
+
+
+async def test_reads_a_long_record_while_it_grows(store: Store) -> None:
+    await store.change([change(creating("a", ANN))])
+    await store.change([change(counting(ANN), ANN, time=1000 + n // 7) for n in range(1300)])
+    versions = []
+    async for recorded in store.changes(1):
+        versions.append(recorded.version)
+        if len(versions) % 400 == 0:
+            await store.change([change(counting(ANN), ANN, time=999)])
+    assert versions == list(range(1, 1302))
+
+
+async def test_prunes_old_records_in_steps(store: Store) -> None:
+    for database in (1, 2):
+        await store.change([change(creating("a", ANN), database=database, time=0)])
+        await store.change([change(counting(ANN), ANN, database=database, time=time) for time in range(1, 20)])
+    assert await store.prune(before=0, limit=100) == 0
+    steps = [await store.prune(before=15, limit=8) for _ in range(5)]
+    assert steps == [8, 8, 8, 6, 0]
+    for database in (1, 2):
+        assert [recorded.origin.time for recorded in await record(store, database)] == [15, 16, 17, 18, 19]
+        assert (await one(store, ANN, database)).document == {"n": 19}
+
+
+# The registry
+
+FULL = Database(
+    id=3,
+    name="Три",
+    closed=True,
+    fields={"properties": {"customer_id": {"type": "string", "x-identifier": True}}},
+    company_id="demo",
+    resources={1: Resource(1, "news", ("a", "b"), {"properties": {}}), 2: Resource(2, "push")},
+    segments={5: Segment(5, "five"), 4: Segment(4, "four")},
+)
+TOKEN = Token("t1", "hash 1", 1, frozenset({"read", "write"}), 1000)
+
+
+async def test_lists_databases_with_all_they_have(store: Store) -> None:
+    await store.add_database(FULL)
+    await store.add_database(Database(0, "zero"))
+    assert await store.databases() == [Database(0, "zero"), Database(1, "one"), Database(2, "two"), FULL]
+
+
+async def test_adds_resources_and_segments(store: Store) -> None:
+    resources = {7: Resource(7, "seven", ("x",), {"type": "object"}), 8: Resource(8, "eight")}
+    for resource in resources.values():
+        await store.add_resource(1, resource)
+    await store.add_resource(2, resources[7])
+    await store.add_segment(1, Segment(7, "seven"))
+    first, second = await store.databases()
+    assert first == Database(1, "one", resources=resources, segments={7: Segment(7, "seven")})
+    assert second == Database(2, "two", resources={7: resources[7]})
+
+
+async def test_lists_tokens_by_creation(store: Store) -> None:
+    tokens = [replace(TOKEN, id=f"t{n}", hash=f"hash {n}", created=1000 - n, database=1 + n % 2) for n in range(4)]
+    for token in tokens:
+        await store.add_token(token)
+    assert await store.tokens() == tokens[::-1]
+
+
+async def test_revokes_a_token_once_and_for_all(store: Store) -> None:
+    await store.add_token(TOKEN)
+    for _ in range(2):
+        await store.revoke_token("t1")
+        assert await store.tokens() == [replace(TOKEN, revoked=True)]
+    with pytest.raises(Missing):
+        await store.revoke_token("t2")
+
+
+@pytest.mark.parametrize(
+    ("refused", "add"),
+    [
+        (Duplicate, lambda store: store.add_database(Database(3, "other"))),
+        (Duplicate, lambda store: store.add_database(Database(4, "other", company_id="demo"))),
+        (Duplicate, lambda store: store.add_token(replace(TOKEN, id="t2"))),
+        (Duplicate, lambda store: store.add_token(replace(TOKEN, hash="hash 2"))),
+        (Duplicate, lambda store: store.add_resource(3, Resource(1, "again"))),
+        (Duplicate, lambda store: store.add_segment(3, Segment(5, "again"))),
+        (Missing, lambda store: store.add_token(Token("t2", "hash 2", 9, frozenset(), 1000))),
+        (Missing, lambda store: store.add_resource(9, Resource(1, "nowhere"))),
+        (Missing, lambda store: store.add_segment(9, Segment(1, "nowhere"))),
+    ],
+)
+async def test_refuses_what_the_registry_cannot_hold(store: Store, refused: type[Exception], add: Any) -> None:
+    await store.add_database(FULL)
+    await store.add_token(TOKEN)
+    before = await picture(store, [])
+    neighbour = asyncio.create_task(store.change([change(creating("a", ANN), ANN)]))
+    with pytest.raises(refused):
+        await add(store)
+    await neighbour
+    assert (await picture(store, [])).registry == before.registry
+    assert (await one(store, ANN)).version == 1
+
+
+async def test_the_epoch_moves_with_the_registry(store: Store) -> None:
+    await store.add_token(TOKEN)
+    epochs = [store.epoch()]
+    for write in (
+        store.add_database(FULL),
+        store.add_token(replace(TOKEN, id="t2", hash="hash 2")),
+        store.add_resource(1, Resource(1, "news")),
+        store.add_segment(1, Segment(1, "one")),
+        store.revoke_token("t1"),
+    ):
+        await write
+        epochs.append(store.epoch())
+    assert len(set(epochs)) == len(epochs)
+    assert store.epoch() == epochs[-1]
+
+
+# Life
+
+
+async def test_is_ready(store: Store) -> None:
+    await store.ready()
+
+
+async def test_answers_what_is_in_flight_before_it_closes(store: Store) -> None:
+    keys = [("email", f"{number}@example.com") for number in range(100)]
+    calls = [asyncio.create_task(store.change([change(creating(key[1], key), key)])) for key in keys]
+    await asyncio.sleep(0)
+    await store.close()
+    assert [(await call)[0].profile.id for call in calls] == [key[1] for key in keys]
+
+
+# One and the same answers
+
+ids = st.sampled_from(["a", "b", "c"])
+keys = st.sampled_from([ANN, BOB, PHONE, ("id", "a"), ("id", "b")])
+some_keys = st.lists(st.sampled_from([ANN, BOB, PHONE]), max_size=3)
+named = st.lists(keys, max_size=3)
+
+
+def seeing(edit: Any, others: list[Identity]) -> Any:
+    """An edit that also notes what it finds by other keys: whatever it sees becomes part of what it writes."""
+
+    def looking(find: Find) -> Edited:
+        seen = [[profile.id, profile.version, profile.document.get("n")] for profile in find(others)]
+        edited = edit(find)
+        if not edited.writes or edited.writes[-1].after is None:
+            return edited
+        last = edited.writes[-1]
+        after = replace(last.after, document={**last.after.document, "seen": seen})
+        return Edited(after, (*edited.writes[:-1], replace(last, after=after)))
+
+    return looking
+
+
+edits = st.one_of(
+    st.builds(lambda id, gained: creating(id, *gained, n=0), ids, some_keys),
+    st.builds(counting, keys),
+    st.builds(lambda key, gained, lost: altering(key, dict, gained, lost), keys, some_keys, some_keys),
+    st.builds(lambda key: removing(key, ANN, BOB, PHONE), keys),  # a ValueError where the key names not just one
+    st.just(raising(ZeroDivisionError("on purpose"))),
+)
+changes = st.builds(
+    lambda edit, others, foreseen, database: change(seeing(edit, others), *foreseen, database=database),
+    edits,
+    named,
+    named,
+    st.sampled_from([1, 1, 1, 2]),
+)
+
+
+@given(groups=st.lists(st.lists(changes, min_size=1, max_size=8), min_size=1, max_size=4))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_answers_as_memory_does(store: Store, groups: list[list[Change]]) -> None:
+    await store.change([change(_emptying, database=database) for database in (1, 2)])
+    await store.prune(before=10_000, limit=10_000)
+    memory = await furnish(await open_store("memory:"))
+    for group in groups:
+        ours, theirs = await each_alone(store, *group), await each_alone(memory, *group)
+        assert [_plain(answer) for answer in ours] == [_plain(answer) for answer in theirs]
+    for key in [ANN, BOB, PHONE, *(("id", id) for id in "abc")]:
+        for database in (1, 2):
+            assert await store.find(database, [key]) == await memory.find(database, [key])
+    for database in (1, 2):
+        assert await record(store, database) == await record(memory, database)
+
+
+def _emptying(find: Find) -> Edited:
+    """Removes what an earlier example left."""
+    everything = frozenset([ANN, BOB, PHONE])
+    left = find([("id", id) for id in "abc"])
+    return Edited(None, tuple(Write(profile, None, lost=everything) for profile in left))
+
+
+def _plain(answer: Any) -> Any:
+    return answer if isinstance(answer, Edited) else (type(answer), str(answer))

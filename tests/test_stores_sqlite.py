@@ -1,0 +1,429 @@
+"""What only a file can show: several processes, kills, full and failing disks, locks, shared commits, the log."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import Any
+
+import apsw
+import pytest
+
+from gateway.core.model import Database
+from gateway.stores import Store, Unavailable, open_store
+from gateway.stores.sqlite import layout, writer
+from tests.stores import ANN, BOB, change, counting, creating, furnish, one, picture, raising, record
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "profiles.db"
+
+
+@pytest.fixture
+def connections() -> Iterator[list[apsw.Connection]]:
+    """Every connection that is made: the writer's is the first one of its store."""
+    made: list[apsw.Connection] = []
+    apsw.connection_hooks.append(made.append)
+    yield made
+    apsw.connection_hooks.remove(made.append)
+
+
+@pytest.fixture
+async def store(file: Path, connections: list[apsw.Connection]) -> AsyncIterator[Store]:
+    store = await open_store(f"sqlite:///{file}")
+    yield await furnish(store)
+    await store.close()
+
+
+def numbered(number: int) -> tuple[str, str]:
+    return "email", f"{number}@example.com"
+
+
+def child(task: str, *arguments: object) -> Popen[str]:
+    """Another process that is ready for its task."""
+    command = [sys.executable, "-m", "tests.stores.child", task, *map(str, arguments)]
+    process = Popen(command, stdin=PIPE, stdout=PIPE, text=True, cwd=Path(__file__).parents[1])
+    hear(process, "ready")
+    return process
+
+
+def tell(process: Popen[str]) -> None:
+    assert process.stdin
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def hear(process: Popen[str], line: str) -> None:
+    assert process.stdout
+    assert process.stdout.readline() == f"{line}\n"
+
+
+def results(*processes: Popen[str]) -> list[list[str]]:
+    """Lets processes begin at the same moment, and gives the lines that each says."""
+    for process in processes:
+        tell(process)
+    lines = [process.communicate(timeout=60)[0].splitlines() for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes)
+    return lines
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[Callable[[], None]]:
+    """Another process holds the write lock until it is released."""
+    holder = child("hold", file)
+    tell(holder)
+    hear(holder, "ready")
+    yield lambda: tell(holder)
+    holder.communicate(timeout=60)
+
+
+# Opening
+
+
+async def test_a_url_names_a_relative_or_an_absolute_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for url, name in (
+        ("sqlite:///a.db", "a.db"),
+        (f"sqlite:///{tmp_path}/b.db", "b.db"),
+        ("sqlite:///a%20%3Fb.db", "a ?b.db"),
+        ("sqlite:///:memory:", ":memory:"),
+    ):
+        await (await open_store(url)).close()
+        assert (tmp_path / name).is_file()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite://host/a.db",
+        "sqlite:///a.db?synchronous=OFF",
+        "sqlite:///a.db?a=1",
+    ],
+)
+async def test_a_url_that_names_no_file_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="is no store"):
+        await open_store(url)
+
+
+async def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("This is a letter to my grandmother. " * 100)
+    for url in (f"sqlite:///{tmp_path}/a.txt", f"sqlite:///{tmp_path}/nowhere/a.db", f"sqlite:///{tmp_path}"):
+        with pytest.raises(Unavailable):
+            await open_store(url)
+
+
+async def test_a_file_of_a_newer_version_is_refused(file: Path) -> None:
+    await (await open_store(f"sqlite:///{file}")).close()
+    connection = apsw.Connection(str(file))
+    connection.pragma("user_version", len(layout.MIGRATIONS) + 1)
+    connection.close()
+    with pytest.raises(Unavailable, match="newer"):
+        await open_store(f"sqlite:///{file}")
+
+
+async def test_a_file_of_an_older_version_is_migrated(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = await furnish(await open_store(f"sqlite:///{file}"))
+    await store.change([change(creating("a", ANN))])
+    await store.close()
+    monkeypatch.setattr(layout, "MIGRATIONS", (*layout.MIGRATIONS, "CREATE TABLE extra (number INTEGER) STRICT"))
+    store = await open_store(f"sqlite:///{file}")
+    assert (await one(store, ANN)).id == "a"
+    await store.close()
+    connection = apsw.Connection(str(file))
+    assert connection.table_exists(None, "extra")
+    assert connection.pragma("user_version") == len(layout.MIGRATIONS)
+
+
+def test_several_processes_may_open_a_fresh_file_at_once(tmp_path: Path) -> None:
+    for attempt in range(3):
+        file = tmp_path / f"{attempt}.db"
+        assert results(*(child("make", file) for _ in range(4))) == [["made"]] * 4
+
+
+async def test_what_was_kept_is_there_after_reopening(file: Path) -> None:
+    store = await furnish(await open_store(f"sqlite:///{file}"))
+    await store.change([change(creating("a", ANN), ANN), change(counting(ANN), ANN)])
+    before, epoch = await picture(store, [ANN]), store.epoch()
+    await store.close()
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+    store = await open_store(f"sqlite:///{file}")
+    assert await picture(store, [ANN]) == before
+    assert store.epoch() == epoch
+    await store.close()
+
+
+# Durability
+
+
+@pytest.mark.parametrize(("query", "expected"), [("", 2), ("?synchronous=FULL", 2), ("?synchronous=NORMAL", 1)])
+async def test_syncs_at_every_commit(file: Path, connections: list[apsw.Connection], query: str, expected: int) -> None:
+    store = await open_store(f"sqlite:///{file}{query}")
+    assert {connection.pragma("synchronous") for connection in connections} == {expected}
+    assert connections[0].pragma("journal_mode") == "wal"
+    await store.close()
+
+
+async def test_a_killed_process_loses_nothing_it_acknowledged(file: Path) -> None:
+    acknowledged = [0] * 8
+    for delay in (0.1, 0.2, 0.3):
+        process = child("count", file, len(acknowledged))
+        tell(process)
+        await asyncio.sleep(delay)
+        process.kill()
+        for line in process.communicate()[0].splitlines():
+            number, reached = map(int, line.split())
+            acknowledged[number] = reached
+        store = await open_store(f"sqlite:///{file}")
+        kept = [(await one(store, numbered(number))).document["n"] for number in range(len(acknowledged))]
+        # One more than was said may be kept: the process was killed between the commit and the word.
+        assert all(said <= n <= said + 1 for said, n in zip(acknowledged, kept, strict=True))
+        assert len(await record(store)) == sum(kept) + len(kept)
+        await store.close()
+        acknowledged = kept
+    assert sum(acknowledged) > 100
+
+
+# Group commit
+
+
+@pytest.fixture
+def commits(store: Store, connections: list[apsw.Connection]) -> list[int]:
+    """Grows by one with every commit of the writer."""
+    seen: list[int] = []
+
+    def hook() -> bool:
+        seen.append(1)
+        return False
+
+    connections[0].set_commit_hook(hook)
+    return seen
+
+
+async def test_a_lone_change_has_a_commit_of_its_own(store: Store, commits: list[int]) -> None:
+    for number in range(3):
+        await store.change([change(creating(f"p{number}", numbered(number)))])
+        assert len(commits) == number + 1
+
+
+async def test_changes_that_wait_share_a_commit(store: Store, commits: list[int]) -> None:
+    await asyncio.gather(*(store.change([change(creating(f"p{n}", numbered(n)), numbered(n))]) for n in range(300)))
+    assert len(commits) < 10
+
+
+async def test_a_batch_lets_single_changes_through(store: Store) -> None:
+    batch = [change(creating(f"p{n}", numbered(n)), numbered(n)) for n in range(5000)]
+    running = asyncio.create_task(store.change(batch))
+    for number in range(5):
+        await store.change([change(creating(f"q{number}", ("phone", str(number))))])
+    assert not running.done()
+    assert len(await running) == 5000
+
+
+async def test_wakes_the_event_loop_once_for_a_group(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = [store.change([change(creating(f"p{n}", numbered(n)), numbered(n))]) for n in range(300)]
+    loop = asyncio.get_running_loop()
+    wakes: list[Any] = []
+    wake = loop.call_soon_threadsafe
+    monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *arguments: wakes.append(1) or wake(*arguments))
+    await asyncio.gather(*calls)
+    assert len(wakes) < 10
+
+
+# Several processes
+
+
+def test_two_processes_create_an_identity_once(file: Path) -> None:
+    first, second = results(child("create", file, 60), child("create", file, 60))
+    assert first == second
+    assert len({id.split(" of ")[1] for id in first}) == 2, "the two did not race"
+
+
+async def test_sees_what_another_process_did(file: Path, store: Store) -> None:
+    epoch = store.epoch()
+    other = await open_store(f"sqlite:///{file}")
+    await other.change([change(creating("a", ANN))])
+    assert (await one(store, ANN)).id == "a"
+    await store.change([change(counting(ANN), ANN)])
+    assert (await one(other, ANN)).version == 2
+    await other.add_database(Database(3, "three"))
+    assert store.epoch() != epoch
+    assert [database.id for database in await store.databases()] == [1, 2, 3]
+    await other.close()
+
+
+async def test_waits_for_the_lock_of_another_process(file: Path, store: Store) -> None:
+    with locked(file) as release:
+        call = asyncio.create_task(store.change([change(creating("a", ANN))]))
+        await asyncio.sleep(0.1)
+        assert not call.done()
+        assert await store.find(1, [ANN]) == []
+        release()
+        await call
+    assert (await one(store, ANN)).id == "a"
+
+
+async def test_is_unavailable_while_another_process_keeps_the_lock(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = await furnish(await open_store(f"sqlite:///{file}"))
+    await store.close()
+    monkeypatch.setattr(layout, "PATIENCE", 0.1)
+    store = await open_store(f"sqlite:///{file}")
+    with locked(file) as release:
+        for call in (
+            store.change([change(creating("a", ANN))]),
+            store.change([change(creating(f"p{number}", numbered(number))) for number in range(5000)]),
+            store.add_database(Database(3, "three")),
+            store.prune(2000, 10),
+            store.ready(),
+        ):
+            with pytest.raises(Unavailable, match="locked"):
+                await call
+        release()
+    await store.change([change(creating("b", BOB))])
+    assert [profile.id for profile in await store.find(1, [ANN, BOB, numbered(0)])] == ["b"]
+    assert [recorded.profile for recorded in await record(store)] == ["b"]
+    await store.close()
+
+
+# Failing disks
+
+
+async def test_a_full_disk_is_unavailable_and_nothing_of_the_change_is_kept(
+    store: Store, connections: list[apsw.Connection]
+) -> None:
+    await store.change([change(creating("a", ANN), ANN)])
+    connections[0].pragma("max_page_count", connections[0].pragma("page_count") + 20)
+    before = await picture(store, [ANN, BOB])
+    with pytest.raises(Unavailable, match="full"):
+        await store.change([change(counting(ANN), ANN), change(creating("b", BOB, text="x" * 200_000), BOB)])
+    assert await picture(store, [ANN, BOB]) == before
+    await store.change([change(counting(ANN), ANN)])
+    connections[0].pragma("max_page_count", 1_000_000)
+    await store.change([change(creating("b", BOB, text="x" * 200_000), BOB)])
+    assert (await one(store, ANN)).document == {"n": 1}
+    assert len((await one(store, BOB)).document["text"]) == 200_000
+
+
+class FailingFile(apsw.VFSFile):
+    """A file that cannot be synced while its disk is bad."""
+
+    def xSync(self, flags: int) -> None:  # noqa: N802
+        if FailingDisk.is_bad:
+            raise apsw.IOError("the disk is bad")
+        super().xSync(flags)
+
+
+class FailingDisk(apsw.VFS):
+    is_bad = False
+
+    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:  # noqa: N802
+        return FailingFile("unix", name, flags)
+
+
+@pytest.fixture
+def disk() -> Iterator[type[FailingDisk]]:
+    """The disk of every file that is opened during the test."""
+    vfs = FailingDisk("failing", "unix", makedefault=True)
+    yield FailingDisk
+    FailingDisk.is_bad = False
+    vfs.unregister()
+
+
+async def test_what_cannot_be_synced_is_not_acknowledged(disk: type[FailingDisk], store: Store) -> None:
+    await store.change([change(creating("a", ANN), ANN)])
+    disk.is_bad = True
+    answers = await asyncio.gather(
+        *(store.change([change(counting(ANN), ANN)]) for _ in range(20)), return_exceptions=True
+    )
+    assert {type(answer) for answer in answers} == {Unavailable}
+    assert (await one(store, ANN)).document == {}
+    disk.is_bad = False
+    await store.change([change(counting(ANN), ANN)])
+    assert (await one(store, ANN)).document == {"n": 1}
+    assert len(await record(store)) == 2
+
+
+# The log
+
+
+@pytest.mark.parametrize("clients", [1, 32])
+async def test_the_log_does_not_grow_without_end(
+    file: Path, store: Store, monkeypatch: pytest.MonkeyPatch, clients: int
+) -> None:
+    monkeypatch.setattr(writer, "LARGE_LOG", 50)
+    monkeypatch.setattr(writer, "HUGE_LOG", 100)
+
+    async def writing(client: int) -> None:
+        for n in range(1000 // clients):
+            key = numbered(client * 1000 + n)
+            await store.change([change(creating(key[1], key, text="x" * 1000), key)])
+
+    await asyncio.gather(*(writing(client) for client in range(clients)))
+    log = file.with_name(f"{file.name}-wal")
+    assert log.stat().st_size < 500 * 4096
+    assert len(await record(store)) == 1000 // clients * clients
+
+
+# Life
+
+
+async def test_a_closed_store_is_unavailable(file: Path) -> None:
+    store = await furnish(await open_store(f"sqlite:///{file}"))
+    await store.close()
+    await store.close()
+    calls: list[Awaitable[Any]] = [store.change([change(creating("a", ANN))]), store.find(1, [ANN]), store.ready()]
+    for call in calls:
+        with pytest.raises(Unavailable):
+            await call
+    with pytest.raises(Unavailable):
+        store.epoch()
+
+
+async def test_a_change_is_kept_though_its_caller_was_cancelled(store: Store) -> None:
+    call = asyncio.create_task(store.change([change(creating("a", ANN, pause=0.05), ANN)]))
+    await asyncio.sleep(0.01)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await store.ready()
+    assert (await one(store, ANN)).id == "a"
+
+
+async def test_survives_an_event_loop_that_ended_without_waiting(file: Path) -> None:
+    store = await furnish(await open_store(f"sqlite:///{file}"))
+    edit = change(creating("a", ANN, pause=0.05), ANN)
+
+    def abandon() -> None:
+        loop = asyncio.new_event_loop()
+        call = loop.create_task(store.change([edit]))
+        loop.run_until_complete(asyncio.sleep(0.01))
+        call.cancel()
+        loop.run_until_complete(asyncio.gather(call, return_exceptions=True))
+        loop.close()
+
+    await asyncio.to_thread(abandon)
+    await store.change([change(counting(ANN), ANN)])
+    assert (await one(store, ANN)).document == {"n": 1}
+    await store.close()
+
+
+async def test_a_failure_costs_its_neighbours_no_more_than_time(store: Store, commits: list[int]) -> None:
+    failing = change(raising(ZeroDivisionError("on purpose")))
+    good = [change(creating(f"p{n}", numbered(n)), numbered(n)) for n in range(40)]
+    began = time.monotonic()
+    answers = await asyncio.gather(*(store.change([one]) for one in [*good, failing]), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [list] * 40 + [ZeroDivisionError]
+    assert time.monotonic() - began < 5
