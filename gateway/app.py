@@ -101,7 +101,7 @@ class _Door:
         try:
             if call is None:
                 raise refuse("method_not_allowed", f"use {', '.join(self._calls)}")
-            limit = self._limits.batch if call.verb == BATCH else self._limits.profile
+            limit = call.limit or (self._limits.batch if call.verb == BATCH else self._limits.profile)
             message = _message(scope, await _body(scope, receive, limit))
         except Refusal as refusal:
             headers = {"allow": ", ".join(self._calls)} if call is None else {"connection": "close"}

@@ -13,8 +13,9 @@ from gateway.catalog import Catalog
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import Tree, Update
 from gateway.core.pointer import names_in
-from gateway.dialects import BATCH, Answer, Asked, Call, Dialect, Incoming, Read, Reply
+from gateway.dialects import BATCHES, Answer, Asked, Call, Dialect, Incoming, Read, Reply
 from gateway.media import Bounds, Codec
+from gateway.rates import Rates, TooOften
 from gateway.schema import Form, integer
 from gateway.stores import Unavailable
 from gateway.verbs import Verbs, Work
@@ -67,6 +68,8 @@ class Pipeline:
         exchange = _Exchange(dialect, message)
         try:
             reply = await self._reply(exchange, call)
+        except TooOften as refusal:
+            reply = replace(dialect.refused(refusal.faults), headers={"retry-after": str(refusal.pause)})
         except Refusal as refusal:
             reply = dialect.refused(refusal.faults)
         except Unavailable:
@@ -83,27 +86,30 @@ class Pipeline:
     async def _reply(self, exchange: "_Exchange", call: Call) -> Reply:
         await self._catalog.refresh()
         if len(exchange.message.body) < LARGE:
-            asked, work = self._understood(exchange, call)
+            asked, work, left = self._understood(exchange, call)
         else:
-            asked, work = await asyncio.to_thread(self._understood, exchange, call)
+            asked, work, left = await asyncio.to_thread(self._understood, exchange, call)
         outcomes = await self._verbs.carry_out(call.verb, work)
-        return call.write(Answer(work.database, outcomes, work.updates, asked.about))
+        reply = call.write(Answer(work.database, outcomes, work.updates, asked.about))
+        return replace(reply, headers={**reply.headers, **left}) if left else reply
 
-    def _understood(self, exchange: "_Exchange", call: Call) -> tuple[Asked, Work]:
-        """From bytes to checked updates. Raises `Refusal`."""
-        incoming, typed = exchange.decoded(self._bounds_of(call), self._now())
+    def _understood(self, exchange: "_Exchange", call: Call) -> tuple[Asked, Work, Mapping[str, str]]:
+        """From bytes to checked updates, and what is left of the caller's rate. Raises `Refusal`."""
+        incoming, typed = exchange.decoded(call.bodies, self._bounds_of(call), self._now())
         token = self._catalog.token(exchange.dialect.credential(incoming), call.right)
+        left = self._rates.spend(call.rates, call.method, call.path, token.id)
         asked = call.read(incoming)
         if len(asked.reads) > self._most:
             raise refuse("too_many_profiles", f"at most {self._most} profiles a request")
         database = self._catalog.database(token, asked.database if typed else integer(asked.database))
         form = self._catalog.form(database, exchange.dialect)
         updates = [_checked(form, read, typed) for read in asked.reads]
-        return asked, Work(exchange.dialect, token, database, form, updates)
+        sent = [read.sent for read in asked.reads]
+        return asked, Work(exchange.dialect, token, database, form, updates, sent), left
 
     def _bounds_of(self, call: Call) -> Bounds:
         """A batch may hold as many nodes as its profiles together; two levels more lead to each of them."""
-        if call.verb != BATCH:
+        if call.verb not in BATCHES:
             return self._bounds
         return Bounds(self._bounds.depth + 2, self._bounds.nodes * self._most)
 
@@ -117,7 +123,7 @@ class _Exchange:
         wanted, accepted = message.query.get("format"), message.headers.get("accept")
         self._codec: Codec = media.reply_codec(wanted, accepted, _codec_or_none(message))
 
-    def decoded(self, bounds: Bounds, now: int) -> tuple[Incoming, bool]:
+    def decoded(self, bodies: tuple[type, ...], bounds: Bounds, now: int) -> tuple[Incoming, bool]:
         """The request as a dialect sees it, and whether its leaves carry their types. Raises `Refusal`."""
         message = self.message
         if not message.body and message.method in ("GET", "DELETE"):
@@ -128,7 +134,7 @@ class _Exchange:
         incoming = self._incoming(tree, now)
         wanted = self.dialect.media_type(incoming)
         self._codec = media.reply_codec(wanted, message.headers.get("accept"), codec)
-        if not isinstance(tree, dict):
+        if not isinstance(tree, bodies):
             raise refuse("not_an_object")
         return incoming, codec.typed
 

@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     altcraft_always_200: Annotated[
         bool, Meta(description="answer Altcraft's calls with HTTP 200 even where error is not 0")
     ] = False
+    courier_max_body: Annotated[int, Meta(ge=1, description="bytes a body of Courier's calls may have")] = 6_291_456
     log_level: Annotated[
         Literal["critical", "error", "warning", "info", "debug"],
         Meta(description="least level that is logged: critical, error, warning, info or debug"),

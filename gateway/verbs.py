@@ -1,20 +1,21 @@
 """What each canonical request does: one verb, one step of the store. Requests come checked; outcomes leave unrendered."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
 
 from gateway.core import matching
-from gateway.core.edit import Rules, removing, the_one, updating
-from gateway.core.faults import Fault, Refusal
-from gateway.core.model import Change, Database, Edited, Identity, Origin, Profile, Token, Update
-from gateway.dialects import BATCH, DESCRIBE, FIND, REMOVE, UPDATE, Dialect
+from gateway.core.edit import Rules, merging, removing, the_one, updating
+from gateway.core.faults import Fault, Refusal, refuse
+from gateway.core.listing import groups, in_each, listed, query
+from gateway.core.model import Change, Database, Edited, Identity, Job, Origin, Profile, Token, Tree, Update
+from gateway.dialects import BATCH, DESCRIBE, FIND, IMPORT, JOB, JOBS, LIST, MEMBERS, MERGE, REMOVE, UPDATE, Dialect
 from gateway.geo import Locator
 from gateway.schema import Form
 from gateway.stores import Store
 
-Outcome: TypeAlias = Profile | Sequence[Fault] | None
-"""A profile, None where there is none to speak of, or the faults of one element of a batch."""
+Outcome: TypeAlias = Profile | Job | Sequence[Fault] | None
+"""A profile or a job, None where there is none to speak of, or the faults of one element of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Work:
     database: Database
     form: Form
     updates: Sequence[Update | Refusal]
+    sent: Sequence[Tree] = ()
+    """What each update was read from, where its dialect says so."""
 
     @property
     def update(self) -> Update:
@@ -34,6 +37,11 @@ class Work:
         if isinstance(update, Refusal):
             raise update
         return update
+
+    @property
+    def ignores_absence(self) -> bool:
+        """Whether it is no refusal that there is no such profile."""
+        return any(isinstance(update, dict) and update.get("absent") == "ignore" for update in self.updates)
 
 
 class Verbs:
@@ -50,11 +58,22 @@ class Verbs:
             FIND: self._find,
             REMOVE: self._remove,
             DESCRIBE: self._describe,
+            LIST: self._list,
+            MERGE: self._merge,
+            IMPORT: self._import,
+            JOB: self._job,
+            JOBS: self._jobs,
+            MEMBERS: self._members,
         }
 
     async def carry_out(self, verb: str, work: Work) -> list[Outcome]:
         """One outcome for each update. Raises `Refusal` where the request as a whole is refused."""
-        return await self._by_name[verb](work)
+        try:
+            return await self._by_name[verb](work)
+        except Refusal as refusal:
+            if work.ignores_absence and refusal.faults[0].code == "profile_not_found":
+                return [None]
+            raise
 
     async def _change_one(self, work: Work) -> list[Outcome]:
         return [(await self._changed(self._updating(work.update, work))).profile]
@@ -67,15 +86,61 @@ class Verbs:
         return [each.faults if isinstance(each, Refusal) else each.profile for each in outcomes]
 
     async def _find(self, work: Work) -> list[Outcome]:
-        return [the_one(await self._store.find(work.database.id, _key(work.update, work)))]
+        key = _key(work.update, work)
+        return [the_one(await self._store.find(work.database.id, key), key)]
 
     async def _remove(self, work: Work) -> list[Outcome]:
-        key = _key(work.update, work)
-        change = Change(work.database.id, key, removing(key, work.form.identifiers), self._origin(work.update, work))
+        key, several = _key(work.update, work), work.update["match"].get("several")
+        edit = removing(key, work.form.identifiers, several)
+        change = Change(work.database.id, key, edit, self._origin(work.update, work))
         return [(await self._changed(change)).profile]
 
     async def _describe(self, _work: Work) -> list[Outcome]:
         return []
+
+    async def _list(self, work: Work) -> list[Outcome]:
+        asked = work.update["query"]
+        if "named" not in asked:
+            return [*await self._store.page(work.database.id, query(asked))]
+        found = [await self._store.find(work.database.id, group) for group in groups(asked)]
+        return [*listed(in_each(found), query(asked))]
+
+    async def _merge(self, work: Work) -> list[Outcome]:
+        """One change over all of them: nobody ever sees a part of it."""
+        [destination] = _key(work.update, work)
+        sources = [(matching.ID, id) for id in work.update["sources"]]
+        origin = self._origin(work.update, work)
+        edit = merging(destination, sources, self._rules(work, "", origin.time))
+        return [(await self._changed(Change(work.database.id, (destination, *sources), edit, origin))).profile]
+
+    # --- jobs ---
+
+    async def _import(self, work: Work) -> list[Outcome]:
+        """A batch, done at once and then remembered with what came of each of its updates."""
+        outcomes = await self._change_many(work)
+        profiles = tuple(dict.fromkeys(each.id for each in outcomes if isinstance(each, Profile)))
+        failures = tuple(_failures(outcomes, work.sent))
+        job = Job(self._new_id(), self._now(), len(outcomes), len(failures), profiles, failures)
+        await self._store.add_job(work.database.id, job)
+        return [job]
+
+    async def _job(self, work: Work) -> list[Outcome]:
+        job = await self._store.job(work.database.id, work.update["query"]["job"])
+        if job is None:
+            raise refuse("unknown_job")
+        return [job]
+
+    async def _jobs(self, work: Work) -> list[Outcome]:
+        return [*await self._store.jobs(work.database.id, query(work.update["query"]))]
+
+    async def _members(self, work: Work) -> list[Outcome]:
+        [job] = await self._job(work)
+        assert isinstance(job, Job)
+        asked = work.update["query"]
+        ids = job.profiles[asked["skip"] :][: asked["limit"]]
+        return [job, *await self._store.find(work.database.id, [(matching.ID, id) for id in ids])]
+
+    # --- changes ---
 
     async def _changed(self, change: Change) -> Edited:
         (outcome,) = await self._store.change([change])
@@ -90,16 +155,25 @@ class Verbs:
             return refusal
 
     def _updating(self, update: Update, work: Work) -> Change:
-        key, form, origin = _key(update, work), work.form, self._origin(update, work)
+        key, origin = _key(update, work), self._origin(update, work)
         if update.get("options", {}).get("detect_geo"):
             update = self._locator.located(update)
         new_id = self._new_id() if update.get("create") else ""
-        rules = Rules(form.identifiers, form.check_profile, work.dialect.patched, new_id, origin.time)
-        return Change(work.database.id, key, updating(update, key, rules), origin)
+        return Change(work.database.id, key, updating(update, key, self._rules(work, new_id, origin.time)), origin)
+
+    def _rules(self, work: Work, new_id: str, now: int) -> Rules:
+        return Rules(work.form.identifiers, work.form.check_profile, work.dialect.patched, new_id, now)
 
     def _origin(self, update: Update, work: Work) -> Origin:
         triggers = not update.get("options", {}).get("skip_triggers", False)
         return Origin(work.token.id, work.dialect.name, self._now(), triggers)
+
+
+def _failures(outcomes: Sequence[Outcome], sent: Sequence[Tree]) -> Iterator[dict[str, Any]]:
+    """What a job remembers of the updates that were refused."""
+    for index, outcome in enumerate(outcomes):
+        if isinstance(outcome, Sequence):
+            yield {"index": index, "faults": [asdict(fault) for fault in outcome], "sent": sent[index]}
 
 
 def _key(update: Update, work: Work) -> tuple[Identity, ...]:

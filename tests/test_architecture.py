@@ -13,7 +13,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "core": (set(), {"email_validator", "phonenumbers"}),
     "media": ({"core"}, {"jiter", "lxml", "orjson", "xmltodict"}),
     "schema": ({"core"}, {"jsonschema", "jsonschema_rs", "referencing"}),
-    "dialects": ({"core"}, {"jsonpatch", "jsonpath"}),
+    "dialects": ({"core"}, {"jsonpatch"}),
     "stores": ({"core"}, {"apsw", "orjson"}),
     "geo": ({"core"}, {"maxminddb"}),
     "rates": ({"core"}, {"limits"}),

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from gateway.core.model import Database
 from gateway.stores import Store, Unavailable, open_store
 from gateway.stores.sqlite import layout, writer
-from tests.stores import ANN, BOB, change, counting, creating, furnish, one, picture, raising, record
+from tests.stores import ANN, BOB, change, counting, creating, furnish, one, picture, record
 
 pytestmark = pytest.mark.anyio
 
@@ -41,6 +40,7 @@ def connections() -> Iterator[list[apsw.Connection]]:
 
 @pytest.fixture
 async def store(file: Path, connections: list[apsw.Connection]) -> AsyncIterator[Store]:
+    assert connections == []
     store = await open_store(f"sqlite:///{file}")
     yield await furnish(store)
     await store.close()
@@ -178,48 +178,49 @@ async def test_syncs_at_every_commit(file: Path, connections: list[apsw.Connecti
 
 
 async def test_a_killed_process_loses_nothing_it_acknowledged(file: Path) -> None:
-    acknowledged = [0] * 8
-    for delay in (0.1, 0.2, 0.3):
-        process = child("count", file, len(acknowledged))
+    reached = [0] * 8
+    for steps in (20, 70, 150):
+        process = child("count", file, len(reached))
         tell(process)
-        await asyncio.sleep(delay)
+        assert process.stdout
+        said = [process.stdout.readline() for _ in range(steps)]
         process.kill()
-        for line in process.communicate()[0].splitlines():
-            number, reached = map(int, line.split())
-            acknowledged[number] = reached
+        for line in said + process.communicate()[0].splitlines():
+            number, n = map(int, line.split())
+            reached[number] = n
         store = await open_store(f"sqlite:///{file}")
-        kept = [(await one(store, numbered(number))).document["n"] for number in range(len(acknowledged))]
-        # One more than was said may be kept: the process was killed between the commit and the word.
-        assert all(said <= n <= said + 1 for said, n in zip(acknowledged, kept, strict=True))
+        kept = [(await one(store, numbered(number))).document["n"] for number in range(len(reached))]
+        # One step more than was said may be kept: it was killed between the commit and the word.
+        assert all(n <= m <= n + 1 for n, m in zip(reached, kept, strict=True))
         assert len(await record(store)) == sum(kept) + len(kept)
         await store.close()
-        acknowledged = kept
-    assert sum(acknowledged) > 100
+        reached = kept
 
 
 # Group commit
 
 
-@pytest.fixture
-def commits(store: Store, connections: list[apsw.Connection]) -> list[int]:
-    """Grows by one with every commit of the writer."""
+def commits_of(connection: apsw.Connection) -> list[int]:
+    """Grows by one with every commit."""
     seen: list[int] = []
 
     def hook() -> bool:
         seen.append(1)
         return False
 
-    connections[0].set_commit_hook(hook)
+    connection.set_commit_hook(hook)
     return seen
 
 
-async def test_a_lone_change_has_a_commit_of_its_own(store: Store, commits: list[int]) -> None:
+async def test_a_lone_change_has_a_commit_of_its_own(store: Store, connections: list[apsw.Connection]) -> None:
+    commits = commits_of(connections[0])
     for number in range(3):
         await store.change([change(creating(f"p{number}", numbered(number)))])
         assert len(commits) == number + 1
 
 
-async def test_changes_that_wait_share_a_commit(store: Store, commits: list[int]) -> None:
+async def test_changes_that_wait_share_a_commit(store: Store, connections: list[apsw.Connection]) -> None:
+    commits = commits_of(connections[0])
     await asyncio.gather(*(store.change([change(creating(f"p{n}", numbered(n)), numbered(n))]) for n in range(300)))
     assert len(commits) < 10
 
@@ -367,14 +368,14 @@ async def test_the_log_does_not_grow_without_end(
     monkeypatch.setattr(writer, "HUGE_LOG", 100)
 
     async def writing(client: int) -> None:
-        for n in range(1000 // clients):
-            key = numbered(client * 1000 + n)
+        for n in range(400 // clients):
+            key = numbered(client * 400 + n)
             await store.change([change(creating(key[1], key, text="x" * 1000), key)])
 
     await asyncio.gather(*(writing(client) for client in range(clients)))
     log = file.with_name(f"{file.name}-wal")
-    assert log.stat().st_size < 500 * 4096
-    assert len(await record(store)) == 1000 // clients * clients
+    assert log.stat().st_size < 250 * 4096
+    assert len(await record(store)) == 400 // clients * clients
 
 
 # Life
@@ -418,12 +419,3 @@ async def test_survives_an_event_loop_that_ended_without_waiting(file: Path) -> 
     await store.change([change(counting(ANN), ANN)])
     assert (await one(store, ANN)).document == {"n": 1}
     await store.close()
-
-
-async def test_a_failure_costs_its_neighbours_no_more_than_time(store: Store, commits: list[int]) -> None:
-    failing = change(raising(ZeroDivisionError("on purpose")))
-    good = [change(creating(f"p{n}", numbered(n)), numbered(n)) for n in range(40)]
-    began = time.monotonic()
-    answers = await asyncio.gather(*(store.change([one]) for one in [*good, failing]), return_exceptions=True)
-    assert [type(answer) for answer in answers] == [list] * 40 + [ZeroDivisionError]
-    assert time.monotonic() - began < 5

@@ -19,10 +19,12 @@ AS_IT_WAS = -1
 def applied(document: Document, update: Update) -> tuple[Document, list[Fault]]:
     """The document after an update, and every reason why one of its operations could not be done."""
     faults: list[Fault] = []
+    patch = update.get("profile", {})
     if update.get("write") == "replace":
-        document = {name: value for name, value in document.items() if name not in update["scope"]}
-    before = document
-    document = merged(document, update.get("profile", {}))
+        before = {name: value for name, value in document.items() if name not in update["scope"]}
+        document = {**before, **{name: value for name, value in patch.items() if value is not None}}
+    else:
+        before, document = document, merged(document, patch)
     document = _operated(document, update.get("operations", ()), "/profile", faults)
     for place in map(names_in, update.get("fill", ())):
         if _value_at(before, place) is not None:
@@ -123,7 +125,10 @@ def _stays(name: str, value: Any) -> bool:
 def _segmented(document: Document, segments: Mapping[str, list[int | str]]) -> Document:
     members = set(document.get("segments", ())) | set(segments.get("add", ()))
     members -= set(segments.get("remove", ()))
-    result: Document = merged(document, {"segments": sorted(members, key=_numbers_first) or None})
+    patch: Document = {"segments": sorted(members, key=_numbers_first) or None}
+    if "memberships" in document:
+        patch["memberships"] = {str(segment): None for segment in segments.get("remove", ())}
+    result: Document = merged(document, patch)
     return result
 
 

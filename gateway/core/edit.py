@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.core.apply import absorbed, applied, as_it_was, difference
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.matching import UNIQUE, identities
+from gateway.core.matching import ID, UNIQUE, identities
 from gateway.core.model import Created, Document, Edit, Edited, Find, Identity, Profile, Update, Write
 from gateway.core.pointer import pointer_to
 
@@ -39,7 +39,7 @@ def updating(update: Update, key: tuple[Identity, ...], rules: Rules) -> Edit:
     def edit(find: Find) -> Edited:
         profile = _the_one(find, key, update["match"].get("several")) if key else None
         if profile is None and not update.get("create"):
-            raise refuse("profile_not_found")
+            raise nobody(key)
         document = _written(profile.document if profile else None, update, rules)
         before = identities(profile.document, rules.identifiers) if profile else frozenset()
         after = identities(document, rules.identifiers)
@@ -64,7 +64,7 @@ def removing(key: tuple[Identity, ...], identifiers: tuple[str, ...], several: s
     def edit(find: Find) -> Edited:
         profiles = find(key)
         if several != "all":
-            the_one(profiles)
+            the_one(profiles, key)
         return Edited(next(iter(profiles), None), tuple(_removal(profile, identifiers) for profile in profiles))
 
     return edit
@@ -77,7 +77,7 @@ def merging(destination: Identity, sources: Sequence[Identity], rules: Rules) ->
     """
 
     def edit(find: Find) -> Edited:
-        profile = the_one(find([destination]))
+        profile = the_one(find([destination]), [destination])
         others = [_source(find, identity) for identity in sources]
         document = profile.document
         for other in others:
@@ -94,7 +94,7 @@ def merging(destination: Identity, sources: Sequence[Identity], rules: Rules) ->
 def _source(find: Find, identity: Identity) -> Profile:
     profiles = find([identity])
     if not profiles:
-        raise refuse("profile_not_found", f"a profile with id {identity[1]} does not exist", "/sources")
+        raise nobody([identity], "/sources")
     return profiles[0]
 
 
@@ -102,13 +102,19 @@ def _removal(profile: Profile, identifiers: tuple[str, ...]) -> Write:
     return Write(profile, None, lost=identities(profile.document, identifiers), patch=({"op": "remove", "path": ""},))
 
 
-def the_one(profiles: list[Profile]) -> Profile:
+def the_one(profiles: list[Profile], key: Sequence[Identity]) -> Profile:
     """The single profile of a search. Raises `Refusal`: profile_not_found, ambiguous_match."""
     if len(profiles) > 1:
         raise Refusal([Fault("ambiguous_match", f"{len(profiles)} profiles match", profile=profiles[1].id)])
     if not profiles:
-        raise refuse("profile_not_found")
+        raise nobody(key)
     return profiles[0]
+
+
+def nobody(key: Sequence[Identity], pointer: str = "") -> Refusal:
+    """The refusal of a search that finds no profile, to be raised; it tells the id where one was searched."""
+    id = next((value for kind, value in key if kind == ID), "")
+    return Refusal([Fault("profile_not_found", pointer=pointer, profile=id)])
 
 
 def _the_one(find: Find, key: tuple[Identity, ...], several: str | None) -> Profile | None:
@@ -116,7 +122,7 @@ def _the_one(find: Find, key: tuple[Identity, ...], several: str | None) -> Prof
     profiles = find(key)
     if several == "first" and len(profiles) > 1:
         profiles = next(found for found in map(find, ([identity] for identity in key)) if found)[:1]
-    return the_one(profiles) if profiles else None
+    return the_one(profiles, key) if profiles else None
 
 
 def _written(current: Document | None, update: Update, rules: Rules) -> Document:

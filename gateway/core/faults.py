@@ -41,6 +41,7 @@ CATALOG: dict[str, Row] = {
     "unknown_database": Row(404, 404, "there is no such database"),
     "unknown_resource": Row(404, 404, "there is no such resource"),
     "unknown_segment": Row(404, 404, "there is no such segment"),
+    "unknown_job": Row(404, 404, "there is no such job"),
     "profile_not_found": Row(404, 404, "no profile matches"),
     "method_not_allowed": Row(405, 405, "the method is not allowed here"),
     "ambiguous_match": Row(409, 409, "more than one profile matches"),
@@ -48,6 +49,7 @@ CATALOG: dict[str, Row] = {
     "body_too_large": Row(413, 413, "the body is too large"),
     "too_many_profiles": Row(413, 413, "the request has too many profiles"),
     "unsupported_media_type": Row(415, 415, "the media type is not supported"),
+    "rate_limited": Row(429, 429, "too many requests, try again later"),
     "internal_error": Row(500, 500, "the gateway failed; nothing is known to have changed"),
     "store_unavailable": Row(503, 503, "the store is not available, try again later"),
 }
@@ -57,7 +59,7 @@ CATALOG: dict[str, Row] = {
 class Fault:
     """One refusal: its catalog name, what was wrong, and where (an RFC 6901 pointer into the canonical request, or "").
 
-    `profile` is the id of the other profile that stands in the way, where there is one.
+    `profile` is the id of the profile that stands in the way, or that was searched in vain, where there is one.
     """
 
     code: str

@@ -108,6 +108,7 @@ def identities(document: Document, identifiers: Iterable[str]) -> frozenset[Iden
     if "external_id" in document:
         found.add((EXTERNAL_ID, document["external_id"]))
     klaviyo = document.get("klaviyo", {})
+    found.update((EMAIL, normal.email(further)) for further in klaviyo.get("emails", ()))
     found.update((kind, klaviyo[name]) for name, kind in (("anonymous_id", ANONYMOUS_ID), ("_kx", KX)) if name in klaviyo)
     found.update((PHONE, normal.phone(number)) for number in document.get("phone_numbers", ()))
     custom = document.get("custom", {})

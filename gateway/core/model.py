@@ -101,6 +101,38 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class Job:
+    """A batch that is remembered. `created` is in milliseconds since 1970; of `total` updates, `failed` were refused.
+
+    `profiles` are the ids of those that were kept; each of `failures` is {"index", "faults", "sent"}. Both are empty where
+    jobs are listed.
+    """
+
+    id: str
+    created: int
+    total: int
+    failed: int
+    profiles: tuple[str, ...] = ()
+    failures: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which profiles are listed. Times are in milliseconds and between `from` and `to`, neither of them included.
+
+    `sort` is `id`, `created`, `updated` or a member of the document, whose absence sorts behind every value; equals are
+    in the order of their ids. `after` is the sorted value and the id that the page begins behind.
+    """
+
+    limit: int
+    sort: str = "id"
+    descending: bool = False
+    after: tuple[Any, str] | None = None
+    created: tuple[int | None, int | None] = (None, None)
+    updated: tuple[int | None, int | None] = (None, None)
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """A channel source that profiles subscribe to. `fields` is a JSON Schema of its subscriptions' own fields."""
 

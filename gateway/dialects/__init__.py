@@ -10,11 +10,16 @@ from pkgutil import iter_modules
 from typing import Any, Protocol
 
 from gateway.core.faults import Fault, Refusal
-from gateway.core.model import Database, Document, Profile, Tree, Update
+from gateway.core.model import Database, Document, Job, Profile, Tree, Update
 
 UPDATE, BATCH, FIND, REMOVE, DESCRIBE = "update", "batch", "find", "remove", "describe"
-VERBS = (UPDATE, BATCH, FIND, REMOVE, DESCRIBE)
-"""The canonical requests: change one profile, change many, search one, remove one, describe what a token may see."""
+LIST, MERGE, IMPORT, JOB, JOBS, MEMBERS = "list", "merge", "import", "job", "jobs", "members"
+VERBS = (UPDATE, BATCH, FIND, REMOVE, DESCRIBE, LIST, MERGE, IMPORT, JOB, JOBS, MEMBERS)
+"""The canonical requests: change one profile, change many, search one, remove one, describe what a token may see; list
+profiles, merge several into one; change many as a job that is remembered, then one job, the jobs, a job's profiles."""
+
+BATCHES = (BATCH, IMPORT)
+"""The requests that hold many profiles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class Read:
 
     update: Update | None
     faults: Sequence[Fault] = ()
+    sent: Tree = None
+    """What the update was read from, where a job is to remember it should it be refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +77,13 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a request: one outcome for each update (a profile, None for one that is gone, or its faults)."""
+    """What came of a request: one outcome for each update (a profile, None for one that is gone, or its faults).
+
+    A list has its profiles or jobs, in order; a request about one job has the job, and its profiles where they are asked for.
+    """
 
     database: Database
-    outcomes: Sequence[Profile | Sequence[Fault] | None]
+    outcomes: Sequence[Profile | Job | Sequence[Fault] | None]
     updates: Sequence[Update | Refusal] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
 
@@ -91,6 +101,14 @@ class Call:
     right: str
     read: Callable[[Incoming], Asked]
     write: Callable[[Answer], Reply]
+    bodies: tuple[type, ...] = (dict,)
+    """What the root of a body may be."""
+    limit: int | None = None
+    """The most bytes of a body, where the settings' own limits do not count."""
+    rates: Sequence[str] = ()
+    """How often one credential may call it, such as `75/second`; all of them hold."""
+    open: bool = False
+    """Whether pages of any site may call it from a browser (CORS)."""
 
 
 class Dialect(Protocol):

@@ -1,7 +1,7 @@
 """The codec of `application/json` (RFC 8259): jiter reads, orjson writes.
 
 What readers of JSON disagree on is refused, so that no two of them see two values in one body: duplicate members, lone
-surrogates, U+0000, NaN and infinities, integers outside signed 64 bits (RFC 7493, I-JSON). No other type is known here.
+surrogates, U+0000, NaN and infinities, integers outside signed 64 bits (RFC 7493, I-JSON). A whole number is an integer, however it is spelled.
 """
 
 import re
@@ -18,8 +18,14 @@ name = "json"
 media_type = "application/json"
 typed = True
 
+LARGEST_EXACT = 2**53
+"""Up to here every whole float is the integer that was meant."""
+
 # An even number of backslashes before this one: they are escaped themselves, this one is not.
 _NULL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
+
+_WHOLE = re.compile(rb"\.0|[0-9][eE]")
+"""What a whole number that is spelled as a float has in its text."""
 
 
 def reads(media_type: str) -> bool:
@@ -38,12 +44,25 @@ def decode(body: bytes, charset: str | None = None, bounds: Bounds = STANDARD) -
         lines = text[: null.end()].split(b"\n")
         raise refuse("malformed_body", f"line {len(lines)} column {len(lines[-1])}: U+0000 is not allowed in a text")
     bounds.check(tree)
-    return tree
+    return _with_whole_numbers(tree) if _WHOLE.search(text) else tree
 
 
 def encode(tree: Tree) -> bytes:
     """As `Codec` says."""
     return orjson.dumps(tree)
+
+
+def _with_whole_numbers(value: Tree) -> Tree:
+    """5.0 and 5 are one number (JSON Schema 2020-12 Core, 4.2.3), and so one value here."""
+    match value:
+        case dict():
+            return {name: _with_whole_numbers(member) for name, member in value.items()}
+        case list():
+            return [_with_whole_numbers(item) for item in value]
+        case float() if value.is_integer() and abs(value) <= LARGEST_EXACT:
+            return int(value)
+        case _:
+            return value
 
 
 def _unread(message: str, bounds: Bounds) -> Refusal:

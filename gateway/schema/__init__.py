@@ -5,7 +5,7 @@
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from typing import Any
@@ -51,6 +51,8 @@ class Form:
         self._read_match(typed.get("match", {}))
         profile = typed.pop("profile", None) or {}
         self._read_operations(typed, profile, {"$ref": PROFILE})
+        for operation in _list(typed.get("patch")):
+            self._read_patch(operation)
         for subscription in typed.get("subscriptions") or ():
             self._read_subscription(subscription)
         return {**typed, "profile": profile} if profile else typed
@@ -125,6 +127,11 @@ class Form:
             declared = self._member(self._member({"$ref": PROFILE}, "custom"), str(values.get("field_name")))
             values["field_value"] = self._reader(declared)(values["field_value"])
 
+    def _read_patch(self, operation: Any) -> None:
+        """A JSON Patch's value has the type of its place in canonical form."""
+        if isinstance(operation, dict) and "pointer" in operation:
+            operation["value"] = self._reader(self._field(operation, {"$ref": PROFILE}))(operation["value"])
+
     def _read_subscription(self, subscription: Any) -> None:
         if not isinstance(subscription, dict):
             return
@@ -180,8 +187,9 @@ class Form:
         return dict(resource.fields) if resource else {}
 
     def _member(self, schema: JSONSchema, name: str) -> JSONSchema:
-        member: JSONSchema = self._flat(schema).get("properties", {}).get(name, {})
-        return member
+        declared = self._flat(schema)
+        others = declared.get("additionalProperties", declared.get("items", {}))
+        return self._flat(declared.get("properties", {}).get(name, others))
 
     def _flat(self, schema: JSONSchema | bool) -> JSONSchema:
         """A schema with what it refers to laid under it; a boolean schema declares no type."""
@@ -205,13 +213,13 @@ class Form:
         if "enum" in schema:
             return enum_reader(schema["enum"])
         types = schema.get("type", ())
-        types = (types,) if isinstance(types, str) else tuple(types)
-        if "object" in types:
+        types = [name for name in ([types] if isinstance(types, str) else types) if name != "null"]
+        if types[:1] == ["object"]:
             members = {name: self._reader(member) for name, member in schema.get("properties", {}).items()}
             return object_reader(members, self._reader(schema.get("additionalProperties", True)))
-        if "array" in types:
+        if types[:1] == ["array"]:
             return array_reader(self._reader(schema.get("items", True)))
-        return leaf_reader(types, plain="format" not in schema)
+        return leaf_reader(tuple(types), plain="format" not in schema)
 
 
 integer = leaf_reader(("integer",), plain=False)
@@ -258,13 +266,21 @@ def _where_it_works(fault: Fault, update: Update) -> Fault:
 
 
 def _written_plainly(update: Update, *functions: str) -> Update:
-    """An update whose merge patch also holds what these functions bring, so that it is judged like a plain value."""
-    patch = update.get("profile", {})
-    for operation in update.get("operations", ()):
+    """An update whose merge patches also hold what these functions bring, so that it is judged like a plain value."""
+    judged = {**update, "profile": _with_brought(update.get("profile", {}), update, functions)}
+    if isinstance(edits := update.get("subscriptions"), list):
+        judged["subscriptions"] = [
+            _with_brought(edit, edit, functions) if isinstance(edit, dict) else edit for edit in edits
+        ]
+    return judged
+
+
+def _with_brought(patch: Any, holder: Mapping[str, Any], functions: Sequence[str]) -> Any:
+    for operation in holder.get("operations", ()):
         if operation["function"] in functions:
             way_up = reversed(names_in(operation["pointer"]))
             patch = _laid_over(patch, functools.reduce(lambda inner, name: {name: inner}, way_up, operation["value"]))
-    return {**update, "profile": patch}
+    return patch
 
 
 def _list(value: Any) -> list[Any]:

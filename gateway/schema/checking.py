@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 import jsonschema
 import jsonschema_rs
-from referencing import Registry, Resource
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
 
 from gateway.core.faults import Fault
 from gateway.core.pointer import pointer_to
@@ -26,7 +27,7 @@ class Checker:
     """Judges values by one schema; `resources` are the schemas that it may refer to, by their URI."""
 
     def __init__(self, schema: JSONSchema, resources: Mapping[str, JSONSchema]) -> None:
-        contents: list[tuple[str, Any]] = list(resources.items())
+        contents: list[tuple[str, Any]] = [(uri, _without_drafts(each)) for uri, each in resources.items()]
         self._quick = jsonschema_rs.Draft202012Validator(
             schema,
             registry=jsonschema_rs.Registry(contents),
@@ -34,7 +35,8 @@ class Checker:
             validate_formats=True,
             pattern_options=jsonschema_rs.RegexOptions(),
         )
-        registry: Registry[Any] = Registry().with_resources((uri, Resource.from_contents(each)) for uri, each in contents)
+        created = ((uri, DRAFT202012.create_resource(each)) for uri, each in contents)
+        registry: Registry[Any] = Registry().with_resources(created)
         self._thorough = _Thorough(schema, registry=registry, format_checker=_format_checker())
 
     def faults(self, value: Any, at: str = "") -> list[Fault]:
@@ -45,10 +47,19 @@ class Checker:
         return list(dict.fromkeys(faults)) or [Fault("invalid_field", "the value is not valid", at)]
 
 
+def _without_drafts(schema: Any) -> Any:
+    """A schema whose parts name no draft: one that does would be judged by jsonschema's class, not by `_Thorough`."""
+    if isinstance(schema, list):
+        return [_without_drafts(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: _without_drafts(each) for key, each in schema.items() if key != "$schema" or isinstance(each, dict)}
+
+
 def _pattern(validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterable[jsonschema.ValidationError]:
     # `re` can take seconds on a hostile pair of pattern and text; the compiled validator's engine is linear.
     if validator.is_type(instance, "string") and not _linear_pattern(pattern).is_valid(instance):
-        yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
+        yield jsonschema.ValidationError(f"{_shown(instance)} does not match {pattern}")
 
 
 @cache
@@ -87,8 +98,13 @@ def _faults_of(error: Any, at: str) -> Iterable[Fault]:
         case "enum":
             choices = ", ".join(_shown(choice) for choice in error.validator_value if choice is not None)
             yield Fault("invalid_field", f"{_shown(error.instance)} is not one of {choices}", pointer)
+        case "maxItems":
+            yield Fault("invalid_field", f"it has more than {error.validator_value} elements", pointer)
+        case "minLength":
+            yield Fault("invalid_field", "it is empty", pointer)
         case _:
-            yield Fault("invalid_field", error.message[:LONGEST_REASON], pointer)
+            reason = error.message.replace(repr(error.instance), _shown(error.instance), 1)
+            yield Fault("invalid_field", reason[:LONGEST_REASON], pointer)
 
 
 def _shown(value: Any) -> str:

@@ -52,6 +52,7 @@ ARTICLES = {
     "phone": "an international phone number",
     "moment": "a date or time",
     "ip": "an IP address",
+    "json-pointer": "a JSON Pointer",
 }
 
 

@@ -7,34 +7,41 @@ else null. Numbers are spelled as in XML Schema (RFC 8259's spellings are among 
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
+from itertools import takewhile
+from math import isfinite
 from typing import Any, TypeAlias
 
 Reader: TypeAlias = Callable[[Any], Any]
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
-_DIGITS = re.compile(r"[+-]?[0-9]+")
+_DIGITS = re.compile(r"[+-]?[0-9]{1,19}")
+_TOO_MANY_DIGITS = re.compile(r"[+-]?[0-9]{20,}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _WHITE = " \t\r\n"
 
 
-def integer(text: str) -> int | None:
-    number = int(text) if _INTEGER.fullmatch(text) else None
-    return number if number is not None and -(2**63) <= number < 2**63 else None
-
-
 def _number(text: str) -> int | float | None:
+    """A number as JSON's reader would have it: whole ones are integers, and integers end at 64 bits."""
     if _DIGITS.fullmatch(text):
-        return integer(text)  # None outside 64 bits, where JSON's reader refuses digits too
-    number = float(text) if _NUMBER.fullmatch(text) else float("inf")
-    return number if abs(number) != float("inf") else None
+        return number if -(2**63) <= (number := int(text)) < 2**63 else None
+    if _TOO_MANY_DIGITS.fullmatch(text) or not _NUMBER.fullmatch(text):
+        return None
+    real = float(text)
+    if real.is_integer() and abs(real) <= 2**53:
+        return int(real)
+    return real if isfinite(real) else None
+
+
+def _integer(text: str) -> int | None:
+    number = _number(text)
+    return number if isinstance(number, int) else None
 
 
 def _boolean(text: str) -> bool | None:
     return _BOOLEANS.get(text.lower())
 
 
-_READ: dict[str, Callable[[str], Any]] = {"integer": integer, "number": _number, "boolean": _boolean}
+_READ: dict[str, Callable[[str], Any]] = {"integer": _integer, "number": _number, "boolean": _boolean}
 
 
 def as_it_is(value: Any) -> Any:
@@ -68,7 +75,7 @@ def leaf_reader(types: tuple[str, ...], plain: bool) -> Reader:
     """Reads by the first declared type that the text spells; a string that is `plain` keeps emptiness and white space."""
     if not types or (types[0] == "string" and plain):
         return as_it_is
-    readings = [_READ[name] for name in types if name in _READ]
+    readings = [_READ[name] for name in takewhile(lambda name: name != "string", types) if name in _READ]
 
     def read(value: Any) -> Any:
         if not isinstance(value, str):

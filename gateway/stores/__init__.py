@@ -9,7 +9,20 @@ from importlib.util import find_spec
 from typing import Any, Protocol
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Change, Database, Edited, Identity, Profile, Recorded, Resource, Segment, Token, Write
+from gateway.core.model import (
+    Change,
+    Database,
+    Edited,
+    Identity,
+    Job,
+    Profile,
+    Query,
+    Recorded,
+    Resource,
+    Segment,
+    Token,
+    Write,
+)
 
 
 class Unavailable(Exception):
@@ -39,12 +52,28 @@ class Store(Protocol):
         """The profiles that any of the identities names, each once, ordered by id. Sees every acknowledged change."""
         ...
 
+    async def page(self, database: int, query: Query) -> list[Profile]:
+        """The profiles that a query lets through, as `core.listing.listed` would choose and order them."""
+        ...
+
+    async def add_job(self, database: int, job: Job) -> None:
+        """Remember a job; durable once this returns."""
+        ...
+
+    async def job(self, database: int, id: str) -> Job | None:
+        """A job with everything that came of it."""
+        ...
+
+    async def jobs(self, database: int, query: Query) -> list[Job]:
+        """Jobs without what came of them, by `created`; the rest of the query is as for profiles."""
+        ...
+
     def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
         """The record of changes of a database from a time (ms) on, oldest first."""
         ...
 
     async def prune(self, before: int, limit: int) -> int:
-        """Forget at most `limit` recorded changes older than `before` (ms); answers how many went.
+        """Forget at most `limit` recorded changes, and as many jobs, older than `before` (ms); answers how many went.
 
         It is one step among the others' changes, and they wait for it: some hundreds are a good limit.
         """

@@ -14,12 +14,15 @@ from typing import Any
 import orjson
 
 from gateway.core.faults import Refusal
+from gateway.core.listing import is_behind, listed
 from gateway.core.model import (
     Change,
     Database,
     Edited,
     Identity,
+    Job,
     Profile,
+    Query,
     Recorded,
     Resource,
     Segment,
@@ -46,6 +49,7 @@ class Memory:
         self._profiles: dict[tuple[int, str], bytes] = {}
         self._identities: dict[tuple[int, str, str], set[str]] = defaultdict(set)
         self._changes: list[tuple[Recorded, bytes]] = []
+        self._jobs: dict[tuple[int, str], bytes] = {}
 
     async def change(self, changes: Sequence[Change]) -> list[Edited | Refusal]:
         return settled([self._run(change) for change in changes])
@@ -58,11 +62,31 @@ class Memory:
             if recorded.database == database and recorded.origin.time >= since:
                 yield replace(recorded, patch=orjson.loads(patch))
 
+    async def page(self, database: int, query: Query) -> list[Profile]:
+        own = (Profile(**orjson.loads(text)) for (at, _), text in self._profiles.items() if at == database)
+        return listed(own, query)
+
+    async def add_job(self, database: int, job: Job) -> None:
+        self._jobs[database, job.id] = orjson.dumps(job)
+
+    async def job(self, database: int, id: str) -> Job | None:
+        text = self._jobs.get((database, id))
+        return _job(text) if text else None
+
+    async def jobs(self, database: int, query: Query) -> list[Job]:
+        own = [_job(text) for (at, _), text in self._jobs.items() if at == database]
+        own = sorted(own, key=lambda job: (job.created, job.id), reverse=query.descending)
+        page = [each for each in own if is_behind((each.created, each.id), query)][: query.limit]
+        return [replace(job, profiles=(), failures=()) for job in page]
+
     async def prune(self, before: int, limit: int) -> int:
         known = self._oldest_first()
         old = [recorded for recorded, _ in known if recorded.origin.time < before][:limit]
         self._changes = known[len(old) :]
-        return len(old)
+        jobs = [key for key, text in self._jobs.items() if _job(text).created < before][:limit]
+        for key in jobs:
+            del self._jobs[key]
+        return len(old) + len(jobs)
 
     def epoch(self) -> int:
         return self._epoch
@@ -149,3 +173,8 @@ class Memory:
     def _register(self, table: dict[Any, Any], key: int | str, row: Database | Token) -> None:
         table[key] = deepcopy(row)
         self._epoch += 1
+
+
+def _job(text: bytes) -> Job:
+    fields = orjson.loads(text)
+    return Job(**{**fields, "profiles": tuple(fields["profiles"]), "failures": tuple(fields["failures"])})

@@ -14,13 +14,13 @@ from tests.stores import PAUSE, change, counting, creating
 
 
 async def create(file: str, number: str) -> None:
-    """Creates so many identities, unless they exist; says the id of the profile that each has."""
+    """Creates so many identities one by one, unless they exist; says the id of the profile that each has."""
     store = await open_store(f"sqlite:///{file}")
     wait()
-    keys = [("email", f"{n}@example.com") for n in range(int(number))]
-    edits = [creating(f"{key[1]} of {os.getpid()}", key, pause=PAUSE) for key in keys]
-    answers = await asyncio.gather(*(store.change([change(edit, key)]) for edit, key in zip(edits, keys, strict=True)))
-    say(*(answer.profile.id for [answer] in answers))
+    for key in [("email", f"{n}@example.com") for n in range(int(number))]:
+        edit = creating(f"{key[1]} of {os.getpid()}", key, pause=PAUSE)
+        [answer] = await store.change([change(edit, key)])
+        say(answer.profile.id)
     await store.close()
 
 

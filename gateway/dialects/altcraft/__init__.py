@@ -5,8 +5,19 @@ from typing import Any
 
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import DELETE, READ, WRITE, Document, Profile
-from gateway.dialects import BATCH, CONTENT_TYPES, DESCRIBE, FIND, REMOVE, UPDATE
-from gateway.dialects import Answer, Call, Credential, Incoming, Reply
+from gateway.dialects import (
+    BATCH,
+    CONTENT_TYPES,
+    DESCRIBE,
+    FIND,
+    REMOVE,
+    UPDATE,
+    Answer,
+    Call,
+    Credential,
+    Incoming,
+    Reply,
+)
 from gateway.dialects.altcraft import reading
 from gateway.dialects.altcraft.fields import SUBSCRIPTION_FIELDS, TYPES, described, shown, system_rows, told
 
@@ -73,7 +84,7 @@ def _with_id(answer: Answer) -> Reply:
     return Reply(200, _row(answer.outcomes[0]))
 
 
-def _row(outcome: Profile | Sequence[Fault] | None) -> dict[str, Any]:
+def _row(outcome: Any) -> dict[str, Any]:
     if isinstance(outcome, Profile):
         return {**DONE, "profile_id": outcome.id}
     return _refusal(outcome or ())

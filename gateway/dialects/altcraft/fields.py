@@ -43,8 +43,8 @@ OWNED = ("id", "db_id", "_createtime", *SHOWN_ONLY)
 
 TYPES = {
     **dict.fromkeys(FIELDS, "string"),
-    **{"email": "email", "phones": "phones", "_bdate": "date", "_regdate": "date", "_sex": "enum", "_status": "enum"},
-    **{"_ip": "ip", "_regip": "ip", "_lat": "float", "_lon": "float", "id": "string", "db_id": "int"},
+    "email": "email", "phones": "phones", "_bdate": "date", "_regdate": "date", "_sex": "enum", "_status": "enum",
+    "_ip": "ip", "_regip": "ip", "_lat": "float", "_lon": "float", "id": "string", "db_id": "int",
     "_createtime": "date",
 }
 

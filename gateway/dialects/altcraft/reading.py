@@ -87,7 +87,8 @@ def subscription(incoming: Incoming) -> Asked:
 def description(incoming: Incoming) -> Asked:
     """Reads `databases/list`, `databases/fields_get` and `resources/fields_get`."""
     top = incoming.tree
-    narrowed = {"resource_id": top[name] for name in ("resource_id", "id") if _given(top, name)}
+    resource = next((top[name] for name in ("id", "resource_id") if _given(top, name)), None)
+    narrowed = {} if resource is None else {"resource_id": resource}
     database = top["db_id"] if _given(top, "db_id") else None
     return Asked(database, [Read({"match": {"mode": "none", "values": {}, **narrowed}})])
 

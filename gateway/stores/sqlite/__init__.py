@@ -16,10 +16,24 @@ import apsw
 import orjson
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Change, Database, Edited, Identity, Origin, Profile, Recorded, Resource, Segment, Token
+from gateway.core.model import (
+    Change,
+    Database,
+    Edited,
+    Identity,
+    Job,
+    Origin,
+    Profile,
+    Query,
+    Recorded,
+    Resource,
+    Segment,
+    Token,
+)
 from gateway.stores import Duplicate, Missing, Unavailable, settled
 from gateway.stores.sqlite.group import by_id, look_up, text
 from gateway.stores.sqlite.layout import OUT_OF_ORDER, connect, migrate
+from gateway.stores.sqlite.listing import ADD_JOB, JOB, PRUNE_JOBS, job_of, job_row, jobs_of, profiles_of
 from gateway.stores.sqlite.writer import Checkpoints, Writer
 
 CHANGES = """SELECT time, rowid, profile, version, token, dialect, triggers, patch FROM changes
@@ -52,7 +66,7 @@ async def open(url: str) -> "Sqlite":
     """
     file, synchronous = _parsed(url)
     try:
-        connections = [connect(file, synchronous) for _ in range(3)]
+        connections = [connect(file, synchronous) for _ in range(4)]
         migrate(connections[0])
     except OUT_OF_ORDER as error:
         raise Unavailable(f"{file}: {error}") from error
@@ -70,12 +84,16 @@ def _parsed(url: str) -> tuple[str, str]:
 
 
 class Sqlite:
-    """A `Store` on three connections to one file: one writes, one reads, one moves the log into the file."""
+    """A `Store` on four connections to one file: one writes, one finds, one lists, one moves the log into the file."""
 
-    def __init__(self, writing: apsw.Connection, reading: apsw.Connection, moving: apsw.Connection) -> None:
-        self._connections = writing, reading, moving
-        self._reader = reading
+    def __init__(
+        self, writing: apsw.Connection, reading: apsw.Connection, listing: apsw.Connection, moving: apsw.Connection
+    ) -> None:
+        self._connections = writing, reading, listing, moving
+        self._reader, self._lister = reading, listing
         self._reader.pragma("query_only", True)
+        self._lister.pragma("query_only", True)
+        self._listing = asyncio.Lock()
         self._checkpoints = Checkpoints(writing, moving)
         self._writer = Writer(writing, self._checkpoints)
 
@@ -85,6 +103,23 @@ class Sqlite:
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         found = look_up(self._read, [(database, kind, value) for kind, value in identities])
         return by_id(chain(*found.values()))
+
+    async def page(self, database: int, query: Query) -> list[Profile]:
+        rows = await self._list(*profiles_of(database, query))
+        return [Profile(id, orjson.loads(document), *rest) for id, document, *rest in rows]
+
+    async def add_job(self, database: int, job: Job) -> None:
+        def add(connection: apsw.Connection) -> None:
+            connection.execute(ADD_JOB, job_row(database, job))
+
+        settled(await self._writer.run([add]))
+
+    async def job(self, database: int, id: str) -> Job | None:
+        rows = self._read(JOB, (database, id))
+        return job_of(rows[0]) if rows else None
+
+    async def jobs(self, database: int, query: Query) -> list[Job]:
+        return [Job(*row) for row in await self._list(*jobs_of(database, query))]
 
     async def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
         # Page by page: a read transaction held open over a consumer's pauses would keep the log from being emptied.
@@ -98,7 +133,9 @@ class Sqlite:
     async def prune(self, before: int, limit: int) -> int:
         def forget(connection: apsw.Connection) -> int:
             connection.execute(PRUNE, (before, limit))
-            return connection.changes()
+            gone = connection.changes()
+            connection.execute(PRUNE_JOBS, (before, limit))
+            return gone + connection.changes()
 
         [gone] = settled(await self._writer.run([forget]))
         return int(gone)
@@ -161,6 +198,14 @@ class Sqlite:
         for connection in self._connections:
             # Where no other process has the file open, SQLite moves the log into it now and removes the log.
             connection.close()
+
+    async def _list(self, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        """Reads beside the event loop: a page may read through a whole database."""
+        async with self._listing:
+            try:
+                return await asyncio.to_thread(lambda: self._lister.execute(sql, values).fetchall())
+            except OUT_OF_ORDER as error:
+                raise Unavailable(str(error)) from error
 
     def _read(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:

@@ -12,8 +12,8 @@ import apsw
 
 from gateway.stores import Unavailable
 
-PATIENCE = 5.0
-"""How long a connection waits for another's lock, in seconds."""
+PATIENCE, NAP = 5.0, 0.001
+"""How long a connection waits for another's lock, and between two tries, in seconds."""
 
 CACHE = 16_384
 """Pages that a connection keeps in memory, in KiB."""
@@ -71,6 +71,13 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX changes_in_time ON changes (database, time);
     """,
+    """
+    CREATE TABLE jobs (
+        database INTEGER NOT NULL, id TEXT NOT NULL, created INTEGER NOT NULL, total INTEGER NOT NULL,
+        failed INTEGER NOT NULL, outcome TEXT NOT NULL, PRIMARY KEY (database, id)
+    ) STRICT;
+    CREATE INDEX jobs_in_time ON jobs (database, created, id);
+    """,
 )
 """The way from an empty file to this version's layout. A released step is never altered: a change is a further step."""
 
@@ -78,7 +85,7 @@ MIGRATIONS = (
 def connect(file: str, synchronous: str) -> apsw.Connection:
     """A connection that waits for locks, writes ahead, syncs as told, and leaves checkpoints to the writer."""
     connection = apsw.Connection(file)
-    connection.set_busy_timeout(round(PATIENCE * 1000))
+    connection.set_busy_handler(_try_again)
     _write_ahead(connection)
     connection.wal_autocheckpoint(0)
     connection.pragma("synchronous", synchronous)
@@ -115,6 +122,12 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
         raise
 
 
+def _try_again(tries: int) -> bool:
+    # SQLite's own naps grow to 100 ms: whoever naps so long finds the lock with its busy neighbour each time.
+    sleep(NAP)
+    return tries * NAP < PATIENCE
+
+
 def _version(connection: apsw.Connection) -> int:
     return int(connection.pragma("user_version"))
 
@@ -129,4 +142,4 @@ def _write_ahead(connection: apsw.Connection) -> None:
         except apsw.BusyError:
             if monotonic() > until:
                 raise
-            sleep(0.005)
+            sleep(NAP)

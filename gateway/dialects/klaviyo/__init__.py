@@ -1,0 +1,112 @@
+"""Klaviyo's profile APIs: which calls there are, since when, how often, and by what right. One profile is one resource.
+
+The vendor's shapes are in the files beside this one; XML and JSON say the same here, and nothing of either is known.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gateway.core.faults import Fault, refuse
+from gateway.core.model import DELETE, READ, WRITE, Document
+from gateway.dialects import (
+    FIND,
+    IMPORT,
+    JOB,
+    JOBS,
+    LIST,
+    MEMBERS,
+    MERGE,
+    REMOVE,
+    UPDATE,
+    Answer,
+    Asked,
+    Call,
+    Credential,
+    Incoming,
+    Reply,
+)
+from gateway.dialects.klaviyo import errors, queries, reading, replies
+from gateway.dialects.klaviyo.revisions import FIRST, revised
+
+LARGEST_BODY = 5_000_000
+"""Bytes."""
+
+CLIENT = ("350/second", "3500/minute")
+USUAL = ("75/second", "750/minute")
+BULK = ("10/second", "150/minute")
+PRIVACY = ("3/second", "60/minute")
+
+
+class Klaviyo:
+    """The dialect. Where it is `lenient`, a request may leave the revision out."""
+
+    name = "klaviyo"
+    prefixes = ("/api/", "/client/")
+    content_types: Mapping[str, str] = {"json": "application/vnd.api+json", "xml": "application/xml"}
+    constraints = "klaviyo"
+
+    def __init__(self, lenient: bool) -> None:
+        self._lenient = lenient
+        self.calls = tuple(self._call(*row) for row in CALLS)
+
+    def _call(
+        self,
+        method_and_path: str,
+        since: str,
+        verb: str,
+        right: str,
+        rates: Sequence[str],
+        read: Callable[[Incoming], Asked],
+        write: Callable[[Answer], Reply],
+    ) -> Call:
+        method, path = method_and_path.split()
+        read = revised(read, since, self._lenient)
+        is_open = path.startswith("/client/")
+        return Call(method, path, verb, right, read, write, limit=LARGEST_BODY, rates=rates, open=is_open)
+
+    def media_type(self, _incoming: Incoming) -> str | None:
+        """This vendor has no word of its own for it: Accept decides."""
+        return None
+
+    def credential(self, incoming: Incoming) -> Credential:
+        """The company id of the client endpoints, the private key of all others."""
+        if incoming.target.startswith("/client/"):
+            if not incoming.query.get("company_id"):
+                raise refuse("missing_parameter", "The company_id is required.", "/parameter/company_id")
+            return Credential(company=incoming.query["company_id"])
+        scheme, _, secret = incoming.headers.get("authorization", "").partition(" ")
+        if scheme.lower() not in ("klaviyo-api-key", "bearer") or not secret.strip():
+            raise refuse("no_token")
+        return Credential(secret.strip())
+
+    def patched(self, _document: Document, _patch: Sequence[Any]) -> Document:
+        """This vendor has no call that takes a JSON Patch."""
+        raise refuse("invalid_patch")
+
+    def refused(self, faults: Sequence[Fault]) -> Reply:
+        """Every fault, in JSON:API's envelope."""
+        return Reply(errors.status(faults), errors.envelope(faults))
+
+
+def dialect(settings: Mapping[str, Any]) -> Klaviyo:
+    return Klaviyo(bool(settings.get("klaviyo_lenient_revision", False)))
+
+
+_JOBS = "/api/profile-bulk-import-jobs"
+CALLS: tuple[tuple[str, str, str, str, Sequence[str], Any, Any], ...] = (
+    ("POST /client/profiles", FIRST, UPDATE, WRITE, CLIENT, reading.client, replies.accepted),
+    ("POST /api/profiles", FIRST, UPDATE, WRITE, USUAL, reading.create, replies.one),
+    ("GET /api/profiles", FIRST, LIST, READ, USUAL, queries.profiles, replies.many),
+    ("GET /api/profiles/{id}", FIRST, FIND, READ, USUAL, queries.one, replies.one),
+    ("PATCH /api/profiles/{id}", FIRST, UPDATE, WRITE, USUAL, reading.patch, replies.one),
+    ("POST /api/profile-import", "2024-02-15", UPDATE, WRITE, USUAL, reading.upsert, replies.one),
+    (f"POST {_JOBS}", "2023-10-15", IMPORT, WRITE, BULK, reading.bulk, replies.spawned),
+    (f"GET {_JOBS}", "2023-10-15", JOBS, READ, BULK, queries.jobs, replies.jobs),
+    (f"GET {_JOBS}/{{id}}", "2023-10-15", JOB, READ, BULK, queries.job, replies.job),
+    (f"GET {_JOBS}/{{id}}/import-errors", "2023-10-15", JOB, READ, BULK, queries.job, replies.job_errors),
+    (f"GET {_JOBS}/{{id}}/profiles", "2023-10-15", MEMBERS, READ, BULK, queries.job, replies.job_profiles),
+    (f"GET {_JOBS}/{{id}}/relationships/profiles", "2023-10-15", JOB, READ, BULK, queries.job, replies.job_profile_ids),
+    ("POST /api/profile-merge", "2023-12-15", MERGE, WRITE, BULK, reading.merge, replies.merged),
+    ("POST /api/data-privacy-deletion-jobs", "2023-01-24", REMOVE, DELETE, PRIVACY, reading.deletion, replies.accepted),
+)
+"""Method and path, the vendor's first revision with it, verb, right, rates, reading, writing."""

@@ -1,0 +1,89 @@
+"""What stands beside the body: parameters of the query, the addresses that replies link to, the cursors of pages."""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+
+from gateway.core.faults import Refusal, refuse
+from gateway.core.pointer import pointer_to
+from gateway.dialects import Incoming
+from gateway.dialects.klaviyo.fields import ADDITIONAL, SHOWN
+
+CURSOR, SIZE = "page[cursor]", "page[size]"
+FIELDS_OF_PROFILE, MORE_OF_PROFILE = "fields[profile]", "additional-fields[profile]"
+
+
+def parameters(incoming: Incoming) -> dict[str, str]:
+    """The query's parameters; what is repeated counts as one list."""
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(urlsplit(incoming.target).query):
+        found[name] = f"{found[name]},{value}" if name in found else value
+    return found
+
+
+def wrong(parameter: str, detail: str) -> Refusal:
+    """The refusal of a parameter's value, to be raised."""
+    return refuse("invalid_parameter", detail, pointer_to("parameter", parameter))
+
+
+def about(incoming: Incoming) -> dict[str, Any]:
+    """What a reply with profiles must know of its request: where it came to, and which attributes are wanted."""
+    given = parameters(incoming)
+    if "include" in given:
+        raise wrong("include", "Nothing can be included here.")
+    fields, additional = _names(given, FIELDS_OF_PROFILE), _names(given, MORE_OF_PROFILE)
+    for parameter, names, known in ((FIELDS_OF_PROFILE, fields, SHOWN), (MORE_OF_PROFILE, additional, ADDITIONAL)):
+        if unknown := [name for name in names if name not in known and name.partition(".")[0] not in ADDITIONAL]:
+            raise wrong(parameter, f"{unknown[0][:60]!r} is not a valid field for the resource 'profile'.")
+    wanted = {name.partition(".")[0] for name in (*fields, *additional)}
+    named = tuple(name for name in ADDITIONAL if name in wanted)
+    return {"base": base(incoming), "target": incoming.target, "fields": fields, "additional": named}
+
+
+def base(incoming: Incoming) -> str:
+    """The scheme and host that the client knows this gateway by; a proxy before it says where the scheme is another."""
+    scheme = "https" if incoming.headers.get("x-forwarded-proto") == "https" else "http"
+    return f"{scheme}://{incoming.headers.get('host', 'localhost')}"
+
+
+def _names(given: Mapping[str, str], parameter: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in given.get(parameter, "").split(",") if name.strip())
+
+
+# --- pages ---
+
+
+def size_of(given: Mapping[str, str]) -> int:
+    """How many a page holds. Raises `Refusal`."""
+    text = given.get(SIZE, "20")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= 100):
+        raise wrong(SIZE, "The page size must be an integer between 1 and 100.")
+    return int(text)
+
+
+def cursor_of(given: Mapping[str, str], sort: str) -> tuple[str, Any, str] | None:
+    """(direction, sorted value, id) where a page begins, None for the first. A whole link is taken for its cursor.
+
+    Raises `Refusal` on what is no cursor of such a list.
+    """
+    text = given.get(CURSOR)
+    if not text:
+        return None
+    text = parse_qs(urlsplit(text).query).get(CURSOR, [text])[0]
+    try:
+        match json.loads(urlsafe_b64decode(text.encode())):
+            case ["next" | "prev" as direction, found, str() | int() as value, str(id)] if found == sort:
+                return direction, value, id
+    except ValueError:
+        pass
+    raise wrong(CURSOR, "The cursor is not valid.")
+
+
+def page_link(about: Mapping[str, Any], direction: str, sort: str, value: Any, id: str) -> str:
+    """The address of the page that begins there, in this direction."""
+    parts = urlsplit(about["target"])
+    cursor = urlsafe_b64encode(json.dumps([direction, sort, value, id], separators=(",", ":")).encode()).decode()
+    kept = [(name, text) for name, text in parse_qsl(parts.query) if name != CURSOR]
+    return f"{about['base']}{parts.path}?{urlencode([*kept, (CURSOR, cursor)])}"

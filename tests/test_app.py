@@ -1,0 +1,161 @@
+"""The edges of the application: what fails inside it, what it says of its health, what it never says."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.app import create
+from gateway.settings import Settings
+from gateway.stores import Store, Unavailable, open_store
+from tests.cases import TOKENS, Case, furnish
+from tests.test_geo import written
+
+TOKEN = next(iter(TOKENS))
+UPDATE = {"token": TOKEN, "db_id": 1, "email": "canary@example.com", "data": {"_fname": "Canary"}}
+XML = f"<xml><token>{TOKEN}</token><db_id>1</db_id><email>canary@example.com</email><data/></xml>"
+
+
+async def furnished() -> Store:
+    store = await open_store("memory:")
+    await furnish(store, Case(Path(), "json", {}))
+    return store
+
+
+def asked(converse: Callable[[httpx.AsyncClient], Awaitable[Any]], store: Store, settings: Settings = Settings()) -> Any:
+    """What a conversation with an application on this store gives."""
+
+    async def opened(_url: str) -> Store:
+        return store
+
+    async def run() -> Any:
+        app = create(settings, opened=opened)
+        async with app.router.lifespan_context(app):
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
+                return await converse(client)
+
+    return asyncio.run(run())
+
+
+def failing(error: Exception, *methods: str) -> Store:
+    """A store of which some methods fail."""
+    store = asyncio.run(furnished())
+
+    async def fail(*_arguments: Any) -> None:
+        raise error
+
+    for name in methods:
+        setattr(store, name, fail)
+    return store
+
+
+@pytest.mark.parametrize(("error", "status", "text"), [
+    (RuntimeError("canary@example.com"), 500, "the gateway failed"),
+    (Unavailable("canary@example.com"), 503, "the store is not available"),
+])  # fmt: skip
+def test_what_fails_inside_is_answered_in_kind(
+    error: Exception, status: int, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def converse(client: httpx.AsyncClient) -> tuple[httpx.Response, httpx.Response]:
+        in_json = await client.post("/api/v1.1/profiles/import", json=UPDATE)
+        xml = {"content-type": "application/xml"}
+        return in_json, await client.post("/api/v1.1/profiles/import", content=XML, headers=xml)
+
+    with caplog.at_level(logging.DEBUG):
+        in_json, in_xml = asked(converse, failing(error, "change"))
+    assert (in_json.status_code, in_json.json()["error"]) == (status, status)
+    assert (in_xml.status_code, in_xml.headers["content-type"]) == (status, "application/xml")
+    assert text in in_json.text
+    assert text in in_xml.text
+    assert "canary" not in caplog.text.lower()
+    assert TOKEN not in caplog.text
+    assert ("RuntimeError" in caplog.text) == (status == 500)
+
+
+def test_says_that_it_lives_and_that_its_store_answers() -> None:
+    async def converse(client: httpx.AsyncClient) -> list[int]:
+        return [(await client.get(path)).status_code for path in ("/healthz", "/readyz")]
+
+    assert asked(converse, asyncio.run(furnished())) == [200, 200]
+    assert asked(converse, failing(Unavailable(), "ready")) == [200, 503]
+
+
+def test_old_changes_are_forgotten() -> None:
+    async def converse(client: httpx.AsyncClient) -> list[Any]:
+        await client.post("/api/v1.1/profiles/import", json=UPDATE)
+        return [change async for change in store.changes(1)]
+
+    store = asyncio.run(furnished())
+    kept = asked(converse, store)
+    assert [change.patch[0]["op"] for change in kept] == ["add"]
+    assert kept[0].origin.triggers
+
+    async def forgotten() -> list[Any]:
+        assert await store.prune(kept[0].origin.time + 1, 500) == 1
+        return [change async for change in store.changes(1)]
+
+    assert asyncio.run(forgotten()) == []
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_skip_triggers_is_kept_with_the_change(skip: bool) -> None:
+    async def converse(client: httpx.AsyncClient) -> list[Any]:
+        await client.post("/api/v1.1/profiles/import", json={**UPDATE, "skip_triggers": skip})
+        return [change async for change in store.changes(1)]
+
+    store = asyncio.run(furnished())
+    (change,) = asked(converse, store)
+    assert change.origin.triggers is not skip
+    assert (change.origin.dialect, change.origin.token) == ("altcraft", TOKEN)
+
+
+def test_an_address_tells_where_it_is(tmp_path: Path) -> None:
+    async def converse(client: httpx.AsyncClient) -> dict[str, Any]:
+        data = {"_ip": "94.231.119.122", "_regip": "94.231.119.122", "_tz": "Asia/Omsk"}
+        await client.post("/api/v1.1/profiles/import", json={**UPDATE, "detect_geo": True, "data": data})
+        return (await client.post("/api/v1.1/profiles/get", json=UPDATE)).json()["data"]
+
+    settings = Settings(geoip=str(written(tmp_path / "geo.mmdb", 6)))
+    shown = asked(converse, asyncio.run(furnished()), settings)
+    assert {name: shown.get(name) for name in ("_city", "_country", "_tz", "_regcity", "_lat")} == {
+        "_city": "Moscow",
+        "_country": "RU",
+        "_tz": "Asia/Omsk",
+        "_regcity": "Moscow",
+        "_lat": 55.75,
+    }
+
+
+def test_says_once_at_start_that_there_is_no_geo_file(caplog: pytest.LogCaptureFixture) -> None:
+    async def converse(client: httpx.AsyncClient) -> None:
+        for _ in range(2):
+            await client.post("/api/v1.1/profiles/import", json={**UPDATE, "detect_geo": True})
+
+    with caplog.at_level(logging.INFO, "gateway"):
+        asked(converse, asyncio.run(furnished()))
+    assert caplog.text.count("GATEWAY_GEOIP") == 1
+
+
+def test_a_large_body_is_understood_beside_the_event_loop() -> None:
+    async def converse(client: httpx.AsyncClient) -> Any:
+        rows = [{"email": f"u{number}@example.com", "note": "x" * 500} for number in range(1_000)]
+        return await client.post("/api/v1.1/profiles/import_batch", content=json.dumps({**UPDATE, "data": rows}),
+                                 headers={"content-type": "application/json"})  # fmt: skip
+
+    reply = asked(converse, asyncio.run(furnished()))
+    assert {row["error"] for row in reply.json()["result"]} == {0}
+    assert len(reply.json()["result"]) == 1_000
+
+
+def test_another_database_is_not_told_from_none() -> None:
+    async def converse(client: httpx.AsyncClient) -> list[str]:
+        bodies = [{**UPDATE, "db_id": number} for number in (2, 999)]
+        return [(await client.post("/api/v1.1/profiles/get", json=body)).text.replace("999", "2") for body in bodies]
+
+    second, absent = asked(converse, asyncio.run(furnished()))
+    assert second == absent

@@ -1,0 +1,64 @@
+"""Everything a user can set, call or get is documented."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from gateway.__main__ import main
+from gateway.core.faults import CATALOG
+from gateway.dialects import dialects
+from gateway.dialects.altcraft.reading import ACTIONS, OPTIONS, SEARCHING, SEGMENTS
+from gateway.settings import table
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+WORDS = set(re.findall(r"[\w./-]+", README))
+
+
+@pytest.mark.parametrize("call", [call for dialect in dialects({}) for call in dialect.calls], ids=lambda call: call.path)
+def test_every_call_is_documented(call: object) -> None:
+    path = call.path.removeprefix("/api/v1.1/")  # type: ignore[attr-defined]
+    assert f"`{path}`" in README or f" {path}`" in README, path
+
+
+@pytest.mark.parametrize("word", [*ACTIONS, *OPTIONS, *SEARCHING, *SEGMENTS.values()])
+def test_every_parameter_mode_and_function_is_documented(word: str) -> None:
+    assert f"`{word}`" in README
+
+
+@pytest.mark.parametrize("row", table(), ids=lambda row: row[0])
+def test_every_setting_is_documented_as_it_is(row: tuple[str, str, str]) -> None:
+    name, default, text = row
+    assert f"| `{name}` | {f'`{default}`' if default else ''} | {text} |" in README
+
+
+@pytest.mark.parametrize("status", sorted({row.status for row in CATALOG.values()}))
+def test_every_status_is_documented(status: int) -> None:
+    assert str(status) in README
+
+
+def commands(group: click.Group, before: str = "") -> list[str]:
+    found = []
+    for name, command in group.commands.items():
+        found += commands(command, f"{before}{name} ") if isinstance(command, click.Group) else [before + name]
+    return found
+
+
+@pytest.mark.parametrize("command", commands(main))
+def test_every_command_is_documented(command: str) -> None:
+    assert f"profile-gateway {command}" in README or f"`{command}`" in README
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in (ROOT / "README.md", ROOT / "gateway" / "README.md", ROOT / "fixtures" / "README.md"):
+        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_the_readme_shows_a_table_for_every_room() -> None:
+    rooms = {file.name.removesuffix(".py") for file in (ROOT / "gateway").iterdir() if not file.name.startswith("_")}
+    text = (ROOT / "gateway" / "README.md").read_text()
+    for room in rooms - {"README.md", "schemas"}:
+        assert f"`{room}.py`" in text or f"`{room}/`" in text, room
