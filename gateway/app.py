@@ -7,7 +7,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -22,10 +23,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.catalog import Catalog
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.dialects import BATCH, Call, Dialect, dialects
+from gateway.dialects import BATCHES, Call, Dialect, dialects
 from gateway.geo import Locator
 from gateway.media import Bounds
 from gateway.pipeline import Message, Pipeline, Response
+from gateway.rates import Rates
 from gateway.settings import Settings
 from gateway.stores import Store, Unavailable, open_store
 from gateway.verbs import Verbs
@@ -61,12 +63,14 @@ def create(
         if settings.geoip is None:
             log.info("GATEWAY_GEOIP is not set: detect_geo fills nothing")
         app.state.store = store
-        app.state.pipeline = Pipeline(Catalog(store, spoken), Verbs(store, locator, now, new_id), bounds, settings.max_batch, now)
+        catalog, verbs = Catalog(store, spoken), Verbs(store, locator, now, new_id)
+        app.state.pipeline = Pipeline(catalog, verbs, rates, bounds, settings.max_batch, now)
         pruning = asyncio.create_task(_prune(store, settings.keep_changes_days * DAY, now))
         yield
         pruning.cancel()
         await store.close()
 
+    rates = Rates(settings.rate_limits)
     limits = _Limits(settings.max_body, settings.max_batch_body)
     doors = [door for dialect in spoken for door in _doors(dialect, limits)]
     routes = [Route("/healthz", _alive), Route("/readyz", _ready), *doors]
@@ -100,8 +104,8 @@ class _Door:
         call = self._calls.get(scope["method"])
         try:
             if call is None:
-                raise refuse("method_not_allowed", f"use {', '.join(self._calls)}")
-            limit = call.limit or (self._limits.batch if call.verb == BATCH else self._limits.profile)
+                raise refuse("method_not_allowed", f"this call takes {', '.join(self._calls)}")
+            limit = call.limit or (self._limits.batch if call.verb in BATCHES else self._limits.profile)
             message = _message(scope, await _body(scope, receive, limit))
         except Refusal as refusal:
             headers = {"allow": ", ".join(self._calls)} if call is None else {"connection": "close"}
@@ -133,8 +137,16 @@ def _doors(dialect: Dialect, limits: _Limits) -> list[Route]:
     for call in dialect.calls:
         paths.setdefault(call.path, {})[call.method] = call
     return [
-        Route(path + slash, _Door(dialect, calls, limits)) for path, calls in paths.items() for slash in ("", "/")
+        Route(path + slash, _Door(dialect, calls, limits), middleware=_open_to_pages(calls.values()))
+        for path, calls in paths.items()
+        for slash in ("", "/")
     ]
+
+
+def _open_to_pages(calls: Iterable[Call]) -> list[Middleware]:
+    """What answers a browser's questions (Fetch's CORS protocol), where pages of any site may call."""
+    methods = [call.method for call in calls if call.open]
+    return [Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=methods, allow_headers=["*"])] if methods else []
 
 
 class _RawPaths:
@@ -210,10 +222,10 @@ async def _ready(request: Request) -> JSONResponse:
 
 
 async def _prune(store: Store, age: int, now: Callable[[], int]) -> None:
-    """Forgets recorded changes that are old enough, in small steps beside the load."""
+    """Forgets recorded changes and jobs that are old enough, in small steps beside the load."""
     while True:
         try:
-            while await store.prune(now() - age, PRUNING_STEP) == PRUNING_STEP:
+            while await store.prune(now() - age, PRUNING_STEP) >= PRUNING_STEP:
                 await asyncio.sleep(0.05)
         except Unavailable:
             log.warning("the store did not answer: old changes are pruned later")

@@ -42,7 +42,7 @@ class Catalog:
         """
         token = self._by_company(credential.company) if credential.token is None else self._by_secret(credential.token)
         if right not in token.rights:
-            raise refuse("missing_right", f"the token has not the right to {right}")
+            raise refuse("missing_right", f"the token does not have the right to {right}")
         return token
 
     def _by_secret(self, secret: str) -> Token:

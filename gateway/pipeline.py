@@ -22,6 +22,9 @@ from gateway.verbs import Verbs, Work
 
 log = logging.getLogger("gateway")
 
+FULL_PROFILES = 100
+"""As many profiles of a batch as may have all the nodes that one may have: the others are smaller."""
+
 LARGE = 256 * 1024
 """Bodies from this size on (bytes) are understood beside the event loop, so that they hold up nobody else's."""
 
@@ -56,9 +59,12 @@ class Pipeline:
     `most` is the greatest number of profiles in one request; `now` gives milliseconds since 1970.
     """
 
-    def __init__(self, catalog: Catalog, verbs: Verbs, bounds: Bounds, most: int, now: Callable[[], int]) -> None:
+    def __init__(
+        self, catalog: Catalog, verbs: Verbs, rates: Rates, bounds: Bounds, most: int, now: Callable[[], int]
+    ) -> None:
         self._catalog = catalog
         self._verbs = verbs
+        self._rates = rates
         self._bounds = bounds
         self._most = most
         self._now = now
@@ -71,7 +77,7 @@ class Pipeline:
         except TooOften as refusal:
             reply = replace(dialect.refused(refusal.faults), headers={"retry-after": str(refusal.pause)})
         except Refusal as refusal:
-            reply = dialect.refused(refusal.faults)
+            reply = dialect.refused([_named(fault, call.named) for fault in refusal.faults])
         except Unavailable:
             reply = dialect.refused([Fault("store_unavailable")])
         except Exception as error:
@@ -108,10 +114,10 @@ class Pipeline:
         return asked, Work(exchange.dialect, token, database, form, updates, sent), left
 
     def _bounds_of(self, call: Call) -> Bounds:
-        """A batch may hold as many nodes as its profiles together; two levels more lead to each of them."""
+        """A batch may hold the nodes of many profiles; two levels more lead to each of them."""
         if call.verb not in BATCHES:
             return self._bounds
-        return Bounds(self._bounds.depth + 2, self._bounds.nodes * self._most)
+        return Bounds(self._bounds.depth + 2, self._bounds.nodes * min(self._most, FULL_PROFILES))
 
 
 class _Exchange:
@@ -130,7 +136,6 @@ class _Exchange:
             return self._incoming({}, now), True
         codec, charset = media.codec_for(message.headers.get("content-type"))
         tree = codec.decode(message.body, charset, bounds)
-        tree = {} if tree == "" and not codec.typed else tree
         incoming = self._incoming(tree, now)
         wanted = self.dialect.media_type(incoming)
         self._codec = media.reply_codec(wanted, message.headers.get("accept"), codec)
@@ -182,6 +187,14 @@ def _judged(form: Form, update: Update, found: Sequence[Fault]) -> Update | Refu
 def _is_lenient(update: Update) -> bool:
     options = update.get("options")
     return isinstance(options, dict) and options.get("skip_invalid_subscriptions") is True
+
+
+def _named(fault: Fault, names: Mapping[str, str]) -> Fault:
+    """A fault, told of the place by the call's own name for it."""
+    for place, name in names.items():
+        if fault.pointer.startswith(place):
+            return replace(fault, pointer=name + fault.pointer.removeprefix(place))
+    return fault
 
 
 def _report(error: Exception) -> None:

@@ -32,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     bootstrap_company_id: Annotated[str, Meta(description="public id that database 1 is made with")] = "demo"
     geoip: Annotated[str | None, Meta(description="MaxMind-format file for detect_geo; unset: it fills nothing")] = None
-    keep_changes_days: Annotated[int, Meta(ge=1, le=36_500, description="days that recorded changes are kept")] = 30
+    keep_changes_days: Annotated[int, Meta(ge=1, le=36_500, description="days that recorded changes and jobs are kept")] = 30
     max_body: Annotated[int, Meta(ge=1, description="bytes a body with one profile may have")] = 1_048_576
     max_batch_body: Annotated[int, Meta(ge=1, description="bytes a body with a batch may have")] = 10_485_760
     max_batch: Annotated[int, Meta(ge=1, description="profiles a batch may have")] = 10_000
@@ -42,6 +42,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bool, Meta(description="answer Altcraft's calls with HTTP 200 even where error is not 0")
     ] = False
     courier_max_body: Annotated[int, Meta(ge=1, description="bytes a body of Courier's calls may have")] = 6_291_456
+    klaviyo_lenient_revision: Annotated[
+        bool, Meta(description="take Klaviyo's calls without a revision header too")
+    ] = False
+    rate_limits: Annotated[
+        float, Meta(ge=0, description="how many times the vendors' rate limits a credential gets; 0: no limits")
+    ] = 1.0
     log_level: Annotated[
         Literal["critical", "error", "warning", "info", "debug"],
         Meta(description="least level that is logged: critical, error, warning, info or debug"),

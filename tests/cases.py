@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.core.model import Change, Database, Edited, Origin, Profile, Resource, Segment, Token, Write
+from gateway.core.model import Change, Database, Edited, Job, Origin, Profile, Resource, Segment, Token, Write
 from gateway.core.fingerprint import fingerprint
 from gateway.core.matching import identities
 from gateway.stores import Store
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 MEDIA_TYPES = {"json": "application/json", "xml": "application/xml"}
+HOST = "gateway.example"
 NOW = 1_767_225_600_000
 YESTERDAY = NOW - 24 * 60 * 60 * 1000
 IDENTIFIERS = {"type": "object", "properties": {"customer_id": {"type": "string", "x-identifier": True}}}
@@ -54,7 +55,7 @@ class Case:
 
     @property
     def headers(self) -> dict[str, str]:
-        given = {name.lower(): value for name, value in self.about.get("headers", {}).items()}
+        given = {"host": HOST, **{name.lower(): value for name, value in self.about.get("headers", {}).items()}}
         return {"content-type": MEDIA_TYPES[self.media], **given} if self.request else given
 
     def value(self, file: str, default: Any = None) -> Any:
@@ -96,6 +97,8 @@ async def furnish(store: Store, case: Case) -> None:
     await store.revoke_token("was-revoked")
     declared = database_of(described).fields.get("properties", {})
     identifiers = tuple(name for name, field in declared.items() if field.get("x-identifier"))
+    for row in case.value("jobs.json", []):
+        await store.add_job(1, Job(**{**row, "profiles": tuple(row["profiles"]), "failures": tuple(row["failures"])}))
     for row in case.value("before.json", []):
         await _put(store, row, identifiers)
 

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -46,7 +47,7 @@ def _fits(call: Call, case: Case) -> bool:
 
 def _names(call: Call, case: Case) -> dict[str, str]:
     pairs = zip(_steps(call.path), _steps(case.about["path"]), strict=True)
-    return {wanted.strip("{}"): given for wanted, given in pairs if wanted.startswith("{")}
+    return {wanted.strip("{}"): unquote(given) for wanted, given in pairs if wanted.startswith("{")}
 
 
 def _steps(path: str) -> list[str]:

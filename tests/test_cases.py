@@ -96,8 +96,10 @@ def _id(row: dict[str, Any]) -> str:
 
 
 def _meaning(media: str, body: bytes) -> Any:
-    """What a body says: JSON by its value, with its types told apart; XML in canonical form."""
+    """What a body says: JSON by its value, with its types told apart; XML in canonical form; nothing where it is empty."""
+    if not body:
+        return ""
     if media == "json":
-        return json.dumps(json.loads(body), sort_keys=True) if body else ""
+        return json.dumps(json.loads(body), sort_keys=True)
     parser = etree.XMLParser(remove_blank_text=True)
     return etree.tostring(etree.fromstring(body, parser), method="c14n").decode()

@@ -23,6 +23,9 @@ OTHER = {
     "GATEWAY_MAX_DEPTH": ("8", 8),
     "GATEWAY_MAX_NODES": ("50", 50),
     "GATEWAY_ALTCRAFT_ALWAYS_200": ("true", True),
+    "GATEWAY_COURIER_MAX_BODY": ("5", 5),
+    "GATEWAY_KLAVIYO_LENIENT_REVISION": ("true", True),
+    "GATEWAY_RATE_LIMITS": ("2.5", 2.5),
     "GATEWAY_LOG_LEVEL": ("debug", "debug"),
     "GATEWAY_SHUTDOWN_SECONDS": ("5", 5),
 }

@@ -36,7 +36,7 @@ CATALOG: dict[str, Row] = {
     "no_token": Row(401, 401, "no token was given"),
     "unknown_token": Row(403, 403, "the token is not known or was revoked"),
     "unknown_company": Row(400, 400, "the company id is not known"),
-    "missing_right": Row(403, 403, "the token has not the right to do this"),
+    "missing_right": Row(403, 403, "the token does not have the right to do this"),
     "unknown_call": Row(404, 404, "there is no such call"),
     "unknown_database": Row(404, 404, "there is no such database"),
     "unknown_resource": Row(404, 404, "there is no such resource"),

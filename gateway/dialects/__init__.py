@@ -107,6 +107,8 @@ class Call:
     """The most bytes of a body, where the settings' own limits do not count."""
     rates: Sequence[str] = ()
     """How often one credential may call it, such as `75/second`; all of them hold."""
+    named: Mapping[str, str] = field(default_factory=dict)
+    """Pointers into the canonical update that this call has names of its own for, and the pointers it tells them by."""
     open: bool = False
     """Whether pages of any site may call it from a browser (CORS)."""
 

@@ -6,11 +6,11 @@ Knows no media type. The bounds stand here once, so that a body means the same i
 from collections.abc import Collection
 from dataclasses import dataclass
 from math import isfinite
-from reprlib import repr as brief
 from typing import Protocol
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
+from gateway.core.shown import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,28 +20,15 @@ class Bounds:
     depth: int = 32
     nodes: int = 10_000
 
-    def check(self, tree: Tree) -> None:
-        """Raises `Refusal`: too_deep, too_many_nodes, or malformed_body on a number that a store could not keep."""
-        if self._count([tree], self.depth) > self.nodes:
-            raise self.too_many_nodes()
+    def check(self, tree: Tree) -> bool:
+        """Whether the tree holds a float.
 
-    def _count(self, values: Collection[Tree], levels: int) -> int:
-        if levels < 0:
-            raise self.too_deep()
-        count = len(values)
-        for value in values:
-            kind = type(value)
-            if kind is str:
-                continue
-            if kind is dict:
-                count += self._count(value.values(), levels - 1)
-            elif kind is list:
-                count += self._count(value, levels - 1)
-            elif kind is int and not -(2**63) <= value < 2**63:
-                raise refuse("malformed_body", f"the integer {brief(value)} is outside signed 64 bits")
-            elif kind is float and not isfinite(value):
-                raise refuse("malformed_body", "a number is too large for a 64-bit float")
-        return count
+        Raises `Refusal`: too_deep, too_many_nodes, or malformed_body on a number that a store could not keep.
+        """
+        census = _Census(self)
+        if census.count([tree], self.depth) > self.nodes:
+            raise self.too_many_nodes()
+        return census.has_floats
 
     def too_deep(self) -> Refusal:
         """For a codec that sees the depth before there is a tree."""
@@ -53,6 +40,34 @@ class Bounds:
 
 
 STANDARD = Bounds()
+
+
+class _Census:
+    """One walk over a tree: how many values there are, and of what kind."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self.has_floats = False
+
+    def count(self, values: Collection[Tree], levels: int) -> int:
+        if levels < 0:
+            raise self._bounds.too_deep()
+        count = len(values)
+        for value in values:
+            kind = type(value)
+            if kind is str:
+                continue
+            if kind is dict:
+                count += self.count(value.values(), levels - 1)
+            elif kind is list:
+                count += self.count(value, levels - 1)
+            elif kind is int and not -(2**63) <= value < 2**63:
+                raise refuse("malformed_body", f"the integer {shown(value)} is outside signed 64 bits")
+            elif kind is float:
+                self.has_floats = True
+                if not isfinite(value):
+                    raise refuse("malformed_body", "a number is too large for a 64-bit float")
+        return count
 
 
 class Codec(Protocol):

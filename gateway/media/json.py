@@ -1,7 +1,8 @@
 """The codec of `application/json` (RFC 8259): jiter reads, orjson writes.
 
 What readers of JSON disagree on is refused, so that no two of them see two values in one body: duplicate members, lone
-surrogates, U+0000, NaN and infinities, integers outside signed 64 bits (RFC 7493, I-JSON). A whole number is an integer, however it is spelled.
+surrogates, U+0000, NaN and infinities, integers outside signed 64 bits (RFC 7493, I-JSON). A whole number is an
+integer, however it is spelled. No other type is known here.
 """
 
 import re
@@ -24,9 +25,6 @@ LARGEST_EXACT = 2**53
 # An even number of backslashes before this one: they are escaped themselves, this one is not.
 _NULL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
 
-_WHOLE = re.compile(rb"\.0|[0-9][eE]")
-"""What a whole number that is spelled as a float has in its text."""
-
 
 def reads(media_type: str) -> bool:
     """As `Codec` says (RFC 8259, 11, and the suffix of RFC 6839, 3.1)."""
@@ -43,8 +41,7 @@ def decode(body: bytes, charset: str | None = None, bounds: Bounds = STANDARD) -
     if rb"\u0000" in text and (null := _NULL.search(text)):
         lines = text[: null.end()].split(b"\n")
         raise refuse("malformed_body", f"line {len(lines)} column {len(lines[-1])}: U+0000 is not allowed in a text")
-    bounds.check(tree)
-    return _with_whole_numbers(tree) if _WHOLE.search(text) else tree
+    return _with_whole_numbers(tree) if bounds.check(tree) else tree
 
 
 def encode(tree: Tree) -> bytes:

@@ -22,7 +22,6 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
-from reprlib import repr as brief
 from typing import Any
 
 import xmltodict
@@ -30,6 +29,7 @@ from lxml import etree
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
+from gateway.core.shown import shown
 from gateway.media.charsets import to_utf8
 from gateway.media.codec import STANDARD, Bounds
 from gateway.media.names import element_name, member_name
@@ -59,10 +59,10 @@ def reads(media_type: str) -> bool:
 def decode(body: bytes, charset: str | None = None, bounds: Bounds = STANDARD) -> Tree:
     """As `Codec` says. The byte order mark names the encoding, else the charset, else the declaration (RFC 7303, 3)."""
     root = _parsed(to_utf8(body, charset or _declared(body)), bounds)
-    if root.tag != "xml":
-        raise refuse("malformed_body", f"the root element is {brief(root.tag)}, not 'xml'")
+    if _name(root.tag) != "xml":
+        raise refuse("malformed_body", f"the root element is {shown(root.tag)}, not \"xml\"")
     if root.keys():
-        raise _malformed(root, f"has the attribute {brief(root.keys()[0])}")
+        raise _malformed(root, f"has the attribute {shown(root.keys()[0])}")
     tree = _content(root)
     bounds.check(tree)
     return {} if tree == "" else tree
@@ -88,6 +88,9 @@ def _declared(body: bytes) -> str | None:
 def _parsed(document: bytes, bounds: Bounds) -> etree._Element:
     if b"<!DOCTYPE" in document and _DOCTYPE.match(document):
         raise refuse("malformed_body", "a DOCTYPE is not allowed")
+    # An element has two of these signs at most: what has so many more is not worth the memory of being read.
+    if document.count(b"<") > 3 * bounds.nodes:
+        raise bounds.too_many_nodes()
     try:
         root = etree.fromstring(document, _PARSER)
     except etree.XMLSyntaxError as error:
@@ -157,7 +160,7 @@ def _name(tag: object) -> str | None:
     if not isinstance(tag, str):
         return None
     if tag.startswith("{"):
-        raise refuse("malformed_body", f"the element {brief(_local(tag))} is in a namespace")
+        raise refuse("malformed_body", f"the element {shown(_local(tag))} is in a namespace")
     return _NAMELESS if tag == "_" else member_name(tag)
 
 
@@ -165,14 +168,14 @@ def _is_marked(element: etree._Element) -> bool:
     """Whether the element says that its run is a list (xs:boolean, in its four spellings)."""
     for attribute, value in element.items():
         if attribute != "array":
-            raise _malformed(element, f"has the attribute {brief(_local(str(attribute)))}; the only one is array")
+            raise _malformed(element, f"has the attribute {shown(_local(str(attribute)))}; the only one is array")
         if value not in _BOOLEANS:
-            raise _malformed(element, f"says array={brief(value)}; it is true or false")
+            raise _malformed(element, f"says array={shown(value)}; it is true or false")
     return _BOOLEANS[element.get("array", "false")]
 
 
 def _malformed(element: etree._Element, what: str) -> Refusal:
-    return refuse("malformed_body", f"line {element.sourceline}: the element {brief(element.tag)} {what}")
+    return refuse("malformed_body", f"line {element.sourceline}: the element {shown(element.tag)} {what}")
 
 
 def _local(name: str) -> str:

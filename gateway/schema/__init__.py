@@ -64,7 +64,8 @@ class Form:
         faults += self._misfits(update)
         if not any(fault.pointer.startswith("/match") for fault in faults):
             faults += matching.faults(update["match"], self.identifiers)
-        return [_where_it_works(fault, update) for fault in faults] or list(self._unknown_references(update))
+        faults = [_where_it_works(fault, update) for fault in faults]
+        return [*faults, *(self._unknown_references(update) if self._database.closed else ())]
 
     def check_profile(self, document: Document) -> list[Fault]:
         """Every fault of a document that is about to be stored; pointers are as if it stood at `/profile` of an update."""
@@ -93,28 +94,25 @@ class Form:
         return self._database.closed and names[:1] == ["custom"] and any(name not in own for name in names[1:2])
 
     def _unknown_references(self, update: Update) -> Iterable[Fault]:
-        if not self._database.closed:
-            return
         for action, ids in update.get("segments", {}).items():
-            for index, id in enumerate(ids):
-                if id not in self._database.segments:
-                    pointer = pointer_to("segments", action, index)
-                    yield Fault("unknown_segment", f"there is no segment {id}", pointer)
-        for index, subscription in enumerate(update.get("subscriptions", ())):
-            yield from self._unknown_in(subscription, pointer_to("subscriptions", index))
+            for index, id in enumerate(_list(ids)):
+                if isinstance(id, int | str) and id not in self._database.segments:
+                    yield Fault("unknown_segment", f"there is no segment {id}", pointer_to("segments", action, index))
+        for index, subscription in enumerate(_list(update.get("subscriptions"))):
+            if isinstance(subscription, dict) and isinstance(subscription.get("resource_id"), int):
+                yield from self._unknown_in(subscription, pointer_to("subscriptions", index))
 
     def _unknown_in(self, subscription: Mapping[str, Any], at: str) -> Iterable[Fault]:
-        if subscription.get("resource_id") is None:
-            return
         resource = self._database.resources.get(subscription["resource_id"])
         if resource is None:
             yield Fault("unknown_resource", f"there is no resource {subscription['resource_id']}", f"{at}/resource_id")
             return
-        if any(category not in resource.categories for category in subscription.get("cats") or ()):
+        if any(category not in resource.categories for category in _list(subscription.get("cats"))):
             yield Fault("unknown_category", pointer=f"{at}/cats")
         declared = resource.fields.get("properties", {})
         operations = (names_in(operation["pointer"])[-1] for operation in subscription.get("operations", ()))
-        for name in (*subscription.get("custom_fields", {}), *operations):
+        written = subscription.get("custom_fields")
+        for name in (*(written if isinstance(written, dict) else ()), *operations):
             if name not in declared and not name.startswith("_"):
                 yield Fault("unknown_field", pointer=f"{at}/custom_fields{pointer_to(name)}")
 

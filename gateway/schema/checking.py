@@ -3,7 +3,6 @@
 The thorough one runs only where the quick one refuses. Nothing here reads or changes a value.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, TypeAlias
@@ -15,12 +14,12 @@ from referencing.jsonschema import DRAFT202012
 
 from gateway.core.faults import Fault
 from gateway.core.pointer import pointer_to
+from gateway.core.shown import shown
 from gateway.schema.formats import FORMATS, called
 
 JSONSchema: TypeAlias = dict[str, Any]
 
 LONGEST_REASON = 200
-LONGEST_VALUE = 60
 
 
 class Checker:
@@ -59,7 +58,7 @@ def _without_drafts(schema: Any) -> Any:
 def _pattern(validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterable[jsonschema.ValidationError]:
     # `re` can take seconds on a hostile pair of pattern and text; the compiled validator's engine is linear.
     if validator.is_type(instance, "string") and not _linear_pattern(pattern).is_valid(instance):
-        yield jsonschema.ValidationError(f"{_shown(instance)} does not match {pattern}")
+        yield jsonschema.ValidationError(f"{shown(instance)} does not match {pattern}")
 
 
 @cache
@@ -88,26 +87,20 @@ def _faults_of(error: Any, at: str) -> Iterable[Fault]:
             name = next(name for name in error.validator_value if error.message.startswith(repr(name)))
             yield Fault("invalid_field", "it is missing", pointer + pointer_to(name))
         case "format":
-            yield Fault("invalid_field", f"{_shown(error.instance)} is not {called(error.validator_value)}", pointer)
+            yield Fault("invalid_field", f"{shown(error.instance)} is not {called(error.validator_value)}", pointer)
         case "type" if error.instance is None and all(isinstance(step, str) for step in error.absolute_path):
             # A null that stands in a list is an item of it; every other one clears a member.
             yield Fault("invalid_field", "it cannot be cleared", pointer)
         case "type":
             types = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
-            yield Fault("invalid_field", f"{_shown(error.instance)} is not of type {' or '.join(types)}", pointer)
+            yield Fault("invalid_field", f"{shown(error.instance)} is not of type {' or '.join(types)}", pointer)
         case "enum":
-            choices = ", ".join(_shown(choice) for choice in error.validator_value if choice is not None)
-            yield Fault("invalid_field", f"{_shown(error.instance)} is not one of {choices}", pointer)
+            choices = ", ".join(shown(choice) for choice in error.validator_value if choice is not None)
+            yield Fault("invalid_field", f"{shown(error.instance)} is not one of {choices}", pointer)
         case "maxItems":
             yield Fault("invalid_field", f"it has more than {error.validator_value} elements", pointer)
         case "minLength":
             yield Fault("invalid_field", "it is empty", pointer)
         case _:
-            reason = error.message.replace(repr(error.instance), _shown(error.instance), 1)
+            reason = error.message.replace(repr(error.instance), shown(error.instance), 1)
             yield Fault("invalid_field", reason[:LONGEST_REASON], pointer)
-
-
-def _shown(value: Any) -> str:
-    """A value as JSON, cut where it is long."""
-    spelled = json.dumps(value, ensure_ascii=False)
-    return spelled if len(spelled) <= LONGEST_VALUE else f"{spelled[:LONGEST_VALUE]}…"

@@ -38,7 +38,7 @@ class Altcraft:
         self.calls = tuple(self._call(*row) for row in CALLS)
 
     def _call(self, path: str, verb: str, right: str, read: Any, write: Any) -> Call:
-        return Call("POST", f"{ROOT}/{path}", verb, right, read, write)
+        return Call("POST", f"{ROOT}/{path}", verb, right, read, write, named=NAMED.get(path, {}))
 
     def media_type(self, incoming: Incoming) -> str | None:
         """The `format` parameter, of the query or the body."""
@@ -62,7 +62,8 @@ class Altcraft:
 
     def refused(self, faults: Sequence[Fault]) -> Reply:
         """`error` and `error_text`; the first fault's number, every fault's text."""
-        return Reply(200 if self._always_200 else faults[0].row.status, _refusal(faults))
+        status = 200 if self._always_200 else faults[0].row.status
+        return Reply(status, _refusal(faults), {"www-authenticate": "Bearer"} if status == 401 else {})
 
 
 def dialect(settings: Mapping[str, Any]) -> Altcraft:
@@ -133,6 +134,14 @@ def _resource_fields(answer: Answer) -> Reply:
     own = resource.fields.get("properties", {}) if resource else {}
     return Reply(200, {"data": [*system_rows(SUBSCRIPTION_FIELDS), *described(own)], **DONE})
 
+
+NAMED = {
+    "profiles/segstatic/add": {"/segments/add/0": "/segment_id"},
+    "profiles/segstatic/remove": {"/segments/remove/0": "/segment_id"},
+    "subscriptions/set": {"/subscriptions/0": ""},
+    "resources/fields_get": {"/match/resource_id": "/id"},
+}
+"""Where a call has a parameter of its own for what stands elsewhere in the others."""
 
 CALLS: tuple[tuple[str, str, str, Any, Any], ...] = (
     ("profiles/update", UPDATE, WRITE, reading.one(create=False), _with_id),

@@ -13,8 +13,6 @@ from gateway.dialects.klaviyo.fields import shown
 from gateway.dialects.klaviyo.links import page_link
 from gateway.dialects.klaviyo.times import shown_time
 
-EXPIRES = 30 * 24 * 60 * 60 * 1000
-
 
 def accepted(_answer: Answer) -> Reply:
     """202 and no body: what the vendor does later, this gateway has done."""
@@ -161,7 +159,7 @@ def _job(job: Job, about: Mapping[str, Any]) -> dict[str, Any]:
         "completed_count": job.total - job.failed,
         "failed_count": job.failed,
         "completed_at": time,
-        "expires_at": shown_time(job.created + EXPIRES),
+        "expires_at": None,
         "started_at": time,
     }
     related = {

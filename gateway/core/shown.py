@@ -1,0 +1,12 @@
+"""How a value is shown in the text of a fault: as JSON, and cut where it is long."""
+
+import json
+from typing import Any
+
+LONGEST = 60
+
+
+def shown(value: Any) -> str:
+    """The value as JSON, of which at most the first 60 characters."""
+    spelled = json.dumps(value, ensure_ascii=False)
+    return spelled if len(spelled) <= LONGEST else f"{spelled[:LONGEST]}…"
