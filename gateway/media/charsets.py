@@ -4,6 +4,7 @@ The list is closed, so that no label (`utf-7`, `idna`, `zlib`) reaches Python's 
 """
 
 from gateway.core.faults import refuse
+from gateway.core.shown import shown
 
 _PYTHON_CODECS = {
     "utf-8": "utf-8",
@@ -30,7 +31,7 @@ def to_utf8(body: bytes, charset: str | None = None) -> bytes:
     """
     label = (charset or "utf-8").lower()
     if label not in _PYTHON_CODECS:
-        raise refuse("unsupported_media_type", f"the charset {label[:40]!r} is not supported")
+        raise refuse("unsupported_media_type", f"the charset {shown(label)} is not supported")
     for mark, codec in _BYTE_ORDER_MARKS.items():
         if body.startswith(mark):
             return _recoded(body[len(mark) :], codec)
