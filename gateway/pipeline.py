@@ -4,6 +4,7 @@ Nothing here knows HTTP's wire, a vendor's words or an engine; each step is anot
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from gateway import media
 from gateway.catalog import Catalog
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.model import Tree, Update
+from gateway.core.fingerprint import fingerprint
+from gateway.core.model import READ, Once, Tree, Update
 from gateway.core.pointer import names_in
 from gateway.dialects import BATCHES, Answer, Asked, Call, Dialect, Incoming, Read, Reply
 from gateway.media import Bounds, Codec
@@ -21,6 +23,11 @@ from gateway.stores import Unavailable
 from gateway.verbs import Verbs, Work
 
 log = logging.getLogger("gateway")
+
+DAY = 24 * 60 * 60 * 1000
+"""How long an Idempotency-Key holds where nothing else is said, in milliseconds."""
+
+LONGEST_KEY = 255
 
 FULL_PROFILES = 100
 """As many profiles of a batch as may have all the nodes that one may have: the others are smaller."""
@@ -111,7 +118,8 @@ class Pipeline:
         form = self._catalog.form(database, exchange.dialect)
         updates = [_checked(form, read, typed) for read in asked.reads]
         sent = [read.sent for read in asked.reads]
-        return asked, Work(exchange.dialect, token, database, form, updates, sent), left
+        once = _once(exchange.message, call, asked.until or self._now() + DAY, updates)
+        return asked, Work(exchange.dialect, token, database, form, updates, sent, once), left
 
     def _bounds_of(self, call: Call) -> Bounds:
         """A batch may hold the nodes of many profiles; two levels more lead to each of them."""
@@ -159,6 +167,21 @@ def _codec_or_none(message: Message) -> Codec | None:
         return media.codec_for(message.headers.get("content-type"))[0]
     except Refusal:
         return None
+
+
+def _once(message: Message, call: Call, until: int, updates: Sequence[Update | Refusal]) -> Once | None:
+    """What an Idempotency-Key asks for. The request is known again by its meaning, in whichever media type it comes.
+
+    Raises `Refusal`: invalid_parameter.
+    """
+    key = message.headers.get("idempotency-key")
+    if key is None or call.right == READ:
+        return None
+    if not (key.isascii() and key.isprintable() and 0 < len(key) <= LONGEST_KEY):
+        raise refuse("invalid_parameter", f"it must be 1 to {LONGEST_KEY} ASCII characters", "/Idempotency-Key")
+    meant = [update.faults if isinstance(update, Refusal) else update for update in updates]
+    told = json.dumps([call.method, call.path, sorted(message.path.items()), meant], sort_keys=True, default=str)
+    return Once(f"/{key}", fingerprint(told), until)
 
 
 # --- judging what was asked ---

@@ -1,14 +1,14 @@
 """What each canonical request does: one verb, one step of the store. Requests come checked; outcomes leave unrendered."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
 from gateway.core import matching
 from gateway.core.edit import Rules, merging, removing, the_one, updating
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.listing import groups, in_each, listed, query
-from gateway.core.model import Change, Database, Edited, Identity, Job, Origin, Profile, Token, Tree, Update
+from gateway.core.model import Change, Database, Edited, Identity, Job, Once, Origin, Profile, Token, Tree, Update
 from gateway.dialects import BATCH, DESCRIBE, FIND, IMPORT, JOB, JOBS, LIST, MEMBERS, MERGE, REMOVE, UPDATE, Dialect
 from gateway.geo import Locator
 from gateway.schema import Form
@@ -29,6 +29,8 @@ class Work:
     updates: Sequence[Update | Refusal]
     sent: Sequence[Tree] = ()
     """What each update was read from, where its dialect says so."""
+    once: Once | None = None
+    """What makes the request happen once, where it asks for that."""
 
     @property
     def update(self) -> Update:
@@ -76,11 +78,11 @@ class Verbs:
             raise
 
     async def _change_one(self, work: Work) -> list[Outcome]:
-        return [(await self._changed(self._updating(work.update, work))).profile]
+        return [(await self._changed(self._updating(work.update, work, work.once))).profile]
 
     async def _change_many(self, work: Work) -> list[Outcome]:
         """Each on its own: what was refused before is answered beside what the store says of the rest."""
-        prepared = [self._prepared(update, work) for update in work.updates]
+        prepared = [self._prepared(update, work, _nth(work.once, index)) for index, update in enumerate(work.updates)]
         answers = iter(await self._store.change([each for each in prepared if isinstance(each, Change)]))
         outcomes = [next(answers) if isinstance(each, Change) else each for each in prepared]
         return [each.faults if isinstance(each, Refusal) else each.profile for each in outcomes]
@@ -92,7 +94,7 @@ class Verbs:
     async def _remove(self, work: Work) -> list[Outcome]:
         key, several = _key(work.update, work), work.update["match"].get("several")
         edit = removing(key, work.form.identifiers, several)
-        change = Change(work.database.id, key, edit, self._origin(work.update, work))
+        change = Change(work.database.id, key, edit, self._origin(work.update, work), work.once)
         return [(await self._changed(change)).profile]
 
     async def _describe(self, _work: Work) -> list[Outcome]:
@@ -111,7 +113,8 @@ class Verbs:
         sources = [(matching.ID, id) for id in work.update["sources"]]
         origin = self._origin(work.update, work)
         edit = merging(destination, sources, self._rules(work, "", origin.time))
-        return [(await self._changed(Change(work.database.id, (destination, *sources), edit, origin))).profile]
+        change = Change(work.database.id, (destination, *sources), edit, origin, work.once)
+        return [(await self._changed(change)).profile]
 
     # --- jobs ---
 
@@ -148,18 +151,19 @@ class Verbs:
             raise outcome
         return outcome
 
-    def _prepared(self, update: Update | Refusal, work: Work) -> Change | Refusal:
+    def _prepared(self, update: Update | Refusal, work: Work, once: Once | None) -> Change | Refusal:
         try:
-            return update if isinstance(update, Refusal) else self._updating(update, work)
+            return update if isinstance(update, Refusal) else self._updating(update, work, once)
         except Refusal as refusal:
             return refusal
 
-    def _updating(self, update: Update, work: Work) -> Change:
+    def _updating(self, update: Update, work: Work, once: Once | None) -> Change:
         key, origin = _key(update, work), self._origin(update, work)
         if update.get("options", {}).get("detect_geo"):
             update = self._locator.located(update)
         new_id = self._new_id() if update.get("create") else ""
-        return Change(work.database.id, key, updating(update, key, self._rules(work, new_id, origin.time)), origin)
+        edit = updating(update, key, self._rules(work, new_id, origin.time))
+        return Change(work.database.id, key, edit, origin, once)
 
     def _rules(self, work: Work, new_id: str, now: int) -> Rules:
         return Rules(work.form.identifiers, work.form.check_profile, work.dialect.patched, new_id, now)
@@ -174,6 +178,11 @@ def _failures(outcomes: Sequence[Outcome], sent: Sequence[Tree]) -> Iterator[dic
     for index, outcome in enumerate(outcomes):
         if isinstance(outcome, Sequence):
             yield {"index": index, "faults": [asdict(fault) for fault in outcome], "sent": sent[index]}
+
+
+def _nth(once: Once | None, index: int) -> Once | None:
+    """Each element of a batch happens once, under a key of its own that no request's can be."""
+    return once and replace(once, key=f"{index}/{once.key}")
 
 
 def _key(update: Update, work: Work) -> tuple[Identity, ...]:

@@ -17,6 +17,7 @@ from gateway.core.model import (
     Edited,
     Find,
     Identity,
+    Once,
     Origin,
     Profile,
     Resource,
@@ -564,3 +565,61 @@ def _emptying(find: Find) -> Edited:
 
 def _plain(answer: Any) -> Any:
     return answer if isinstance(answer, Edited) else (type(answer), str(answer))
+
+
+# --- once ---
+
+
+def numbered(number: int, once: Once | None, time: int = 5) -> Change:
+    """A change that makes a profile of this number, whatever there is."""
+    profile = Profile(f"{number:024x}", {"number": number}, 1, time, time)
+    return Change(1, (), lambda _find: Edited(profile, (Write(None, profile),)), Origin("t", "d", time), once)
+
+
+async def test_a_change_under_a_key_happens_once(store: Store) -> None:
+    once = Once("key", "same", until=100)
+    [first] = await store.change([numbered(1, once)])
+    [again] = await store.change([numbered(2, once)])
+    assert isinstance(first, Edited)
+    assert isinstance(again, Edited)
+    assert again.profile == first.profile
+    assert again.writes == ()
+    assert await store.find(1, [("id", f"{2:024x}")]) == []
+
+
+async def test_a_key_counts_within_one_group(store: Store) -> None:
+    once = Once("key", "same", until=100)
+    answers = await store.change([numbered(1, once), numbered(2, once), numbered(3, None)])
+    assert [isinstance(each, Edited) and each.profile and each.profile.id[-1] for each in answers] == ["1", "1", "3"]
+
+
+async def test_a_key_for_another_request_is_refused(store: Store) -> None:
+    await store.change([numbered(1, Once("key", "one", until=100))])
+    [answer] = await store.change([numbered(2, Once("key", "other", until=100))])
+    assert isinstance(answer, Refusal)
+    assert answer.faults[0].code == "idempotency_conflict"
+    assert await store.find(1, [("id", f"{2:024x}")]) == []
+
+
+async def test_a_key_expires(store: Store) -> None:
+    await store.change([numbered(1, Once("key", "one", until=100), time=5)])
+    [answer] = await store.change([numbered(2, Once("key", "other", until=300), time=101)])
+    assert isinstance(answer, Edited)
+    assert answer.profile is not None
+    assert answer.profile.id == f"{2:024x}"
+
+
+async def test_a_key_belongs_to_its_database(store: Store) -> None:
+    await store.change([numbered(1, Once("key", "one", until=100))])
+    [answer] = await store.change([replace(numbered(2, Once("key", "other", until=100)), database=2)])
+    assert isinstance(answer, Edited)
+
+
+async def test_a_refusal_is_not_kept_under_a_key(store: Store) -> None:
+    def refusing(_find: Find) -> Edited:
+        raise Refusal([])
+
+    once = Once("key", "same", until=100)
+    await store.change([Change(1, (), refusing, Origin("t", "d", 5), once)])
+    [answer] = await store.change([numbered(1, once)])
+    assert isinstance(answer, Edited)

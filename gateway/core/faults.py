@@ -46,6 +46,7 @@ CATALOG: dict[str, Row] = {
     "method_not_allowed": Row(405, 405, "the method is not allowed here"),
     "ambiguous_match": Row(409, 409, "more than one profile matches"),
     "identifier_taken": Row(409, 409, "the identifier belongs to another profile"),
+    "idempotency_conflict": Row(409, 409, "the Idempotency-Key was used for another request"),
     "body_too_large": Row(413, 413, "the body is too large"),
     "too_many_profiles": Row(413, 413, "the request has too many profiles"),
     "unsupported_media_type": Row(415, 415, "the media type is not supported"),

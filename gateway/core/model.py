@@ -80,6 +80,18 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Once:
+    """What makes a change happen once, however often it is asked for (the Idempotency-Key header).
+
+    `fingerprint` tells the request from another one under the same key; `until` is in milliseconds since 1970.
+    """
+
+    key: str
+    fingerprint: str
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One isolated change. `identities` are those that the edit is known to ask for: a store may fetch or lock them first."""
 
@@ -87,6 +99,7 @@ class Change:
     identities: tuple[Identity, ...]
     edit: Edit
     origin: Origin
+    once: Once | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,8 @@ class Asked:
     database: Any
     reads: Sequence[Read]
     about: Mapping[str, Any] = field(default_factory=dict)
+    until: int | None = None
+    """When an Idempotency-Key expires (ms since 1970), where the request says so itself."""
 
 
 @dataclass(frozen=True, slots=True)

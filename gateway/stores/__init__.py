@@ -8,13 +8,14 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-from gateway.core.faults import Refusal
+from gateway.core.faults import Refusal, refuse
 from gateway.core.model import (
     Change,
     Database,
     Edited,
     Identity,
     Job,
+    Once,
     Profile,
     Query,
     Recorded,
@@ -41,6 +42,10 @@ class Store(Protocol):
         Changes are isolated from one another and applied in order; answers come in the same order, and only when
         everything they report is durable. An edit's `Refusal` is its answer, and leaves no trace; any other exception
         of an edit is raised here once the others are kept, and leaves no trace either.
+
+        A change with a `once` runs its edit where its key is met for the first time, or not since it expired by the
+        origin's time, and the edited profile is kept with it in the same step. The same key and fingerprint then give
+        that profile again and write nothing; another fingerprint is refused (idempotency_conflict). A refusal is not kept.
 
         `after` takes the place of what has its id. A deletion names all identities of its profile as lost. An edit may
         ask for other identities than its change names, at the price of a look-up of its own. Documents hold integers of
@@ -155,3 +160,10 @@ async def open_store(url: str) -> Store:
         raise ValueError(f"the store {scheme!r} is not known: use sqlite:///FILE")
     store: Store = await import_module(f"{__name__}.{scheme}").open(url)
     return store
+
+
+def repeated(once: Once, fingerprint: str, profile: dict[str, Any] | None) -> Edited:
+    """The answer to a change that was done before, by what was kept of it. Raises `Refusal`: idempotency_conflict."""
+    if fingerprint != once.fingerprint:
+        raise refuse("idempotency_conflict")
+    return Edited(Profile(**profile) if profile else None)

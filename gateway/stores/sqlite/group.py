@@ -14,8 +14,8 @@ import apsw
 import orjson
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Change, Identity, Profile, Write
-from gateway.stores import outcome
+from gateway.core.model import Change, Edited, Identity, Profile, Write
+from gateway.stores import outcome, repeated
 
 Step: TypeAlias = "Change | Callable[[apsw.Connection], Any]"
 """A change, or a piece of housekeeping that is given the connection."""
@@ -36,6 +36,10 @@ REMOVE = "DELETE FROM profiles WHERE database = ? AND id = ?"
 LOSE = "DELETE FROM identities WHERE database = ? AND kind = ? AND value = ? AND profile = ?"
 GAIN = "INSERT INTO identities VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 RECORD = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+DONE = "SELECT fingerprint, profile FROM once WHERE database = ? AND key = ? AND until >= ?"
+ONCE = "INSERT OR REPLACE INTO once VALUES (?, ?, ?, ?, ?)"
+EXPIRE = "DELETE FROM once WHERE rowid IN (SELECT rowid FROM once WHERE database = ? AND until < ? LIMIT 2)"
+"""Goes with each key that is kept: so those that expired go faster than new ones come."""
 
 
 def look_up(read: Read, keys: Iterable[Key]) -> dict[Key, list[Profile]]:
@@ -76,19 +80,36 @@ class Group:
         self._connection = connection
         self._foreseen = look_up(connection.execute, _foreseeable(steps))
         self._touched: set[Key] = set()
-        self._held: dict[str, list[tuple[Any, ...]]] = {sql: [] for sql in (REMOVE, PUT, LOSE, GAIN, RECORD)}
+        self._held: dict[str, list[tuple[Any, ...]]] = {sql: [] for sql in (REMOVE, PUT, LOSE, GAIN, RECORD, EXPIRE, ONCE)}
 
     def run(self, step: Step) -> Any:
         """A change's outcome, its writes held back; or what the housekeeping answers."""
         if not isinstance(step, Change):
             return step(self._connection)
         try:
-            edited = step.edit(partial(self._find, step.database))
+            return self._done_before(step) or self._done(step)
         except Refusal as refusal:
             return refusal
+
+    def _done(self, change: Change) -> Edited:
+        edited = change.edit(partial(self._find, change.database))
         for write in edited.writes:
-            self._hold(step, write)
+            self._hold(change, write)
+        if once := change.once:
+            kept = once.key, once.fingerprint, once.until, text(edited.profile)
+            self._held[EXPIRE].append((change.database, change.origin.time))
+            self._held[ONCE].append((change.database, *kept))
         return edited
+
+    def _done_before(self, change: Change) -> Edited | None:
+        if (once := change.once) is None:
+            return None
+        if self._held[ONCE]:
+            self.flush()
+        values = change.database, once.key, change.origin.time
+        for fingerprint, profile in self._connection.execute(DONE, values):
+            return repeated(once, fingerprint, orjson.loads(profile))
+        return None
 
     def flush(self) -> None:
         """Sends what is held back."""

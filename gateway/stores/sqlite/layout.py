@@ -77,6 +77,11 @@ MIGRATIONS = (
         failed INTEGER NOT NULL, outcome TEXT NOT NULL, PRIMARY KEY (database, id)
     ) STRICT;
     CREATE INDEX jobs_in_time ON jobs (database, created, id);
+    CREATE TABLE once (
+        database INTEGER NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, until INTEGER NOT NULL,
+        profile TEXT NOT NULL, PRIMARY KEY (database, key)
+    ) STRICT;
+    CREATE INDEX once_in_time ON once (database, until);
     """,
 )
 """The way from an empty file to this version's layout. A released step is never altered: a change is a further step."""
