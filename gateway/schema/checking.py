@@ -99,6 +99,8 @@ def _faults_of(error: Any, at: str) -> Iterable[Fault]:
             yield Fault("invalid_field", f"{shown(error.instance)} is not one of {choices}", pointer)
         case "maxItems":
             yield Fault("invalid_field", f"it has more than {error.validator_value} elements", pointer)
+        case "maxLength":
+            yield Fault("invalid_field", f"it has more than {error.validator_value} characters", pointer)
         case "minLength":
             yield Fault("invalid_field", "it is empty", pointer)
         case _:

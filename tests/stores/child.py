@@ -21,7 +21,8 @@ async def create(file: str, number: str) -> None:
         edit = creating(f"{key[1]} of {os.getpid()}", key, pause=PAUSE)
         [answer] = await store.change([change(edit, key)])
         say(answer.profile.id)
-        await asyncio.sleep(PAUSE)  # give the other its turn at the lock, on a machine that is busy too
+        if answer.writes:
+            await asyncio.sleep(PAUSE)  # whoever created one lets the other be first at the next
     await store.close()
 
 

@@ -63,7 +63,7 @@ def replacing(profile: Mapping[str, Any]) -> Update:
 
 def misfits(profile: Mapping[str, Any]) -> list[Fault]:
     """The faults of keys whose values are not of Courier's type."""
-    wrong = [name for name, value in profile.items() if name in FIELDS and value is not None and not _fits(name, value)]
+    wrong = [name for name in FIELDS if profile.get(name) is not None and not _fits(name, profile[name])]
     kind = {name: "an object" if name in OBJECTS else "a string" for name in wrong}
     return [Fault("invalid_field", f"it must be {kind[name]}", pointer_to("profile", name)) for name in wrong]
 

@@ -45,7 +45,12 @@ _BY_CODE = {
     "unknown_token": Kind(
         401, "authentication_failed", "Incorrect authentication credentials.", "Incorrect authentication credentials."
     ),
-    "missing_right": Kind(403, "permission_denied", "You do not have permission to perform this action."),
+    "missing_right": Kind(
+        403,
+        "permission_denied",
+        "You do not have permission to perform this action.",
+        "You do not have permission to perform this action.",
+    ),
     "identifier_taken": _DUPLICATE,
     "ambiguous_match": _DUPLICATE,
     "too_many_profiles": _INVALID,

@@ -19,7 +19,7 @@ LARGEST_PROFILE = 100_000
 
 KINDS = ("email", "phone", "external_id", "anonymous_id", "kx", "custom")
 REFUSE, LEAVE = dict.fromkeys(KINDS, "refuse"), dict.fromkeys(KINDS, "leave")
-FILLED = ("/email", "/phone_numbers", "/external_id", "/klaviyo/anonymous_id", "/klaviyo/_kx")
+FILLED = ["/email", "/phone_numbers", "/external_id", "/klaviyo/anonymous_id", "/klaviyo/_kx"]
 """What the client endpoint never changes once it is set."""
 
 NOTHING_SEARCHED: dict[str, Any] = {"mode": "none", "values": {}}
@@ -90,7 +90,9 @@ def merge(incoming: Incoming) -> Asked:
     if not sources or destination in sources:
         detail = "a profile cannot be merged into itself" if sources else "it is missing"
         faults.append(Fault("invalid_parameter", detail, "/data/relationships/profiles/data"))
-    match = {"mode": "profile_id", "values": {"profile_id": destination}} if destination else NOTHING_SEARCHED
+    if not (destination and sources):
+        raise Refusal(faults)
+    match = {"mode": "profile_id", "values": {"profile_id": destination}}
     return Asked(None, [Read({"match": match, "sources": list(dict.fromkeys(sources))}, faults)], about(incoming))
 
 
