@@ -1,7 +1,8 @@
 """The contract: what every store does. Each test runs on every engine, and no engine skips or overrides one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.core.faults import Refusal
+from gateway.core.listing import listed, sorted_value
 from gateway.core.model import (
     Change,
     Database,
     Edited,
     Find,
     Identity,
+    Job,
     Once,
     Origin,
     Profile,
+    Query,
     Resource,
     Segment,
     Token,
@@ -623,3 +627,89 @@ async def test_a_refusal_is_not_kept_under_a_key(store: Store) -> None:
     await store.change([Change(1, (), refusing, Origin("t", "d", 5), once)])
     [answer] = await store.change([numbered(1, once)])
     assert isinstance(answer, Edited)
+
+
+# Pages and jobs
+
+MEMBERS = st.fixed_dictionaries({}, optional={"email": st.sampled_from(["ann", "Ann", "bob", "ünal", "\U0001f600"])})
+PEOPLE = st.lists(st.tuples(MEMBERS, st.integers(0, 3), st.integers(0, 3)), max_size=8)
+SPANS = st.tuples(st.none() | st.integers(-1, 4), st.none() | st.integers(-1, 4))
+QUERIES = st.builds(
+    Query,
+    st.integers(1, 5),
+    st.sampled_from(["id", "created", "updated", "email"]),
+    st.booleans(),
+    created=SPANS,
+    updated=SPANS,
+)
+
+
+def people_of(drawn: list[tuple[dict[str, Any], int, int]]) -> list[Profile]:
+    return [Profile(f"p{n}", document, 1, created, updated) for n, (document, created, updated) in enumerate(drawn)]
+
+
+@given(drawn=PEOPLE, query=QUERIES, start=st.integers(0, 8))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+async def test_pages_are_as_the_core_lists_them(
+    open_empty: Callable[[], Awaitable[Store]], drawn: list[Any], query: Query, start: int
+) -> None:
+    store, profiles = await open_empty(), people_of(drawn)
+    others = [replace(profile, id=f"other {profile.id}") for profile in profiles]
+    for database, kept in ((1, profiles), (2, others)):
+        writes = tuple(Write(None, profile) for profile in kept)
+        await store.change([change(lambda _, writes=writes: Edited(None, writes), database=database)])
+    if start < len(profiles):
+        query = replace(query, after=(sorted_value(profiles[start], query.sort), profiles[start].id))
+    assert await store.page(1, query) == listed(profiles, query)
+    await store.close()
+
+
+@pytest.fixture(params=ENGINES)
+def open_empty(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Awaitable[Store]]:
+    numbers = itertools.count()
+
+    async def opened() -> Store:
+        folder = tmp_path / str(next(numbers))
+        folder.mkdir()
+        return await furnish(await open_store(ENGINES[request.param](folder)))
+
+    return opened
+
+
+async def test_a_page_follows_the_one_before(store: Store) -> None:
+    profiles = [Profile(f"p{n}", {}, 1, n % 3, 0) for n in range(20)]
+    await store.change([change(lambda _: Edited(None, tuple(Write(None, each) for each in profiles)))])
+    query, seen = Query(3, "created", descending=True), []
+    while page := await store.page(1, query):
+        seen += page
+        query = replace(query, after=(page[-1].created, page[-1].id))
+    assert seen == sorted(profiles, key=lambda each: (each.created, each.id), reverse=True)
+
+
+async def test_a_job_is_remembered_with_all_that_came_of_it(store: Store) -> None:
+    faults = [{"code": "invalid_field", "detail": "no", "pointer": "/profile"}]
+    failure = {"index": 1, "faults": faults, "sent": {"a": None}}
+    job = Job("j1", 1000, 2, 1, ("a",), (failure,))
+    await store.add_job(1, job)
+    assert await store.job(1, "j1") == job
+    assert await store.job(2, "j1") is None
+    assert await store.job(1, "j2") is None
+
+
+async def test_jobs_are_listed_by_time_without_what_came_of_them(store: Store) -> None:
+    jobs = [Job(f"j{n}", n // 2, 1, 0, ("a",)) for n in range(6)]
+    for job in reversed(jobs):
+        await store.add_job(1, job)
+    await store.add_job(2, Job("other", 1, 0, 0))
+    short = [replace(job, profiles=()) for job in jobs]
+    assert await store.jobs(1, Query(10, "created")) == short
+    assert await store.jobs(1, Query(2, "created", after=(0, "j1"))) == short[2:4]
+    assert await store.jobs(1, Query(9, "created", descending=True, after=(2, "j4"))) == short[3::-1]
+
+
+async def test_old_jobs_are_pruned(store: Store) -> None:
+    for n in range(4):
+        await store.add_job(1, Job(f"j{n}", n, 0, 0))
+    assert await store.prune(3, 2) == 2
+    assert await store.prune(3, 2) == 1
+    assert [job.id for job in await store.jobs(1, Query(10, "created"))] == ["j3"]

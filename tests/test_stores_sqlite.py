@@ -154,6 +154,17 @@ def test_several_processes_may_open_a_fresh_file_at_once(tmp_path: Path) -> None
         assert results(*(child("make", file) for _ in range(4))) == [["made"]] * 4
 
 
+async def test_opening_waits_for_the_lock_of_another_process(file: Path) -> None:
+    with locked(file) as release:
+        opening = asyncio.create_task(asyncio.to_thread(asyncio.run, open_store(f"sqlite:///{file}")))
+        await asyncio.sleep(0.1)
+        assert not opening.done()
+        release()
+        store = await opening
+    await store.ready()
+    await store.close()
+
+
 async def test_what_was_kept_is_there_after_reopening(file: Path) -> None:
     store = await furnish(await open_store(f"sqlite:///{file}"))
     await store.change([change(creating("a", ANN), ANN), change(counting(ANN), ANN)])
@@ -185,9 +196,10 @@ async def test_a_killed_process_loses_nothing_it_acknowledged(file: Path) -> Non
         assert process.stdout
         said = [process.stdout.readline() for _ in range(steps)]
         process.kill()
-        for line in said + process.communicate()[0].splitlines():
+        for line in said + process.stdout.readlines():
             number, n = map(int, line.split())
             reached[number] = n
+        process.communicate()
         store = await open_store(f"sqlite:///{file}")
         kept = [(await one(store, numbered(number))).document["n"] for number in range(len(reached))]
         # One step more than was said may be kept: it was killed between the commit and the word.
@@ -290,8 +302,10 @@ async def test_is_unavailable_while_another_process_keeps_the_lock(file: Path, m
             store.prune(2000, 10),
             store.ready(),
         ):
-            with pytest.raises(Unavailable, match="locked"):
-                await call
+            # A batch does not wait again for each of its slices.
+            async with asyncio.timeout(4):
+                with pytest.raises(Unavailable, match="locked"):
+                    await call
         release()
     await store.change([change(creating("b", BOB))])
     assert [profile.id for profile in await store.find(1, [ANN, BOB, numbered(0)])] == ["b"]

@@ -3,6 +3,7 @@
 Documents are never changed in place: what is untouched is shared between the old one and the new one.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -155,13 +156,9 @@ def difference(before: Any, after: Any, at: str = "") -> list[dict[str, Any]]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Equality as JSON has it: Python's takes 1, 1.0 and true for one another."""
-    if one is other:
-        return True
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other)
+    """Equality as JSON has it: Python's takes 1, 1.0 and true for one another, which their spelling tells apart."""
+    return bool(one == other) and (isinstance(one, str) or repr(one) == repr(other) or _spelled(one) == _spelled(other))
+
+
+def _spelled(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -75,7 +75,7 @@ class Form:
         """The functions that the declared type of their field has no use for."""
         yield from self._misfits_of(update, {"$ref": PROFILE}, "/profile")
         for index, subscription in enumerate(_list(update.get("subscriptions"))):
-            if isinstance(subscription, dict):
+            if isinstance(subscription, dict) and "operations" in subscription:
                 declared = {"properties": {"custom_fields": self._fields_of(subscription)}}
                 yield from self._misfits_of(subscription, declared, pointer_to("subscriptions", index))
 
@@ -298,4 +298,7 @@ def _present_in(update: Update) -> Update:
 def _present(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    return {name: _present(member) for name, member in value.items() if member is not None}
+    if None in value.values():
+        value = {name: member for name, member in value.items() if member is not None}
+    inner = {name: _present(member) for name, member in value.items() if isinstance(member, dict)}
+    return {**value, **inner} if inner else value

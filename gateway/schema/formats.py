@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import date, datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -11,40 +12,40 @@ from gateway.core import normal
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})?)?", re.ASCII)
 
 
-def _is_moment(value: object) -> bool:
+@lru_cache(normal.REMEMBERED)
+def _moment(text: str) -> bool:
     """A date, or a time of RFC 3339 with or without seconds and offset."""
-    if not isinstance(value, str):
-        return True
-    if not _MOMENT.fullmatch(value):
+    if not _MOMENT.fullmatch(text):
         return False
     try:
-        date.fromisoformat(value[:10])
-        datetime.fromisoformat(value.upper())
+        date.fromisoformat(text[:10])
+        datetime.fromisoformat(text.upper())
     except ValueError:
         return False
     return True
 
 
-def _is_ip(value: object) -> bool:
+@lru_cache(normal.REMEMBERED)
+def _ip(text: str) -> bool:
     """An IPv4 or IPv6 address (RFC 4291), without a zone."""
-    if not isinstance(value, str):
-        return True
     try:
-        ip_address(value)
+        ip_address(text)
     except ValueError:
         return False
-    return "%" not in value
+    return "%" not in text
 
 
-def _is_email(value: object) -> bool:
-    return not isinstance(value, str) or normal.email(value) is not None
+def _of_text(predicate: Callable[[str], object]) -> Callable[[Any], bool]:
+    def check(value: Any) -> bool:
+        return not isinstance(value, str) or bool(predicate(value))
+
+    return check
 
 
-def _is_phone(value: object) -> bool:
-    return not isinstance(value, str) or normal.phone(value) is not None
-
-
-FORMATS: dict[str, Callable[[Any], bool]] = {"email": _is_email, "phone": _is_phone, "moment": _is_moment, "ip": _is_ip}
+FORMATS: dict[str, Callable[[Any], bool]] = {
+    name: _of_text(predicate)
+    for name, predicate in {"email": normal.email, "phone": normal.phone, "moment": _moment, "ip": _ip}.items()
+}
 """Formats of ours beside the standard ones; a database's own fields may use them too."""
 
 ARTICLES = {

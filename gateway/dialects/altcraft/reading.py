@@ -208,18 +208,17 @@ def _write(
     target: dict[str, Any], operations: list[dict[str, Any]], path: tuple[str, ...], value: Any, faults: list[Fault], at: str
 ) -> None:
     """Writes one field: a plain value into the merge patch, an object or an update function as an operation."""
-    pointer = pointer_to(*path)
     try:
         action, value, argument = _function(value)
     except ValueError as reason:
-        faults.append(Fault("invalid_function", str(reason), at + pointer))
+        faults.append(Fault("invalid_function", str(reason), at + pointer_to(*path)))
         return
     if action == "set" and not isinstance(value, dict):
         for name in path[:-1]:
             target = target.setdefault(name, {})
         target[path[-1]] = _as_declared(path, value)
     else:
-        operations.append({"function": action, "pointer": pointer, "value": value, **argument})
+        operations.append({"function": action, "pointer": pointer_to(*path), "value": value, **argument})
 
 
 def _function(value: Any) -> tuple[str, Any, dict[str, Any]]:
@@ -259,7 +258,7 @@ def _subscriptions(value: Any, faults: list[Fault]) -> Any:
 
 
 def _subscription(members: Mapping[str, Any], at: str) -> tuple[dict[str, Any], list[Fault]]:
-    edit = {name: value for name, value in members.items() if value != "" and name not in ("custom_fields", *_DATA)}
+    edit = {name: value for name, value in members.items() if value != "" and name not in _READ_APART}
     for name, member in _DATA.items():
         if isinstance(members.get(name), dict):
             edit.setdefault(member, members[name].get(member))
@@ -277,6 +276,8 @@ def _subscription(members: Mapping[str, Any], at: str) -> tuple[dict[str, Any], 
 
 _DATA = {"email_data": "email", "phone_data": "phone"}
 """Other spellings of an address, as some clients send it: an object that holds it."""
+
+_READ_APART = {"custom_fields", *_DATA}
 
 
 # --- matching ---

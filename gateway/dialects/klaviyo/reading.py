@@ -310,4 +310,3 @@ def _without_nulls(attributes: Any) -> Any:
 
 def _told(members: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
-

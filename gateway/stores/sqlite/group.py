@@ -80,7 +80,9 @@ class Group:
         self._connection = connection
         self._foreseen = look_up(connection.execute, _foreseeable(steps))
         self._touched: set[Key] = set()
-        self._held: dict[str, list[tuple[Any, ...]]] = {sql: [] for sql in (REMOVE, PUT, LOSE, GAIN, RECORD, EXPIRE, ONCE)}
+        self._held: dict[str, list[tuple[Any, ...]]] = {
+            sql: [] for sql in (REMOVE, PUT, LOSE, GAIN, RECORD, EXPIRE, ONCE)
+        }
 
     def run(self, step: Step) -> Any:
         """A change's outcome, its writes held back; or what the housekeeping answers."""
@@ -127,7 +129,7 @@ class Group:
         return by_id(profile for key in keys for profile in found[key])
 
     def _is_fresh(self, key: Key) -> bool:
-        """Was it foreseen, and has no change of this group touched it or a profile that it names?"""
+        """Was it foreseen, and has no change of this group given it to a profile, or written one that it names?"""
         named = self._foreseen.get(key)
         return named is not None and self._touched.isdisjoint([key, *((key[0], "id", profile.id) for profile in named)])
 
@@ -138,7 +140,7 @@ class Group:
         if key in self._touched:
             # Each profile is held once, so that the statements may be sent in any order.
             self.flush()
-        self._touched |= {key, *((database, *identity) for identity in write.gained | write.lost)}
+        self._touched |= {key, *((database, *identity) for identity in write.gained)}
         if after := write.after:
             held[PUT].append((database, id, text(after.document), version, after.created, after.updated))
         else:

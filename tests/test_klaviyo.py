@@ -1,0 +1,304 @@
+"""Klaviyo's dialect: its replies by the vendor's own OpenAPI, and what takes more than one request to see."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.app import create
+from gateway.core.apply import applied
+from gateway.core.faults import Refusal
+from gateway.core.model import Profile
+from gateway.dialects import Incoming
+from gateway.dialects.klaviyo import dialect, queries
+from gateway.dialects.klaviyo.fields import FIELDS, WRITE_ONLY, shown
+from gateway.dialects.klaviyo.queries import OPERATORS, Condition, conditions
+from gateway.dialects.klaviyo.reading import create as read_creation
+from gateway.rates import Rates, TooOften
+from gateway.settings import Settings
+from gateway.stores import open_store
+from tests.cases import HOST, NOW, Case, cases, furnish, ids
+
+OPENAPI = Path("/work/shared/reference/klaviyo-profiles-openapi-2026-07-15.json")
+SPOKEN = [case for case in cases("klaviyo") if case.reply == "json" and case.response]
+SERVER = {"authorization": "Klaviyo-API-Key abcdefghijklmnqrstuvwxyz", "revision": "2025-10-15"}
+
+
+# --- the vendor's OpenAPI ---
+
+
+def _schema_of(node: Any) -> Any:
+    """A schema of OpenAPI 3.0 as one of JSON Schema: there, `nullable` stands where here null is one of the types."""
+    if isinstance(node, list):
+        return [_schema_of(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    inner = {key: _schema_of(value) for key, value in node.items() if key not in ("nullable", "example", "description")}
+    return {"anyOf": [inner, {"type": "null"}]} if node.get("nullable") is True else inner
+
+
+def _operation(document: dict[str, Any], case: Case) -> dict[str, Any]:
+    path = case.about["path"].partition("?")[0].rstrip("/")
+    patterns = {known: re.sub(r"\{\w+\}", "[^/]+", known) for known in document["paths"]}
+    found = [known for known, pattern in patterns.items() if re.fullmatch(pattern, path)]
+    return document["paths"][found[0]].get(case.about["method"].lower(), {}) if found else {}
+
+
+def _promised(document: dict[str, Any], case: Case) -> dict[str, Any]:
+    """The schema that the vendor gives for such a reply."""
+    status = case.about["status"]
+    if status >= 400:
+        response = document["components"]["responses"]["ClientError" if status < 500 else "ServerError"]
+    else:
+        response = _operation(document, case)["responses"][str(status)]
+    return response["content"]["application/vnd.api+json"]["schema"]
+
+
+@pytest.mark.skipif(not OPENAPI.exists(), reason="the vendor's OpenAPI is not part of the repository")
+@pytest.mark.parametrize("case", SPOKEN, ids=lambda case: case.name)
+def test_the_vendors_openapi_takes_the_reply(case: Case) -> None:
+    document = json.loads(OPENAPI.read_text())
+    schema = {**_schema_of(_promised(document, case)), "components": _schema_of(document["components"])}
+    validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+    assert [error.message for error in validator.iter_errors(json.loads(case.response))] == []
+
+
+@pytest.mark.skipif(not OPENAPI.exists(), reason="the vendor's OpenAPI is not part of the repository")
+def test_every_attribute_of_the_vendors_is_in_the_table() -> None:
+    schemas = json.loads(OPENAPI.read_text())["components"]["schemas"]
+    attributes = schemas["OnsiteProfileCreateQueryResourceObject"]["properties"]["attributes"]["properties"]
+    location = {f"location.{name}" for name in schemas["ProfileLocation"]["properties"]}
+    assert set(FIELDS) == attributes.keys() - {"location"} | location
+
+
+# --- the table of fields ---
+
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
+READABLE = [name for name in FIELDS if name not in (*WRITE_ONLY, "properties")]
+
+
+@given(st.dictionaries(st.sampled_from(READABLE), texts, min_size=1))
+def test_what_is_written_is_read_back_value_for_value(values: dict[str, str]) -> None:
+    attributes: dict[str, Any] = {"email": "ann@example.com", "location": {}}
+    for name, value in values.items():
+        target, member = (attributes["location"], name[9:]) if name.startswith("location.") else (attributes, name)
+        target[member] = value
+    document = _written({"data": {"type": "profile", "attributes": attributes}})
+    read = shown(Profile("1", document, 1, 0, 0))
+    assert {name: read[name] for name in attributes if name != "location"} | {"location": attributes["location"]} == {
+        **attributes,
+        "location": {name: read["location"][name] for name in attributes["location"]},
+    }
+
+
+def _written(tree: dict[str, Any]) -> dict[str, Any]:
+    [read] = read_creation(Incoming(tree, target="/api/profiles")).reads
+    assert read.update is not None
+    assert not read.faults
+    document, faults = applied({}, read.update)
+    assert not faults
+    return document
+
+
+# --- filters ---
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('equals(email,"a@example.com")', [("equals", "email", ("a@example.com",))]),
+        ("equals( email , 'a\\'b' )", [("equals", "email", ("a'b",))]),
+        ('any(id,["1","2"])', [("any", "id", ("1", "2"))]),
+        ("any(id,[])", [("any", "id", ())]),
+        ("less-than(updated,2025-01-01T00:00:00+00:00)", [("less-than", "updated", ("2025-01-01T00:00:00+00:00",))]),
+        ("equals(id,a),and(equals(id,b),equals(id,c))", [("equals", "id", (each,)) for each in "abc"]),
+        ('equals(email,"),(")', [("equals", "email", ("),(",))]),
+    ],
+)
+def test_reads_a_filter(text: str, expected: list[Any]) -> None:
+    assert conditions(text, OPERATORS) == [Condition(*each) for each in expected]
+
+
+@given(st.text("equalsand(),[]'\"\\ id", max_size=30))
+def test_a_filter_is_read_or_refused(text: str) -> None:
+    assert pointer_of_the_refusal(lambda: conditions(text, OPERATORS)) in (None, "/parameter/filter")
+
+
+@given(st.text(max_size=30) | st.binary(max_size=20).map(lambda raw: raw.decode("latin-1")))
+def test_a_cursor_is_read_or_refused(text: str) -> None:
+    target = str(httpx.URL("http://x/api/profiles", params={"page[cursor]": text}).raw_path, "ascii")
+    refused = pointer_of_the_refusal(lambda: queries.profiles(Incoming({}, target=target)))
+    assert refused in (None, "/parameter/page[cursor]")
+
+
+def pointer_of_the_refusal(act: Callable[[], object]) -> str | None:
+    try:
+        act()
+    except Refusal as refusal:
+        return refusal.faults[0].pointer
+    return None
+
+
+# --- conversations of more than one request ---
+
+
+@asynccontextmanager
+async def gateway(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a gateway in process, over an empty store in memory."""
+    store, numbers = await open_store("memory:"), ids()
+    await furnish(store, Case(Path("/nowhere"), "json", {}))
+
+    async def opened(_url: str) -> Any:
+        return store
+
+    app = create(Settings(**settings), now=lambda: NOW, new_id=lambda: next(numbers), opened=opened)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}", headers=SERVER) as client:
+            yield client
+
+
+def conversation(talk: Callable[[httpx.AsyncClient], Any], **settings: Any) -> None:
+    async def run() -> None:
+        async with gateway(**settings) as client:
+            await talk(client)
+
+    asyncio.run(run())
+
+
+def profile(**attributes: Any) -> dict[str, Any]:
+    return {"data": {"type": "profile", "attributes": attributes}}
+
+
+def test_links_lead_through_every_page_and_back() -> None:
+    async def talk(client: httpx.AsyncClient) -> None:
+        for number in range(7):
+            await client.post("/api/profiles", json=profile(email=f"{number}@example.com"))
+        there = await walk(client, "/api/profiles?sort=-email&page[size]=3", "next")
+        assert [mail for page in there for mail in page["mails"]] == [f"{number}@example.com" for number in range(7)][::-1]
+        back = await walk(client, there[-1]["self"], "prev")
+        assert [page["mails"] for page in back] == [page["mails"] for page in reversed(there)]
+
+    conversation(talk)
+
+
+async def walk(client: httpx.AsyncClient, link: str | None, direction: str) -> list[dict[str, Any]]:
+    pages = []
+    while link:
+        body = (await client.get(link)).json()
+        pages.append({"self": link, "mails": [each["attributes"]["email"] for each in body["data"]]})
+        link = body["links"].get(direction)
+    return pages
+
+
+def test_a_job_can_be_read_afterwards() -> None:
+    async def talk(client: httpx.AsyncClient) -> None:
+        profiles = [profile(email=mail)["data"] for mail in ("ann@example.com", "nobody")]
+        data = {"type": "profile-bulk-import-job", "attributes": {"profiles": {"data": profiles}}}
+        made = (await client.post("/api/profile-bulk-import-jobs", json={"data": data})).json()["data"]
+        link = made["links"]["self"]
+        assert (await client.get(link)).json()["data"] == made
+        [error] = (await client.get(f"{link}/import-errors")).json()["data"]
+        assert error["attributes"]["original_payload"] == profiles[1]
+        assert error["attributes"]["source"] == {"pointer": "/data/attributes/profiles/data/1/attributes/email"}
+        [kept] = (await client.get(f"{link}/profiles")).json()["data"]
+        assert kept["attributes"]["email"] == "ann@example.com"
+
+    conversation(talk)
+
+
+def test_a_second_profile_with_the_same_address_is_told_of_the_first() -> None:
+    async def talk(client: httpx.AsyncClient) -> None:
+        first = (await client.post("/api/profiles", json=profile(email="ann@example.com"))).json()
+        second = await client.post("/api/profiles", json=profile(email="ANN@example.com"))
+        assert second.status_code == 409
+        assert second.json()["errors"][0]["meta"]["duplicate_profile_id"] == first["data"]["id"]
+
+    conversation(talk)
+
+
+def test_a_merged_profile_is_found_by_what_it_took_in() -> None:
+    async def talk(client: httpx.AsyncClient) -> None:
+        ann, bob = [
+            (await client.post("/api/profiles", json=profile(**each))).json()["data"]["id"]
+            for each in ({"email": "ann@example.com"}, {"phone_number": "+12025550123"})
+        ]
+        sources = {"profiles": {"data": [{"type": "profile", "id": bob}]}}
+        merge = {"data": {"type": "profile-merge", "id": ann, "relationships": sources}}
+        assert (await client.post("/api/profile-merge", json=merge)).status_code == 201
+        again = await client.post("/api/profile-import", json=profile(phone_number="+12025550123", title="Dr"))
+        assert (again.status_code, again.json()["data"]["id"]) == (200, ann)
+        assert (await client.get(f"/api/profiles/{bob}")).status_code == 404
+
+    conversation(talk)
+
+
+@pytest.mark.parametrize("path", ["/client/profiles", "/client/profiles/?company_id=demo"])
+def test_a_browser_may_ask_before_it_calls(path: str) -> None:
+    async def talk(client: httpx.AsyncClient) -> None:
+        asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type,revision"}
+        reply = await client.options(path, headers={"origin": "https://shop.example", **asked})
+        assert reply.status_code == 200
+        assert reply.headers["access-control-allow-origin"] == "*"
+        assert "POST" in reply.headers["access-control-allow-methods"]
+        allowed = reply.headers["access-control-allow-headers"].replace(" ", "").split(",")
+        assert {"content-type", "revision"} <= set(allowed)
+
+    conversation(talk)
+
+
+def test_a_page_may_read_why_it_was_refused() -> None:
+    async def talk(client: httpx.AsyncClient) -> None:
+        origin = {"origin": "https://shop.example"}
+        reply = await client.post("/client/profiles?company_id=demo", json=profile(), headers=origin)
+        assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (400, "*")
+        other = await client.post("/api/profiles", json=profile(email="ann@example.com"), headers=origin)
+        assert "access-control-allow-origin" not in other.headers
+
+    conversation(talk)
+
+
+# --- rates ---
+
+
+def test_the_fourth_deletion_of_a_second_comes_too_early() -> None:
+    async def talk(client: httpx.AsyncClient) -> None:
+        nobody = {"type": "profile", "attributes": {"email": "nobody@example.com"}}
+        job = {"data": {"type": "data-privacy-deletion-job", "attributes": {"profile": {"data": nobody}}}}
+        replies = [await client.post("/api/data-privacy-deletion-jobs", json=job) for _ in range(4)]
+        assert [reply.status_code for reply in replies] == [202, 202, 202, 429]
+        assert [reply.headers.get("ratelimit-remaining") for reply in replies] == ["2", "1", "0", None]
+        assert replies[0].headers["ratelimit-limit"] == "3, 3;w=1, 60;w=60"
+        assert replies[3].headers["retry-after"] == "1"
+        assert replies[3].json()["errors"][0]["code"] == "throttled"
+        assert (await client.get("/api/profiles")).status_code == 200
+
+    conversation(talk)
+
+
+def test_there_are_no_rates_where_they_are_off() -> None:
+    rates = Rates(0)
+    assert [rates.spend(["1/minute"], "key") for _ in range(3)] == [{}, {}, {}]
+
+
+def test_rates_are_taken_so_many_times() -> None:
+    rates = Rates(2)
+    left = [rates.spend(["1/minute", "9/minute"], "key")["ratelimit-remaining"] for _ in range(2)]
+    assert left == ["1", "0"]
+    with pytest.raises(TooOften) as refused:
+        rates.spend(["1/minute", "9/minute"], "key")
+    assert 1 <= refused.value.pause <= 60
+    assert rates.spend(["1/minute"], "another key")
+
+
+def test_every_call_has_the_vendors_rates() -> None:
+    assert all(len(call.rates) == 2 for call in dialect({}).calls)
