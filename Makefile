@@ -7,7 +7,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-laws check format build pins clean
+.PHONY: help install run test test-laws check format docs build pins clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -36,6 +36,9 @@ check: install ## Lint, check the format and the types
 format: install ## Put the sources into form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: install ## Write the README's tables anew, as the code says them
+	$(BIN)/python -m tests.readme
 
 build: install ## Make the sdist and the wheel in dist/
 	$(BIN)/python -m build

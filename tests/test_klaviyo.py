@@ -30,6 +30,8 @@ from tests.cases import HOST, NOW, Case, cases, furnish, ids
 
 OPENAPI = Path("/work/shared/reference/klaviyo-profiles-openapi-2026-07-15.json")
 SPOKEN = [case for case in cases("klaviyo") if case.reply == "json" and case.response]
+UNTOLD = re.compile(r"/api/profiles/[^/]+/.+")
+"""Paths that this OpenAPI does not hold: what a profile is related to."""
 SERVER = {"authorization": "Klaviyo-API-Key abcdefghijklmnqrstuvwxyz", "revision": "2025-10-15"}
 
 
@@ -63,8 +65,12 @@ def _promised(document: dict[str, Any], case: Case) -> dict[str, Any]:
     return response["content"]["application/vnd.api+json"]["schema"]
 
 
+def _is_untold(case: Case) -> bool:
+    return case.about["status"] < 400 and bool(UNTOLD.fullmatch(case.about["path"].partition("?")[0]))
+
+
 @pytest.mark.skipif(not OPENAPI.exists(), reason="the vendor's OpenAPI is not part of the repository")
-@pytest.mark.parametrize("case", SPOKEN, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [case for case in SPOKEN if not _is_untold(case)], ids=lambda case: case.name)
 def test_the_vendors_openapi_takes_the_reply(case: Case) -> None:
     document = json.loads(OPENAPI.read_text())
     schema = {**_schema_of(_promised(document, case)), "components": _schema_of(document["components"])}

@@ -127,7 +127,7 @@ def _the_one(find: Find, key: tuple[Identity, ...], several: str | None) -> Prof
 
 def _written(current: Document | None, update: Update, rules: Rules) -> Document:
     """The document that the update makes of the current one. Raises `Refusal` with everything that is wrong with it."""
-    document, faults = applied(current or {}, update)
+    document, faults = applied(current or {}, _dated(update, rules.now))
     if "patch" in update:
         document = rules.patched(document, update["patch"])
     if current is None:
@@ -136,6 +136,12 @@ def _written(current: Document | None, update: Update, rules: Rules) -> Document
     if faults:
         raise Refusal(faults)
     return document
+
+
+def _dated(update: Update, now: int) -> Update:
+    """The update with the time of the change in the places that take it: no clock is part of what was asked."""
+    dates = [{"function": "set", "pointer": place, "value": now} for place in update.get("times", ())]
+    return {**update, "operations": [*update.get("operations", ()), *dates]} if dates else update
 
 
 def _taking_the_match(document: Document, match: Mapping[str, Any]) -> Document:

@@ -124,6 +124,8 @@ class Dialect(Protocol):
     content_types: Mapping[str, str]
     """By codec name, the media type that its replies are sent as."""
     calls: Sequence[Call]
+    fields: Mapping[str, Sequence[str]]
+    """The vendor's name for a field of the profile, and its place in the canonical form."""
     constraints: str | None
     """The name of the schema in `schemas/` that this dialect asks of its updates beyond the canonical form."""
 

@@ -19,7 +19,7 @@ from gateway.dialects import (
     Reply,
 )
 from gateway.dialects.altcraft import reading
-from gateway.dialects.altcraft.fields import SUBSCRIPTION_FIELDS, TYPES, described, shown, system_rows, told
+from gateway.dialects.altcraft.fields import FIELDS, SUBSCRIPTION_FIELDS, TYPES, described, shown, system_rows, told
 
 ROOT = "/api/v1.1"
 DONE = {"error": 0, "error_text": "Successful operation"}
@@ -31,6 +31,7 @@ class Altcraft:
     name = "altcraft"
     prefixes = (ROOT,)
     content_types = CONTENT_TYPES
+    fields = FIELDS
     constraints = "altcraft"
 
     def __init__(self, always_200: bool) -> None:

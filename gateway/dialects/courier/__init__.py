@@ -10,7 +10,7 @@ from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import DELETE, READ, WRITE, Database, Document, Profile
 from gateway.dialects import CONTENT_TYPES, FIND, REMOVE, UPDATE, Answer, Asked, Call, Credential, Incoming, Reply
 from gateway.dialects.courier import reading
-from gateway.dialects.courier.fields import merging, misfits, replacing, shown, told
+from gateway.dialects.courier.fields import FIELDS, merging, misfits, replacing, shown, told
 from gateway.dialects.courier.patching import Bounds, patched
 
 PROFILE = "/profiles/{recipient_id}"
@@ -34,6 +34,7 @@ class Courier:
     name = "courier"
     prefixes = ("/profiles",)
     content_types = CONTENT_TYPES
+    fields = FIELDS
     constraints = "courier"
 
     def __init__(self, most_bytes: int, bounds: Bounds) -> None:

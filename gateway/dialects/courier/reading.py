@@ -1,6 +1,7 @@
 """Courier's requests to canonical updates. Leaves stay as the media type gave them: schema/ reads and judges them."""
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from gateway.core.faults import Fault, Refusal, refuse
@@ -11,6 +12,8 @@ from gateway.dialects.courier.fields import place
 
 ID = "recipient_id"
 MOST_LISTS = 1000
+EXPIRATION = "x-idempotency-expiration"
+YEAR = 366 * 24 * 60 * 60 * 1000
 OPERATION = ("op", "from", "path", "value")
 """The members of a JSON Patch operation; others are passed over (RFC 6902, 4)."""
 
@@ -54,12 +57,12 @@ def subscription(incoming: Incoming) -> Asked:
     if faults := list(_faults_of(lists)):
         raise Refusal(faults)
     segments = [segment(each["listId"]) for each in lists]
-    times = {"created": incoming.now, "updated": incoming.now}
+    begun = [pointer_to("memberships", one, "created") for one in segments]
     parts: Update = {
         "segments": {"add": segments},
-        "profile": {"memberships": {str(one): times for one in segments}},
-        "fill": [pointer_to("memberships", one, "created") for one in segments],
         "operations": [_preferences(each) for each in lists if each.get("preferences") is not None],
+        "times": [*begun, *(pointer_to("memberships", one, "updated") for one in segments)],
+        "fill": begun,
     }
     written = {part: value for part, value in parts.items() if value and segments}
     return _asked(incoming, {**written, "create": True})
@@ -78,7 +81,7 @@ def segment(name: Any) -> Any:
 
 def _asked(incoming: Incoming, parts: Update, **about: Any) -> Asked:
     match = {"mode": "external_id", "values": {"external_id": _id(incoming)}}
-    return Asked(None, [Read({"match": match, **parts})], about)
+    return Asked(None, [Read({"match": match, **parts})], about, _until(incoming))
 
 
 def _id(incoming: Incoming) -> str:
@@ -87,6 +90,28 @@ def _id(incoming: Incoming) -> str:
     if "\0" in id or "\ufffd" in id:
         raise refuse("invalid_parameter", "it is not text in UTF-8", "/match")
     return id
+
+
+def _until(incoming: Incoming) -> int | None:
+    """When the request's Idempotency-Key expires, where it says so."""
+    text = incoming.headers.get(EXPIRATION)
+    if text is None:
+        return None
+    until = _milliseconds(text)
+    if until is None or until > incoming.now + YEAR:
+        detail = "it must be a time within a year, in milliseconds since 1970 or in ISO 8601"
+        raise refuse("invalid_parameter", detail, pointer_to(EXPIRATION))
+    return until
+
+
+def _milliseconds(text: str) -> int | None:
+    if text.isascii() and text.isdigit() and len(text) < 19:
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _demanded(tree: Mapping[str, Any], name: str) -> Any:

@@ -25,7 +25,8 @@ from gateway.dialects import (
     Incoming,
     Reply,
 )
-from gateway.dialects.klaviyo import errors, queries, reading, replies
+from gateway.dialects.klaviyo import errors, queries, reading, relationships, replies
+from gateway.dialects.klaviyo.fields import FIELDS
 from gateway.dialects.klaviyo.revisions import FIRST, revised
 
 LARGEST_BODY = 5_000_000
@@ -43,6 +44,7 @@ class Klaviyo:
     name = "klaviyo"
     prefixes = ("/api/", "/client/")
     content_types: Mapping[str, str] = {"json": "application/vnd.api+json", "xml": "application/xml"}
+    fields = FIELDS
     constraints = "klaviyo"
 
     def __init__(self, lenient: bool) -> None:
@@ -99,6 +101,14 @@ CALLS: tuple[tuple[str, str, str, str, Sequence[str], Any, Any], ...] = (
     ("GET /api/profiles", FIRST, LIST, READ, USUAL, queries.profiles, replies.many),
     ("GET /api/profiles/{id}", FIRST, FIND, READ, USUAL, queries.one, replies.one),
     ("PATCH /api/profiles/{id}", FIRST, UPDATE, WRITE, USUAL, reading.patch, replies.one),
+    *(
+        (f"GET /api/profiles/{{id}}/{name}", FIRST, FIND, READ, USUAL, queries.related, relationships.related(name))
+        for name in relationships.TYPES
+    ),
+    *(
+        (f"GET /api/profiles/{{id}}/relationships/{name}", FIRST, FIND, READ, USUAL, queries.related, write)
+        for name, write in ((name, relationships.identified(name)) for name in relationships.TYPES)
+    ),
     ("POST /api/profile-import", "2024-02-15", UPDATE, WRITE, USUAL, reading.upsert, replies.one),
     (f"POST {_JOBS}", "2023-10-15", IMPORT, WRITE, BULK, reading.bulk, replies.spawned),
     (f"GET {_JOBS}", "2023-10-15", JOBS, READ, BULK, queries.jobs, replies.jobs),

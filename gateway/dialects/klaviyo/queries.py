@@ -29,6 +29,12 @@ def one(incoming: Incoming) -> Asked:
     return Asked(None, [Read({"match": match})], about(incoming))
 
 
+def related(incoming: Incoming) -> Asked:
+    """Reads `GET /api/profiles/{id}/lists` and its like: all of them fit one page."""
+    match = {"mode": "profile_id", "values": {"profile_id": incoming.path["id"]}}
+    return Asked(None, [Read({"match": match})], {"base": base(incoming), "target": incoming.target})
+
+
 def profiles(incoming: Incoming) -> Asked:
     """Reads `GET /api/profiles`: which of them, in which order, and from where on."""
     given = parameters(incoming)

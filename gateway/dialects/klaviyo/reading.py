@@ -169,7 +169,13 @@ def _lists(data: Mapping[str, Any]) -> Update:
     """The lists that imported profiles are put on: static segments, in the canonical form."""
     relationships = data.get("relationships")
     ids = _ids(relationships.get("lists")) if isinstance(relationships, Mapping) else []
-    return {"segments": {"add": ids}} if ids else {}
+    return {"segments": {"add": [_segment(id) for id in ids]}} if ids else {}
+
+
+def _segment(list_id: str) -> int | str:
+    """An integer is the same segment that other dialects know by it."""
+    is_integer = list_id.isascii() and list_id.isdigit() and len(list_id) < 19
+    return int(list_id) if is_integer and str(int(list_id)) == list_id else list_id
 
 
 # --- whom an update is about ---

@@ -163,7 +163,6 @@ def _job(job: Job, about: Mapping[str, Any]) -> dict[str, Any]:
         "started_at": time,
     }
     related = {
-        "lists": {"links": _related(link, "lists")},
         "profiles": {"links": _related(link, "profiles")},
         "import-errors": {"links": {"related": f"{link}/import-errors"}},
     }

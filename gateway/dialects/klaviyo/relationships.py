@@ -1,0 +1,47 @@
+"""What a profile is related to: lists, which are static segments here; segments and push tokens, of which none is known.
+
+A Klaviyo segment is computed; only a list is kept by hand, as a static segment is.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from gateway.core.model import Database, Profile
+from gateway.dialects import Answer, Reply
+
+TYPES = {"lists": "list", "segments": "segment", "push-tokens": "push-token"}
+
+
+def related(name: str) -> Callable[[Answer], Reply]:
+    """Writes the resources that a profile is related to by this name."""
+
+    def write(answer: Answer) -> Reply:
+        base = answer.about["base"]
+        return _page(answer, [_resource(each, answer.database, f"{base}/api/{name}") for each in _ids(answer, name)])
+
+    return write
+
+
+def identified(name: str) -> Callable[[Answer], Reply]:
+    """Writes their identifiers alone."""
+
+    def write(answer: Answer) -> Reply:
+        return _page(answer, [{"type": TYPES[name], "id": str(each)} for each in _ids(answer, name)])
+
+    return write
+
+
+def _ids(answer: Answer, name: str) -> list[int | str]:
+    (profile,) = answer.outcomes
+    assert isinstance(profile, Profile)
+    return list(profile.document.get("segments", ())) if name == "lists" else []
+
+
+def _resource(segment: int | str, database: Database, at: str) -> dict[str, Any]:
+    declared = database.segments.get(segment) if isinstance(segment, int) else None
+    attributes = {"name": declared.name if declared else str(segment), "created": None, "updated": None}
+    return {"type": "list", "id": str(segment), "attributes": attributes, "links": {"self": f"{at}/{segment}"}}
+
+
+def _page(answer: Answer, rows: list[dict[str, Any]]) -> Reply:
+    return Reply(200, {"data": rows, "links": {"self": answer.about["base"] + answer.about["target"]}})
