@@ -1,6 +1,7 @@
 """Courier's dialect by its laws and by the public JSON Patch suite. Conversations stand in `fixtures/courier`."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,11 +133,15 @@ class World:
     def recipient(self) -> str:
         return f"/profiles/{next(self._recipients)}"
 
-    def send(self, method: str, path: str, body: Any) -> None:
+    def send(self, method: str, path: str, body: Any, **headers: str) -> None:
+        reply = self.answer(method, path, body, **headers)
+        assert reply.status_code == 200, reply.text
+
+    def answer(self, method: str, path: str, body: Any, **headers: str) -> httpx.Response:
         encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
         media_type = "application/xml" if isinstance(body, bytes) else "application/json"
-        reply = self._ask(method, path, content=encoded, headers={"content-type": media_type})
-        assert reply.status_code == 200, reply.text
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self._ask(method, path, content=encoded, headers={"content-type": media_type, **named})
 
     def profile(self, path: str) -> str:
         return spelled(self._ask("GET", path).json()["profile"])
@@ -154,7 +159,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         async def opened(_url: str) -> Any:
             return store
 
-        app = create(Settings(), opened=opened)
+        seconds = itertools.count(1_767_225_600_000, 1000)
+        app = create(Settings(), now=lambda: next(seconds), opened=opened)
         lifespan = app.router.lifespan_context(app)
         runner.run(lifespan.__aenter__())
         transport, headers = httpx.ASGITransport(app), {"authorization": f"Bearer {next(iter(TOKENS))}"}
@@ -244,3 +250,12 @@ def test_every_id_is_one_recipient(world: World, id: str) -> None:
     path = f"/profiles/{quote(id, safe='')}"
     world.send("PUT", path, {"profile": {"id": id}})
     assert world.profile(path) == spelled({"id": id})
+
+
+def test_a_subscription_is_done_once_under_its_key_though_time_goes_on(world: World) -> None:
+    path = f"{world.recipient()}/lists"
+    for body in ({"lists": [{"listId": "news"}]}, b"<xml><lists><listId>news</listId></lists></xml>"):
+        world.send("POST", path, body, idempotency_key="once")
+    other = world.answer("POST", path, {"lists": [{"listId": "jobs"}]}, idempotency_key="once")
+    assert (other.status_code, other.headers["x-should-retry"]) == (409, "false")
+    assert other.json()["type"] == "invalid_request_error"

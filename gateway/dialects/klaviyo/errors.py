@@ -110,4 +110,6 @@ def _source(fault: Fault) -> Mapping[str, str]:
     match names_in(pointer):
         case ["parameter", name]:
             return {"parameter": name}
+        case ["query", *_]:
+            return {"parameter": "filter"}
     return {"pointer": vendor_pointer(pointer)}

@@ -1,6 +1,7 @@
 """What stands beside the body: parameters of the query, the addresses that replies link to, the cursors of pages."""
 
 import json
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any
@@ -36,7 +37,7 @@ def about(incoming: Incoming) -> dict[str, Any]:
     fields, additional = _names(given, FIELDS_OF_PROFILE), _names(given, MORE_OF_PROFILE)
     for parameter, names, known in ((FIELDS_OF_PROFILE, fields, SHOWN), (MORE_OF_PROFILE, additional, ADDITIONAL)):
         if unknown := [name for name in names if name not in known and name.partition(".")[0] not in ADDITIONAL]:
-            raise wrong(parameter, f"{unknown[0][:60]!r} is not a valid field for the resource 'profile'.")
+            raise wrong(parameter, f"'{unknown[0][:60]}' is not a valid field for the resource 'profile'.")
     wanted = {name.partition(".")[0] for name in (*fields, *additional)}
     named = tuple(name for name in ADDITIONAL if name in wanted)
     return {"base": base(incoming), "target": incoming.target, "fields": fields, "additional": named}
@@ -58,7 +59,7 @@ def _names(given: Mapping[str, str], parameter: str) -> tuple[str, ...]:
 def size_of(given: Mapping[str, str]) -> int:
     """How many a page holds. Raises `Refusal`."""
     text = given.get(SIZE, "20")
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= 100):
+    if not re.fullmatch("[1-9][0-9]?|100", text):
         raise wrong(SIZE, "The page size must be an integer between 1 and 100.")
     return int(text)
 
@@ -74,11 +75,18 @@ def cursor_of(given: Mapping[str, str], sort: str) -> tuple[str, Any, str] | Non
     text = parse_qs(urlsplit(text).query).get(CURSOR, [text])[0]
     try:
         match json.loads(urlsafe_b64decode(text.encode())):
-            case ["next" | "prev" as direction, found, str() | int() as value, str(id)] if found == sort:
+            case ["next" | "prev" as direction, found, value, str(id)] if found == sort and _sorts(sort, value):
                 return direction, value, id
     except ValueError:
         pass
     raise wrong(CURSOR, "The cursor is not valid.")
+
+
+def _sorts(sort: str, value: Any) -> bool:
+    """Whether a list can be sorted by such a value."""
+    if sort in ("created", "updated", "number"):
+        return type(value) is int and 0 <= value < 2**63
+    return isinstance(value, str)
 
 
 def page_link(about: Mapping[str, Any], direction: str, sort: str, value: Any, id: str) -> str:

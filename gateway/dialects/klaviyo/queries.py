@@ -79,7 +79,7 @@ def _page(given: dict[str, str], default: str, sorted_by: tuple[str, ...]) -> di
     sort = given.get("sort", default)
     field = sort.removeprefix("-")
     if field not in sorted_by:
-        raise wrong("sort", f"{sort[:60]!r} is not one of {', '.join(sorted_by)}, each with or without a leading -.")
+        raise wrong("sort", f"'{sort[:60]}' is not one of {', '.join(sorted_by)}, each with or without a leading -.")
     return {"sort": field, "descending": sort.startswith("-"), "limit": size_of(given) + 1}
 
 
@@ -103,7 +103,7 @@ def conditions(text: str, operators: dict[str, tuple[str, ...]]) -> list[Conditi
         raise wrong("filter", f"Invalid filter: {reason}.") from None
     for condition in found:
         if condition.operator not in operators.get(condition.field, ()):
-            raise wrong("filter", f"{condition.field[:60]!r} cannot be filtered by {condition.operator[:60]!r}.")
+            raise wrong("filter", f"'{condition.field[:60]}' cannot be filtered by '{condition.operator[:60]}'.")
     return found
 
 

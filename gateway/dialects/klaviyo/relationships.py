@@ -1,4 +1,4 @@
-"""What a profile is related to: lists, which are static segments here; segments and push tokens, of which none is known.
+"""What a profile is related to: lists, which are static segments here; segments and push tokens, of which it has none.
 
 A Klaviyo segment is computed; only a list is kept by hand, as a static segment is.
 """

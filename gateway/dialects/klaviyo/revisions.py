@@ -35,7 +35,7 @@ def _demand(given: str, since: str, today: str) -> None:
         raise refuse("missing_parameter", "The revision header is required: YYYY-MM-DD[.suffix].", _HEADER)
     day = _day(given)
     if day is None:
-        detail = f"The revision {given[:40]!r} is not of the form YYYY-MM-DD[.suffix]."
+        detail = f"The revision '{given[:40]}' is not of the form YYYY-MM-DD[.suffix]."
         raise refuse("invalid_parameter", detail, _HEADER)
     if day > today:
         raise refuse("unknown_call", "Unable to specify a future revision date", _HEADER)

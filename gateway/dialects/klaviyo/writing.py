@@ -1,0 +1,97 @@
+"""What a resource writes, as a merge patch and operations: its attributes, then the patches of its meta."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.core.faults import Fault
+from gateway.core.model import Update
+from gateway.core.pointer import pointer_to
+from gateway.dialects.klaviyo.fields import COORDINATES, FIELDS, IDENTIFIERS, LOCATION, as_sent, number_in
+from gateway.dialects.klaviyo.resources import list_, object_
+
+
+def writing(attributes: Mapping[str, Any], data: Mapping[str, Any], faults: list[Fault]) -> Update:
+    """The merge patch and the operations of a resource: its attributes, then its patches."""
+    profile: dict[str, Any] = {}
+    operations: list[dict[str, Any]] = []
+    meta = object_(data.get("meta"), "/data/meta", faults)
+    patches = object_(meta.get("patch_properties"), "/data/meta/patch_properties", faults)
+    for name, value in attributes.items():
+        if name == "location":
+            _write_location(profile, value, faults)
+        elif name == "properties":
+            _write_properties(profile, operations, value, faults)
+        elif name == "phone_number" and value not in (None, ""):
+            operations.append({"function": "lead", "pointer": "/phone_numbers", "value": [value]})
+        elif name in FIELDS and "." not in name:
+            _put(profile, FIELDS[name], None if name in IDENTIFIERS and value == "" else value)
+        else:
+            faults.append(Fault("unknown_field", pointer=pointer_to("data", "attributes", name)))
+    _unset(profile, operations, patches)
+    operations += _patching(patches, "custom", "/data/meta/patch_properties", faults)
+    operations += _patching_identifiers(meta, faults)
+    writing = {"profile": profile, "operations": operations}
+    return {name: value for name, value in writing.items() if value}
+
+
+def _put(target: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
+    for name in place[:-1]:
+        target = target.setdefault(name, {})
+    target[place[-1]] = value
+
+
+def _write_location(profile: dict[str, Any], location: Any, faults: list[Fault]) -> None:
+    """null clears all of it."""
+    members = dict.fromkeys(LOCATION) if location is None else object_(location, "/data/attributes/location", faults)
+    for member, value in members.items():
+        name = f"location.{member}"
+        if name in COORDINATES:
+            text = value if isinstance(value, str) else None
+            _put(profile, FIELDS[name], value if text is None else number_in(text))
+            _put(profile, as_sent(name), text or None)
+        elif name in FIELDS:
+            _put(profile, FIELDS[name], value)
+        else:
+            faults.append(Fault("unknown_field", pointer=pointer_to("data", "attributes", "location", member)))
+
+
+def _write_properties(
+    profile: dict[str, Any], operations: list[dict[str, Any]], properties: Any, faults: list[Fault]
+) -> None:
+    """Properties merge one level deep: an object takes the place of what was there. null clears them all."""
+    if properties is None:
+        profile["custom"] = None
+    for name, value in object_(properties, "/data/attributes/properties", faults).items():
+        if isinstance(value, dict):
+            operations.append({"function": "set", "pointer": pointer_to("custom", name), "value": value})
+        else:
+            _put(profile, ("custom", name), value)
+
+
+def _unset(profile: dict[str, Any], operations: list[dict[str, Any]], patches: Mapping[str, Any]) -> None:
+    if profile.get("custom", {}) is None:
+        return
+    for name in map(str, list_(patches.get("unset"))):
+        operations[:] = [each for each in operations if each["pointer"] != pointer_to("custom", name)]
+        _put(profile, ("custom", name), None)
+
+
+def _patching(patches: Mapping[str, Any], member: str, at: str, faults: list[Fault]) -> list[dict[str, Any]]:
+    """append and unappend, each a value or a list of them."""
+    return [
+        {"function": function, "pointer": pointer_to(member, name), "value": list_(value)}
+        for action, function in (("append", "add"), ("unappend", "delete"))
+        for name, value in object_(patches.get(action), f"{at}/{action}", faults).items()
+    ]
+
+
+def _patching_identifiers(meta: Mapping[str, Any], faults: list[Fault]) -> list[dict[str, Any]]:
+    """Further addresses of a profile: the vendor's revision of 2026 knows them, and no other identifier so far."""
+    at = "/data/meta/patch_identifiers"
+    operations = _patching(object_(meta.get("patch_identifiers"), at, faults), "klaviyo", at, faults)
+    for operation in operations:
+        if operation["pointer"] == "/klaviyo/email":
+            operation["pointer"] = "/klaviyo/emails"
+        else:
+            faults.append(Fault("invalid_parameter", "only email can be patched", at))
+    return operations
