@@ -69,7 +69,8 @@ class Form:
 
     def check_profile(self, document: Document) -> list[Fault]:
         """Every fault of a document that is about to be stored; pointers are as if it stood at `/profile` of an update."""
-        return self._profile.faults(document, "/profile")
+        # Own fields that are required are missing too where there is no own field at all.
+        return self._profile.faults({"custom": {}, **document}, "/profile")
 
     def _misfits(self, update: Update) -> Iterable[Fault]:
         """The functions that the declared type of their field has no use for."""
@@ -94,6 +95,11 @@ class Form:
         return self._database.closed and names[:1] == ["custom"] and any(name not in own for name in names[1:2])
 
     def _unknown_references(self, update: Update) -> Iterable[Fault]:
+        custom = update.get("profile", {}).get("custom")
+        for name, value in custom.items() if isinstance(custom, dict) else ():
+            # The check sees every other value, but not what a null clears.
+            if value is None and self._is_unknown(["custom", name]):
+                yield Fault("unknown_field", pointer=pointer_to("profile", "custom", name))
         for action, ids in update.get("segments", {}).items():
             for index, id in enumerate(_list(ids)):
                 if isinstance(id, int | str) and id not in self._database.segments:

@@ -21,22 +21,18 @@ JSONSchema: TypeAlias = dict[str, Any]
 
 LONGEST_REASON = 200
 
+_ENGINE: Any = {"formats": FORMATS, "validate_formats": True, "pattern_options": jsonschema_rs.RegexOptions()}
+
 
 class Checker:
     """Judges values by one schema; `resources` are the schemas that it may refer to, by their URI."""
 
     def __init__(self, schema: JSONSchema, resources: Mapping[str, JSONSchema]) -> None:
         contents: list[tuple[str, Any]] = [(uri, _without_drafts(each)) for uri, each in resources.items()]
-        self._quick = jsonschema_rs.Draft202012Validator(
-            schema,
-            registry=jsonschema_rs.Registry(contents),
-            formats=FORMATS,
-            validate_formats=True,
-            pattern_options=jsonschema_rs.RegexOptions(),
-        )
+        self._quick = jsonschema_rs.Draft202012Validator(schema, registry=jsonschema_rs.Registry(contents), **_ENGINE)
         created = ((uri, DRAFT202012.create_resource(each)) for uri, each in contents)
         registry: Registry[Any] = Registry().with_resources(created)
-        self._thorough = _Thorough(schema, registry=registry, format_checker=_format_checker())
+        self._thorough = _Thorough(schema, registry=registry)
 
     def faults(self, value: Any, at: str = "") -> list[Fault]:
         """Every fault of a value; pointers begin with `at`."""
@@ -57,23 +53,25 @@ def _without_drafts(schema: Any) -> Any:
 
 def _pattern(validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterable[jsonschema.ValidationError]:
     # `re` can take seconds on a hostile pair of pattern and text; the compiled validator's engine is linear.
-    if validator.is_type(instance, "string") and not _linear_pattern(pattern).is_valid(instance):
+    if validator.is_type(instance, "string") and not _alone("pattern", pattern).is_valid(instance):
         yield jsonschema.ValidationError(f"{shown(instance)} does not match {pattern}")
 
 
+def _format(_validator: Any, format: str, instance: Any, _schema: Any) -> Iterable[jsonschema.ValidationError]:
+    # jsonschema itself knows fewer formats, and would have no words for what the compiled validator refuses.
+    if not _alone("format", format).is_valid(instance):
+        yield jsonschema.ValidationError(f"{shown(instance)} is not {called(format)}")
+
+
 @cache
-def _linear_pattern(pattern: str) -> Any:
-    return jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=jsonschema_rs.RegexOptions())
+def _alone(keyword: str, value: str) -> Any:
+    """The compiled validator of one keyword."""
+    return jsonschema_rs.Draft202012Validator({keyword: value}, **_ENGINE)
 
 
-_Thorough: Any = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
-
-
-def _format_checker() -> jsonschema.FormatChecker:
-    checker = jsonschema.FormatChecker()
-    for name, check in FORMATS.items():
-        checker.checks(name)(check)
-    return checker
+_Thorough: Any = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+    jsonschema.Draft202012Validator, {"pattern": _pattern, "format": _format}
+)
 
 
 def _faults_of(error: Any, at: str) -> Iterable[Fault]:
@@ -86,8 +84,6 @@ def _faults_of(error: Any, at: str) -> Iterable[Fault]:
         case "required":
             name = next(name for name in error.validator_value if error.message.startswith(repr(name)))
             yield Fault("invalid_field", "it is missing", pointer + pointer_to(name))
-        case "format":
-            yield Fault("invalid_field", f"{shown(error.instance)} is not {called(error.validator_value)}", pointer)
         case "type" if error.instance is None and all(isinstance(step, str) for step in error.absolute_path):
             # A null that stands in a list is an item of it; every other one clears a member.
             yield Fault("invalid_field", "it cannot be cleared", pointer)
@@ -102,7 +98,12 @@ def _faults_of(error: Any, at: str) -> Iterable[Fault]:
         case "maxLength":
             yield Fault("invalid_field", f"it has more than {error.validator_value} characters", pointer)
         case "minLength":
-            yield Fault("invalid_field", "it is empty", pointer)
+            least = f"it has fewer than {error.validator_value} characters"
+            yield Fault("invalid_field", least if error.instance else "it is empty", pointer)
+        case "const" | "not" | "oneOf" | "dependentRequired" | "items" | "unevaluatedItems":
+            # jsonschema's own words for these show values as Python does.
+            reason = f"{shown(error.instance)} does not satisfy {error.validator} {shown(error.validator_value)}"
+            yield Fault("invalid_field", reason, pointer)
         case _:
             reason = error.message.replace(repr(error.instance), shown(error.instance), 1)
             yield Fault("invalid_field", reason[:LONGEST_REASON], pointer)

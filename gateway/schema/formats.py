@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from datetime import date, datetime
-from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -12,7 +11,7 @@ from gateway.core import normal
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})?)?", re.ASCII)
 
 
-@lru_cache(normal.REMEMBERED)
+@normal.remembered
 def _moment(text: str) -> bool:
     """A date, or a time of RFC 3339 with or without seconds and offset."""
     if not _MOMENT.fullmatch(text):
@@ -25,7 +24,7 @@ def _moment(text: str) -> bool:
     return True
 
 
-@lru_cache(normal.REMEMBERED)
+@normal.remembered
 def _ip(text: str) -> bool:
     """An IPv4 or IPv6 address (RFC 4291), without a zone."""
     try:

@@ -45,7 +45,7 @@ class Store(Protocol):
 
         A change with a `once` runs its edit where its key is met for the first time, or not since it expired by the
         origin's time, and the edited profile is kept with it in the same step. The same key and fingerprint then give
-        that profile again and write nothing; another fingerprint is refused (idempotency_conflict). A refusal is not kept.
+        that profile again and write nothing; another fingerprint is refused (idempotency_conflict). No refusal is kept.
 
         `after` takes the place of what has its id. A deletion names all identities of its profile as lost. An edit may
         ask for other identities than its change names, at the price of a look-up of its own. Documents hold integers of

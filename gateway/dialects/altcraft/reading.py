@@ -23,6 +23,8 @@ SUBSCRIPTION_MEMBERS = (
 CONFLICT = {"email": "refuse", "custom": "refuse"}
 OPTIONS = ("skip_triggers", "skip_invalid_subscriptions", "detect_geo")
 SEGMENTS = {"add": "add_to_segments", "remove": "remove_from_segments"}
+DEEPEST = 32
+"""Levels that a submatch may lead down: what it makes is stored, and some hundreds of them could not be written."""
 
 
 def one(create: bool, search: bool = True) -> Callable[[Incoming], Asked]:
@@ -233,6 +235,8 @@ def _function(value: Any) -> tuple[str, Any, dict[str, Any]]:
     if action == "upsert":
         if not isinstance(value.get("submatch"), str) or not all(value["submatch"].split(".")):
             raise ValueError("upsert needs a submatch")
+        if value["submatch"].count(".") >= DEEPEST:
+            raise ValueError(f"submatch leads deeper than {DEEPEST} levels")
         return action, value["value"], {"submatch": value["submatch"]}
     single = action in ("add", "delete") and not isinstance(value["value"], list)
     return action, [value["value"]] if single else value["value"], {}
@@ -262,7 +266,8 @@ def _subscription(members: Mapping[str, Any], at: str) -> tuple[dict[str, Any], 
     for name, member in _DATA.items():
         if isinstance(members.get(name), dict):
             edit.setdefault(member, members[name].get(member))
-    faults: list[Fault] = []
+    # Canonical form has a member of this name, Altcraft has none.
+    faults = [Fault("unknown_field", pointer=f"{at}/operations")] if "operations" in members else []
     fields = members.get("custom_fields")
     if isinstance(fields, dict):
         operations: list[dict[str, Any]] = []
@@ -277,7 +282,7 @@ def _subscription(members: Mapping[str, Any], at: str) -> tuple[dict[str, Any], 
 _DATA = {"email_data": "email", "phone_data": "phone"}
 """Other spellings of an address, as some clients send it: an object that holds it."""
 
-_READ_APART = {"custom_fields", *_DATA}
+_READ_APART = {"custom_fields", "operations", *_DATA}
 
 
 # --- matching ---
@@ -311,7 +316,7 @@ def _misnamed(top: Mapping[str, Any], modes: Iterable[str]) -> list[Fault]:
 def _fall_back(mode: str, name: str, top: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Any]:
     """Where the profile's own data says what the match fields do not; for the `_sub` modes its subscriptions come first."""
     if name == "field_value" and mode == "custom":
-        yield data.get(str(top.get("field_name")))
+        yield _plain(data.get(str(top.get("field_name"))))
     subscriptions = [each.get(name) for each in _channel(data, _CHANNELS.get(name, "")) if _fits(each, top)]
     own = _own_value(data, name)
     yield from (*subscriptions, own) if mode.endswith("_sub") else (own, *subscriptions)
@@ -326,11 +331,14 @@ _CHANNELS = {"email": "email", "phone": "sms", "provider": "push", "subscription
 
 
 def _own_value(data: Mapping[str, Any], name: str) -> str | None:
-    value = data.get({"phone": "phones", "email": "email"}.get(name, ""))
-    if isinstance(value, dict) and value.get("action") == "set":
-        value = value.get("value")
+    value = _plain(data.get({"phone": "phones", "email": "email"}.get(name, "")))
     first = value[0] if isinstance(value, list) and value else value
     return first if isinstance(first, str) else None
+
+
+def _plain(value: Any) -> Any:
+    """The plain value that a field is set to, by the function `set` or without one."""
+    return value.get("value") if isinstance(value, dict) and value.get("action") == "set" else value
 
 
 def _channel(data: Mapping[str, Any], channel: str) -> Iterator[dict[str, Any]]:
