@@ -123,7 +123,7 @@ class _Nowhere:
         self._spoken = sorted(prefixes, key=lambda row: len(row[0]), reverse=True)
         self._default = spoken[0]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         dialect = next((dialect for prefix, dialect in self._spoken if path.startswith(prefix)), self._default)
         pipeline: Pipeline = scope["app"].state.pipeline
@@ -146,7 +146,9 @@ def _doors(dialect: Dialect, limits: _Limits) -> list[Route]:
 def _open_to_pages(calls: Iterable[Call]) -> list[Middleware]:
     """What answers a browser's questions (Fetch's CORS protocol), where pages of any site may call."""
     methods = [call.method for call in calls if call.open]
-    return [Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=methods, allow_headers=["*"])] if methods else []
+    return (
+        [Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=methods, allow_headers=["*"])] if methods else []
+    )
 
 
 class _RawPaths:
@@ -162,8 +164,14 @@ class _RawPaths:
 
 
 def _message(scope: Scope, body: bytes) -> Message:
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)) if scope["query_string"] else {}
+    headers: dict[str, str] = {}
+    for name, value in ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]):
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value  # RFC 9110, 5.3
+    query = (
+        dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        if scope["query_string"]
+        else {}
+    )
     path = {name: unquote(value) for name, value in scope.get("path_params", {}).items()}
     target = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
     return Message(scope["method"], headers, body, query, path, target)
@@ -243,5 +251,3 @@ def _new_id() -> str:
 
 def _plain(settings: Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in settings.__struct_fields__}
-
-

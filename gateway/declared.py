@@ -1,4 +1,4 @@
-"""What a database or resource may declare as its own fields: a JSON Schema, judged before it is kept. It writes nothing."""
+"""What a database or resource may declare as its own fields: a JSON Schema, judged before it is kept."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn

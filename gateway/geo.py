@@ -1,4 +1,4 @@
-"""Where an address is: fills what an update leaves out from a MaxMind-format file. It stores nothing and refuses nothing."""
+"""Where an address is: fills what an update leaves out from a MaxMind-format file. It refuses nothing."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias

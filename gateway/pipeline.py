@@ -1,6 +1,6 @@
 """The story of one request: bytes, tree, canonical update, key, profile, reply, bytes.
 
-Nothing here knows HTTP's wire, a vendor's words or an engine; each step is another room's, and this file is their order.
+Nothing here knows HTTP's wire, a vendor's words or an engine; each step is another room's, this file is their order.
 """
 
 import asyncio

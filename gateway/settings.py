@@ -32,7 +32,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     bootstrap_company_id: Annotated[str, Meta(description="public id that database 1 is made with")] = "demo"
     geoip: Annotated[str | None, Meta(description="MaxMind-format file for detect_geo; unset: it fills nothing")] = None
-    keep_changes_days: Annotated[int, Meta(ge=1, le=36_500, description="days that recorded changes and jobs are kept")] = 30
+    keep_changes_days: Annotated[
+        int, Meta(ge=1, le=36_500, description="days that recorded changes and jobs are kept")
+    ] = 30
     max_body: Annotated[int, Meta(ge=1, description="bytes a body with one profile may have")] = 1_048_576
     max_batch_body: Annotated[int, Meta(ge=1, description="bytes a body with a batch may have")] = 10_485_760
     max_batch: Annotated[int, Meta(ge=1, description="profiles a batch may have")] = 10_000

@@ -1,4 +1,4 @@
-"""What each canonical request does: one verb, one step of the store. Requests come checked; outcomes leave unrendered."""
+"""What each canonical request does: a verb, a step of the store. Requests come checked, outcomes leave unrendered."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace

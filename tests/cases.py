@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.core.model import Change, Database, Edited, Job, Origin, Profile, Resource, Segment, Token, Write
 from gateway.core.fingerprint import fingerprint
 from gateway.core.matching import identities
+from gateway.core.model import Change, Database, Edited, Job, Origin, Profile, Resource, Segment, Token, Write
 from gateway.stores import Store
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

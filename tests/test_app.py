@@ -17,6 +17,7 @@ from tests.cases import TOKENS, Case, furnish
 from tests.test_geo import written
 
 TOKEN = next(iter(TOKENS))
+DEFAULTS = Settings()
 UPDATE = {"token": TOKEN, "db_id": 1, "email": "canary@example.com", "data": {"_fname": "Canary"}}
 XML = f"<xml><token>{TOKEN}</token><db_id>1</db_id><email>canary@example.com</email><data/></xml>"
 
@@ -27,7 +28,7 @@ async def furnished() -> Store:
     return store
 
 
-def asked(converse: Callable[[httpx.AsyncClient], Awaitable[Any]], store: Store, settings: Settings = Settings()) -> Any:
+def asked(converse: Callable[[httpx.AsyncClient], Awaitable[Any]], store: Store, settings: Settings = DEFAULTS) -> Any:
     """What a conversation with an application on this store gives."""
 
     async def opened(_url: str) -> Store:
@@ -35,9 +36,9 @@ def asked(converse: Callable[[httpx.AsyncClient], Awaitable[Any]], store: Store,
 
     async def run() -> Any:
         app = create(settings, opened=opened)
-        async with app.router.lifespan_context(app):
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
-                return await converse(client)
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway")
+        async with app.router.lifespan_context(app), client:
+            return await converse(client)
 
     return asyncio.run(run())
 
@@ -75,6 +76,14 @@ def test_what_fails_inside_is_answered_in_kind(
     assert "canary" not in caplog.text.lower()
     assert TOKEN not in caplog.text
     assert ("RuntimeError" in caplog.text) == (status == 500)
+
+
+def test_a_header_that_comes_in_several_lines_is_one_list() -> None:
+    async def converse(client: httpx.AsyncClient) -> httpx.Response:
+        lines = [("accept", "application/xml"), ("accept", "text/html")]
+        return await client.post("/api/v1.1/profiles/import", json=UPDATE, headers=lines)
+
+    assert asked(converse, asyncio.run(furnished())).headers["content-type"] == "application/xml"
 
 
 def test_says_that_it_lives_and_that_its_store_answers() -> None:

@@ -50,7 +50,9 @@ def imported(file: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file} imports relatively"
-            yield from ([f"{node.module}.{alias.name}" for alias in node.names] if node.module == "gateway" else [node.module])
+            yield from (
+                [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "gateway" else [node.module]
+            )
 
 
 def dialect_of(file: Path) -> str:

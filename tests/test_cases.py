@@ -96,7 +96,7 @@ def _id(row: dict[str, Any]) -> str:
 
 
 def _meaning(media: str, body: bytes) -> Any:
-    """What a body says: JSON by its value, with its types told apart; XML in canonical form; nothing where it is empty."""
+    """What a body says: JSON by its value, with types told apart; XML in canonical form; nothing where it is empty."""
     if not body:
         return ""
     if media == "json":

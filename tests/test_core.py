@@ -32,7 +32,11 @@ def exactly(value: Any) -> str:
 
 
 def function_rows() -> list[Any]:
-    return [pytest.param(name, row, id=f"{name} {row['says']}") for name in FUNCTIONS for row in rows("functions", f"{name}.json")]
+    return [
+        pytest.param(name, row, id=f"{name} {row['says']}")
+        for name in FUNCTIONS
+        for row in rows("functions", f"{name}.json")
+    ]
 
 
 @pytest.mark.parametrize(("name", "row"), function_rows())
@@ -89,9 +93,19 @@ def test_no_character_of_unicode_is_taken_for_an_ascii_one() -> None:
             assert not found.isascii(), hex(code)
 
 
-@pytest.mark.parametrize("value", ["+1-800-FLOWERS", "+1 212 555 1234 ext. 5", "+12125551234;ext=5", "+٧٩٥١١٠٥٩٠٠٠", "12", ""])
+@pytest.mark.parametrize(
+    "value", ["+1-800-FLOWERS", "+1 212 555 1234 ext. 5", "+12125551234;ext=5", "+٧٩٥١١٠٥٩٠٠٠", "12", ""]
+)
 def test_what_would_become_another_number_is_none(value: str) -> None:
     assert normal.phone(value) is None
+
+
+def test_a_text_past_every_value_has_no_form_and_is_not_kept() -> None:
+    seen: list[str] = []
+    form = normal.remembered(lambda text: seen.append(text) or text)  # type: ignore[func-returns-value]
+    answers = [form(text) for text in ("a" * normal.LONGEST, "a" * (normal.LONGEST + 1), "b", "b")]
+    assert answers == ["a" * normal.LONGEST, None, "b", "b"]
+    assert seen == ["a" * normal.LONGEST, "b"]
 
 
 # --- merge and difference ---

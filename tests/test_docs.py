@@ -17,7 +17,9 @@ README = (ROOT / "README.md").read_text()
 WORDS = set(re.findall(r"[\w./-]+", README))
 
 
-@pytest.mark.parametrize("call", [call for dialect in dialects({}) for call in dialect.calls], ids=lambda call: call.path)
+@pytest.mark.parametrize(
+    "call", [call for dialect in dialects({}) for call in dialect.calls], ids=lambda call: call.path
+)
 def test_every_call_is_documented(call: object) -> None:
     path = call.path.removeprefix("/api/v1.1/")  # type: ignore[attr-defined]
     assert f"`{path}`" in README or f" {path}`" in README, path

@@ -55,8 +55,17 @@ def test_the_registration_address_tells_of_the_registration(locator: Locator) ->
 
 
 def test_only_what_the_request_leaves_out_is_filled(locator: Locator) -> None:
-    profile = {"ip": "94.231.119.122", "zoneinfo": "Asia/Omsk", "address": {"locality": None}, "latitude": 1, "longitude": 2}
-    assert filled(locator, profile) == {**profile, "address": {"country": "RU", "region": "Moscow Oblast", "locality": None}}
+    profile = {
+        "ip": "94.231.119.122",
+        "zoneinfo": "Asia/Omsk",
+        "address": {"locality": None},
+        "latitude": 1,
+        "longitude": 2,
+    }
+    assert filled(locator, profile) == {
+        **profile,
+        "address": {"country": "RU", "region": "Moscow Oblast", "locality": None},
+    }
 
 
 def test_what_the_file_does_not_know_is_not_filled(locator: Locator) -> None:

@@ -1,4 +1,4 @@
-"""The law of the two media types: the same update in XML and in JSON is one and the same canonical value, byte for byte.
+"""The law of the two media types: the same update in XML and in JSON is one canonical value, byte for byte.
 
 The XML is spelled here by a writer of its own, which also tries the spellings that a client may choose between.
 """
@@ -38,10 +38,14 @@ DATABASE = Database(1, "law", fields={"type": "object", "properties": FIELDS})
 FORM = Form(DATABASE, published("altcraft"))
 IMPORT = next(call for call in ALTCRAFT.calls if call.path.endswith("profiles/import"))
 
-texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=12) | st.sampled_from(
+texts = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=12
+) | st.sampled_from(
     ["+79511059000", "0123000", "0x1F", "1e5", "123456789012345678901", " ", "\n a \t", "true", "null", "<&>]]>", "é"]
 )
-names = st.from_regex(r"[a-z][a-z0-9_.-]{0,8}", fullmatch=True).filter(lambda name: name not in (*FIELDS, "id", "action", "email"))
+names = st.from_regex(r"[a-z][a-z0-9_.-]{0,8}", fullmatch=True).filter(
+    lambda name: name not in (*FIELDS, "id", "action", "email")
+)
 integers = st.integers(-(2**63), 2**63 - 1)
 numbers = integers | st.floats(allow_nan=False, allow_infinity=False)
 filled = texts.filter(bool)

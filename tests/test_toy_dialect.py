@@ -12,7 +12,7 @@ from gateway.core.model import WRITE, Document, Profile
 from gateway.dialects import CONTENT_TYPES, UPDATE, Answer, Asked, Call, Credential, Incoming, Read, Reply
 from gateway.settings import Settings
 from gateway.stores import Store, open_store
-from tests.cases import Case, FIXTURES, furnish, stored
+from tests.cases import FIXTURES, Case, furnish, stored
 
 TOKEN = "abcdefghijklmnqrstuvwxyz"
 
@@ -60,14 +60,15 @@ async def _converse() -> tuple[list[httpx.Response], list[dict[str, Any]]]:
         return store
 
     app = create(Settings(), speaking=[Toy()], new_id=lambda: f"{0xA1:024x}", opened=opened)
-    async with app.router.lifespan_context(app):
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
-            in_json = await client.post("/toy", json={"mail": "a@example.com", "first": "Ann"}, headers={"x-toy": TOKEN})
-            xml = {"x-toy": TOKEN, "content-type": "application/xml"}
-            in_xml = await client.post("/toy/", content="<xml><mail>a@example.com</mail><first>Eve</first></xml>", headers=xml)
-            refused = await client.post("/toy", json={"first": 5}, headers={"x-toy": TOKEN})
-            stranger = await client.post("/toy", json={"mail": "a@example.com"}, headers={"x-toy": "nobody"})
-            return [in_json, in_xml, refused, stranger], await stored(store)
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway")
+    async with app.router.lifespan_context(app), client:
+        in_json = await client.post("/toy", json={"mail": "a@example.com", "first": "Ann"}, headers={"x-toy": TOKEN})
+        xml = {"x-toy": TOKEN, "content-type": "application/xml"}
+        body = "<xml><mail>a@example.com</mail><first>Eve</first></xml>"
+        in_xml = await client.post("/toy/", content=body, headers=xml)
+        refused = await client.post("/toy", json={"first": 5}, headers={"x-toy": TOKEN})
+        stranger = await client.post("/toy", json={"mail": "a@example.com"}, headers={"x-toy": "nobody"})
+        return [in_json, in_xml, refused, stranger], await stored(store)
 
 
 def test_a_fourth_dialect_is_one_file() -> None:

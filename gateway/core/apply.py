@@ -90,7 +90,7 @@ def _operated(document: Document, operations: Iterable[Mapping[str, Any]], at: s
 
 
 def _at(target: Any, names: list[str], operation: Mapping[str, Any]) -> Any:
-    """A copy of `target` in which the operation was done at the end of the path; an absent object is made on the way."""
+    """A copy of `target` in which the operation was done at the end of the path; absent objects are made on the way."""
     if not names:
         arguments = {"submatch": operation["submatch"]} if "submatch" in operation else {}
         return FUNCTIONS[operation["function"]](target, operation["value"], **arguments)
@@ -100,9 +100,7 @@ def _at(target: Any, names: list[str], operation: Mapping[str, Any]) -> Any:
     return {**(target or {}), names[0]: member}
 
 
-def _subscribed(
-    document: Document, edits: Iterable[Mapping[str, Any]], lenient: bool, faults: list[Fault]
-) -> Document:
+def _subscribed(document: Document, edits: Iterable[Mapping[str, Any]], lenient: bool, faults: list[Fault]) -> Document:
     """Each edit is laid over the subscription of the same resource, channel and address, or becomes a new one.
 
     Where it is `lenient`, one that cannot be done is left out.
@@ -142,9 +140,8 @@ def difference(before: Any, after: Any, at: str = "") -> list[dict[str, Any]]:
 
     Ours, since it runs on every update: the libraries' search for the shortest patch costs a hundred times as much.
     """
-    patch: list[dict[str, Any]] = []
-    for name in sorted(before.keys() - after.keys()):
-        patch.append({"op": "remove", "path": at + pointer_to(name)})
+    gone = sorted(before.keys() - after.keys())
+    patch: list[dict[str, Any]] = [{"op": "remove", "path": at + pointer_to(name)} for name in gone]
     for name, value in after.items():
         if name not in before:
             patch.append({"op": "add", "path": at + pointer_to(name), "value": value})

@@ -18,8 +18,8 @@ from gateway.core.pointer import pointer_to
 class Rules:
     """What an edit goes by besides its update: the database's form and the outer world's facts, passed in.
 
-    `identifiers` are the database's own fields that name a profile; `check` gives the faults of a document that is about
-    to be stored; `patched` applies a JSON Patch to a document as the dialect shows it; `now` is in milliseconds.
+    `identifiers` are the database's own fields that name a profile; `check` gives the faults of a document about to be
+    stored; `patched` applies a JSON Patch to a document as the dialect shows it; `now` is in milliseconds.
     """
 
     identifiers: tuple[str, ...]
@@ -178,7 +178,9 @@ def _left_alone(
     left, faults = [], []
     for kind, value in sorted(gained):
         rule = conflict.get(_family(kind))
-        other = rule and next((each for each in find([(kind, value)]) if profile is None or each.id != profile.id), None)
+        other = rule and next(
+            (each for each in find([(kind, value)]) if profile is None or each.id != profile.id), None
+        )
         if not other:
             continue
         if rule == "leave":
@@ -202,7 +204,9 @@ def _family(kind: str) -> str:
 def _edited(
     profile: Profile | None, document: Document, gained: frozenset[Identity], lost: frozenset[Identity], rules: Rules
 ) -> Edited:
-    patch = tuple(difference(profile.document, document)) if profile else ({"op": "add", "path": "", "value": document},)
+    patch = (
+        tuple(difference(profile.document, document)) if profile else ({"op": "add", "path": "", "value": document},)
+    )
     if not patch:
         return Edited(profile)
     after: Profile

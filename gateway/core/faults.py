@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A catalog row: Altcraft's error integer, the HTTP status (RFC 9110) and the text used where a fault brings no detail."""
+    """A catalog row: Altcraft's error integer, the HTTP status (RFC 9110) and the text of a fault without a detail."""
 
     error: int
     status: int

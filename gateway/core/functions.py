@@ -1,4 +1,4 @@
-"""Update functions: (current value or None, argument) to the new value. Each is one function and one row of `FUNCTIONS`.
+"""Update functions: (current value or None, argument) to the new value. Each is a function and a row of `FUNCTIONS`.
 
 A function that does not fit the current value raises `ValueError` with the reason; it never changes what it was given.
 """
@@ -55,7 +55,7 @@ def upsert(current: Any, value: Any, submatch: str) -> Any:
 
 
 def lead(current: Any, value: list[Any]) -> list[Any]:
-    """The list with those values at its head, in place of as many; it holds them nowhere else. An absent list is made."""
+    """The list with those values at its head, in place of as many, and nowhere else. An absent list is made."""
     leading = {_spelling(item) for item in value}
     rest = _list(current, "lead")[len(value) :]
     return [*value, *(item for item in rest if _spelling(item) not in leading)]

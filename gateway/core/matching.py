@@ -109,7 +109,9 @@ def identities(document: Document, identifiers: Iterable[str]) -> frozenset[Iden
         found.add((EXTERNAL_ID, document["external_id"]))
     klaviyo = document.get("klaviyo", {})
     found.update((EMAIL, normal.email(further)) for further in klaviyo.get("emails", ()))
-    found.update((kind, klaviyo[name]) for name, kind in (("anonymous_id", ANONYMOUS_ID), ("_kx", KX)) if name in klaviyo)
+    found.update(
+        (kind, klaviyo[name]) for name, kind in (("anonymous_id", ANONYMOUS_ID), ("_kx", KX)) if name in klaviyo
+    )
     found.update((PHONE, normal.phone(number)) for number in document.get("phone_numbers", ()))
     custom = document.get("custom", {})
     found.update((f"{CUSTOM}/{name}", str(custom[name])) for name in identifiers if custom.get(name, "") != "")

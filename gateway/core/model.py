@@ -25,7 +25,7 @@ Find: TypeAlias = "Callable[[Sequence[Identity]], list[Profile]]"
 """The profiles that any of the identities names, each once, ordered by id; only valid while its edit runs."""
 
 Edit: TypeAlias = "Callable[[Find], Edited]"
-"""The pure function a store runs inside its atomic step. It may be run more than once; it raises `Refusal` to refuse."""
+"""The pure function a store runs inside its atomic step. It may be run again; it raises `Refusal` to refuse."""
 
 READ, WRITE, DELETE = "read", "write", "delete"
 RIGHTS = (READ, WRITE, DELETE)
@@ -93,7 +93,7 @@ class Once:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One isolated change. `identities` are those that the edit is known to ask for: a store may fetch or lock them first."""
+    """One isolated change. `identities` are those its edit will ask for: a store may fetch or lock them first."""
 
     database: int
     identities: tuple[Identity, ...]
@@ -117,8 +117,8 @@ class Recorded:
 class Job:
     """A batch that is remembered. `created` is in milliseconds since 1970; of `total` updates, `failed` were refused.
 
-    `profiles` are the ids of those that were kept; each of `failures` is {"index", "faults", "sent"}. Both are empty where
-    jobs are listed.
+    `profiles` are the ids of those that were kept; each of `failures` is {"index", "faults", "sent"}. Both are empty
+    where jobs are listed.
     """
 
     id: str
@@ -181,7 +181,7 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A credential's record. The secret itself is never kept: `hash` is its SHA-256 in hexadecimal, `id` its public name."""
+    """A credential's record. The secret is never kept: `hash` is its SHA-256 in hexadecimal, `id` its public name."""
 
     id: str
     hash: str

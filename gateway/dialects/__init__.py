@@ -46,7 +46,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One update as it was read, and the faults that reading it found; without an update there is nothing but faults."""
+    """One update as it was read, and the faults that reading it found; without an update there are only faults."""
 
     update: Update | None
     faults: Sequence[Fault] = ()
@@ -81,7 +81,7 @@ class Reply:
 class Answer:
     """What came of a request: one outcome for each update (a profile, None for one that is gone, or its faults).
 
-    A list has its profiles or jobs, in order; a request about one job has the job, and its profiles where they are asked for.
+    A list has its profiles or jobs, in order; a request about one job has the job, and its profiles if asked for.
     """
 
     database: Database
@@ -130,7 +130,7 @@ class Dialect(Protocol):
     """The name of the schema in `schemas/` that this dialect asks of its updates beyond the canonical form."""
 
     def media_type(self, incoming: Incoming) -> str | None:
-        """The codec's name that the request asks for in its own words, or None. Raises `Refusal` on one that is unknown."""
+        """The codec's name that the request asks for in its own words, or None. Raises `Refusal` on an unknown one."""
         ...
 
     def credential(self, incoming: Incoming) -> Credential:

@@ -60,7 +60,7 @@ def decode(body: bytes, charset: str | None = None, bounds: Bounds = STANDARD) -
     """As `Codec` says. The byte order mark names the encoding, else the charset, else the declaration (RFC 7303, 3)."""
     root = _parsed(to_utf8(body, charset or _declared(body)), bounds)
     if _name(root.tag) != "xml":
-        raise refuse("malformed_body", f"the root element is {shown(root.tag)}, not \"xml\"")
+        raise refuse("malformed_body", f'the root element is {shown(root.tag)}, not "xml"')
     if root.keys():
         raise _malformed(root, f"has the attribute {shown(root.keys()[0])}")
     tree = _content(root)

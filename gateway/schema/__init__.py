@@ -16,7 +16,7 @@ from gateway.core.model import Database, Document, Update
 from gateway.core.pointer import names_in, pointer_to
 from gateway.schema.checking import Checker, JSONSchema
 from gateway.schema.fitting import misfit
-from gateway.schema.reading import Reader, array_reader, as_it_is, enum_reader, leaf_reader, object_reader
+from gateway.schema.reading import Reader, array_reader, enum_reader, leaf_reader, object_reader
 
 UPDATE, PROFILE, SUBSCRIPTION = (f"urn:profile-gateway:{name}" for name in ("update", "profile", "subscription"))
 
@@ -46,7 +46,7 @@ class Form:
         self.identifiers = tuple(name for name, field in own["properties"].items() if field.get("x-identifier"))
 
     def read(self, update: Update) -> Update:
-        """An update whose leaves are all strings (from XML), each read by its declared type; undeclared ones stay strings."""
+        """An update whose leaves are all strings (from XML), each read by its declared type; undeclared ones stay."""
         typed: Update = self._read(update)
         self._read_match(typed.get("match", {}))
         profile = typed.pop("profile", None) or {}
@@ -68,7 +68,7 @@ class Form:
         return [*faults, *(self._unknown_references(update) if self._database.closed else ())]
 
     def check_profile(self, document: Document) -> list[Fault]:
-        """Every fault of a document that is about to be stored; pointers are as if it stood at `/profile` of an update."""
+        """Every fault of a document about to be stored; pointers are as if it stood at an update's `/profile`."""
         # Own fields that are required are missing too where there is no own field at all.
         return self._profile.faults({"custom": {}, **document}, "/profile")
 

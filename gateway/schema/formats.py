@@ -1,4 +1,4 @@
-"""String formats that JSON Schema has no name for, as plain predicates. What is not a string passes, as in JSON Schema."""
+"""String formats that JSON Schema has no name for, as plain predicates. What is no string passes, as there."""
 
 import re
 from collections.abc import Callable

@@ -72,7 +72,7 @@ def enum_reader(members: list[Any]) -> Reader:
 
 @cache
 def leaf_reader(types: tuple[str, ...], plain: bool) -> Reader:
-    """Reads by the first declared type that the text spells; a string that is `plain` keeps emptiness and white space."""
+    """Reads by the first declared type that the text spells; a `plain` string keeps emptiness and white space."""
     if not types or (types[0] == "string" and plain):
         return as_it_is
     readings = [_READ[name] for name in takewhile(lambda name: name != "string", types) if name in _READ]

@@ -1,4 +1,4 @@
-"""Altcraft's names for the canonical form, there and back. A table and its two readings; nothing of requests or replies.
+"""Altcraft's names for the canonical form, there and back. A table and its readings; nothing of requests or replies.
 
 Source: the vendor's profile fields (`data` of https://guides.altcraft.com/en/developer-guide/profiles/).
 """
@@ -43,8 +43,18 @@ OWNED = ("id", "db_id", "_createtime", *SHOWN_ONLY)
 
 TYPES = {
     **dict.fromkeys(FIELDS, "string"),
-    "email": "email", "phones": "phones", "_bdate": "date", "_regdate": "date", "_sex": "enum", "_status": "enum",
-    "_ip": "ip", "_regip": "ip", "_lat": "float", "_lon": "float", "id": "string", "db_id": "int",
+    "email": "email",
+    "phones": "phones",
+    "_bdate": "date",
+    "_regdate": "date",
+    "_sex": "enum",
+    "_status": "enum",
+    "_ip": "ip",
+    "_regip": "ip",
+    "_lat": "float",
+    "_lon": "float",
+    "id": "string",
+    "db_id": "int",
     "_createtime": "date",
 }
 
@@ -140,7 +150,9 @@ def _type_name(schema: dict[str, Any]) -> str:
         return "date"
     if schema.get("type") == "array":
         return "list of objects" if schema.get("items", {}).get("type") == "object" else "tags"
-    return {"integer": "int", "number": "float", "boolean": "bool", "object": "object"}.get(str(schema.get("type")), "string")
+    return {"integer": "int", "number": "float", "boolean": "bool", "object": "object"}.get(
+        str(schema.get("type")), "string"
+    )
 
 
 def pointer_of(name: str) -> str:

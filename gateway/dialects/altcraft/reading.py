@@ -17,7 +17,19 @@ SEARCHING = (
 )
 DELETE_MODES = ("email", "phone", "profile_id", "custom")
 SUBSCRIPTION_MEMBERS = (
-    *("resource_id", "channel", "status", "priority", "custom_fields", "cats", "date", "ip", "url", "email", "email_data"),
+    *(
+        "resource_id",
+        "channel",
+        "status",
+        "priority",
+        "custom_fields",
+        "cats",
+        "date",
+        "ip",
+        "url",
+        "email",
+        "email_data",
+    ),
     *("phone", "phone_data", "provider", "subscription_id", "cc_data", "field_name", "field_value"),
 )
 CONFLICT = {"email": "refuse", "custom": "refuse"}
@@ -207,7 +219,12 @@ def _as_declared(path: tuple[str, ...], value: Any) -> Any:
 
 
 def _write(
-    target: dict[str, Any], operations: list[dict[str, Any]], path: tuple[str, ...], value: Any, faults: list[Fault], at: str
+    target: dict[str, Any],
+    operations: list[dict[str, Any]],
+    path: tuple[str, ...],
+    value: Any,
+    faults: list[Fault],
+    at: str,
 ) -> None:
     """Writes one field: a plain value into the merge patch, an object or an update function as an operation."""
     try:
@@ -224,7 +241,7 @@ def _write(
 
 
 def _function(value: Any) -> tuple[str, Any, dict[str, Any]]:
-    """What a field's value says: (action, value, further argument). A plain value is set; what is unset is set to null."""
+    """What a field's value says: (action, value, further argument). A plain value is set; unset sets null."""
     if not isinstance(value, dict) or value.get("action") not in ACTIONS:
         return "set", value, {}
     action = value["action"]
@@ -314,7 +331,7 @@ def _misnamed(top: Mapping[str, Any], modes: Iterable[str]) -> list[Fault]:
 
 
 def _fall_back(mode: str, name: str, top: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Any]:
-    """Where the profile's own data says what the match fields do not; for the `_sub` modes its subscriptions come first."""
+    """Where the profile's own data says what the match fields do not; in `_sub` modes subscriptions come first."""
     if name == "field_value" and mode == "custom":
         yield _plain(data.get(str(top.get("field_name"))))
     subscriptions = [each.get(name) for each in _channel(data, _CHANNELS.get(name, "")) if _fits(each, top)]
@@ -324,10 +341,19 @@ def _fall_back(mode: str, name: str, top: Mapping[str, Any], data: Mapping[str, 
 
 def _fits(subscription: Mapping[str, Any], top: Mapping[str, Any]) -> bool:
     """Whether a subscription is of the resource, provider and field that the request names, as far as it names them."""
-    return all(top.get(name) in (None, "", subscription.get(name)) for name in ("resource_id", "provider", "field_name"))
+    return all(
+        top.get(name) in (None, "", subscription.get(name)) for name in ("resource_id", "provider", "field_name")
+    )
 
 
-_CHANNELS = {"email": "email", "phone": "sms", "provider": "push", "subscription_id": "push", "field_name": "custom", "field_value": "custom"}
+_CHANNELS = {
+    "email": "email",
+    "phone": "sms",
+    "provider": "push",
+    "subscription_id": "push",
+    "field_name": "custom",
+    "field_value": "custom",
+}
 
 
 def _own_value(data: Mapping[str, Any], name: str) -> str | None:
@@ -346,5 +372,3 @@ def _channel(data: Mapping[str, Any], channel: str) -> Iterator[dict[str, Any]]:
     for each in subscriptions if isinstance(subscriptions, list) else [subscriptions]:
         if isinstance(each, dict) and each.get("channel") == channel:
             yield _subscription(each, "")[0]
-
-
