@@ -20,8 +20,9 @@ import uvicorn
 
 from gateway.bootstrap import bootstrap, new_secret, token
 from gateway.core.model import RIGHTS, Database, Resource, Segment, Token
-from gateway.declared import problems_of
+from gateway.declared import inlined, problems_of
 from gateway.geo import Locator
+from gateway.protocol import Protocol
 from gateway.settings import Settings, table, variable
 from gateway.stores import Duplicate, Missing, Store, Unavailable, open_store
 
@@ -118,7 +119,7 @@ def serve(**flags: str | None) -> None:
         port=port,
         workers=settings.workers,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         lifespan="on",
         access_log=False,
         server_header=False,
@@ -182,7 +183,10 @@ def fields_in(_: click.Context, __: click.Parameter, file: Path | None) -> dict[
         raise click.BadParameter(f"{file} is not JSON: {reason}") from None
     if problems := list(problems_of(fields)):
         raise click.BadParameter("\n".join(f"{file}: {problem}" for problem in problems))
-    return fields
+    try:
+        return {key: inlined(part, fields) for key, part in fields.items() if key != "$defs"}
+    except ValueError as reason:
+        raise click.BadParameter(f"{file}: {reason}") from None
 
 
 FIELDS = click.option(

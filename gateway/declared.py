@@ -1,10 +1,14 @@
 """What a database or resource may declare as its own fields: a JSON Schema, judged before it is kept."""
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
+from urllib.parse import unquote
 
 import jsonschema_rs
 from jsonschema import Draft202012Validator
+
+from gateway.core.pointer import names_in
 
 
 def problems_of(schema: Any) -> Iterator[str]:
@@ -31,6 +35,25 @@ def _does_not_compile(schema: Any) -> Iterator[str]:
         jsonschema_rs.Draft202012Validator(schema, pattern_options=jsonschema_rs.RegexOptions(), retriever=_nothing)
     except jsonschema_rs.ValidationError as error:
         yield f"{'.'.join(['$', *map(str, error.instance_path)])}: {error.message}"
+
+
+def inlined(part: Any, whole: Any, led: tuple[str, ...] = ()) -> Any:
+    """A part of a schema with what it refers to laid in, so that no reader needs the whole to know a field's type.
+
+    Raises `ValueError` on a reference that is no pointer into the whole, or leads back to itself.
+    """
+    if isinstance(part, list):
+        return [inlined(each, whole, led) for each in part]
+    if not isinstance(part, dict):
+        return part
+    own = {key: inlined(each, whole, led) for key, each in part.items() if key != "$ref"}
+    reference = part.get("$ref")
+    if not isinstance(reference, str):
+        return {**own, **({"$ref": inlined(reference, whole, led)} if "$ref" in part else {})}
+    if reference in led or not reference.startswith("#/"):
+        raise ValueError(f"the reference {reference} must lead to another place of the file, and not back to itself")
+    referred = functools.reduce(lambda inner, name: inner[name], names_in(unquote(reference[1:])), whole)
+    return {**inlined(referred, whole, (*led, reference)), **own}
 
 
 def _nothing(_: str) -> NoReturn:

@@ -85,7 +85,8 @@ class Pipeline:
             reply = replace(dialect.refused(refusal.faults), headers={"retry-after": str(refusal.pause)})
         except Refusal as refusal:
             reply = dialect.refused([_named(fault, call.named) for fault in refusal.faults])
-        except Unavailable:
+        except Unavailable as reason:
+            log.error("the store is unavailable: %s", type(reason.__cause__ or reason).__name__)
             reply = dialect.refused([Fault("store_unavailable")])
         except Exception as error:
             _report(error)

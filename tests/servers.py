@@ -12,6 +12,8 @@ import uvloop
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
+from gateway.protocol import Protocol
+
 T = TypeVar("T")
 
 
@@ -24,7 +26,7 @@ class Host:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
-            self._serve, interface="asgi3", lifespan="off", http="httptools", access_log=False, log_level="error"
+            self._serve, interface="asgi3", lifespan="off", http=Protocol, access_log=False, log_level="error"
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, daemon=True)

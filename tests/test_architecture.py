@@ -26,9 +26,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"catalog", "core", "dialects", "geo", "media", "pipeline", "rates", "settings", "stores", "verbs"},
         {"starlette"},
     ),
-    "declared": (set(), {"jsonschema", "jsonschema_rs"}),
+    "protocol": (set(), {"httptools", "uvicorn"}),
+    "declared": ({"core"}, {"jsonschema", "jsonschema_rs"}),
     "__main__": (
-        {"bootstrap", "core", "declared", "geo", "settings", "stores"},
+        {"bootstrap", "core", "declared", "geo", "protocol", "settings", "stores"},
         {"click", "msgspec", "orjson", "uvicorn"},
     ),
     "__init__": (set(), set()),

@@ -162,6 +162,7 @@ def test_refuses_a_database_whose_id_or_company_id_is_taken(run: Run, url: str, 
         ('{"type": "object", "properties": []}', "$.properties"),
         ('{"type": "object", "properties": {"age": {"type": "integr"}}}', "$.properties.age.type"),
         ('{"type": "object", "properties": {"age": {"minimum": "1"}}}', "$.properties.age.minimum"),
+        ('{"type": "object", "properties": {"a": {"$ref": "#/properties/a"}}}', "back to itself"),
         ('{"type": "object", "properties": {"zip": {"pattern": "("}}}', "$.properties.zip.pattern"),
         ('{"type": "object", "properties": {"zip": {"pattern": "(?=a)b"}}}', "$.properties.zip.pattern"),
         ('{"type": "object", "properties": {"zip": {"$ref": "http://127.0.0.1:9/zip"}}}', "inside the file"),
@@ -552,3 +553,16 @@ def test_refuses_a_taken_port_before_it_makes_a_token(run: Run, url: str) -> Non
 
 def test_refuses_a_host_that_is_not_this_machine(run: Run) -> None:
     assert_refused(run("serve --port 0 --host 192.0.2.1"), 1, "192.0.2.1")
+
+
+def test_lays_in_what_fields_refer_to(run: Run, tmp_path: Path) -> None:
+    fields = {
+        "type": "object",
+        "properties": {"size": {"$ref": "#/$defs/size"}, "sizes": {"type": "array", "items": {"$ref": "#/$defs/size"}}},
+        "$defs": {"size": {"type": "integer", "minimum": 1}},
+    }
+    (tmp_path / "fields.json").write_text(json.dumps(fields))
+    done(run("database create --id 5 --name refs --fields", str(tmp_path / "fields.json")))
+    shown = json.loads(done(run("database show 5 --json")))
+    size = {"type": "integer", "minimum": 1}
+    assert shown["fields"]["properties"] == {"size": size, "sizes": {"type": "array", "items": size}}

@@ -315,12 +315,12 @@ def test_numbers_are_read_as_python_reads_them(number: int | float) -> None:
 
 
 def with_whole_numbers(tree: Tree) -> Tree:
-    """What a reader of JSON makes of the floats that are whole and exact: 5.0 is 5."""
+    """What a reader of JSON makes of the floats that are whole: 5.0 is 5."""
     if isinstance(tree, dict):
         return {name: with_whole_numbers(value) for name, value in tree.items()}
     if isinstance(tree, list):
         return [with_whole_numbers(value) for value in tree]
-    return int(tree) if isinstance(tree, float) and tree % 1 == 0 and abs(tree) <= 2**53 else tree
+    return int(tree) if isinstance(tree, float) and tree % 1 == 0 and -(2**63) <= tree < 2**63 else tree
 
 
 @pytest.mark.law

@@ -713,3 +713,18 @@ async def test_old_jobs_are_pruned(store: Store) -> None:
     assert await store.prune(3, 2) == 2
     assert await store.prune(3, 2) == 1
     assert [job.id for job in await store.jobs(1, Query(10, "created"))] == ["j3"]
+
+
+@pytest.mark.parametrize("depth", [1, 400])
+async def test_a_document_that_is_too_large_is_refused_and_leaves_no_trace(store: Store, depth: int) -> None:
+    value: Any = "x" * (5 * 1024 * 1024 if depth == 1 else 1)
+    for _ in range(depth):
+        value = {"in": value}
+    large = Profile(f"{2:024x}", value, 1, 5, 5)
+    small = Profile(f"{1:024x}", {}, 1, 5, 5)
+    edited = Edited(large, (Write(None, small), Write(None, large)))
+    [answer] = await store.change([Change(1, (), lambda _find: edited, Origin("t", "d", 5))])
+    assert isinstance(answer, Refusal)
+    assert answer.faults[0].code == "profile_too_large"
+    assert await store.find(1, [("id", small.id), ("id", large.id)]) == []
+    assert [change async for change in store.changes(1)] == []

@@ -48,6 +48,7 @@ CATALOG: dict[str, Row] = {
     "identifier_taken": Row(409, 409, "the identifier belongs to another profile"),
     "idempotency_conflict": Row(409, 409, "the Idempotency-Key was used for another request"),
     "body_too_large": Row(413, 413, "the body is too large"),
+    "profile_too_large": Row(413, 413, "the profile would become too large"),
     "too_many_profiles": Row(413, 413, "the request has too many profiles"),
     "unsupported_media_type": Row(415, 415, "the media type is not supported"),
     "rate_limited": Row(429, 429, "too many requests, try again later"),

@@ -19,9 +19,6 @@ name = "json"
 media_type = "application/json"
 typed = True
 
-LARGEST_EXACT = 2**53
-"""Up to here every whole float is the integer that was meant."""
-
 # An even number of backslashes before this one: they are escaped themselves, this one is not.
 _NULL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
 
@@ -56,7 +53,7 @@ def _with_whole_numbers(value: Tree) -> Tree:
             return {name: _with_whole_numbers(member) for name, member in value.items()}
         case list():
             return [_with_whole_numbers(item) for item in value]
-        case float() if value.is_integer() and abs(value) <= LARGEST_EXACT:
+        case float() if value.is_integer() and -(2**63) <= value < 2**63:
             return int(value)
         case _:
             return value

@@ -43,7 +43,7 @@ class Form:
         self._profile = Checker({"$ref": PROFILE}, known)
         self._schemas[PROFILE] = _laid_over(profile, constraints.get("properties", {}).get("profile", {}))
         self._read = self._reader({"$ref": UPDATE, "properties": {"profile": {"$ref": PROFILE}}})
-        self.identifiers = tuple(name for name, field in own["properties"].items() if field.get("x-identifier"))
+        self.identifiers = tuple(name for name, field in own["properties"].items() if _identifies(field))
 
     def read(self, update: Update) -> Update:
         """An update whose leaves are all strings (from XML), each read by its declared type; undeclared ones stay."""
@@ -228,6 +228,10 @@ class Form:
 
 integer = leaf_reader(("integer",), plain=False)
 """Reads a leaf that is an integer wherever it stands, such as the id of the database that declares the others."""
+
+
+def _identifies(field: JSONSchema | bool) -> bool:
+    return isinstance(field, dict) and field.get("x-identifier") is True
 
 
 def _own_fields(database: Database) -> dict[str, Any]:

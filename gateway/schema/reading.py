@@ -27,7 +27,7 @@ def _number(text: str) -> int | float | None:
     if _TOO_MANY_DIGITS.fullmatch(text) or not _NUMBER.fullmatch(text):
         return None
     real = float(text)
-    if real.is_integer() and abs(real) <= 2**53:
+    if real.is_integer() and -(2**63) <= real < 2**63:
         return int(real)
     return real if isfinite(real) else None
 

@@ -8,6 +8,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol
 
+import orjson
+
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import (
     Change,
@@ -160,6 +162,25 @@ async def open_store(url: str) -> Store:
         raise ValueError(f"the store {scheme!r} is not known: use sqlite:///FILE")
     store: Store = await import_module(f"{__name__}.{scheme}").open(url)
     return store
+
+
+LARGEST_DOCUMENT = 4 * 1024 * 1024
+"""Bytes that a document may have as JSON: updates that each add a little must end somewhere."""
+
+
+def document_text(write: Write) -> str:
+    """What is kept of a write's document: JSON, or nothing where it removes. Raises `Refusal`: profile_too_large."""
+    if write.after is None:
+        return ""
+    try:
+        text = orjson.dumps(write.after.document)
+    except orjson.JSONEncodeError as error:
+        if "Recursion" not in str(error):
+            raise
+        raise refuse("profile_too_large", "the profile would be nested too deeply") from None
+    if len(text) > LARGEST_DOCUMENT:
+        raise refuse("profile_too_large", f"a profile may have at most {LARGEST_DOCUMENT} bytes")
+    return text.decode()
 
 
 def repeated(once: Once, fingerprint: str, profile: dict[str, Any] | None) -> Edited:

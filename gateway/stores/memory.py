@@ -29,7 +29,7 @@ from gateway.core.model import (
     Token,
     Write,
 )
-from gateway.stores import Duplicate, Missing, outcome, repeated, settled
+from gateway.stores import Duplicate, Missing, document_text, outcome, repeated, settled
 
 
 async def open(url: str) -> "Memory":
@@ -141,6 +141,8 @@ class Memory:
             if done := self._done_before(change):
                 return done
             edited = change.edit(partial(self._find, change.database))
+            for write in edited.writes:
+                document_text(write)
             texts = [(orjson.dumps(write.after), orjson.dumps(write.patch)) for write in edited.writes]
         except Exception as error:
             return error

@@ -44,6 +44,7 @@ class Altcraft:
     def media_type(self, incoming: Incoming) -> str | None:
         """The `format` parameter, of the query or the body."""
         wanted = incoming.query.get("format") or _member(incoming.tree, "format")
+        wanted = wanted.strip() if isinstance(wanted, str) else wanted
         if wanted and wanted not in ("json", "xml"):
             raise refuse("invalid_parameter", "it must be json or xml", "/format")
         return wanted or None
@@ -51,11 +52,11 @@ class Altcraft:
     def credential(self, incoming: Incoming) -> Credential:
         """The token: in the body, as a Bearer (RFC 6750), or in the query."""
         scheme, _, bearer = incoming.headers.get("authorization", "").partition(" ")
-        found = _member(incoming.tree, "token") or (scheme.lower() == "bearer" and bearer.strip())
-        found = found or incoming.query.get("token")
-        if not isinstance(found, str) or not found:
-            raise refuse("no_token")
-        return Credential(found)
+        bearer = bearer if scheme.lower() == "bearer" else ""
+        for secret in (_member(incoming.tree, "token"), bearer, incoming.query.get("token")):
+            if isinstance(secret, str) and secret.strip():
+                return Credential(secret.strip())
+        raise refuse("no_token")
 
     def patched(self, _document: Document, _patch: Sequence[Any]) -> Document:
         """This vendor has no call that takes a JSON Patch."""

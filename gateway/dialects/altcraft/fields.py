@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.core.faults import Fault
 from gateway.core.model import Database, Profile
-from gateway.core.pointer import names_in, pointer_to
+from gateway.core.pointer import names_in
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "email": ("email",),
@@ -141,7 +141,9 @@ def _rfc3339(milliseconds: int) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _type_name(schema: dict[str, Any]) -> str:
+def _type_name(schema: Any) -> str:
+    if not isinstance(schema, dict):
+        return "string"
     if "enum" in schema:
         return "enum"
     if schema.get("format") in ("email", "phone", "ip"):
@@ -149,12 +151,8 @@ def _type_name(schema: dict[str, Any]) -> str:
     if schema.get("format") in ("date", "date-time", "moment"):
         return "date"
     if schema.get("type") == "array":
-        return "list of objects" if schema.get("items", {}).get("type") == "object" else "tags"
+        items = schema.get("items")
+        return "list of objects" if isinstance(items, dict) and items.get("type") == "object" else "tags"
     return {"integer": "int", "number": "float", "boolean": "bool", "object": "object"}.get(
         str(schema.get("type")), "string"
     )
-
-
-def pointer_of(name: str) -> str:
-    """The canonical pointer of a member of `data`."""
-    return pointer_to("profile", *place(name))

@@ -110,6 +110,11 @@ def description(incoming: Incoming) -> Asked:
 # --- parameters ---
 
 
+def _word(value: Any) -> Any:
+    """A parameter's word without the white space that pretty-printed XML puts around it."""
+    return value.strip() if isinstance(value, str) else value
+
+
 def _given(top: Mapping[str, Any], name: str) -> bool:
     """Whether a parameter is there with a value; an empty element of XML is as good as none."""
     return top.get(name) not in (None, "")
@@ -201,6 +206,8 @@ def _writing(data: Mapping[str, Any], faults: list[Fault]) -> Update:
         if name == "subscriptions":
             if value not in (None, ""):
                 writing["subscriptions"] = _subscriptions(value, faults)
+        elif not name:
+            faults.append(Fault("unknown_field", pointer="/profile/custom/"))
         elif name in OWNED:
             faults.append(Fault("read_only_field", pointer=pointer_to("profile", name)))
         else:
@@ -242,21 +249,26 @@ def _write(
 
 def _function(value: Any) -> tuple[str, Any, dict[str, Any]]:
     """What a field's value says: (action, value, further argument). A plain value is set; unset sets null."""
-    if not isinstance(value, dict) or value.get("action") not in ACTIONS:
+    action = _word(value.get("action")) if isinstance(value, dict) else None
+    if action not in ACTIONS:
         return "set", value, {}
-    action = value["action"]
     if action == "unset":
         return "set", None, {}
     if "value" not in value:
         raise ValueError(f"{action} needs a value")
     if action == "upsert":
-        if not isinstance(value.get("submatch"), str) or not all(value["submatch"].split(".")):
-            raise ValueError("upsert needs a submatch")
-        if value["submatch"].count(".") >= DEEPEST:
-            raise ValueError(f"submatch leads deeper than {DEEPEST} levels")
-        return action, value["value"], {"submatch": value["submatch"]}
+        return action, value["value"], {"submatch": _submatch(value.get("submatch"))}
     single = action in ("add", "delete") and not isinstance(value["value"], list)
     return action, [value["value"]] if single else value["value"], {}
+
+
+def _submatch(value: Any) -> str:
+    submatch = _word(value)
+    if not isinstance(submatch, str) or not all(submatch.split(".")):
+        raise ValueError("upsert needs a submatch")
+    if submatch.count(".") >= DEEPEST:
+        raise ValueError(f"submatch leads deeper than {DEEPEST} levels")
+    return submatch
 
 
 # --- subscriptions ---
@@ -314,7 +326,7 @@ def _match(
     """The match of a request: mode, the values it needs, and the resource that narrows it."""
     if faults := _misnamed(top, modes):
         return {"mode": "none", "values": {}}, faults
-    mode = top["matching"] if _given(top, "matching") else "profile_id" if _given(top, "profile_id") else default
+    mode = _word(top["matching"]) if _given(top, "matching") else "profile_id" if _given(top, "profile_id") else default
     values: dict[str, Any] = {}
     for name in dict.fromkeys(name for group in MODES[mode] for name in group):
         candidates = (top.get(name), *_fall_back(mode, name, top, data))
@@ -325,7 +337,7 @@ def _match(
 
 def _misnamed(top: Mapping[str, Any], modes: Iterable[str]) -> list[Fault]:
     """The fault of a `matching` that is none of these modes."""
-    if not _given(top, "matching") or top["matching"] in modes:
+    if not _given(top, "matching") or _word(top["matching"]) in modes:
         return []
     return [Fault("unknown_matching", f"it must be one of {', '.join(modes)}", "/match/mode")]
 

@@ -15,7 +15,7 @@ import orjson
 
 from gateway.core.faults import Refusal
 from gateway.core.model import Change, Edited, Identity, Profile, Write
-from gateway.stores import outcome, repeated
+from gateway.stores import document_text, outcome, repeated
 
 Step: TypeAlias = "Change | Callable[[apsw.Connection], Any]"
 """A change, or a piece of housekeeping that is given the connection."""
@@ -95,8 +95,10 @@ class Group:
 
     def _done(self, change: Change) -> Edited:
         edited = change.edit(partial(self._find, change.database))
-        for write in edited.writes:
-            self._hold(change, write)
+        # Every document before any write is held: one that is too large leaves nothing of its change behind.
+        documents = [document_text(write) for write in edited.writes]
+        for write, document in zip(edited.writes, documents, strict=True):
+            self._hold(change, write, document)
         if once := change.once:
             kept = once.key, once.fingerprint, once.until, text(edited.profile)
             self._held[EXPIRE].append((change.database, change.origin.time))
@@ -133,7 +135,7 @@ class Group:
         named = self._foreseen.get(key)
         return named is not None and self._touched.isdisjoint([key, *((key[0], "id", profile.id) for profile in named)])
 
-    def _hold(self, change: Change, write: Write) -> None:
+    def _hold(self, change: Change, write: Write, document: str) -> None:
         database, origin, held = change.database, change.origin, self._held
         id, version = outcome(write)
         key = (database, "id", id)
@@ -142,7 +144,7 @@ class Group:
             self.flush()
         self._touched |= {key, *((database, *identity) for identity in write.gained)}
         if after := write.after:
-            held[PUT].append((database, id, text(after.document), version, after.created, after.updated))
+            held[PUT].append((database, id, document, version, after.created, after.updated))
         else:
             held[REMOVE].append((database, id))
         held[LOSE] += [(database, *identity, id) for identity in write.lost]

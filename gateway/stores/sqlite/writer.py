@@ -103,7 +103,7 @@ class Writer:
         try:
             return self._together(steps)
         except OUT_OF_ORDER as error:
-            return [Unavailable(str(error)) for _ in steps]
+            return [_unavailable(error) for _ in steps]
         except Exception as error:
             # One step failed and took its neighbours' work back with it. Nothing was kept, and steps may be rerun: so
             # each gets a transaction of its own, where it can hurt itself alone. Such a failure is a fault in our own
@@ -116,6 +116,12 @@ class Writer:
             answers = [group.run(step) for step in steps]
             group.flush()
         return answers
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    failure = Unavailable(str(error))
+    failure.__cause__ = error
+    return failure
 
 
 def _take_turns(jobs: deque[Job]) -> list[tuple[Job, Sequence[Step]]]:

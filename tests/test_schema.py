@@ -1,0 +1,54 @@
+"""What a database's own fields may be declared as, and how their leaves are read and judged."""
+
+from typing import Any
+
+import pytest
+
+from gateway.core.model import Database
+from gateway.schema import Form
+
+FIELDS: dict[str, Any] = {
+    "any": True,
+    "never": False,
+    "tags": {"type": "array", "items": True},
+    "both": {"type": ["integer", "string"]},
+    "maybe": {"type": ["number", "null"]},
+    "code": {"type": "string", "pattern": "^(a+)+$"},
+}
+FORM = Form(Database(1, "own", fields={"properties": FIELDS}), {})
+
+
+def update(**custom: Any) -> dict[str, Any]:
+    return {"match": {"mode": "none", "values": {}}, "create": True, "profile": {"custom": custom}}
+
+
+@pytest.mark.parametrize(
+    ("leaf", "value"),
+    [
+        ({"any": "5"}, {"any": "5"}),
+        ({"tags": "a"}, {"tags": ["a"]}),
+        ({"both": "5"}, {"both": 5}),
+        ({"both": "five"}, {"both": "five"}),
+        ({"maybe": " 1.5 "}, {"maybe": 1.5}),
+        ({"maybe": "x"}, {"maybe": "x"}),
+    ],
+)
+def test_reads_a_leaf_by_its_declared_type(leaf: dict[str, Any], value: dict[str, Any]) -> None:
+    assert FORM.read(update(**leaf))["profile"]["custom"] == value
+
+
+@pytest.mark.parametrize(
+    "custom", [{"any": {"a": [1]}}, {"tags": [1, "a"]}, {"code": "aaa"}, {"both": 5}, {"other": 1}]
+)
+def test_takes_what_is_declared(custom: dict[str, Any]) -> None:
+    assert FORM.check(update(**custom)) == []
+    assert FORM.check_profile({"custom": custom}) == []
+
+
+@pytest.mark.parametrize(
+    ("custom", "pointer"),
+    [({"never": 1}, "/never"), ({"tags": 5}, "/tags"), ({"both": 1.5}, "/both"), ({"code": "a" * 40 + "b"}, "/code")],
+)
+def test_names_what_is_not(custom: dict[str, Any], pointer: str) -> None:
+    assert {fault.pointer for fault in FORM.check(update(**custom))} == {f"/profile/custom{pointer}"}
+    assert {fault.pointer for fault in FORM.check_profile({"custom": custom})} == {f"/profile/custom{pointer}"}
