@@ -9,7 +9,6 @@ from gateway.schema import Form
 
 FIELDS: dict[str, Any] = {
     "any": True,
-    "never": False,
     "tags": {"type": "array", "items": True},
     "both": {"type": ["integer", "string"]},
     "maybe": {"type": ["number", "null"]},
@@ -47,7 +46,7 @@ def test_takes_what_is_declared(custom: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("custom", "pointer"),
-    [({"never": 1}, "/never"), ({"tags": 5}, "/tags"), ({"both": 1.5}, "/both"), ({"code": "a" * 40 + "b"}, "/code")],
+    [({"tags": 5}, "/tags"), ({"both": 1.5}, "/both"), ({"code": "a" * 40 + "b"}, "/code")],
 )
 def test_names_what_is_not(custom: dict[str, Any], pointer: str) -> None:
     assert {fault.pointer for fault in FORM.check(update(**custom))} == {f"/profile/custom{pointer}"}
