@@ -1,0 +1,58 @@
+"""What a closed database does not declare: own fields, segments, resources and categories. An open one takes any.
+
+It judges names and ids alone, whatever else is wrong with an update, and changes nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gateway.core.faults import Fault
+from gateway.core.model import Database, Update
+from gateway.core.pointer import names_in, pointer_to
+
+
+def unknown(update: Update, database: Database) -> Iterable[Fault]:
+    """A fault for each name and id that the database does not declare; pointers are into the update."""
+    yield from _fields(update, database)
+    yield from _segments(update, database)
+    for index, subscription in enumerate(_list(update.get("subscriptions"))):
+        if isinstance(subscription, dict) and isinstance(subscription.get("resource_id"), int):
+            yield from _in_subscription(subscription, database, pointer_to("subscriptions", index))
+
+
+def _fields(update: Update, database: Database) -> Iterable[Fault]:
+    """Own fields that are cleared or operated on: the check sees every other value, but not these."""
+    declared = database.fields.get("properties", {})
+    custom = update.get("profile", {}).get("custom")
+    cleared = [name for name, value in custom.items() if value is None] if isinstance(custom, dict) else []
+    operated = (each["pointer"] for each in update.get("operations", ()) if each["function"] != "set")
+    touched = (names[1] for names in map(names_in, operated) if names[:1] == ["custom"] and names[1:])
+    for name in (*touched, *cleared):
+        if name not in declared:
+            yield Fault("unknown_field", pointer=pointer_to("profile", "custom", name))
+
+
+def _segments(update: Update, database: Database) -> Iterable[Fault]:
+    for action, ids in update.get("segments", {}).items():
+        for index, id in enumerate(_list(ids)):
+            if isinstance(id, int | str) and id not in database.segments:
+                yield Fault("unknown_segment", f"there is no segment {id}", pointer_to("segments", action, index))
+
+
+def _in_subscription(subscription: Mapping[str, Any], database: Database, at: str) -> Iterable[Fault]:
+    resource = database.resources.get(subscription["resource_id"])
+    if resource is None:
+        yield Fault("unknown_resource", f"there is no resource {subscription['resource_id']}", f"{at}/resource_id")
+        return
+    if any(category not in resource.categories for category in _list(subscription.get("cats"))):
+        yield Fault("unknown_category", pointer=f"{at}/cats")
+    declared = resource.fields.get("properties", {})
+    operated = (names_in(operation["pointer"])[-1] for operation in subscription.get("operations", ()))
+    written = subscription.get("custom_fields")
+    for name in (*(written if isinstance(written, dict) else ()), *operated):
+        if name not in declared and not name.startswith("_"):
+            yield Fault("unknown_field", pointer=f"{at}/custom_fields{pointer_to(name)}")
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
