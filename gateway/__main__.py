@@ -110,6 +110,8 @@ def serve(**flags: str | None) -> None:
     port = port_to_listen_on(settings.host, settings.port)
     if secret := on_store(settings, lambda store: bootstrap(store, settings, now())):
         click.echo(welcome(settings.host, port, secret))
+    if settings.geoip is None:
+        click.echo("GATEWAY_GEOIP is not set: detect_geo fills nothing", err=True)
     # The workers are processes of their own, and read their settings from the environment like this one.
     os.environ.update({variable(field): text for field, text in flags.items() if text is not None})
     uvicorn.run(

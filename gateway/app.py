@@ -60,8 +60,6 @@ def create(
         store = await opened(settings.store)
         bounds = Bounds(settings.max_depth, settings.max_nodes)
         locator = Locator(settings.geoip)
-        if settings.geoip is None:
-            log.info("GATEWAY_GEOIP is not set: detect_geo fills nothing")
         app.state.store = store
         catalog, verbs = Catalog(store, spoken), Verbs(store, locator, now, new_id)
         app.state.pipeline = Pipeline(catalog, verbs, rates, bounds, settings.max_batch, now)

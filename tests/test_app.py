@@ -140,16 +140,6 @@ def test_an_address_tells_where_it_is(tmp_path: Path) -> None:
     }
 
 
-def test_says_once_at_start_that_there_is_no_geo_file(caplog: pytest.LogCaptureFixture) -> None:
-    async def converse(client: httpx.AsyncClient) -> None:
-        for _ in range(2):
-            await client.post("/api/v1.1/profiles/import", json={**UPDATE, "detect_geo": True})
-
-    with caplog.at_level(logging.INFO, "gateway"):
-        asked(converse, asyncio.run(furnished()))
-    assert caplog.text.count("GATEWAY_GEOIP") == 1
-
-
 def test_a_large_body_is_understood_beside_the_event_loop() -> None:
     async def converse(client: httpx.AsyncClient) -> Any:
         rows = [{"email": f"u{number}@example.com", "note": "x" * 500} for number in range(1_000)]

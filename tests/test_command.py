@@ -531,6 +531,12 @@ def test_the_printed_curls_write_one_profile(serving: Callable[..., Server], url
     assert f"<profile_id>{answer.json()['profile_id']}</profile_id>" in post(xml_curl).text
 
 
+def test_says_once_at_start_that_there_is_no_geo_file(serving: Callable[..., Server], url: str) -> None:
+    server = serving(url, "--workers", "2")
+    server.stop()
+    assert server.log.count("GATEWAY_GEOIP is not set") == 1
+
+
 def test_prints_a_token_once_and_never_one_that_was_given(serving: Callable[..., Server], url: str) -> None:
     first, second = serving(url).stop(), serving(url).stop()
     third = serving(f"{url}-2", GATEWAY_BOOTSTRAP_TOKEN="mine").stop()
