@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -105,6 +105,8 @@ class _Door:
                 raise refuse("method_not_allowed", f"this call takes {', '.join(self._calls)}")
             limit = call.limit or (self._limits.batch if call.verb in BATCHES else self._limits.profile)
             message = _message(scope, await _body(scope, receive, limit))
+        except ClientDisconnect:
+            return
         except Refusal as refusal:
             headers = {"allow": ", ".join(self._calls)} if call is None else {"connection": "close"}
             response = pipeline.refused(self._dialect, _message(scope, b""), refusal.faults[0], headers)
@@ -165,13 +167,10 @@ def _message(scope: Scope, body: bytes) -> Message:
     headers: dict[str, str] = {}
     for name, value in ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]):
         headers[name] = f"{headers[name]}, {value}" if name in headers else value  # RFC 9110, 5.3
-    query = (
-        dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        if scope["query_string"]
-        else {}
-    )
+    asked = scope["query_string"].decode("latin-1")
+    query = dict(parse_qsl(asked, keep_blank_values=True)) if asked else {}
     path = {name: unquote(value) for name, value in scope.get("path_params", {}).items()}
-    target = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
+    target = f"{scope['path']}?{asked}" if asked else scope["path"]
     return Message(scope["method"], headers, body, query, path, target)
 
 
@@ -187,7 +186,7 @@ async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:
     while True:
         event = await receive()
         if event["type"] == "http.disconnect":
-            raise asyncio.CancelledError
+            raise ClientDisconnect
         chunk = event.get("body", b"")
         size += len(chunk)
         if size > limit:

@@ -72,3 +72,13 @@ def test_a_connection_goes_on_after_an_offer(serving: Host) -> None:
 )
 def test_what_is_no_http_is_refused(serving: Host, rubbish: bytes) -> None:
     assert said(serving, rubbish).startswith(b"HTTP/1.1 400")
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_body_is_let_go(
+    serving: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    address, port = serving.url.removeprefix("http://").split(":")
+    with socket.create_connection((address, int(port)), 5) as connection:
+        connection.sendall(HEAD + b"Content-Length: 1000\r\n\r\n" + BODY)
+    assert said(serving, HEAD + LENGTH + b"\r\n" + BODY).startswith(b"HTTP/1.1 200 OK")
+    assert caplog.text == ""
