@@ -7,6 +7,7 @@ import hypothesis
 import pytest
 
 from tests.servers import Host
+from tests.stores import postgresql
 
 hypothesis.settings.register_profile("usual", max_examples=200, deadline=None)
 hypothesis.settings.register_profile("laws", max_examples=10_000, deadline=None)
@@ -19,3 +20,10 @@ def host() -> Iterator[Host]:
     host = Host()
     yield host
     host.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _postgresql() -> Iterator[None]:
+    """A PostgreSQL server is started by the first test that needs one, and stopped here."""
+    yield
+    postgresql.end()

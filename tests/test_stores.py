@@ -44,6 +44,7 @@ from tests.stores import (
     made,
     one,
     picture,
+    postgresql,
     raising,
     record,
     removing,
@@ -52,6 +53,7 @@ from tests.stores import (
 ENGINES: dict[str, Callable[[Path], str]] = {
     "memory": lambda _folder: "memory:",
     "sqlite": lambda folder: f"sqlite:///{folder}/profiles.db",
+    "postgresql": lambda _folder: postgresql.fresh(),
 }
 """The URL of an empty store of each engine."""
 

