@@ -1,11 +1,9 @@
 """What only a file can show: several processes, kills, full and failing disks, locks, shared commits, the log."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from subprocess import PIPE, Popen
 from typing import Any
 
 import apsw
@@ -15,6 +13,7 @@ from gateway.core.model import Database
 from gateway.stores import Store, Unavailable, open_store
 from gateway.stores.sqlite import layout, writer
 from tests.stores import ANN, BOB, change, counting, creating, furnish, one, picture, record
+from tests.stores.processes import child, hear, results, tell
 
 pytestmark = pytest.mark.anyio
 
@@ -48,34 +47,6 @@ async def store(file: Path, connections: list[apsw.Connection]) -> AsyncIterator
 
 def numbered(number: int) -> tuple[str, str]:
     return "email", f"{number}@example.com"
-
-
-def child(task: str, *arguments: object) -> Popen[str]:
-    """Another process that is ready for its task."""
-    command = [sys.executable, "-m", "tests.stores.child", task, *map(str, arguments)]
-    process = Popen(command, stdin=PIPE, stdout=PIPE, text=True, cwd=Path(__file__).parents[1])
-    hear(process, "ready")
-    return process
-
-
-def tell(process: Popen[str]) -> None:
-    assert process.stdin
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
-def hear(process: Popen[str], line: str) -> None:
-    assert process.stdout
-    assert process.stdout.readline() == f"{line}\n"
-
-
-def results(*processes: Popen[str]) -> list[list[str]]:
-    """Lets processes begin at the same moment, and gives the lines that each says."""
-    for process in processes:
-        tell(process)
-    lines = [process.communicate(timeout=60)[0].splitlines() for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(processes)
-    return lines
 
 
 @contextmanager
@@ -151,7 +122,7 @@ async def test_a_file_of_an_older_version_is_migrated(file: Path, monkeypatch: p
 def test_several_processes_may_open_a_fresh_file_at_once(tmp_path: Path) -> None:
     for attempt in range(3):
         file = tmp_path / f"{attempt}.db"
-        assert results(*(child("make", file) for _ in range(4))) == [["made"]] * 4
+        assert results(*(child("make", f"sqlite:///{file}") for _ in range(4))) == [["made"]] * 4
 
 
 async def test_opening_waits_for_the_lock_of_another_process(file: Path) -> None:
@@ -191,7 +162,7 @@ async def test_syncs_at_every_commit(file: Path, connections: list[apsw.Connecti
 async def test_a_killed_process_loses_nothing_it_acknowledged(file: Path) -> None:
     reached = [0] * 8
     for steps in (20, 70, 150):
-        process = child("count", file, len(reached))
+        process = child("count", f"sqlite:///{file}", len(reached))
         tell(process)
         assert process.stdout
         said = [process.stdout.readline() for _ in range(steps)]
@@ -260,7 +231,7 @@ async def test_wakes_the_event_loop_once_for_a_group(store: Store, monkeypatch: 
 
 
 def test_two_processes_create_an_identity_once(file: Path) -> None:
-    first, second = results(child("create", file, 60), child("create", file, 60))
+    first, second = results(*(child("create", f"sqlite:///{file}", 60) for _ in range(2)))
     assert first == second
     assert len({id.split(" of ")[1] for id in first}) == 2, "the two did not race"
 

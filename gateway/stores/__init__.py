@@ -29,7 +29,7 @@ from gateway.core.model import (
 
 
 class Unavailable(Exception):
-    """The engine cannot answer now; nothing of the change was applied."""
+    """The engine cannot answer now. Nothing of the change was applied, or else the message says that this is not known."""
 
 
 class Store(Protocol):
@@ -159,7 +159,7 @@ async def open_store(url: str) -> Store:
     """
     scheme = url.partition(":")[0]
     if not scheme.isidentifier() or find_spec(f"{__name__}.{scheme}") is None:
-        raise ValueError(f"the store {scheme!r} is not known: use sqlite:///FILE")
+        raise ValueError(f"the store {scheme!r} is not known: use sqlite:///FILE or postgresql://HOST/NAME")
     store: Store = await import_module(f"{__name__}.{scheme}").open(url)
     return store
 

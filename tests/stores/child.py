@@ -1,4 +1,4 @@
-"""Another process on the same file: `python -m tests.stores.child TASK FILE [NUMBER]`. Its output says how far it is.
+"""Another process on the same store: `python -m tests.stores.child TASK URL [NUMBER]`. Its output says how far it is.
 
 Each task is ready before it waits for a line on its input, so that several can begin at the same moment.
 """
@@ -13,9 +13,9 @@ from gateway.stores import open_store
 from tests.stores import PAUSE, change, counting, creating
 
 
-async def create(file: str, number: str) -> None:
+async def create(url: str, number: str) -> None:
     """Creates so many identities one by one, unless they exist; says the id of the profile that each has."""
-    store = await open_store(f"sqlite:///{file}")
+    store = await open_store(url)
     wait()
     for key in [("email", f"{n}@example.com") for n in range(int(number))]:
         edit = creating(f"{key[1]} of {os.getpid()}", key, pause=PAUSE)
@@ -26,9 +26,9 @@ async def create(file: str, number: str) -> None:
     await store.close()
 
 
-async def count(file: str, number: str) -> None:
+async def count(url: str, number: str) -> None:
     """Counts so many profiles up without end; says each acknowledged step: whose it was, and how far."""
-    store = await open_store(f"sqlite:///{file}")
+    store = await open_store(url)
     wait()
 
     async def counting_up(n: int) -> None:
@@ -41,17 +41,17 @@ async def count(file: str, number: str) -> None:
     await asyncio.gather(*(counting_up(n) for n in range(int(number))))
 
 
-async def make(file: str) -> None:
-    """Opens a file that may not be there yet."""
+async def make(url: str) -> None:
+    """Opens a store that may not be there yet."""
     wait()
-    store = await open_store(f"sqlite:///{file}")
+    store = await open_store(url)
     await store.ready()
     await store.close()
     say("made")
 
 
 async def hold(file: str) -> None:
-    """Holds the write lock until the next line."""
+    """Holds the write lock of a file until the next line."""
     connection = apsw.Connection(file)
     wait()
     connection.execute("BEGIN IMMEDIATE")

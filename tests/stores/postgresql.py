@@ -87,16 +87,12 @@ def server() -> Server:
     return Server()
 
 
-def fresh() -> str:
-    """The URL of a store with nothing in it, not even tables."""
-    url, schema = os.environ.get("GATEWAY_TEST_POSTGRESQL") or server().url, next(_names)
+def fresh(url: str = "") -> str:
+    """The URL of a store with nothing in it, not even tables. Its connections go by the schema's name."""
+    url, schema = url or os.environ.get("GATEWAY_TEST_POSTGRESQL") or server().url, next(_names)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA {schema}")
-    return within(url, schema)
-
-
-def within(url: str, schema: str) -> str:
-    return f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{schema}"
+    return f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{schema}&application_name={schema}"
 
 
 def end() -> None:

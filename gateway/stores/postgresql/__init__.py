@@ -3,6 +3,7 @@
 Any number of processes may use it. Changes go through the one queue of this process, all else straight to the server.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, TypeAlias
@@ -26,7 +27,7 @@ from gateway.core.model import (
     Token,
 )
 from gateway.stores import Duplicate, Missing, Unavailable, settled
-from gateway.stores.postgresql.engine import Engine, transaction
+from gateway.stores.postgresql.engine import Engine, closed_on_failure, transaction
 from gateway.stores.postgresql.epoch import Epoch, follow, move
 from gateway.stores.postgresql.group import run_together, spelled, text
 from gateway.stores.postgresql.layout import Connection, migrate
@@ -55,6 +56,8 @@ ADD_TOKEN = "INSERT INTO tokens VALUES (%s, %s, %s, %s, %s, %s)"
 REVOKE_TOKEN = "UPDATE tokens SET revoked = true WHERE id = %s"
 
 CHANGES_AT_ONCE = 500
+LISTED_AT_ONCE = 2
+"""Pages, which may read through a whole database: they leave connections to all who want little."""
 
 Statement: TypeAlias = "tuple[str, tuple[Any, ...] | dict[str, Any]]"
 
@@ -68,11 +71,11 @@ async def open(url: str) -> "Postgresql":
     engine = Engine(url)
     try:
         connection = await engine.connect()
-        await migrate(connection)
-        epoch = await follow(engine, connection)
+        async with closed_on_failure(connection):
+            await migrate(connection)
+            return Postgresql(engine, await follow(engine, connection))
     except psycopg.Error as error:
         raise Unavailable(str(error)) from error
-    return Postgresql(engine, epoch)
 
 
 class Postgresql:
@@ -81,6 +84,7 @@ class Postgresql:
     def __init__(self, engine: Engine, epoch: Epoch) -> None:
         self._engine = engine
         self._epoch = epoch
+        self._listing = asyncio.Semaphore(LISTED_AT_ONCE)
         self._writer = Writer(self._run)
 
     async def change(self, changes: Sequence[Change]) -> list[Edited | Refusal]:
@@ -97,7 +101,8 @@ class Postgresql:
         return [_profile(row) for row in await self._read(FIND, values)]
 
     async def page(self, database: int, query: Query) -> list[Profile]:
-        return [_profile(row) for row in await self._read(*profiles_of(database, query))]
+        async with self._listing:
+            return [_profile(row) for row in await self._read(*profiles_of(database, query))]
 
     async def add_job(self, database: int, job: Job) -> None:
         await self._write((ADD_JOB, job_row(database, job)))
@@ -107,7 +112,8 @@ class Postgresql:
         return job_of(rows[0]) if rows else None
 
     async def jobs(self, database: int, query: Query) -> list[Job]:
-        return [Job(*row) for row in await self._read(*jobs_of(database, query))]
+        async with self._listing:
+            return [Job(*row) for row in await self._read(*jobs_of(database, query))]
 
     async def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
         # Page by page: a transaction held open over a consumer's pauses would keep VACUUM from its work.
@@ -177,15 +183,16 @@ class Postgresql:
         await self._engine.close()
 
     async def _run(self, changes: Sequence[Change]) -> list[Any]:
-        """Runs the changes together, else each alone, and answers what each came to."""
+        """Runs the changes together, else in halves, and answers what each came to."""
         try:
             return await self._engine.run(lambda connection: run_together(connection, changes))
         except Unavailable as error:
             return [error for _ in changes]
         except Exception as error:
-            # One change failed and took its neighbours' work back with it. Nothing was kept, and edits may be rerun: so
-            # each gets a transaction of its own, where it can hurt itself alone.
-            return [error] if len(changes) == 1 else [answer for each in changes for answer in await self._run([each])]
+            # One change failed and took its neighbours' work back with it, or they need more locks than the server has.
+            # Nothing was kept, and edits may be rerun: so they are parted until a change can hurt itself alone.
+            half = len(changes) // 2
+            return [*await self._run(changes[:half]), *await self._run(changes[half:])] if half else [_failure(error)]
 
     async def _read(self, sql: str, values: Any = ()) -> list[tuple[Any, ...]]:
         async def read(connection: Connection) -> list[tuple[Any, ...]]:
@@ -222,6 +229,11 @@ class Postgresql:
 async def _written(connection: Connection, statements: Sequence[Statement]) -> int:
     """Runs the statements, and tells how many rows they wrote."""
     return sum([(await connection.execute(sql, values)).rowcount for sql, values in statements])
+
+
+def _failure(error: Exception) -> Exception:
+    """What a change that failed alone is answered with."""
+    return Unavailable(str(error)) if isinstance(error, psycopg.errors.OutOfMemory) else error
 
 
 def _profile(row: tuple[Any, ...]) -> Profile:

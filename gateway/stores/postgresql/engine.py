@@ -45,14 +45,17 @@ DEFAULTS = {
 # Whatever the planner believes about tables that grow fast, it searches them for the keys it is given. A process that
 # stops in the middle of a transaction gives its locks back. What is acknowledged is durable, whatever the server's
 # default is.
-SESSION = f"""SELECT set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),
-    set_config('enable_mergejoin', 'off', false), set_config('lock_timeout', '{PATIENCE:.0f}s', false),
-    set_config('idle_in_transaction_session_timeout', '{FROZEN:.0f}s', false), set_config('synchronous_commit',
+SESSION = """SELECT set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),
+    set_config('enable_mergejoin', 'off', false), set_config('lock_timeout', %s, false),
+    set_config('idle_in_transaction_session_timeout', %s, false), set_config('synchronous_commit',
         CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END,
         false)"""
 
-AWAY = ("08", "40", "53", "55", "57", "58", "25")
+AWAY = ("08", "25", "40", "53", "55", "57", "58")
 """The classes of errors that are the engine's, not those of what it was given."""
+
+TOO_MANY = "53200"
+"""More locks or memory than the server has: the same would fail again, a smaller piece of it need not."""
 
 
 class Engine:
@@ -74,7 +77,8 @@ class Engine:
         for spelled in (SpelledInArrays, Spelled):
             connection.adapters.register_dumper(str, spelled)
         connection.adapters.register_loader("text", Plain)
-        await connection.execute(SESSION)
+        async with closed_on_failure(connection):
+            await connection.execute(SESSION, (f"{PATIENCE:.3f}s", f"{FROZEN:.3f}s"))
         return connection
 
     async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
@@ -102,19 +106,28 @@ class Engine:
     async def _attempt(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         async with self._room:
             connection = self._idle.pop() if self._idle else await self.connect()
-            try:
+            async with closed_on_failure(connection):
                 answer = await work(connection)
-            except BaseException:
-                # In whatever state it is, it takes its transaction with it.
+            if self._open:
+                self._idle.append(connection)
+            else:
                 await connection.close()
-                raise
-            self._idle.append(connection)
             return answer
 
 
 @asynccontextmanager
+async def closed_on_failure(connection: Connection) -> AsyncIterator[None]:
+    """In whatever state a connection is where something fails: it takes its transaction with it."""
+    try:
+        yield
+    except BaseException:
+        await connection.close()
+        raise
+
+
+@asynccontextmanager
 async def transaction(connection: Connection) -> AsyncIterator[None]:
-    """Keeps everything or, by way of a connection that is closed, nothing."""
+    """Keeps everything; or nothing, since the engine closes a connection where something fails."""
     await connection.execute("BEGIN")
     yield
     await commit(connection)
@@ -131,4 +144,4 @@ async def commit(connection: Connection) -> None:
 def is_away(error: psycopg.Error) -> bool:
     """Is it the engine that failed, so that the same may go well a moment later?"""
     state = error.sqlstate
-    return state[:2] in AWAY if state else isinstance(error, psycopg.OperationalError)
+    return state[:2] in AWAY and state != TOO_MANY if state else isinstance(error, psycopg.OperationalError)

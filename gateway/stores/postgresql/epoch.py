@@ -10,7 +10,7 @@ from itertools import count
 
 import psycopg
 
-from gateway.stores.postgresql.engine import NAP, Engine
+from gateway.stores.postgresql.engine import NAP, Engine, closed_on_failure
 from gateway.stores.postgresql.layout import Connection
 
 _MOVE = """WITH moved AS (UPDATE epoch SET number = number + 1 RETURNING number)
@@ -75,7 +75,8 @@ class Epoch:
             await asyncio.sleep(NAP)
             with suppress(psycopg.Error):
                 connection = await self._engine.connect()
-                await self._listen(connection)
+                async with closed_on_failure(connection):
+                    await self._listen(connection)
                 return connection
 
     async def _hear(self, connection: Connection) -> None:

@@ -1,8 +1,8 @@
 """One group of changes in one transaction: it locks what its changes ask for, reads it, runs them, and writes.
 
 No creation can be raced: what is locked are the keys themselves, since a row that does not exist cannot be. A key is
-locked before it is read, and so is each profile that it names; what a change gains, loses and writes is locked before
-it is written; all is held until the commit (two-phase locking). The keys known from the start are locked in one order,
+locked before it is read, and so is each profile that it names; what a change gains, loses and writes is locked with the
+writing; all is held until the commit (two-phase locking). The keys known from the start are locked in one order,
 and whoever needs a further one that is taken lets go of all and begins anew with that one known: so nobody waits in a
 circle. Only SQL lives here; when a connection is lost is not decided here.
 """
@@ -82,8 +82,7 @@ async def _run(connection: Connection, changes: Sequence[Change], known: set[Key
     group = Group(changes, locked)
     while asked := group.run():
         await locked.reach(asked)
-    await locked.lock(group.written())
-    await in_one_trip(connection, *group.statements())
+    await locked.write(group.written(), group.statements())
     await commit(connection)
     return group.answers
 
@@ -96,7 +95,7 @@ class Taken(Exception):
 
 
 class Unforeseen(BaseException):
-    """An edit asks for keys that are not locked yet, and is run again once they are. It must not take this for a failure."""
+    """An edit asks for keys that are not locked yet, and is run again once they are. It must not catch this."""
 
     def __init__(self, keys: set[Key]) -> None:
         self.keys = keys
@@ -120,10 +119,12 @@ class Locked:
         """The same later on, without waiting. Raises `Taken`."""
         await self._read(keys, (TRY_TO_LOCK, _numbers(keys)))
 
-    async def lock(self, keys: set[Key]) -> None:
-        """Locks the keys, or raises `Taken`."""
-        if further := keys - self._keys:
-            self._settle(further, *await in_one_trip(self._connection, (TRY_TO_LOCK, _numbers(further))))
+    async def write(self, keys: set[Key], statements: Sequence[Statement]) -> None:
+        """Locks what is written and was not read, and writes. Raises `Taken`, and all must be rolled back."""
+        if statements:
+            further = keys - self._keys
+            taken, *_ = await in_one_trip(self._connection, (TRY_TO_LOCK, _numbers(further)), *statements)
+            self._settle(further, taken)
 
     async def _read(self, keys: set[Key], *first: Statement) -> None:
         names = [key for key in keys if key[1] not in (ID, ONCE)]
@@ -189,10 +190,11 @@ class Group:
 
     def statements(self) -> list[Statement]:
         """What writes it all. Each row is in one of them, so their order does not matter."""
-        given = [((*spelled(key), id), has) for key, each in self._given.items() for id, has in each.items()]
+        written = sorted(self._written.items())
+        given = [((*spelled(key), id), has) for key, each in sorted(self._given.items()) for id, has in each.items()]
         rows: dict[str, list[Row]] = {
-            REMOVE: [key for key, row in self._written.items() if row is None],
-            PUT: [(*key, *row) for key, row in self._written.items() if row is not None],
+            REMOVE: [key for key, row in written if row is None],
+            PUT: [(*key, *row) for key, row in written if row is not None],
             LOSE: [row for row, has in given if not has],
             GAIN: [row for row, has in given if has],
             RECORD: self._records,

@@ -1,8 +1,8 @@
 """The queue of changes: what waits is taken together and answered together. It knows no table.
 
 Group commit: what arrives while a group is on its way is the next group. So a lone change never waits for company, and
-a full house shares its round trips and its sync. One group of a process is on its way at a time: calls keep their order,
-and a process never waits for a lock of its own.
+a full house shares its round trips and its sync. One group of a process is on its way at a time: calls keep their
+order, and a process never waits for a lock of its own.
 """
 
 import asyncio

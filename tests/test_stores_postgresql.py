@@ -1,0 +1,537 @@
+"""What only a server can show: keys raced by several stores and processes, lost connections, kills, failover."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+from gateway.core.model import Change, Database, Edited, Find, Identity, Once, Profile, Write
+from gateway.stores import Store, Unavailable, open_store
+from gateway.stores.postgresql import engine, group, layout
+from tests.stores import (
+    ANN,
+    BOB,
+    PHONE,
+    altering,
+    change,
+    counting,
+    creating,
+    furnish,
+    made,
+    one,
+    picture,
+    postgresql,
+    record,
+)
+from tests.stores.processes import child, results
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def url() -> str:
+    return postgresql.fresh()
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[Store]:
+    store = await furnish(await open_store(url))
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def other(url: str, store: Store) -> AsyncIterator[Store]:
+    """Another process, as far as the server can tell: a store with a queue and connections of its own."""
+    other = await open_store(url)
+    yield other
+    await other.close()
+
+
+@pytest.fixture
+def admin(url: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+@contextmanager
+def stopped() -> Iterator[None]:
+    """The session's own server crashes, and is back afterwards."""
+    postgresql.server().stop()
+    try:
+        yield
+    finally:
+        postgresql.server().start()
+
+
+@pytest.fixture
+def own_url() -> str:
+    """A store on the session's own server, which may be stopped, wherever the other tests go."""
+    return postgresql.fresh(postgresql.server().url)
+
+
+def numbered(number: int) -> Identity:
+    return "email", f"{number}@example.com"
+
+
+OURS = "FROM pg_stat_activity WHERE application_name = current_schema() AND pid <> pg_backend_pid()"
+"""The connections of the test's stores."""
+
+
+def kill(admin: psycopg.Connection[Any]) -> None:
+    """Ends every connection of the stores."""
+    admin.execute(f"SELECT pg_terminate_backend(pid) {OURS}")
+
+
+# Opening
+
+
+@pytest.mark.parametrize("query", ["?nonsense=1", "?target_session_attrs", "/%zz"])
+async def test_a_url_that_libpq_cannot_read_is_refused(query: str) -> None:
+    with pytest.raises(ValueError, match="is no store"):
+        await open_store(f"postgresql://host/name{query}")
+
+
+async def test_a_server_that_is_not_there_is_unavailable_and_the_reason_is_said() -> None:
+    with pytest.raises(Unavailable, match="No such file"):
+        await open_store("postgresql:///name?host=/nowhere")
+
+
+async def test_a_server_that_cannot_be_written_to_is_not_taken(url: str) -> None:
+    with pytest.raises(Unavailable, match="read-only"):
+        await open_store(url.replace("options=", "options=-cdefault_transaction_read_only%3Don%20"))
+
+
+async def test_the_first_host_that_answers_is_taken(own_url: str) -> None:
+    folder = quote(str(postgresql.server().folder), safe="")
+    store = await furnish(await open_store(own_url.replace(folder, f"%2Fnowhere,{folder}")))
+    await store.change([change(creating("a", ANN))])
+    assert (await one(store, ANN)).id == "a"
+    await store.close()
+
+
+async def test_a_database_of_a_newer_version_is_refused(url: str, store: Store, admin: psycopg.Connection[Any]) -> None:
+    admin.execute("UPDATE layout SET version = version + 1")
+    with pytest.raises(Unavailable, match="newer"):
+        await open_store(url)
+    await store.ready()
+
+
+async def test_a_database_of_an_older_version_is_migrated(
+    url: str, store: Store, admin: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.change([change(creating("a", ANN))])
+    monkeypatch.setattr(layout, "MIGRATIONS", (*layout.MIGRATIONS, "CREATE TABLE extra (number bigint)"))
+    other = await open_store(url)
+    assert (await one(other, ANN)).id == "a"
+    await other.close()
+    assert admin.execute("SELECT version FROM layout").fetchall() == [(len(layout.MIGRATIONS),)]
+    assert admin.execute("SELECT * FROM extra").fetchall() == []
+
+
+def test_several_processes_may_open_a_fresh_database_at_once(url: str) -> None:
+    assert results(*(child("make", url) for _ in range(4))) == [["made"]] * 4
+
+
+async def test_what_was_kept_is_there_after_reopening(url: str) -> None:
+    store = await furnish(await open_store(url))
+    await store.change([change(creating("a", ANN), ANN), change(counting(ANN), ANN)])
+    before, epoch = await picture(store, [ANN]), store.epoch()
+    await store.close()
+    store = await open_store(url)
+    assert await picture(store, [ANN]) == before
+    assert store.epoch() == epoch
+    await store.close()
+
+
+# Values
+
+
+async def test_names_of_any_length_are_told_apart(store: Store) -> None:
+    names = ["x" * length + tail for length in (119, 120, 121, 9_999) for tail in ("", "y")]
+    for number, name in enumerate(names):
+        await store.change([change(creating(f"p{number}", (name, name)), (name, name))])
+    assert [(await one(store, (name, name))).id for name in names] == [f"p{number}" for number in range(len(names))]
+
+
+def test_the_spelling_of_texts_keeps_them_apart_and_in_order() -> None:
+    texts = [
+        "",
+        "\x00",
+        "\x00\x00",
+        "\x00\x01",
+        "\x00\x02",
+        "\x01",
+        "\x01\x00",
+        "\x01\x01",
+        "\x01\x02",
+        "\x02",
+        "a\x00",
+        "b",
+    ]
+    spelled = [bytes(layout.Spelled(str).dump(text)) for text in texts]
+    assert spelled == sorted(spelled)
+    assert [layout.Plain(25).load(each) for each in spelled] == texts
+
+
+async def test_what_the_server_refuses_hurts_no_neighbour(store: Store) -> None:
+    await store.change([change(creating("a", ANN))])
+    profile = Profile("z", {}, 2**70, 0, 0)
+    failing = change(lambda _: Edited(profile, (Write(None, profile, frozenset([BOB])),)), BOB)
+    calls = [store.change([each]) for each in (change(counting(ANN), ANN), failing, change(counting(ANN), ANN))]
+    first, failure, second = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(failure, psycopg.DataError)
+    assert [first[0].profile.version, second[0].profile.version] == [2, 3]
+    assert await store.find(1, [BOB]) == []
+
+
+async def test_a_group_with_more_locks_than_the_server_has_is_parted(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The server's table has room for some 10,000; each of these changes takes 100 locks.
+    keys = [[("k", f"{n} {m}") for m in range(100)] for n in range(250)]
+    answers = await store.change([change(creating(f"p{n}", *each), *each) for n, each in enumerate(keys)])
+    assert [answer.profile.id for answer in answers] == [f"p{n}" for n in range(250)]
+
+
+# Group commit
+
+
+async def test_a_group_costs_a_handful_of_round_trips(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    trips: list[Any] = []
+    take = group.in_one_trip
+
+    async def counted(*arguments: Any) -> Any:
+        trips.append(arguments)
+        return await take(*arguments)
+
+    monkeypatch.setattr(group, "in_one_trip", counted)
+    keys = [(numbered(n), ("phone", f"{n}")) for n in range(100)]
+    for edits, expected in (
+        ([creating(f"p{n}", *key) for n, key in enumerate(keys)], 2),
+        ([counting(p) for _, p in keys], 3),
+    ):
+        trips.clear()
+        calls = (store.change([change(edit, *key)]) for edit, key in zip(edits, keys, strict=True))
+        await asyncio.gather(*calls)
+        assert len(trips) == expected  # and the commit
+
+
+async def test_a_batch_lets_single_changes_through(store: Store) -> None:
+    batch = [change(creating(f"p{n}", numbered(n)), numbered(n)) for n in range(3000)]
+    running = asyncio.create_task(store.change(batch))
+    for number in range(3):
+        await store.change([change(creating(f"q{number}", ("phone", str(number))))])
+    assert not running.done()
+    assert len(await running) == 3000
+
+
+# Races
+
+
+async def racing(store: Store, other: Store, attempts: int = 20) -> int:
+    """Lets two stores create each of some identities at the same moment. How many were created twice?"""
+    for n in range(attempts):
+        calls = (
+            each.change([change(creating(f"{n} {at}", numbered(n)), numbered(n))])
+            for at, each in enumerate((store, other))
+        )
+        await asyncio.gather(*calls)
+    return sum([len(await store.find(1, [numbered(n)])) - 1 for n in range(attempts)])
+
+
+async def test_two_stores_create_an_identity_once(store: Store, other: Store) -> None:
+    assert await racing(store, other) == 0
+
+
+async def test_without_its_locks_a_store_would_create_an_identity_twice(
+    store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for lock in ("LOCK", "TRY_TO_LOCK"):
+        monkeypatch.setattr(group, lock, "SELECT number FROM unnest(%b::bigint[]) AS number WHERE false")
+    assert await racing(store, other) > 0
+
+
+def test_three_processes_create_an_identity_once(url: str) -> None:
+    asyncio.run(furnished(url))
+    first, *others = results(*(child("create", url, 40) for _ in range(3)))
+    assert others == [first, first]
+    assert len({id.split(" of ")[1] for id in first}) > 1, "they did not race"
+
+
+async def furnished(url: str) -> None:
+    await (await furnish(await open_store(url))).close()
+
+
+async def test_one_person_is_created_once_by_either_of_two_identities(store: Store, other: Store) -> None:
+    for n in range(20):
+        keys = numbered(n), ("phone", f"{n}")
+        named = (keys, keys[:1], keys[1:], keys[::-1])
+        calls = [
+            each.change([change(creating(f"{n} {at} {which}", *keys), *names)])
+            for at, each in enumerate((store, other))
+            for which, names in enumerate(named)
+        ]
+        answers = await asyncio.gather(*calls)
+        assert len({answer.profile.id for [answer] in answers}) == 1
+        assert len(await store.find(1, keys)) == 1
+
+
+async def test_no_increment_is_lost_whichever_key_names_the_profile(store: Store, other: Store) -> None:
+    await store.change([change(creating("a", ANN, PHONE))])
+    keys = [ANN, PHONE, ("id", "a")]
+    calls = [
+        each.change([change(counting(keys[n % 3]), *keys[n % 3 : n % 3 + n % 2])])
+        for n in range(60)
+        for each in (store, other)
+    ]
+    answers = await asyncio.gather(*calls)
+    assert sorted(answer.profile.document["n"] for [answer] in answers) == list(range(1, 121))
+    assert len(await record(store)) == 121
+
+
+async def test_who_asks_for_further_keys_crosswise_waits_for_nobody_in_a_circle(store: Store, other: Store) -> None:
+    await store.change([change(creating("a", ANN)), change(creating("b", BOB))])
+
+    def both(first: Identity, second: Identity) -> Change:
+        def edit(find: Find) -> Edited:
+            find([second])
+            return counting(first)(find)
+
+        return change(edit, first)
+
+    began = time.monotonic()
+    for _ in range(20):
+        await asyncio.gather(store.change([both(ANN, BOB)]), other.change([both(BOB, ANN)]))
+    assert [(await one(store, key)).document["n"] for key in (ANN, BOB)] == [20, 20]
+    assert time.monotonic() - began < 1, "a deadlock: the server finds one after a second"
+
+
+async def test_what_one_gains_another_does_not_create(store: Store, other: Store) -> None:
+    for n in range(20):
+        key = numbered(n)
+        await store.change([change(creating(f"{n}", ("k", f"{n}")))])
+        gaining = change(altering(("k", f"{n}"), dict, gained=[key]), ("k", f"{n}"))
+        await asyncio.gather(store.change([gaining]), other.change([change(creating(f"other {n}", key), key)]))
+        # In whichever order: created before it was gained there are two, created after it none.
+        found = {profile.id for profile in await store.find(1, [key])}
+        assert len(await record(store)) == sum([1 + len(await store.find(1, [numbered(m)])) for m in range(n + 1)])
+        assert f"{n}" in found
+
+
+async def test_two_stores_do_a_change_under_a_key_once(store: Store, other: Store) -> None:
+    for n in range(20):
+        once = Once(f"key {n}", "same", until=2000)
+        calls = [
+            each.change([replace(change(lambda _, at=at: made(f"{n} {at}")), once=once)])
+            for at, each in enumerate((store, other))
+        ]
+        [first], [second] = await asyncio.gather(*calls)
+        assert first.profile == second.profile
+    assert len(await record(store)) == 20
+
+
+async def test_waits_for_the_locks_of_another_process(
+    url: str, admin: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await furnished(url)
+    monkeypatch.setattr(engine, "PATIENCE", 0.3)
+    store = await open_store(url)
+    with admin.transaction():
+        admin.execute(group.LOCK, group._numbers([(1, *ANN)]))
+        with pytest.raises(Unavailable, match="lock"):
+            await store.change([change(creating("a", ANN), ANN)])
+        waiting = asyncio.create_task(store.change([change(creating("b", ANN), ANN)]))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+    await waiting
+    assert (await one(store, ANN)).id == "b"
+    await store.close()
+
+
+async def test_a_process_that_stops_in_the_middle_gives_its_locks_back(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "FROZEN", 0.2)
+    store = await furnish(await open_store(url))
+    frozen = await engine.Engine(url).connect()
+    await frozen.execute("BEGIN")
+    await frozen.execute(group.LOCK, group._numbers([(1, *ANN)]))
+    await store.change([change(creating("a", ANN), ANN)])
+    await frozen.close()
+    await store.close()
+
+
+# Lost connections
+
+
+async def counting_up(store: Store, number: int, until: float) -> tuple[int, int]:
+    """Counts a profile up; how many steps were acknowledged, and how many not."""
+    acknowledged = failed = 0
+    while time.monotonic() < until:
+        try:
+            await store.change([change(counting(numbered(number)), numbered(number))])
+            acknowledged += 1
+        except Unavailable:
+            failed += 1
+    return acknowledged, failed
+
+
+async def held(store: Store, counts: list[tuple[int, int]]) -> None:
+    """What was acknowledged is kept, once; of what failed, anything may be."""
+    kept = [(await one(store, numbered(number))).document["n"] for number in range(len(counts))]
+    for n, (acknowledged, failed) in zip(kept, counts, strict=True):
+        assert 0 < acknowledged <= n <= acknowledged + failed
+    assert len(await record(store)) == sum(kept) + len(kept)
+
+
+async def test_killed_backends_lose_nothing_and_double_nothing(store: Store, admin: psycopg.Connection[Any]) -> None:
+    await store.change([change(creating(f"p{n}", numbered(n), n=0)) for n in range(16)])
+    until = time.monotonic() + 2
+    running = [asyncio.create_task(counting_up(store, n, until)) for n in range(16)]
+    while time.monotonic() < until:
+        await asyncio.sleep(0.05)
+        kill(admin)
+    await held(store, [await each for each in running])
+
+
+async def test_an_immediate_stop_loses_nothing_and_doubles_nothing(own_url: str) -> None:
+    store = await furnish(await open_store(own_url))
+    await store.change([change(creating(f"p{n}", numbered(n), n=0)) for n in range(16)])
+    until = time.monotonic() + 3
+    running = [asyncio.create_task(counting_up(store, n, until)) for n in range(16)]
+    for _ in range(3):
+        await asyncio.sleep(0.3)
+        with stopped():
+            pass
+    await held(store, [await each for each in running])
+    await store.close()
+
+
+async def test_without_a_server_it_is_unavailable_and_then_recovers(
+    own_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "PATIENCE", 0.3)
+    store = await furnish(await open_store(own_url))
+    await store.change([change(creating("a", ANN))])
+    with stopped():
+        for call in (
+            store.change([change(counting(ANN), ANN)]),
+            store.change([change(counting(ANN), ANN) for _ in range(5000)]),
+            store.find(1, [ANN]),
+            store.add_database(Database(3, "three")),
+            store.ready(),
+        ):
+            async with asyncio.timeout(2):
+                with pytest.raises(Unavailable):
+                    await call
+        assert store.epoch() != store.epoch(), "a move of the registry may have been missed"
+    await store.ready()
+    await store.change([change(counting(ANN), ANN)])
+    assert (await one(store, ANN)).document == {"n": 1}
+    async with asyncio.timeout(2):
+        while store.epoch() != store.epoch():
+            await asyncio.sleep(0.01)
+    await store.close()
+
+
+async def test_a_connection_lost_before_the_commit_is_not_noticed(store: Store, admin: psycopg.Connection[Any]) -> None:
+    def killing(find: Find) -> Edited:
+        runs.append(1)
+        if len(runs) == 1:
+            kill(admin)
+        return counting(ANN)(find)
+
+    runs: list[int] = []
+    await store.change([change(creating("a", ANN))])
+    [edited] = await store.change([change(killing, ANN)])
+    assert edited.profile.document == {"n": 1}
+    assert len(runs) == 2
+
+
+async def test_a_connection_lost_at_the_commit_is_told_and_nothing_is_done_twice(
+    store: Store, admin: psycopg.Connection[Any]
+) -> None:
+    await store.change([change(creating("a", ANN))])
+    admin.execute("""
+        CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER die AFTER INSERT ON changes DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION die()""")
+    runs: list[int] = []
+
+    def noted(find: Find) -> Edited:
+        runs.append(1)
+        return counting(ANN)(find)
+
+    with pytest.raises(Unavailable, match="not known"):
+        await store.change([change(noted, ANN)])
+    assert runs == [1]
+    admin.execute("DROP TRIGGER die ON changes")
+    await store.change([change(noted, ANN)])
+    assert (await one(store, ANN)).document == {"n": 1}
+
+
+# The registry
+
+
+async def test_a_move_of_the_registry_is_seen_by_others_at_once(store: Store, other: Store) -> None:
+    epoch = other.epoch()
+    await store.add_database(Database(3, "three"))
+    began = time.monotonic()
+    while other.epoch() == epoch:
+        await asyncio.sleep(0.001)
+    assert time.monotonic() - began < 0.5
+    assert other.epoch() == store.epoch()
+    assert [database.id for database in await other.databases()] == [1, 2, 3]
+
+
+async def test_a_move_that_could_not_be_heard_is_seen_too(store: Store, admin: psycopg.Connection[Any]) -> None:
+    epoch = store.epoch()
+    kill(admin)
+    admin.execute("UPDATE epoch SET number = number + 1")
+    async with asyncio.timeout(2):
+        while store.epoch() != epoch + 1:
+            assert store.epoch() is not None
+            await asyncio.sleep(0.001)
+
+
+# Life
+
+
+async def test_a_closed_store_is_unavailable(url: str) -> None:
+    store = await furnish(await open_store(url))
+    await store.close()
+    await store.close()
+    for call in (store.change([change(creating("a", ANN))]), store.find(1, [ANN]), store.ready()):
+        with pytest.raises(Unavailable):
+            await call
+
+
+async def test_a_change_is_kept_though_its_caller_was_cancelled(store: Store) -> None:
+    call = asyncio.create_task(store.change([change(creating("a", ANN), ANN)]))
+    await asyncio.sleep(0)
+    call.cancel()
+    await store.change([change(counting(ANN), ANN)])
+    assert (await one(store, ANN)).document == {"n": 1}
+
+
+async def test_leaves_no_connection_behind(store: Store, url: str, admin: psycopg.Connection[Any]) -> None:
+    other = await open_store(url)
+    await asyncio.gather(*(other.find(1, [ANN]) for _ in range(50)))
+    await other.close()
+    async with asyncio.timeout(2):
+        # One that listens and one that was used to furnish are the fixture's.
+        while admin.execute(f"SELECT count(*) {OURS}").fetchall()[0][0] > 2:
+            await asyncio.sleep(0.01)
