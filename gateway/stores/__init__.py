@@ -29,7 +29,7 @@ from gateway.core.model import (
 
 
 class Unavailable(Exception):
-    """The engine cannot answer now. Nothing of the change was applied, or else the message says that this is not known."""
+    """The engine cannot answer now. Nothing of the change was applied, or the message says that this is not known."""
 
 
 class Store(Protocol):
