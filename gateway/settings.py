@@ -25,7 +25,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535, description="TCP port to listen on, 0 for a free one")] = 8080
-    store: Annotated[str, Meta(description="URL of the store; its scheme names the engine")] = "sqlite:///gateway.db"
+    store: Annotated[str, Meta(description="URL of the store, sqlite:///FILE or postgresql://HOST/NAME")] = (
+        "sqlite:///gateway.db"
+    )
     workers: Annotated[int, Meta(ge=1, le=256, description="processes that serve")] = 1
     bootstrap_token: Annotated[
         Visible | None, Meta(description="first token of database 1, with all rights, in visible ASCII; unset: random")

@@ -65,8 +65,9 @@ class Engine:
         """Raises `ValueError` on a URL that libpq cannot read."""
         try:
             self._conninfo = make_conninfo(url, **{**DEFAULTS, **conninfo_to_dict(url)})
-        except psycopg.ProgrammingError as error:
-            raise ValueError(f"{url!r} is no store: use postgresql://USER@HOST,HOST/NAME") from error
+        except psycopg.ProgrammingError:
+            # The URL may carry a password, and so may libpq's words on it.
+            raise ValueError("the URL is no store: use postgresql://USER:PASSWORD@HOST,HOST/NAME") from None
         self._room = asyncio.Semaphore(CONNECTIONS)
         self._idle: list[Connection] = []
         self._open = True
