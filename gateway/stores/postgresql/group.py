@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from gateway.core.model import Change, Edited, Identity, Profile, Write
-from gateway.stores import outcome, repeated
+from gateway.stores import document_text, outcome, repeated
 from gateway.stores.postgresql.engine import commit
 from gateway.stores.postgresql.layout import Connection, short
 from gateway.stores.postgresql.locked import ID, ONCE, Key, Locked, Row, Statement, Taken, columns, spelled
@@ -127,7 +127,7 @@ class Group:
             if done := self._done_before(change):
                 return done, _nothing
             edited = change.edit(partial(self._find, change.database))
-            texts = [(text(write.after and write.after.document), text(write.patch)) for write in edited.writes]
+            texts = [(document_text(write), text(write.patch)) for write in edited.writes]
             return edited, partial(self._keep, change, edited, texts, text(edited.profile) if change.once else "")
         except Exception as error:
             return error, _nothing
