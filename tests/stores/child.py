@@ -22,7 +22,7 @@ async def create(url: str, number: str) -> None:
         [answer] = await store.change([change(edit, key)])
         say(answer.profile.id)
         if answer.writes:
-            await asyncio.sleep(PAUSE)  # whoever created one lets the other be first at the next
+            await asyncio.sleep(5 * PAUSE)  # whoever created one lets the others be first at the next
     await store.close()
 
 
