@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import httpx
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.app import create
@@ -134,12 +135,16 @@ def test_reads_a_filter(text: str, expected: list[Any]) -> None:
     assert conditions(text, OPERATORS) == [Condition(*each) for each in expected]
 
 
+@example("and(" * 5000)
 @given(st.text("equalsand(),[]'\"\\ id", max_size=30))
 def test_a_filter_is_read_or_refused(text: str) -> None:
     assert pointer_of_the_refusal(lambda: conditions(text, OPERATORS)) in (None, "/parameter/filter")
 
 
 @given(st.text(max_size=30) | st.binary(max_size=20).map(lambda raw: raw.decode("latin-1")))
+@example("http://[")
+@example(urlsafe_b64encode(b"[" * 20_000).decode())
+@example(urlsafe_b64encode(rb'["next","id","\ud800","1"]').decode())
 def test_a_cursor_is_read_or_refused(text: str) -> None:
     target = str(httpx.URL("http://x/api/profiles", params={"page[cursor]": text}).raw_path, "ascii")
     refused = pointer_of_the_refusal(lambda: queries.profiles(Incoming({}, target=target)))
@@ -195,6 +200,52 @@ def test_links_lead_through_every_page_and_back() -> None:
         ]
         back = await walk(client, there[-1]["self"], "prev")
         assert [page["mails"] for page in back] == [page["mails"] for page in reversed(there)]
+
+    conversation(talk)
+
+
+def test_what_is_no_name_names_nothing() -> None:
+    """Not even the list `True`, which Python would make of it."""
+
+    async def talk(client: httpx.AsyncClient) -> None:
+        made = (await client.post("/api/profiles", json=profile(email="ann@example.com"))).json()["data"]
+        list_of = {"data": [{"type": "list", "id": True}]}
+        job = {"profiles": {"data": [profile(email="ann@example.com")["data"]]}}
+        sources = {"data": [{"type": "profile", "id": {"a": None}}]}
+        meta = {"patch_properties": {"unset": [True]}}
+        for method, path, data, pointer in (
+            (
+                "POST",
+                "/api/profile-bulk-import-jobs",
+                {"type": "profile-bulk-import-job", "attributes": job, "relationships": {"lists": list_of}},
+                "/data/relationships/lists/data",
+            ),
+            (
+                "POST",
+                "/api/profile-merge",
+                {"type": "profile-merge", "id": made["id"], "relationships": {"profiles": sources}},
+                "/data/relationships/profiles/data",
+            ),
+            (
+                "PATCH",
+                f"/api/profiles/{made['id']}",
+                {"type": "profile", "id": made["id"], "attributes": {}, "meta": meta},
+                "/data/meta/patch_properties/unset",
+            ),
+        ):
+            reply = await client.request(method, path, json={"data": data})
+            assert reply.status_code == 400
+            assert reply.json()["errors"][0]["source"] == {"pointer": pointer}
+
+    conversation(talk)
+
+
+def test_the_same_idempotency_key_with_another_request_is_a_conflict() -> None:
+    async def talk(client: httpx.AsyncClient) -> None:
+        for mail, status in (("ann@example.com", 201), ("bob@example.com", 409)):
+            reply = await client.post("/api/profiles", json=profile(email=mail), headers={"idempotency-key": "1"})
+            assert reply.status_code == status
+        assert reply.json()["errors"][0]["code"] == "conflict"
 
     conversation(talk)
 

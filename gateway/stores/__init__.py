@@ -13,6 +13,7 @@ import orjson
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import (
     Change,
+    Created,
     Database,
     Edited,
     Identity,
@@ -183,8 +184,14 @@ def document_text(write: Write) -> str:
     return text.decode()
 
 
-def repeated(once: Once, fingerprint: str, profile: dict[str, Any] | None) -> Edited:
+def remembered(edited: Edited) -> str:
+    """What is kept of an outcome that may have to be repeated: its profile, and whether the change made it."""
+    return orjson.dumps([isinstance(edited.profile, Created), edited.profile]).decode()
+
+
+def repeated(once: Once, fingerprint: str, kept: str) -> Edited:
     """The answer to a change that was done before, by what was kept of it. Raises `Refusal`: idempotency_conflict."""
     if fingerprint != once.fingerprint:
         raise refuse("idempotency_conflict")
-    return Edited(Profile(**profile) if profile else None)
+    created, profile = orjson.loads(kept)
+    return Edited((Created if created else Profile)(**profile) if profile else None)

@@ -29,7 +29,7 @@ from gateway.core.model import (
     Token,
     Write,
 )
-from gateway.stores import Duplicate, Missing, document_text, outcome, repeated, settled
+from gateway.stores import Duplicate, Missing, document_text, outcome, remembered, repeated, settled
 
 
 async def open(url: str) -> "Memory":
@@ -50,7 +50,7 @@ class Memory:
         self._identities: dict[tuple[int, str, str], set[str]] = defaultdict(set)
         self._changes: list[tuple[Recorded, bytes]] = []
         self._jobs: dict[tuple[int, str], bytes] = {}
-        self._once: dict[tuple[int, str], tuple[str, int, bytes]] = {}
+        self._once: dict[tuple[int, str], tuple[str, int, str]] = {}
 
     async def change(self, changes: Sequence[Change]) -> list[Edited | Refusal]:
         return settled([self._run(change) for change in changes])
@@ -149,7 +149,7 @@ class Memory:
         for write, (profile, patch) in zip(edited.writes, texts, strict=True):
             self._keep(change, write, profile, patch)
         if change.once:
-            kept = change.once.fingerprint, change.once.until, orjson.dumps(edited.profile)
+            kept = change.once.fingerprint, change.once.until, remembered(edited)
             self._once[change.database, change.once.key] = kept
         return edited
 
@@ -157,7 +157,7 @@ class Memory:
         kept = self._once.get((change.database, change.once.key)) if change.once else None
         if change.once is None or kept is None or kept[1] < change.origin.time:
             return None
-        return repeated(change.once, kept[0], orjson.loads(kept[2]))
+        return repeated(change.once, kept[0], kept[2])
 
     def _keep(self, change: Change, write: Write, profile: bytes, patch: bytes) -> None:
         database, (id, version) = change.database, outcome(write)

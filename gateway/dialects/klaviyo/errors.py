@@ -29,6 +29,7 @@ _INVALID = Kind(400, "invalid", "Invalid input.")
 _BY_STATUS = {
     404: Kind(404, "not_found", "Not found."),
     405: Kind(405, "method_not_allowed", "Method not allowed."),
+    409: Kind(409, "conflict", "Conflict."),
     413: Kind(413, "request_too_large", "Request entity too large."),
     415: Kind(415, "unsupported_media_type", "Unsupported media type."),
     500: Kind(500, "error", "A server error occurred."),

@@ -72,12 +72,14 @@ def cursor_of(given: Mapping[str, str], sort: str) -> tuple[str, Any, str] | Non
     text = given.get(CURSOR)
     if not text:
         return None
-    text = parse_qs(urlsplit(text).query).get(CURSOR, [text])[0]
     try:
-        match json.loads(urlsafe_b64decode(text.encode())):
+        text = parse_qs(urlsplit(text).query).get(CURSOR, [text])[0]
+        parts = json.loads(urlsafe_b64decode(text.encode()))
+        json.dumps(parts, ensure_ascii=False).encode()  # a lone surrogate is no text
+        match parts:
             case ["next" | "prev" as direction, found, value, str(id)] if found == sort and _sorts(sort, value):
                 return direction, value, id
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     raise wrong(CURSOR, "The cursor is not valid.")
 

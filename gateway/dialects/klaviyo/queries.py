@@ -107,6 +107,9 @@ def conditions(text: str, operators: dict[str, tuple[str, ...]]) -> list[Conditi
     return found
 
 
+DEEPEST = 32
+"""As many `and(…)` may stand in one another."""
+
 _TOKEN = re.compile(r"""\s*(?:([(),\[\]])|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^\s"'(),\[\]]+))\s*""")
 
 
@@ -149,17 +152,19 @@ def _plain(text: str) -> str:
 
 def _comparisons(tokens: _Tokens) -> Iterator[Condition]:
     """A list of calls, up to the end."""
-    yield from _calls(tokens)
+    yield from _calls(tokens, DEEPEST)
     if not tokens.is_done():
         raise ValueError("there is more than one filter can be")
 
 
-def _calls(tokens: _Tokens) -> Iterator[Condition]:
+def _calls(tokens: _Tokens, levels: int) -> Iterator[Condition]:
+    if levels < 0:
+        raise ValueError("it nests too deeply")
     while True:
         operator = tokens.next()
         tokens.demand("(")
         if operator == "and":
-            yield from _calls(tokens)
+            yield from _calls(tokens, levels - 1)
         else:
             yield _comparison(operator, tokens)
         tokens.demand(")")

@@ -71,26 +71,30 @@ def bulk(incoming: Incoming) -> Asked:
     elements = list_(profiles.get("data") if isinstance(profiles, Mapping) else profiles)
     if not elements:
         faults.append(Fault("missing_parameter", "it is missing", "/data/attributes/profiles/data"))
+    lists = _lists(data, faults)
     if faults:
         raise Refusal(faults)
-    lists = _lists(data)
     return Asked(None, [_imported(element, lists) for element in elements], about(incoming))
 
 
 def merge(incoming: Incoming) -> Asked:
     """Reads `POST /api/profile-merge`: the profiles of the relationship go into the one that `data.id` names."""
     data, faults = resource(incoming.tree, "profile-merge")
-    sources = ids_of(object_(data.get("relationships"), "/data/relationships", faults).get("profiles"))
+    relationships = object_(data.get("relationships"), "/data/relationships", faults)
+    sources = ids_of(relationships.get("profiles"), _SOURCES, faults)
     destination = data.get("id")
     if not destination:
         faults.append(Fault("missing_parameter", "it is missing", "/data/id"))
     if not sources or destination in sources:
         detail = "a profile cannot be merged into itself" if sources else "it is missing"
-        faults.append(Fault("invalid_parameter", detail, "/data/relationships/profiles/data"))
+        faults.append(Fault("invalid_parameter", detail, _SOURCES))
     if not (destination and sources):
         raise Refusal(faults)
     match = {"mode": "profile_id", "values": {"profile_id": destination}}
     return Asked(None, [Read({"match": match, "sources": list(dict.fromkeys(sources))}, faults)], about(incoming))
+
+
+_SOURCES = "/data/relationships/profiles/data"
 
 
 def deletion(incoming: Incoming) -> Asked:
@@ -145,10 +149,11 @@ def _demand_identifier(identifiers: Mapping[str, Any], faults: list[Fault]) -> N
 # --- many ---
 
 
-def _lists(data: Mapping[str, Any]) -> Update:
+def _lists(data: Mapping[str, Any], faults: list[Fault]) -> Update:
     """The lists that imported profiles are put on: static segments, in the canonical form."""
     relationships = data.get("relationships")
-    ids = ids_of(relationships.get("lists")) if isinstance(relationships, Mapping) else []
+    lists = relationships.get("lists") if isinstance(relationships, Mapping) else None
+    ids = ids_of(lists, "/data/relationships/lists/data", faults)
     return {"segments": {"add": [_segment(id) for id in ids]}} if ids else {}
 
 

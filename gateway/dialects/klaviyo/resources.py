@@ -50,7 +50,11 @@ def list_(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def ids_of(relationship: Any) -> list[str]:
+def ids_of(relationship: Any, at: str, faults: list[Fault]) -> list[str]:
     """The ids of the resources that a relationship holds."""
     resources = list_(relationship.get("data")) if isinstance(relationship, Mapping) else []
-    return [str(each["id"]) for each in resources if isinstance(each, Mapping) and each.get("id")]
+    given = [each["id"] for each in resources if isinstance(each, Mapping) and each.get("id")]
+    ids = [id for id in given if isinstance(id, str)]
+    if len(ids) < len(given):
+        faults.append(Fault("invalid_parameter", "an id must be a string", at))
+    return ids

@@ -27,7 +27,7 @@ def writing(attributes: Mapping[str, Any], data: Mapping[str, Any], faults: list
             _put(profile, FIELDS[name], None if name in IDENTIFIERS and value == "" else value)
         else:
             faults.append(Fault("unknown_field", pointer=pointer_to("data", "attributes", name)))
-    _unset(profile, operations, patches)
+    _unset(profile, operations, patches, faults)
     operations += _patching(patches, "custom", "/data/meta/patch_properties", faults)
     operations += _patching_identifiers(meta, faults)
     writing = {"profile": profile, "operations": operations}
@@ -68,10 +68,16 @@ def _write_properties(
             _put(profile, ("custom", name), value)
 
 
-def _unset(profile: dict[str, Any], operations: list[dict[str, Any]], patches: Mapping[str, Any]) -> None:
-    if profile.get("custom", {}) is None:
+def _unset(
+    profile: dict[str, Any], operations: list[dict[str, Any]], patches: Mapping[str, Any], faults: list[Fault]
+) -> None:
+    names = list_(patches.get("unset"))
+    if not all(isinstance(name, str) for name in names):
+        at = "/data/meta/patch_properties/unset"
+        faults.append(Fault("invalid_parameter", "it must be a name or a list of names", at))
+    if faults or profile.get("custom", {}) is None:
         return
-    for name in map(str, list_(patches.get("unset"))):
+    for name in names:
         operations[:] = [each for each in operations if each["pointer"] != pointer_to("custom", name)]
         _put(profile, ("custom", name), None)
 

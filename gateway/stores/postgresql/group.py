@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from gateway.core.model import Change, Edited, Identity, Profile, Write
-from gateway.stores import document_text, outcome, repeated
+from gateway.stores import document_text, outcome, remembered, repeated
 from gateway.stores.postgresql.engine import commit
 from gateway.stores.postgresql.layout import Connection, short
 from gateway.stores.postgresql.locked import ID, ONCE, Key, Locked, Row, Statement, Taken, columns, spelled
@@ -128,7 +128,7 @@ class Group:
                 return done, _nothing
             edited = change.edit(partial(self._find, change.database))
             texts = [(document_text(write), text(write.patch)) for write in edited.writes]
-            return edited, partial(self._keep, change, edited, texts, text(edited.profile) if change.once else "")
+            return edited, partial(self._keep, change, edited, texts, remembered(edited) if change.once else "")
         except Exception as error:
             return error, _nothing
 
@@ -139,7 +139,7 @@ class Group:
         row = self._once.get(key) or self._locked.once[key]
         if row is None or row[1] < change.origin.time:
             return None
-        return repeated(change.once, row[0], orjson.loads(row[2]))
+        return repeated(change.once, row[0], row[2])
 
     def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         keys = [(database, kind, value) for kind, value in identities]

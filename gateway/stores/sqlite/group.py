@@ -15,7 +15,7 @@ import orjson
 
 from gateway.core.faults import Refusal
 from gateway.core.model import Change, Edited, Identity, Profile, Write
-from gateway.stores import document_text, outcome, repeated
+from gateway.stores import document_text, outcome, remembered, repeated
 
 Step: TypeAlias = "Change | Callable[[apsw.Connection], Any]"
 """A change, or a piece of housekeeping that is given the connection."""
@@ -100,7 +100,7 @@ class Group:
         for write, document in zip(edited.writes, documents, strict=True):
             self._hold(change, write, document)
         if once := change.once:
-            kept = once.key, once.fingerprint, once.until, text(edited.profile)
+            kept = once.key, once.fingerprint, once.until, remembered(edited)
             self._held[EXPIRE].append((change.database, change.origin.time))
             self._held[ONCE].append((change.database, *kept))
         return edited
@@ -111,8 +111,8 @@ class Group:
         if self._held[ONCE]:
             self.flush()
         values = change.database, once.key, change.origin.time
-        for fingerprint, profile in self._connection.execute(DONE, values):
-            return repeated(once, fingerprint, orjson.loads(profile))
+        for fingerprint, kept in self._connection.execute(DONE, values):
+            return repeated(once, fingerprint, kept)
         return None
 
     def flush(self) -> None:
