@@ -10,7 +10,9 @@ import pytest
 from gateway.core.faults import CATALOG, Fault
 from gateway.dialects import dialects
 from gateway.dialects.altcraft.fields import FIELDS, OWNED
-from gateway.dialects.altcraft.reading import ACTIONS, OPTIONS, SEARCHING, SEGMENTS
+from gateway.dialects.altcraft.matching import SEARCHING
+from gateway.dialects.altcraft.reading import OPTIONS, SEGMENTS
+from gateway.dialects.altcraft.writing import ACTIONS
 from tests.cases import cases
 from tests.test_cases import converse_in_process
 

@@ -9,7 +9,9 @@ import pytest
 from gateway.__main__ import main
 from gateway.core.faults import CATALOG
 from gateway.dialects import dialects
-from gateway.dialects.altcraft.reading import ACTIONS, OPTIONS, SEARCHING, SEGMENTS
+from gateway.dialects.altcraft.matching import SEARCHING
+from gateway.dialects.altcraft.reading import OPTIONS, SEGMENTS
+from gateway.dialects.altcraft.writing import ACTIONS
 from tests.readme import rendered
 
 ROOT = Path(__file__).parents[1]

@@ -1,0 +1,83 @@
+"""Which profile a request means: its mode, the values that the mode needs, and where they stand if not beside it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from gateway.core.faults import Fault
+from gateway.core.matching import MODES
+from gateway.dialects.altcraft.parameters import given, word
+from gateway.dialects.altcraft.writing import edit_of
+
+SEARCHING = (
+    *("email", "email_profile", "email_sub", "phone", "phone_sub", "profile_id", "push_sub"),
+    *("custom", "custom_sub", "email_phone", "email_phone_sub"),
+)
+
+
+def match_of(
+    top: Mapping[str, Any],
+    data: Mapping[str, Any],
+    modes: Iterable[str] = SEARCHING,
+    default: str = "email",
+) -> tuple[dict[str, Any], list[Fault]]:
+    """The match of a request: mode, the values it needs, and the resource that narrows it."""
+    if faults := misnamed(top, modes):
+        return {"mode": "none", "values": {}}, faults
+    mode = word(top["matching"]) if given(top, "matching") else "profile_id" if given(top, "profile_id") else default
+    values: dict[str, Any] = {}
+    for name in dict.fromkeys(name for group in MODES[mode] for name in group):
+        candidates = (top.get(name), *_fall_back(mode, name, top, data))
+        values |= {name: next((value for value in candidates if value not in (None, "")), None)}
+    narrowed = {"resource_id": top["resource_id"]} if given(top, "resource_id") else {}
+    return {"mode": mode, "values": {k: v for k, v in values.items() if v is not None}, **narrowed}, []
+
+
+def misnamed(top: Mapping[str, Any], modes: Iterable[str]) -> list[Fault]:
+    """The fault of a `matching` that is none of these modes."""
+    if not given(top, "matching") or word(top["matching"]) in modes:
+        return []
+    return [Fault("unknown_matching", f"it must be one of {', '.join(modes)}", "/match/mode")]
+
+
+def _fall_back(mode: str, name: str, top: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Any]:
+    """Where the profile's own data says what the match fields do not; in `_sub` modes subscriptions come first."""
+    if name == "field_value" and mode == "custom":
+        yield _plain(data.get(str(top.get("field_name"))))
+    subscriptions = [each.get(name) for each in _channel(data, _CHANNELS.get(name, "")) if _fits(each, top)]
+    own = _own_value(data, name)
+    yield from (*subscriptions, own) if mode.endswith("_sub") else (own, *subscriptions)
+
+
+def _fits(subscription: Mapping[str, Any], top: Mapping[str, Any]) -> bool:
+    """Whether a subscription is of the resource, provider and field that the request names, as far as it names them."""
+    return all(
+        top.get(name) in (None, "", subscription.get(name)) for name in ("resource_id", "provider", "field_name")
+    )
+
+
+_CHANNELS = {
+    "email": "email",
+    "phone": "sms",
+    "provider": "push",
+    "subscription_id": "push",
+    "field_name": "custom",
+    "field_value": "custom",
+}
+
+
+def _own_value(data: Mapping[str, Any], name: str) -> str | None:
+    value = _plain(data.get({"phone": "phones", "email": "email"}.get(name, "")))
+    first = value[0] if isinstance(value, list) and value else value
+    return first if isinstance(first, str) else None
+
+
+def _plain(value: Any) -> Any:
+    """The plain value that a field is set to, by the function `set` or without one."""
+    return value.get("value") if isinstance(value, dict) and value.get("action") == "set" else value
+
+
+def _channel(data: Mapping[str, Any], channel: str) -> Iterator[dict[str, Any]]:
+    subscriptions = data.get("subscriptions")
+    for each in subscriptions if isinstance(subscriptions, list) else [subscriptions]:
+        if isinstance(each, dict) and each.get("channel") == channel:
+            yield edit_of(each, "")[0]

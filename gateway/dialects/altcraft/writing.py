@@ -1,0 +1,134 @@
+"""What `data` writes, in canonical form: the merge patch, the operations and the edits of subscriptions.
+
+Leaves stay as the media type gave them; nothing of matching or of parameters is known here.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.core.faults import Fault
+from gateway.core.model import Update
+from gateway.core.pointer import pointer_to
+from gateway.dialects.altcraft.fields import FIELDS, OWNED, place
+from gateway.dialects.altcraft.parameters import word
+
+ACTIONS = ("set", "unset", "incr", "add", "delete", "upsert")
+DEEPEST = 32
+"""Levels that a submatch may lead down: what it makes is stored, and some hundreds of them could not be written."""
+
+
+def writing_of(data: Mapping[str, Any], faults: list[Fault]) -> Update:
+    """The merge patch, operations and subscriptions of `data`."""
+    profile: dict[str, Any] = {}
+    operations: list[dict[str, Any]] = []
+    writing: Update = {}
+    for name, value in data.items():
+        if name == "subscriptions":
+            if value not in (None, ""):
+                writing["subscriptions"] = _subscriptions(value, faults)
+        elif not name:
+            faults.append(Fault("unknown_field", pointer="/profile/custom/"))
+        elif name in OWNED:
+            faults.append(Fault("read_only_field", pointer=pointer_to("profile", name)))
+        else:
+            _write(profile, operations, place(name), value, faults, "/profile")
+    written = {"profile": profile, "operations": operations}
+    return {**writing, **{name: value for name, value in written.items() if value}}
+
+
+def _as_declared(path: tuple[str, ...], value: Any) -> Any:
+    """Clients write a postal code as a number, and a single phone without its list."""
+    if path == FIELDS["_postal_code"] and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if path == FIELDS["phones"] and isinstance(value, str) and value:
+        return [value]
+    return value
+
+
+def _write(
+    target: dict[str, Any],
+    operations: list[dict[str, Any]],
+    path: tuple[str, ...],
+    value: Any,
+    faults: list[Fault],
+    at: str,
+) -> None:
+    """Writes one field: a plain value into the merge patch, an object or an update function as an operation."""
+    try:
+        action, value, argument = function_of(value)
+    except ValueError as reason:
+        faults.append(Fault("invalid_function", str(reason), at + pointer_to(*path)))
+        return
+    if action == "set" and not isinstance(value, dict):
+        for name in path[:-1]:
+            target = target.setdefault(name, {})
+        target[path[-1]] = _as_declared(path, value)
+    else:
+        operations.append({"function": action, "pointer": pointer_to(*path), "value": value, **argument})
+
+
+def function_of(value: Any) -> tuple[str, Any, dict[str, Any]]:
+    """What a field's value says: (action, value, further argument). A plain value is set; unset sets null."""
+    action = word(value.get("action")) if isinstance(value, dict) else None
+    if action not in ACTIONS:
+        return "set", value, {}
+    if action == "unset":
+        return "set", None, {}
+    if "value" not in value:
+        raise ValueError(f"{action} needs a value")
+    if action == "upsert":
+        return action, value["value"], {"submatch": _submatch(value.get("submatch"))}
+    single = action in ("add", "delete") and not isinstance(value["value"], list)
+    return action, [value["value"]] if single else value["value"], {}
+
+
+def _submatch(value: Any) -> str:
+    submatch = word(value)
+    if not isinstance(submatch, str) or not all(submatch.split(".")):
+        raise ValueError("upsert needs a submatch")
+    if submatch.count(".") >= DEEPEST:
+        raise ValueError(f"submatch leads deeper than {DEEPEST} levels")
+    return submatch
+
+
+# --- subscriptions ---
+
+
+def _subscriptions(value: Any, faults: list[Fault]) -> Any:
+    """Each subscription by its members; what is no list or no object is left for the check to refuse."""
+    if isinstance(value, dict):
+        edit, found = edit_of(value, "/subscriptions/0")
+        faults += found
+        return edit
+    if not isinstance(value, list):
+        return value
+    edits = []
+    for index, each in enumerate(value):
+        edit, found = edit_of(each, pointer_to("subscriptions", index)) if isinstance(each, dict) else (each, [])
+        edits.append(edit)
+        faults += found
+    return edits
+
+
+def edit_of(members: Mapping[str, Any], at: str) -> tuple[dict[str, Any], list[Fault]]:
+    edit = {name: value for name, value in members.items() if value != "" and name not in _READ_APART}
+    for name, member in _DATA.items():
+        if isinstance(members.get(name), dict):
+            edit.setdefault(member, members[name].get(member))
+    # Canonical form has a member of this name, Altcraft has none.
+    faults = [Fault("unknown_field", pointer=f"{at}/operations")] if "operations" in members else []
+    fields = members.get("custom_fields")
+    if isinstance(fields, dict):
+        operations: list[dict[str, Any]] = []
+        for name, value in fields.items():
+            _write(edit, operations, ("custom_fields", name), value, faults, at)
+        edit |= {"operations": operations} if operations else {}
+    elif fields not in (None, ""):
+        edit["custom_fields"] = fields
+    return edit, faults
+
+
+_DATA = {"email_data": "email", "phone_data": "phone"}
+"""Other spellings of an address, as some clients send it: an object that holds it."""
+
+_READ_APART = {"custom_fields", "operations", *_DATA}
