@@ -14,7 +14,6 @@ from gateway.core.model import Database, Document, Job, Profile, Tree, Update
 
 UPDATE, BATCH, FIND, REMOVE, DESCRIBE = "update", "batch", "find", "remove", "describe"
 LIST, MERGE, IMPORT, JOB, JOBS, MEMBERS = "list", "merge", "import", "job", "jobs", "members"
-VERBS = (UPDATE, BATCH, FIND, REMOVE, DESCRIBE, LIST, MERGE, IMPORT, JOB, JOBS, MEMBERS)
 """The canonical requests: change one profile, change many, search one, remove one, describe what a token may see; list
 profiles, merge several into one; change many as a job that is remembered, then one job, the jobs, a job's profiles."""
 

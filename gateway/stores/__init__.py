@@ -195,3 +195,16 @@ def repeated(once: Once, fingerprint: str, kept: str) -> Edited:
         raise refuse("idempotency_conflict")
     created, profile = orjson.loads(kept)
     return Edited((Created if created else Profile)(**profile) if profile else None)
+
+
+def job_row(database: int, job: Job) -> tuple[Any, ...]:
+    """A job as a row of the layout: database, id, created, total, failed, and what came of it as JSON."""
+    outcome = orjson.dumps({"profiles": job.profiles, "failures": job.failures}).decode()
+    return database, job.id, job.created, job.total, job.failed, outcome
+
+
+def job_of(row: Sequence[Any]) -> Job:
+    """The job of such a row, read back without its database."""
+    id, created, total, failed, text = row
+    outcome = orjson.loads(text)
+    return Job(id, created, total, failed, tuple(outcome["profiles"]), tuple(outcome["failures"]))

@@ -26,12 +26,12 @@ from gateway.core.model import (
     Segment,
     Token,
 )
-from gateway.stores import Duplicate, Missing, Unavailable, settled
+from gateway.stores import Duplicate, Missing, Unavailable, job_of, job_row, settled
 from gateway.stores.postgresql.engine import Engine, closed_on_failure, transaction
 from gateway.stores.postgresql.epoch import Epoch, follow, move
 from gateway.stores.postgresql.group import run_together, text
 from gateway.stores.postgresql.layout import Connection, migrate
-from gateway.stores.postgresql.listing import ADD_JOB, JOB, job_of, job_row, jobs_of, profiles_of
+from gateway.stores.postgresql.listing import ADD_JOB, JOB, jobs_of, profiles_of
 from gateway.stores.postgresql.locked import spelled
 from gateway.stores.postgresql.writer import Writer
 

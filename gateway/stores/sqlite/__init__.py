@@ -30,10 +30,10 @@ from gateway.core.model import (
     Segment,
     Token,
 )
-from gateway.stores import Duplicate, Missing, Unavailable, settled
+from gateway.stores import Duplicate, Missing, Unavailable, job_of, job_row, settled
 from gateway.stores.sqlite.group import by_id, look_up, text
 from gateway.stores.sqlite.layout import OUT_OF_ORDER, connect, migrate
-from gateway.stores.sqlite.listing import ADD_JOB, JOB, PRUNE_JOBS, job_of, job_row, jobs_of, profiles_of
+from gateway.stores.sqlite.listing import ADD_JOB, JOB, PRUNE_JOBS, jobs_of, profiles_of
 from gateway.stores.sqlite.writer import Checkpoints, Writer
 
 CHANGES = """SELECT time, rowid, profile, version, token, dialect, triggers, patch FROM changes

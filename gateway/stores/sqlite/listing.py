@@ -6,10 +6,8 @@ database's profiles through, on a connection and a thread of its own, where it h
 
 from typing import Any
 
-import orjson
-
 from gateway.core.listing import LAST
-from gateway.core.model import Job, Query
+from gateway.core.model import Query
 
 ADD_JOB = "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?)"
 JOB = "SELECT id, created, total, failed, outcome FROM jobs WHERE database = ? AND id = ?"
@@ -27,17 +25,6 @@ def profiles_of(database: int, query: Query) -> tuple[str, dict[str, Any]]:
 def jobs_of(database: int, query: Query) -> tuple[str, dict[str, Any]]:
     """The same of a page of jobs."""
     return _statement(_JOBS, database, query, ("created",))
-
-
-def job_row(database: int, job: Job) -> tuple[Any, ...]:
-    outcome = orjson.dumps({"profiles": job.profiles, "failures": job.failures}).decode()
-    return database, job.id, job.created, job.total, job.failed, outcome
-
-
-def job_of(row: tuple[Any, ...]) -> Job:
-    outcome = orjson.loads(row[4])
-    id, created, total, failed, _ = row
-    return Job(id, created, total, failed, tuple(outcome["profiles"]), tuple(outcome["failures"]))
 
 
 def _statement(select: str, database: int, query: Query, times: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
