@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
 from typing import Any, TypeVar
 
 import click
@@ -22,9 +23,12 @@ from gateway.bootstrap import bootstrap, new_secret, token
 from gateway.core.model import RIGHTS, Database, Resource, Segment, Token
 from gateway.declared import inlined, problems_of
 from gateway.geo import Locator
-from gateway.protocol import Protocol
+from gateway.protocol import Limits, Protocols
 from gateway.settings import Settings, table, variable
 from gateway.stores import Duplicate, Missing, Store, Unavailable, open_store
+
+OWN_FILES = 128
+"""Files that a process has open besides its clients' connections, at most: the store's, the libraries', the log."""
 
 T = TypeVar("T")
 Command = Callable[..., None]
@@ -121,7 +125,7 @@ def serve(**flags: str | None) -> None:
         port=port,
         workers=settings.workers,
         loop="uvloop",
-        http=Protocol,
+        http=Protocols(limits(settings)),  # type: ignore[arg-type]  # called like the class that it makes
         lifespan="on",
         access_log=False,
         server_header=False,
@@ -138,6 +142,29 @@ def check(settings: Settings) -> None:
         Locator(settings.geoip)
     except (OSError, ValueError, RuntimeError) as reason:  # the library's InvalidDatabaseError is a RuntimeError
         raise Misset(f"{variable('geoip')}: {reason}") from None
+
+
+def limits(settings: Settings) -> Limits:
+    """What one client may take up on the wire."""
+    return Limits(
+        room_for(settings.max_connections),
+        settings.header_seconds,
+        settings.max_header_bytes,
+        settings.max_headers,
+        settings.body_seconds,
+        settings.min_body_rate,
+        settings.max_pipelined,
+    )
+
+
+def room_for(connections: int) -> int:
+    """As many connections as a process may hold: its limit of open files is raised as far as the system lets it."""
+    soft, hard = getrlimit(RLIMIT_NOFILE)
+    wanted = connections + OWN_FILES
+    files = wanted if hard == RLIM_INFINITY else min(wanted, hard)
+    if soft != RLIM_INFINITY and soft < files:
+        setrlimit(RLIMIT_NOFILE, (files, hard))
+    return max(1, files - OWN_FILES)
 
 
 def port_to_listen_on(host: str, port: int) -> int:

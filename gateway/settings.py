@@ -56,6 +56,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["critical", "error", "warning", "info", "debug"],
         Meta(description="least level that is logged: critical, error, warning, info or debug"),
     ] = "info"
+    max_connections: Annotated[int, Meta(ge=1, description="open connections of a process; more get 503")] = 10_000
+    max_pipelined: Annotated[
+        int, Meta(ge=1, description="requests that may wait on one connection for the answer to an earlier one")
+    ] = 32
+    max_headers: Annotated[int, Meta(ge=1, description="headers a request may have")] = 100
+    max_header_bytes: Annotated[int, Meta(ge=1, description="bytes the request line and headers may have")] = 32_768
+    header_seconds: Annotated[float, Meta(gt=0, description="seconds in which the headers must have come")] = 10.0
+    body_seconds: Annotated[
+        float, Meta(gt=0, description="seconds a client may take without sending on its body, or taking its reply")
+    ] = 30.0
+    min_body_rate: Annotated[
+        int, Meta(ge=0, description="bytes a second that a body must bring on average, once body_seconds are over")
+    ] = 500
     shutdown_seconds: Annotated[
         int, Meta(ge=1, le=3_600, description="seconds that requests in flight get when the gateway stops")
     ] = 30

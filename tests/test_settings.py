@@ -27,6 +27,13 @@ OTHER = {
     "GATEWAY_KLAVIYO_LENIENT_REVISION": ("true", True),
     "GATEWAY_RATE_LIMITS": ("2.5", 2.5),
     "GATEWAY_LOG_LEVEL": ("debug", "debug"),
+    "GATEWAY_MAX_CONNECTIONS": ("7", 7),
+    "GATEWAY_MAX_PIPELINED": ("2", 2),
+    "GATEWAY_MAX_HEADERS": ("20", 20),
+    "GATEWAY_MAX_HEADER_BYTES": ("4096", 4096),
+    "GATEWAY_HEADER_SECONDS": ("2.5", 2.5),
+    "GATEWAY_BODY_SECONDS": ("5", 5.0),
+    "GATEWAY_MIN_BODY_RATE": ("0", 0),
     "GATEWAY_SHUTDOWN_SECONDS": ("5", 5),
 }
 """For each variable a text that is not its default, and what it means."""
