@@ -41,7 +41,7 @@ def test_reads_a_leaf_by_its_declared_type(leaf: dict[str, Any], value: dict[str
 )
 def test_takes_what_is_declared(custom: dict[str, Any]) -> None:
     assert FORM.check(update(**custom)) == []
-    assert FORM.check_profile({"custom": custom}) == []
+    assert FORM.check_profile({"custom": custom}, {}) == []
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_takes_what_is_declared(custom: dict[str, Any]) -> None:
 )
 def test_names_what_is_not(custom: dict[str, Any], pointer: str) -> None:
     assert {fault.pointer for fault in FORM.check(update(**custom))} == {f"/profile/custom{pointer}"}
-    assert {fault.pointer for fault in FORM.check_profile({"custom": custom})} == {f"/profile/custom{pointer}"}
+    assert {fault.pointer for fault in FORM.check_profile({"custom": custom}, {})} == {f"/profile/custom{pointer}"}

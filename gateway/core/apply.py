@@ -1,9 +1,9 @@
 """Apply: (document, update) to the new document, and the difference between two documents.
 
-Documents are never changed in place: what is untouched is shared between the old one and the new one.
+Documents are never changed in place: what is untouched, or written as it was, is shared between the old one and the
+new one. So `is` tells most of what an update leaves alone, and nobody needs to compare, check or name that again.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -39,16 +39,25 @@ def applied(document: Document, update: Update) -> tuple[Document, list[Fault]]:
 
 
 def merged(target: Any, patch: Any) -> Any:
-    """JSON Merge Patch (RFC 7396)."""
+    """JSON Merge Patch (RFC 7396). The target itself, where the patch changes nothing."""
     if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
+        return target if same(target, patch) else patch
+    before = target if isinstance(target, dict) else {}
+    changes: dict[str, Any] = {}
+    gone: list[str] = []
     for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
-        else:
-            result[name] = merged(result.get(name), value) if isinstance(value, dict) else value
-    return result
+        current = before.get(name)
+        if (kind := type(value)) is str or kind is int:  # what most members are
+            if value != current or type(current) is not kind:
+                changes[name] = value
+        elif value is None:
+            gone += [name] if name in before else []
+        elif (new := merged(current, value)) is not current:
+            changes[name] = new
+    if not changes and not gone:
+        return before
+    after = {**before, **changes}
+    return {name: value for name, value in after.items() if name not in gone} if gone else after
 
 
 def as_it_was(document: Document, before: Document, place: Sequence[str]) -> Document:
@@ -76,7 +85,7 @@ def _filled(value: Any, other: Any) -> Any:
     if isinstance(value, dict) and isinstance(other, dict):
         return {**other, **{name: _filled(own, other.get(name)) for name, own in value.items()}}
     if isinstance(value, list) and isinstance(other, list):
-        return [*value, *(item for item in other if not any(_same(item, own) for own in value))]
+        return [*value, *(item for item in other if not any(same(item, own) for own in value))]
     return value
 
 
@@ -105,20 +114,27 @@ def _subscribed(document: Document, edits: Iterable[Mapping[str, Any]], lenient:
 
     Where it is `lenient`, one that cannot be done is left out.
     """
-    subscriptions = {address(one): one for one in document.get("subscriptions", ())}
+    before = document.get("subscriptions", [])
+    subscriptions = {address(one): one for one in before}
     for index, edit in enumerate(edits):
-        patch = {name: value for name, value in edit.items() if name != "operations" and not _stays(name, value)}
-        one = merged(subscriptions.get(address(edit), {}), patch)
-        found: list[Fault] = []
-        one = _operated(one, edit.get("operations", ()), pointer_to("subscriptions", index), found)
-        if not (lenient and found):
-            subscriptions[address(edit)] = one
+        place = address(edit)
+        one = merged(subscriptions.get(place, {}), _as_patch(edit))
+        if "operations" in edit:
+            found: list[Fault] = []
+            one = _operated(one, edit["operations"], pointer_to("subscriptions", index), found)
+            if lenient and found:
+                continue
             faults += found
-    return {**document, "subscriptions": list(subscriptions.values())} if subscriptions else document
+        subscriptions[place] = one
+    after = list(subscriptions.values())
+    return document if same(before, after) else {**document, "subscriptions": after}
 
 
-def _stays(name: str, value: Any) -> bool:
-    return name in ("status", "priority") and value == AS_IT_WAS
+def _as_patch(edit: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an edit of a subscription writes plainly."""
+    apart = [name for name in ("status", "priority") if edit.get(name) == AS_IT_WAS]
+    apart += ["operations"] if "operations" in edit else []
+    return {name: value for name, value in edit.items() if name not in apart} if apart else edit
 
 
 def _segmented(document: Document, segments: Mapping[str, list[int | str]]) -> Document:
@@ -143,19 +159,30 @@ def difference(before: Any, after: Any, at: str = "") -> list[dict[str, Any]]:
     gone = sorted(before.keys() - after.keys())
     patch: list[dict[str, Any]] = [{"op": "remove", "path": at + pointer_to(name)} for name in gone]
     for name, value in after.items():
-        if name not in before:
+        current = before.get(name, _ABSENT)
+        if current is value:
+            continue
+        if current is _ABSENT:
             patch.append({"op": "add", "path": at + pointer_to(name), "value": value})
-        elif isinstance(value, dict) and isinstance(before[name], dict):
-            patch += difference(before[name], value, at + pointer_to(name))
-        elif not _same(before[name], value):
+        elif isinstance(value, dict) and isinstance(current, dict):
+            patch += difference(current, value, at + pointer_to(name))
+        elif not same(current, value):
             patch.append({"op": "replace", "path": at + pointer_to(name), "value": value})
     return patch
 
 
-def _same(one: Any, other: Any) -> bool:
+_ABSENT = object()
+
+
+def same(one: Any, other: Any) -> bool:
     """Equality as JSON has it: Python's takes 1, 1.0 and true for one another, which their spelling tells apart."""
-    return bool(one == other) and (isinstance(one, str) or repr(one) == repr(other) or _spelled(one) == _spelled(other))
-
-
-def _spelled(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+    if one is other:
+        return True
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind is dict:
+        return one.keys() == other.keys() and all(same(value, other[name]) for name, value in one.items())
+    if kind is list:
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other) and (kind is not float or repr(one) == repr(other))

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.core.apply import absorbed, applied, as_it_was, difference
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.matching import ID, UNIQUE, identities
+from gateway.core.matching import ID, UNIQUE, identities, moved
 from gateway.core.model import Created, Document, Edit, Edited, Find, Identity, Profile, Update, Write
 from gateway.core.pointer import pointer_to
 
@@ -19,11 +19,12 @@ class Rules:
     """What an edit goes by besides its update: the database's form and the outer world's facts, passed in.
 
     `identifiers` are the database's own fields that name a profile; `check` gives the faults of a document about to be
-    stored; `patched` applies a JSON Patch to a document as the dialect shows it; `now` is in milliseconds.
+    stored in the place of another ({} where there is none); `patched` applies a JSON Patch to a document as the dialect
+    shows it; `now` is in milliseconds.
     """
 
     identifiers: tuple[str, ...]
-    check: Callable[[Document], list[Fault]]
+    check: Callable[[Document, Document], list[Fault]]
     patched: Callable[[Document, Sequence[Any]], Document]
     new_id: str
     now: int
@@ -40,17 +41,16 @@ def updating(update: Update, key: tuple[Identity, ...], rules: Rules) -> Edit:
         profile = _the_one(find, key, update["match"].get("several")) if key else None
         if profile is None and not update.get("create"):
             raise nobody(key)
-        document = _written(profile.document if profile else None, update, rules)
-        before = identities(profile.document, rules.identifiers) if profile else frozenset()
-        after = identities(document, rules.identifiers)
+        before = profile.document if profile else {}
+        document = _written(profile, update, rules)
+        gained, lost = moved(before, document, rules.identifiers)
         if profile is None:
-            _demand_findable(key, after, update["match"]["mode"])
-        left = _left_alone(find, after - before, update.get("conflict", {}), profile)
-        if left:
+            _demand_findable(key, gained, update["match"]["mode"])
+        if left := _left_alone(find, gained, update.get("conflict", {}), profile):
             for place in left:
-                document = as_it_was(document, profile.document if profile else {}, place)
-            after = identities(document, rules.identifiers)
-        return _edited(profile, document, after - before, before - after, rules)
+                document = as_it_was(document, before, place)
+            gained, lost = moved(before, document, rules.identifiers)
+        return _edited(profile, document, gained, lost, rules)
 
     return edit
 
@@ -82,9 +82,9 @@ def merging(destination: Identity, sources: Sequence[Identity], rules: Rules) ->
         document = profile.document
         for other in others:
             document = absorbed(document, other.document)
-        if faults := rules.check(document):
+        if faults := rules.check(document, profile.document):
             raise Refusal(faults)
-        gained = identities(document, rules.identifiers) - identities(profile.document, rules.identifiers)
+        gained, _ = moved(profile.document, document, rules.identifiers)
         edited = _edited(profile, document, gained, frozenset(), rules)
         return replace(edited, writes=(*(_removal(other, rules.identifiers) for other in others), *edited.writes))
 
@@ -125,14 +125,15 @@ def _the_one(find: Find, key: tuple[Identity, ...], several: str | None) -> Prof
     return the_one(profiles, key) if profiles else None
 
 
-def _written(current: Document | None, update: Update, rules: Rules) -> Document:
-    """The document that the update makes of the current one. Raises `Refusal` with everything that is wrong with it."""
-    document, faults = applied(current or {}, _dated(update, rules.now))
+def _written(profile: Profile | None, update: Update, rules: Rules) -> Document:
+    """The document that the update makes of a profile's. Raises `Refusal` with everything that is wrong with it."""
+    before = profile.document if profile else {}
+    document, faults = applied(before, _dated(update, rules.now))
     if "patch" in update:
         document = rules.patched(document, update["patch"])
-    if current is None:
+    if profile is None:
         document = _taking_the_match(document, update["match"])
-    faults += rules.check(document)
+    faults += rules.check(document, before)
     if faults:
         raise Refusal(faults)
     return document

@@ -120,6 +120,20 @@ def identities(document: Document, identifiers: Iterable[str]) -> frozenset[Iden
     return frozenset((kind, value) for kind, value in found if value is not None)
 
 
+NAMING = ("email", "external_id", "klaviyo", "phone_numbers", "custom", "subscriptions")
+"""The members of a document that its identities come from."""
+
+
+def moved(
+    before: Document, after: Document, identifiers: Iterable[str]
+) -> tuple[frozenset[Identity], frozenset[Identity]]:
+    """The identities that a document gains and loses. What two documents share (`is`) names the same."""
+    if all(after.get(name) is before.get(name) for name in NAMING):
+        return frozenset(), frozenset()
+    then, now = identities(before, identifiers), identities(after, identifiers)
+    return now - then, then - now
+
+
 def _identities_of_subscription(subscription: Mapping[str, Any]) -> Iterable[tuple[str, str | None]]:
     naming = _NAMED_BY_CHANNEL.get(subscription["channel"])
     if naming is None:
@@ -140,8 +154,9 @@ _NAMED_BY_CHANNEL: dict[str, Callable[[Values], tuple[tuple[str, ...], str | Non
 
 def address(subscription: Mapping[str, Any]) -> tuple[Any, ...]:
     """What makes two subscriptions of a profile the same: resource, channel and address, in normal form."""
-    naming = _NAMED_BY_CHANNEL.get(subscription["channel"], _chat)
-    return (subscription.get("resource_id"), subscription["channel"], *naming(subscription))
+    channel = subscription["channel"]
+    naming = _NAMED_BY_CHANNEL.get(channel, _chat)
+    return subscription.get("resource_id"), channel, naming(subscription)
 
 
 def _chat(values: Values) -> tuple[tuple[str, ...], str | None]:

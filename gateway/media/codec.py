@@ -3,7 +3,6 @@
 Knows no media type. The bounds stand here once, so that a body means the same in all of them.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from math import isfinite
 from typing import Protocol
@@ -25,10 +24,28 @@ class Bounds:
 
         Raises `Refusal`: too_deep, too_many_nodes, or malformed_body on a number that a store could not keep.
         """
-        census = _Census(self)
-        if census.count([tree], self.depth) > self.nodes:
-            raise self.too_many_nodes()
-        return census.has_floats
+        level, above, count, has_floats = [tree], 0, 1, False
+        while level:
+            below: list[Tree] = []
+            for value in level:
+                kind = type(value)
+                if kind is str:
+                    continue
+                if kind is dict or kind is list:
+                    if above == self.depth:
+                        raise self.too_deep()
+                    below += value.values() if kind is dict else value
+                elif kind is int and not -(2**63) <= value < 2**63:
+                    raise refuse("malformed_body", f"the integer {shown(value)} is outside signed 64 bits")
+                elif kind is float:
+                    has_floats = True
+                    if not isfinite(value):
+                        raise refuse("malformed_body", "a number is too large for a 64-bit float")
+            count += len(below)
+            if count > self.nodes:
+                raise self.too_many_nodes()
+            level, above = below, above + 1
+        return has_floats
 
     def too_deep(self) -> Refusal:
         """For a codec that sees the depth before there is a tree."""
@@ -40,34 +57,6 @@ class Bounds:
 
 
 STANDARD = Bounds()
-
-
-class _Census:
-    """One walk over a tree: how many values there are, and of what kind."""
-
-    def __init__(self, bounds: Bounds) -> None:
-        self._bounds = bounds
-        self.has_floats = False
-
-    def count(self, values: Collection[Tree], levels: int) -> int:
-        if levels < 0:
-            raise self._bounds.too_deep()
-        count = len(values)
-        for value in values:
-            kind = type(value)
-            if kind is str:
-                continue
-            if kind is dict:
-                count += self.count(value.values(), levels - 1)
-            elif kind is list:
-                count += self.count(value, levels - 1)
-            elif kind is int and not -(2**63) <= value < 2**63:
-                raise refuse("malformed_body", f"the integer {shown(value)} is outside signed 64 bits")
-            elif kind is float:
-                self.has_floats = True
-                if not isfinite(value):
-                    raise refuse("malformed_body", "a number is too large for a 64-bit float")
-        return count
 
 
 class Codec(Protocol):

@@ -54,7 +54,9 @@ class Form:
 
     def check(self, update: Update) -> list[Fault]:
         """Every fault of a typed update; pointers are into the update. What a null clears is not judged as a value."""
-        faults = self._canonical.faults(present_in(written_plainly(update, "set")))
+        plain = written_plainly(update, "set")
+        # Few updates clear anything: what is well as it stands needs no copy without its nulls.
+        faults = [] if self._canonical.accepts(plain) else self._canonical.faults(present_in(plain))
         faults += self._constraints.faults(written_plainly(update, "set", "add", "lead"))
         faults += self._misfits(update)
         if not any(fault.pointer.startswith("/match") for fault in faults):
@@ -62,10 +64,16 @@ class Form:
         faults = [where_it_works(fault, update) for fault in faults]
         return [*faults, *(unknown(update, self._database) if self._database.closed else ())]
 
-    def check_profile(self, document: Document) -> list[Fault]:
-        """Every fault of a document about to be stored; pointers are as if it stood at an update's `/profile`."""
-        # Own fields that are required are missing too where there is no own field at all.
-        return self._profile.faults({"custom": {}, **document}, "/profile")
+    def check_profile(self, document: Document, before: Document) -> list[Fault]:
+        """Every fault of a document about to be stored; pointers are as if it stood at an update's `/profile`.
+
+        What it shares (`is`) with the document before was checked then: no rule of a profile spans two members.
+        """
+        changed = {name: value for name, value in document.items() if value is not before.get(name)}
+        if "custom" not in document or "custom" in changed:
+            # Own fields that are required are missing too where there is no own field at all.
+            changed.setdefault("custom", {})
+        return self._profile.faults(changed, "/profile")
 
     def _misfits(self, update: Update) -> Iterable[Fault]:
         """The functions that the declared type of their field has no use for."""

@@ -34,9 +34,14 @@ class Checker:
         registry: Registry[Any] = Registry().with_resources(created)
         self._thorough = _Thorough(schema, registry=registry)
 
+    def accepts(self, value: Any) -> bool:
+        """The verdict alone."""
+        accepted: bool = self._quick.is_valid(value)
+        return accepted
+
     def faults(self, value: Any, at: str = "") -> list[Fault]:
         """Every fault of a value; pointers begin with `at`."""
-        if self._quick.is_valid(value):
+        if self.accepts(value):
             return []
         faults = [fault for error in self._thorough.iter_errors(value) for fault in _faults_of(error, at)]
         return list(dict.fromkeys(faults)) or [Fault("invalid_field", "the value is not valid", at)]

@@ -28,8 +28,12 @@ def where_it_works(fault: Fault, update: Update) -> Fault:
 
 def written_plainly(update: Update, *functions: str) -> Update:
     """An update whose merge patches also hold what these functions bring, so that it is judged like a plain value."""
+    edits = update.get("subscriptions")
+    holders = [each for each in edits if isinstance(each, dict)] if isinstance(edits, list) else []
+    if not any("operations" in holder for holder in (update, *holders)):
+        return update
     judged = {**update, "profile": _with_brought(update.get("profile", {}), update, functions)}
-    if isinstance(edits := update.get("subscriptions"), list):
+    if isinstance(edits, list):
         judged["subscriptions"] = [
             _with_brought(edit, edit, functions) if isinstance(edit, dict) else edit for edit in edits
         ]

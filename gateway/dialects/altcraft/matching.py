@@ -13,6 +13,9 @@ SEARCHING = (
     *("custom", "custom_sub", "email_phone", "email_phone_sub"),
 )
 
+_NEEDED = {mode: tuple(dict.fromkeys(name for group in groups for name in group)) for mode, groups in MODES.items()}
+"""The match values that each mode looks for."""
+
 
 def match_of(
     top: Mapping[str, Any],
@@ -24,12 +27,16 @@ def match_of(
     if faults := misnamed(top, modes):
         return {"mode": "none", "values": {}}, faults
     mode = word(top["matching"]) if given(top, "matching") else "profile_id" if given(top, "profile_id") else default
-    values: dict[str, Any] = {}
-    for name in dict.fromkeys(name for group in MODES[mode] for name in group):
-        candidates = (top.get(name), *_fall_back(mode, name, top, data))
-        values |= {name: next((value for value in candidates if value not in (None, "")), None)}
+    values = {name: value for name in _NEEDED[mode] if (value := _value(mode, name, top, data)) is not None}
     narrowed = {"resource_id": top["resource_id"]} if given(top, "resource_id") else {}
-    return {"mode": mode, "values": {k: v for k, v in values.items() if v is not None}, **narrowed}, []
+    return {"mode": mode, "values": values, **narrowed}, []
+
+
+def _value(mode: str, name: str, top: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
+    """A match value: as it stands among the parameters, else as the data says it; None where neither does."""
+    if given(top, name):
+        return top[name]
+    return next((value for value in _fall_back(mode, name, top, data) if value not in (None, "")), None)
 
 
 def misnamed(top: Mapping[str, Any], modes: Iterable[str]) -> list[Fault]:

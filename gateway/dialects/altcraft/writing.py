@@ -36,13 +36,17 @@ def writing_of(data: Mapping[str, Any], faults: list[Fault]) -> Update:
     return {**writing, **{name: value for name, value in written.items() if value}}
 
 
-def _as_declared(path: tuple[str, ...], value: Any) -> Any:
-    """Clients write a postal code as a number, and a single phone without its list."""
-    if path == FIELDS["_postal_code"] and isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if path == FIELDS["phones"] and isinstance(value, str) and value:
-        return [value]
-    return value
+def _text(value: Any) -> Any:
+    """Clients write a postal code as a number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _list(value: Any) -> Any:
+    """And a single phone without its list."""
+    return [value] if isinstance(value, str) and value else value
+
+
+_AS_DECLARED = {FIELDS["_postal_code"]: _text, FIELDS["phones"]: _list}
 
 
 def _write(
@@ -54,22 +58,25 @@ def _write(
     at: str,
 ) -> None:
     """Writes one field: a plain value into the merge patch, an object or an update function as an operation."""
-    try:
-        action, value, argument = function_of(value)
-    except ValueError as reason:
-        faults.append(Fault("invalid_function", str(reason), at + pointer_to(*path)))
-        return
+    action, argument = "set", dict[str, Any]()
+    if isinstance(value, dict):
+        try:
+            action, value, argument = function_of(value)
+        except ValueError as reason:
+            faults.append(Fault("invalid_function", str(reason), at + pointer_to(*path)))
+            return
     if action == "set" and not isinstance(value, dict):
-        for name in path[:-1]:
-            target = target.setdefault(name, {})
-        target[path[-1]] = _as_declared(path, value)
+        *way, name = path
+        for step in way:
+            target = target.setdefault(step, {})
+        target[name] = _AS_DECLARED[path](value) if path in _AS_DECLARED else value
     else:
         operations.append({"function": action, "pointer": pointer_to(*path), "value": value, **argument})
 
 
-def function_of(value: Any) -> tuple[str, Any, dict[str, Any]]:
-    """What a field's value says: (action, value, further argument). A plain value is set; unset sets null."""
-    action = word(value.get("action")) if isinstance(value, dict) else None
+def function_of(value: dict[str, Any]) -> tuple[str, Any, dict[str, Any]]:
+    """What an object as a field's value says: (action, value, further argument). Unset sets null."""
+    action = word(value.get("action"))
     if action not in ACTIONS:
         return "set", value, {}
     if action == "unset":
@@ -104,13 +111,15 @@ def _subscriptions(value: Any, faults: list[Fault]) -> Any:
         return value
     edits = []
     for index, each in enumerate(value):
-        edit, found = edit_of(each, pointer_to("subscriptions", index)) if isinstance(each, dict) else (each, [])
+        edit, found = edit_of(each, f"/subscriptions/{index}") if isinstance(each, dict) else (each, [])
         edits.append(edit)
         faults += found
     return edits
 
 
 def edit_of(members: Mapping[str, Any], at: str) -> tuple[dict[str, Any], list[Fault]]:
+    if _READ_APART.isdisjoint(members):
+        return {name: value for name, value in members.items() if value != ""}, []
     edit = {name: value for name, value in members.items() if value != "" and name not in _READ_APART}
     for name, member in _DATA.items():
         if isinstance(members.get(name), dict):
