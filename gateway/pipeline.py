@@ -29,6 +29,9 @@ DAY = 24 * 60 * 60 * 1000
 
 LONGEST_KEY = 255
 
+PAUSE = "1"
+"""Seconds after which a call that the store could not answer is worth another try: it waited for some itself."""
+
 FULL_PROFILES = 100
 """As many profiles of a batch as may have all the nodes that one may have: the others are smaller."""
 
@@ -87,7 +90,7 @@ class Pipeline:
             reply = dialect.refused([_named(fault, call.named) for fault in refusal.faults])
         except Unavailable as reason:
             log.error("the store is unavailable: %s", type(reason.__cause__ or reason).__name__)
-            reply = dialect.refused([Fault("store_unavailable")])
+            reply = replace(dialect.refused([Fault("store_unavailable")]), headers={"retry-after": PAUSE})
         except Exception as error:
             _report(error)
             reply = dialect.refused([Fault("internal_error")])

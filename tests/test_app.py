@@ -76,6 +76,7 @@ def test_what_fails_inside_is_answered_in_kind(
     assert "canary" not in caplog.text.lower()
     assert TOKEN not in caplog.text
     assert ("RuntimeError" in caplog.text) == (status == 500)
+    assert [each.headers.get("retry-after") for each in (in_json, in_xml)] == [{500: None, 503: "1"}[status]] * 2
 
 
 def test_a_header_that_comes_in_several_lines_is_one_list() -> None:
