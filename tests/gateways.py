@@ -1,0 +1,145 @@
+"""Gateway processes for tests, several on one store: `python -m tests.gateways URL COUNT [FAULT…]`.
+
+They are real servers on ports of their own, forked from one process that imported everything once. What they may be
+made to do wrong stands here and nowhere in the product. Asserts nothing.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from subprocess import PIPE, Popen
+
+import uvicorn
+
+from gateway.app import create
+from gateway.bootstrap import bootstrap
+from gateway.core.faults import Refusal
+from gateway.core.model import Change, Edit, Edited, Find, Identity, Profile
+from gateway.protocol import Protocol
+from gateway.settings import Settings
+from gateway.stores import Store, open_store
+from gateway.stores.postgresql import locked
+from gateway.stores.sqlite import writer
+from tests.stores import postgresql
+
+TOKEN = "gateway-of-the-tests"
+PAUSE, STALE = 0.02, 0.1
+"""How long a slow creation holds a race open, and a stale read is told, in seconds."""
+
+PROCESSES = {"sqlite": 2, "postgresql": 3}
+"""How many gateways each engine is tried with."""
+
+
+def url_of(engine: str, folder: Path) -> str:
+    """Where an empty store is."""
+    return f"sqlite:///{folder}/profiles.db" if engine == "sqlite" else postgresql.fresh()
+
+
+@contextmanager
+def gateways(url: str, count: int, *faults: str) -> Iterator[list[str]]:
+    """The addresses of so many gateways on a store."""
+    command = [sys.executable, "-m", "tests.gateways", url, str(count), *faults]
+    process = Popen(command, stdin=PIPE, stdout=PIPE, text=True, cwd=Path(__file__).parents[1])
+    assert process.stdout
+    try:
+        yield [f"http://127.0.0.1:{int(process.stdout.readline())}" for _ in range(count)]
+    finally:
+        process.communicate(timeout=30)
+
+
+# --- what follows runs in the processes ---
+
+
+def slow_creations(store: Store) -> None:
+    """Creations pause between what they found and what is kept."""
+    change = store.change
+
+    async def changed(changes: Sequence[Change]) -> list[Edited | Refusal]:
+        return await change([replace(each, edit=_pausing(each.edit)) for each in changes])
+
+    store.change = changed  # type: ignore[method-assign]
+
+
+def no_lock(_store: Store) -> None:
+    """Nothing is locked between what is found and what is kept."""
+    writer.transaction = lambda _connection: nullcontext()  # type: ignore[assignment]
+    locked.LOCK = locked.TRY_TO_LOCK = "SELECT number FROM unnest(%b::bigint[]) AS number WHERE false"
+
+
+def stale_reads(store: Store) -> None:
+    """What was found is told for a while, whatever becomes of it."""
+    find, known = store.find, dict[tuple[int, tuple[Identity, ...]], tuple[float, list[Profile]]]()
+
+    async def found(database: int, identities: Sequence[Identity]) -> list[Profile]:
+        key, now = (database, tuple(identities)), time.monotonic()
+        if key not in known or known[key][0] < now - STALE:
+            known[key] = now, await find(database, identities)
+        return known[key][1]
+
+    store.find = found  # type: ignore[method-assign]
+
+
+FAULTS: dict[str, Callable[[Store], None]] = {
+    "slow-creations": slow_creations,
+    "no-lock": no_lock,
+    "stale-reads": stale_reads,
+}
+
+
+def _pausing(edit: Edit) -> Edit:
+    def paused(find: Find) -> Edited:
+        edited = edit(find)
+        if any(write.before is None for write in edited.writes):
+            time.sleep(PAUSE)
+        return edited
+
+    return paused
+
+
+def main(url: str, count: str, *faults: str) -> None:
+    settings = Settings(store=url, bootstrap_token=TOKEN, rate_limits=0)
+    asyncio.run(_furnish(settings))
+    children = [_forked(settings, faults) for _ in range(int(count))]
+    sys.stdin.read()
+    for child in children:
+        os.kill(child, signal.SIGTERM)
+    for child in children:
+        os.waitpid(child, 0)
+
+
+async def _furnish(settings: Settings) -> None:
+    store = await open_store(settings.store)
+    await bootstrap(store, settings, now=0)
+    await store.close()
+
+
+def _forked(settings: Settings, faults: Sequence[str]) -> int:
+    """A process that serves, and says its port."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    child = os.fork()
+    if child:
+        print(listening.getsockname()[1], flush=True)
+        listening.close()
+        return child
+
+    async def opened(url: str) -> Store:
+        store = await open_store(url)
+        for fault in faults:
+            FAULTS[fault](store)
+        return store
+
+    app = create(settings, opened=opened)
+    config = uvicorn.Config(app, loop="uvloop", http=Protocol, access_log=False, log_level="error")
+    uvicorn.Server(config).run([listening])
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
