@@ -4,8 +4,11 @@ What a single document proves is in `fixtures/media`; nothing here knows a diale
 """
 
 import json
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 from xml.dom import minidom
@@ -16,7 +19,7 @@ from hypothesis import strategies as st
 
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Tree
-from gateway.media import CODECS, Bounds, Codec, codec_for, negotiate, reply_codec
+from gateway.media import CODECS, Bounds, Codec, codec_for, negotiate, parser, reply_codec
 from gateway.media import json as json_codec
 from gateway.media import xml as xml_codec
 from gateway.media.codec import STANDARD
@@ -379,6 +382,7 @@ def elements_in(tree: Tree) -> int:
         (xml_codec, b"<xml>" + b"<a>" * 300_000),
         (xml_codec, b"<xml><a" + b' b=""' * 200_000),
         (xml_codec, b"<xml>" + b"&#65;" * 200_000 + b"</xml>"),
+        (xml_codec, b"<xml><" + b"a" * 5_000 + b"/></xml>"),
         (json_codec, b"[" * 1_000_000),
         (json_codec, b'{"a":' * 200_000),
         (json_codec, b"[" + b"[]," * 300_000 + b"[]]"),
@@ -386,12 +390,49 @@ def elements_in(tree: Tree) -> int:
         (json_codec, b"[" + b"9" * 4_000 + b"]"),
         (json_codec, b"{" + b",".join(b'"%d":0' % n for n in range(100_000)) + b"}"),
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_hostile_bodies_are_refused_soon(codec: Codec, body: bytes) -> None:
     begun = time.perf_counter()
     fault_of(codec.decode, body)
     assert time.perf_counter() - begun < 3
+
+
+FULL_OF_NEW = {
+    "names": lambda number: b"<n%d_%s/>" % (number, b"n" * 80),
+    "instructions": lambda number: b"<?n%d_%s?>" % (number, b"n" * 80),
+    "blanks": lambda number: b"<a>%s</a>" % f"{number:059b}".replace("0", " ").replace("1", "\t").encode(),
+}
+
+
+@pytest.mark.parametrize("kind", FULL_OF_NEW)
+@pytest.mark.parametrize("ending", [b"</xml>", b""], ids=["whole", "broken"])
+def test_memory_is_bounded_however_much_is_new(kind: str, ending: bytes) -> None:
+    def read() -> None:
+        elements = map(FULL_OF_NEW[kind], islice(NUMBERS, 9_000))
+        with suppress(Refusal):
+            xml_codec.decode(b"<xml>" + b"".join(elements) + ending)
+
+    read()
+    before = resident()
+    for _ in range(50):
+        read()
+    assert resident() - before < 16 * 1024 * 1024
+
+
+NUMBERS = count()
+"""No test reads what another one has read."""
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_tree_outlives_the_dictionary_that_it_was_read_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parser, "REMEMBERED", 16)
+    trees = [parser.parsed(b"<xml><a%d/></xml>" % number) for number in range(100)]
+    assert [tree[0].tag for tree in trees] == [f"a{number}" for number in range(100)]
 
 
 @pytest.mark.parametrize(

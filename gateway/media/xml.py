@@ -33,18 +33,16 @@ from gateway.core.shown import shown
 from gateway.media.charsets import to_utf8
 from gateway.media.codec import STANDARD, Bounds
 from gateway.media.names import element_name, member_name
+from gateway.media.parser import parsed
 
 name = "xml"
 media_type = "application/xml"
 typed = False
 
-# The encoding given here overrules the declaration, which has had its say by then.
-# lxml keeps each distinct element name it meets for the life of the thread; nothing but a new process frees them.
-_PARSER = etree.XMLParser(encoding="utf-8", resolve_entities=False, no_network=True, load_dtd=False, collect_ids=False)
-
 _DECLARED = re.compile(rb"<\?xml\s[^>]*?\sencoding\s*=\s*[\"']([A-Za-z][A-Za-z0-9._-]*)[\"']")
 _DOCTYPE = re.compile(rb"(?s:\s++|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE")
 _WHITE_SPACE = " \t\r\n"
+LONGEST_NAME = 4096
 _NAMELESS = ""  # no element spells the empty name
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _ARRAY = {"@array": "true"}
@@ -58,7 +56,7 @@ def reads(media_type: str) -> bool:
 
 def decode(body: bytes, charset: str | None = None, bounds: Bounds = STANDARD) -> Tree:
     """As `Codec` says. The byte order mark names the encoding, else the charset, else the declaration (RFC 7303, 3)."""
-    root = _parsed(to_utf8(body, charset or _declared(body)), bounds)
+    root = _root(to_utf8(body, charset or _declared(body)), bounds)
     if _name(root.tag) != "xml":
         raise refuse("malformed_body", f'the root element is {shown(root.tag)}, not "xml"')
     if root.keys():
@@ -85,14 +83,14 @@ def _declared(body: bytes) -> str | None:
     return found[1].decode()
 
 
-def _parsed(document: bytes, bounds: Bounds) -> etree._Element:
+def _root(document: bytes, bounds: Bounds) -> etree._Element:
     if b"<!DOCTYPE" in document and _DOCTYPE.match(document):
         raise refuse("malformed_body", "a DOCTYPE is not allowed")
     # An element has two of these signs at most: what has so many more is not worth the memory of being read.
     if document.count(b"<") > 3 * bounds.nodes:
         raise bounds.too_many_nodes()
     try:
-        root = etree.fromstring(document, _PARSER)
+        root = parsed(document)
     except etree.XMLSyntaxError as error:
         raise _unread(error, bounds) from None
     # Counted before the walk: what libxml2 holds in little memory takes much more in Python.
@@ -161,6 +159,8 @@ def _name(tag: object) -> str | None:
         return None
     if tag.startswith("{"):
         raise refuse("malformed_body", f"the element {shown(_local(tag))} is in a namespace")
+    if len(tag) > LONGEST_NAME:  # what is refused is not remembered
+        raise refuse("malformed_body", f"the element {shown(tag)} has a name of more than {LONGEST_NAME} characters")
     return _NAMELESS if tag == "_" else member_name(tag)
 
 
