@@ -26,6 +26,8 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"catalog", "core", "dialects", "geo", "media", "pipeline", "rates", "settings", "stores", "verbs"},
         {"starlette"},
     ),
+    "contract": ({"core", "media", "schema"}, set()),
+    "runner": ({"app", "contract", "core", "settings", "stores"}, {"httpx", "starlette"}),
     "protocol": (set(), {"httptools", "uvicorn"}),
     "declared": ({"core"}, {"jsonschema", "jsonschema_rs"}),
     "__main__": (

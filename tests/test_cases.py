@@ -1,22 +1,18 @@
 """Every conversation of `fixtures/`, in each of its media types, in process on memory and over real HTTP on SQLite."""
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import jsonschema
 import pytest
-from lxml import etree
-from starlette.applications import Starlette
 
-from gateway.app import create
-from gateway.schema import published
-from gateway.settings import Settings
-from gateway.stores import Store, open_store
-from tests.cases import FIXTURES, NOW, Case, cases, furnish, ids, stored
+from gateway.contract.case import Case
+from gateway.contract.judging import Answer, judge
+from gateway.runner.embedded import answer_of, application, converse
+from gateway.stores import open_store
+from tests.cases import FIXTURES, cases, furnish, stored
 from tests.servers import Host
 
 DIALECTS = [folder.name for folder in sorted(FIXTURES.iterdir()) if any(folder.glob("*/case.json"))]
@@ -29,77 +25,37 @@ def each_case(run: Callable[..., None]) -> Callable[..., None]:
 
 
 def _expected_failure(case: Case) -> list[pytest.MarkDecorator]:
-    file = case.folder / "xfail"
-    return [pytest.mark.xfail(reason=file.read_text().strip(), strict=True)] if file.exists() else []
+    return [pytest.mark.xfail(reason=case.known_gap, strict=True)] if case.known_gap else []
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[httpx.Client]:
+    with httpx.Client() as client:
+        yield client
 
 
 @each_case
 def test_in_process_on_memory(case: Case) -> None:
-    _judge(case, *asyncio.run(converse_in_process(case)))
+    _judge(case, *asyncio.run(converse(case)))
 
 
 @each_case
-def test_over_http_on_sqlite(case: Case, host: Host, tmp_path: Path) -> None:
+def test_over_http_on_sqlite(case: Case, host: Host, client: httpx.Client, tmp_path: Path) -> None:
     store = host.run(open_store(f"sqlite:///{tmp_path}/cases.db"))
     host.run(furnish(store, case))
-    with host.serving(_application(case, store)):
-        with httpx.Client(base_url=host.url) as client:
-            reply = client.request(case.about["method"], case.about["path"], content=case.request, headers=case.headers)
+    with host.serving(application(case, store)):
+        method, url = case.about["method"], host.url + case.about["path"]
+        reply = client.request(method, url, content=case.request, headers=case.headers)
         profiles = host.run(stored(store))
-    _judge(case, reply, profiles)
+    _judge(case, answer_of(reply), profiles)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_is_well_described(case: Case) -> None:
-    jsonschema.validate(case.about, published("case"))
-    assert (case.folder / f"response.{case.reply}").exists()
+@pytest.mark.parametrize("folder", sorted({case.folder for case in CASES}), ids=lambda folder: folder.name)
+def test_says_what_it_shows_and_where_the_rule_comes_from(folder: Path) -> None:
+    about = next(case.about for case in CASES if case.folder == folder)
+    assert about.keys() >= {"description", "spec"}
 
 
-async def converse_in_process(case: Case) -> tuple[httpx.Response, list[dict[str, Any]]]:
-    """The reply to a case, and the profiles that it leaves."""
-    store = await open_store("memory:")
-    await furnish(store, case)
-    app = _application(case, store)
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-            method, path = case.about["method"], case.about["path"]
-            reply = await client.request(method, path, content=case.request, headers=case.headers)
-        return reply, await stored(store)
-
-
-def _application(case: Case, store: Store) -> Starlette:
-    numbers = ids()
-    settings = Settings(**case.about.get("settings", {}))
-    return create(settings, now=lambda: NOW, new_id=lambda: next(numbers), opened=_always(store))
-
-
-def _always(store: Store) -> Callable[[str], Awaitable[Store]]:
-    async def opened(_url: str) -> Store:
-        return store
-
-    return opened
-
-
-def _judge(case: Case, reply: httpx.Response, profiles: list[dict[str, Any]]) -> None:
-    assert (reply.status_code, _meaning(case.reply, reply.content)) == (
-        case.about["status"],
-        _meaning(case.reply, case.response),
-    )
-    for name, value in case.about.get("response_headers", {}).items():
-        assert reply.headers.get(name) == value
-    assert sorted(profiles, key=_id) == sorted(case.after, key=_id)
-
-
-def _id(row: dict[str, Any]) -> str:
-    return row["id"]
-
-
-def _meaning(media: str, body: bytes) -> Any:
-    """What a body says: JSON by its value, with types told apart; XML in canonical form; nothing where it is empty."""
-    if not body:
-        return ""
-    if media == "json":
-        return json.dumps(json.loads(body), sort_keys=True)
-    parser = etree.XMLParser(remove_blank_text=True)
-    return etree.tostring(etree.fromstring(body, parser), method="c14n").decode()
+def _judge(case: Case, answer: Answer, profiles: list[dict[str, Any]]) -> None:
+    found = [str(difference) for difference in judge(case, answer, profiles)]
+    assert not found, "\n".join(found)

@@ -13,8 +13,8 @@ from gateway.dialects.altcraft.fields import FIELDS, OWNED
 from gateway.dialects.altcraft.matching import SEARCHING
 from gateway.dialects.altcraft.reading import OPTIONS, SEGMENTS
 from gateway.dialects.altcraft.writing import ACTIONS
+from gateway.runner.embedded import converse
 from tests.cases import cases
-from tests.test_cases import converse_in_process
 
 SPOKEN = {dialect.name: dialect for dialect in dialects({})}
 ALTCRAFT = list(cases("altcraft"))
@@ -87,5 +87,5 @@ def test_every_fault_has_a_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Fault, "__init__", met_and_made)
     for case in cases(*SPOKEN):
         if case.about["status"] >= 400:
-            asyncio.run(converse_in_process(case))
+            asyncio.run(converse(case))
     assert CATALOG.keys() - ELSEWHERE <= met
