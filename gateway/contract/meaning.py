@@ -74,7 +74,7 @@ def differences(expected: Meaning, got: Meaning, where: str, exact: bool = False
 
 
 def spelled_apart(expected: bytes, got: bytes) -> Iterator[Difference]:
-    """The first element where two XML documents of one meaning differ in order, attributes or text; masks are passed."""
+    """The first element where XML documents of one meaning differ in order, attributes or text; masks are passed."""
     yield from _elements_apart(ElementTree.fromstring(expected), ElementTree.fromstring(got), "")
 
 
