@@ -1,0 +1,109 @@
+"""What was found, as text: the table of goals and figures, every turn behind them, and the machine it was on."""
+
+import os
+import platform
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+from bench.load import CONNECTIONS, Run, generator
+from bench.scale import Scale
+from bench.servers import folder
+
+RESULTS = Path(__file__).with_name("results.md")
+LIBRARIES = ("uvicorn", "uvloop", "httptools", "starlette", "jiter", "lxml", "jsonschema-rs", "apsw", "psycopg")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    work: str
+    goal: str
+    measured: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a topic found, and the turns it was found in."""
+
+    rows: Sequence[Row]
+    runs: Sequence[Run] = ()
+
+
+def ratio(runs: Iterable[Run], of: str, to: str, what: str = "rate") -> float:
+    """One server's figure to another's: the median over the rounds of the ratio within a round."""
+    by_round: dict[int, dict[str, float]] = {}
+    for run in runs:
+        by_round.setdefault(run.round, {})[run.server] = getattr(run.measured, what)
+    return median(figures[of] / figures[to] for figures in by_round.values())
+
+
+def middle(runs: Iterable[Run], server: str, what: str = "rate") -> float:
+    """The median over the rounds of one server's figure."""
+    return float(median(getattr(run.measured, what) for run in runs if run.server == server))
+
+
+def goals(rows: Iterable[Row]) -> str:
+    """The table of goals and figures."""
+    return table(("work", "goal", "measured"), ((row.work, row.goal, row.measured) for row in rows))
+
+
+def turns(runs: Iterable[Run]) -> str:
+    """Every turn: requests a second, their times, and what a request cost the server's processors."""
+    heads = ("round", "server", "requests/s", "median, ms", "p99, ms", "CPU, µs a request")
+    return table(heads, map(_turn, runs))
+
+
+def _turn(run: Run) -> Sequence[str]:
+    found = run.measured
+    figures = (f"{found.rate:,.0f}", f"{found.median:.2f}", f"{found.p99:.2f}", f"{found.cpu:.0f}")
+    return (str(run.round), run.server, *figures)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def machine(scale: Scale) -> Iterator[str]:
+    """What the figures depend on, as lines of a list."""
+    load = ", ".join(f"{part:.2f}" for part in os.getloadavg())
+    yield f"date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    yield f"processor: {_processor()}, {os.cpu_count()} cores; Linux {platform.release()}"
+    yield f"load average at the start: {load}"
+    yield f"writing 8 KiB to the disk with fdatasync: {_sync():.2f} ms (median of 50)"
+    yield f"Python {platform.python_version()}; {', '.join(f'{name} {version(name)}' for name in LIBRARIES)}"
+    yield f"load: {generator(scale.seconds)}, {CONNECTIONS} connections, {scale.rounds} rounds of {scale.seconds:g} s"
+
+
+def _processor() -> str:
+    named = [line.partition(":")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    return named[0].strip() if named else platform.machine()
+
+
+def _sync() -> float:
+    """Milliseconds that the disk takes to keep a little: the least that a durable update can take alone."""
+    times = []
+    with folder() as made, (made / "synced").open("wb") as file:
+        for _ in range(50):
+            file.write(b"x" * 8192)
+            file.flush()
+            began = time.perf_counter()
+            os.fdatasync(file.fileno())
+            times.append(time.perf_counter() - began)
+    return median(times) * 1000
+
+
+def written(machine: Iterable[str], found: dict[str, Finding]) -> str:
+    """The whole report."""
+    rows = [row for finding in found.values() for row in finding.rows]
+    parts = ["# What was measured", "Made by `make bench`.", "\n".join(f"- {line}" for line in machine), goals(rows)]
+    for topic, finding in found.items():
+        parts += [f"## {topic}", turns(finding.runs)] if finding.runs else []
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,41 @@
+"""One update of the seed's size after another, over some thousands of profiles: the gateway beside the floor."""
+
+from bench import bodies, servers
+from bench.load import rounds, send
+from bench.report import Finding, Row, middle, ratio
+from bench.scale import Scale
+
+GOALS = {"json": 0.70, "xml": 0.55}
+SLOWEST = 3.0
+
+
+def json(scale: Scale) -> Finding:
+    """Updates in JSON."""
+    return measured("json", scale)
+
+
+def xml(scale: Scale) -> Finding:
+    """Updates in XML."""
+    return measured("xml", scale)
+
+
+def measured(media: str, scale: Scale) -> Finding:
+    """Updates in a media type."""
+    numbers = range(scale.profiles)
+    with servers.sqlite() as store, servers.floor(media) as floor, servers.gateway(store) as gateway:
+        send(gateway, bodies.imports(media, numbers))
+        taking_turns = {"floor": floor, "gateway": gateway}
+        runs = list(rounds(taking_turns, lambda: bodies.updates(media, numbers), scale.seconds, scale.rounds))
+    rate, p99 = middle(runs, "gateway"), middle(runs, "gateway", "p99")
+    work = f"{media.upper()} update of the seed's size, {scale.profiles:,} profiles in rotation"
+    return Finding(
+        (
+            Row(work, f"≥ {GOALS[media]:.2f} of the floor", f"{ratio(runs, 'gateway', 'floor'):.2f} ({rate:,.0f}/s)"),
+            Row(
+                f"its p99 at 32 connections ({media.upper()})",
+                f"≤ {SLOWEST:g} × the floor's",
+                f"{ratio(runs, 'gateway', 'floor', 'p99'):.1f} × ({p99:.1f} ms)",
+            ),
+        ),
+        runs,
+    )
