@@ -123,7 +123,7 @@ class Pipeline:
         updates = [_checked(form, read, typed) for read in asked.reads]
         sent = [read.sent for read in asked.reads]
         once = _once(exchange.message, call, asked.until or self._now() + DAY, updates)
-        return asked, Work(exchange.dialect, token, database, form, updates, sent, once), left
+        return asked, Work(exchange.dialect, token, database, form, updates, sent, once, asked.job), left
 
     def _bounds_of(self, call: Call) -> Bounds:
         """A batch may hold the nodes of many profiles; two levels more lead to each of them."""

@@ -1,11 +1,12 @@
 """What each canonical request does: a verb, a step of the store. Requests come checked, outcomes leave unrendered."""
 
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
 from gateway.core import matching
-from gateway.core.edit import Rules, merging, removing, the_one, updating
+from gateway.core.edit import Rules, merging, naming, removing, the_one, updating
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.listing import groups, in_each, listed, query
 from gateway.core.model import Change, Database, Edited, Identity, Job, Once, Origin, Profile, Token, Tree, Update
@@ -13,6 +14,8 @@ from gateway.dialects import BATCH, DESCRIBE, FIND, IMPORT, JOB, JOBS, LIST, MEM
 from gateway.geo import Locator
 from gateway.schema import Form
 from gateway.stores import Store
+
+log = logging.getLogger("gateway")
 
 Outcome: TypeAlias = Profile | Job | Sequence[Fault] | None
 """A profile or a job, None where there is none to speak of, or the faults of one element of a batch."""
@@ -31,6 +34,8 @@ class Work:
     """What each update was read from, where its dialect says so."""
     once: Once | None = None
     """What makes the request happen once, where it asks for that."""
+    job: Mapping[str, Any] = field(default_factory=dict)
+    """What a job is remembered with, besides what came of it."""
 
     @property
     def update(self) -> Update:
@@ -78,7 +83,11 @@ class Verbs:
             raise
 
     async def _change_one(self, work: Work) -> list[Outcome]:
-        return [(await self._changed(self._updating(work.update, work, work.once))).profile]
+        edited = await self._changed(self._updating(work.update, work, work.once))
+        if edited.profile and edited.others:
+            others = ", ".join(edited.others)
+            log.warning("a call named several profiles: %s was updated, and not %s", edited.profile.id, others)
+        return [edited.profile]
 
     async def _change_many(self, work: Work) -> list[Outcome]:
         """Each on its own: what was refused before is answered beside what the store says of the rest."""
@@ -119,22 +128,43 @@ class Verbs:
     # --- jobs ---
 
     async def _import(self, work: Work) -> list[Outcome]:
-        """A batch, done at once and then remembered with what came of each of its updates."""
+        """A batch, done at once and then remembered with what came of each of its updates.
+
+        Under an Idempotency-Key the id comes first. Whoever asks again finds the job, or does what is left of it.
+        """
+        if work.once is None:
+            return [await self._imported(work)]
+        id = await self._once_named(work, work.once)
+        if job := await self._store.job(work.database.id, id):
+            return [job]
+        await self._imported(work, id)
+        return [await self._store.job(work.database.id, id)]
+
+    async def _imported(self, work: Work, id: str = "") -> Job:
         outcomes = await self._change_many(work)
         profiles = tuple(dict.fromkeys(each.id for each in outcomes if isinstance(each, Profile)))
         failures = tuple(_failures(outcomes, work.sent))
-        job = Job(self._new_id(), self._now(), len(outcomes), len(failures), profiles, failures)
+        job = Job(id or self._new_id(), self._now(), len(outcomes), len(failures), profiles, failures, **work.job)
         await self._store.add_job(work.database.id, job)
-        return [job]
+        return job
+
+    async def _once_named(self, work: Work, once: Once) -> str:
+        """The id that the first request under this key was given. Raises `Refusal`: idempotency_conflict."""
+        origin = self._origin({}, work)
+        named = await self._changed(Change(work.database.id, (), naming(self._new_id(), origin.time), origin, once))
+        assert named.profile is not None
+        return named.profile.id
 
     async def _job(self, work: Work) -> list[Outcome]:
-        job = await self._store.job(work.database.id, work.update["query"]["job"])
-        if job is None:
+        asked = work.update["query"]
+        job = await self._store.job(work.database.id, asked["job"])
+        if job is None or job.kind != asked.get("kind", "import"):
             raise refuse("unknown_job")
         return [job]
 
     async def _jobs(self, work: Work) -> list[Outcome]:
-        return [*await self._store.jobs(work.database.id, query(work.update["query"]))]
+        asked = work.update["query"]
+        return [*await self._store.jobs(work.database.id, asked.get("kind", "import"), query(asked))]
 
     async def _members(self, work: Work) -> list[Outcome]:
         [job] = await self._job(work)

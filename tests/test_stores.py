@@ -692,8 +692,10 @@ async def test_a_page_follows_the_one_before(store: Store) -> None:
 async def test_a_job_is_remembered_with_all_that_came_of_it(store: Store) -> None:
     faults = [{"code": "invalid_field", "detail": "no", "pointer": "/profile"}]
     failure = {"index": 1, "faults": faults, "sent": {"a": None}}
-    job = Job("j1", 1000, 2, 1, ("a",), (failure,))
+    job = Job("j1", 1000, 2, 1, ("a",), (failure,), (7, "vip"), "suppress")
     await store.add_job(1, job)
+    assert await store.job(1, "j1") == job
+    await store.add_job(1, replace(job, created=2000))
     assert await store.job(1, "j1") == job
     assert await store.job(2, "j1") is None
     assert await store.job(1, "j2") is None
@@ -704,10 +706,12 @@ async def test_jobs_are_listed_by_time_without_what_came_of_them(store: Store) -
     for job in reversed(jobs):
         await store.add_job(1, job)
     await store.add_job(2, Job("other", 1, 0, 0))
+    await store.add_job(1, Job("another", 1, 0, 0, kind="suppress"))
+    assert await store.jobs(1, "suppress", Query(10, "created")) == [Job("another", 1, 0, 0, kind="suppress")]
     short = [replace(job, profiles=()) for job in jobs]
-    assert await store.jobs(1, Query(10, "created")) == short
-    assert await store.jobs(1, Query(2, "created", after=(0, "j1"))) == short[2:4]
-    assert await store.jobs(1, Query(9, "created", descending=True, after=(2, "j4"))) == short[3::-1]
+    assert await store.jobs(1, "import", Query(10, "created")) == short
+    assert await store.jobs(1, "import", Query(2, "created", after=(0, "j1"))) == short[2:4]
+    assert await store.jobs(1, "import", Query(9, "created", descending=True, after=(2, "j4"))) == short[3::-1]
 
 
 async def test_old_jobs_are_pruned(store: Store) -> None:
@@ -715,7 +719,7 @@ async def test_old_jobs_are_pruned(store: Store) -> None:
         await store.add_job(1, Job(f"j{n}", n, 0, 0))
     assert await store.prune(3, 2) == 2
     assert await store.prune(3, 2) == 1
-    assert [job.id for job in await store.jobs(1, Query(10, "created"))] == ["j3"]
+    assert [job.id for job in await store.jobs(1, "import", Query(10, "created"))] == ["j3"]
 
 
 @pytest.mark.parametrize("depth", [1, 400])

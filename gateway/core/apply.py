@@ -13,6 +13,9 @@ from gateway.core.matching import address
 from gateway.core.model import Document, Update
 from gateway.core.pointer import names_in, pointer_to
 
+SPACES = ("altcraft", "courier", "klaviyo")
+"""The members of a document that are each one dialect's own. None shows them, so an empty one says nothing."""
+
 AS_IT_WAS = -1
 """Altcraft's number for a status or priority that an update leaves alone."""
 
@@ -64,6 +67,12 @@ def as_it_was(document: Document, before: Document, place: Sequence[str]) -> Doc
     """The document with what stood in one place before; where there was nothing, with nothing."""
     restored: Document = _at(document, list(place), {"function": "set", "value": _value_at(before, place)})
     return restored
+
+
+def without_empty_spaces(document: Document) -> Document:
+    """The document without those of its spaces in which nothing is left."""
+    empty = [name for name in SPACES if document.get(name) == {}]
+    return {name: value for name, value in document.items() if name not in empty} if empty else document
 
 
 def _value_at(document: Any, place: Iterable[str]) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway.core.apply import absorbed, applied, as_it_was, difference
+from gateway.core.apply import absorbed, applied, as_it_was, difference, without_empty_spaces
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.matching import ID, UNIQUE, identities, moved
 from gateway.core.model import Created, Document, Edit, Edited, Find, Identity, Profile, Update, Write
@@ -38,7 +38,8 @@ def updating(update: Update, key: tuple[Identity, ...], rules: Rules) -> Edit:
     """
 
     def edit(find: Find) -> Edited:
-        profile = _the_one(find, key, update["match"].get("several")) if key else None
+        found = find(key) if key else []
+        profile = _chosen(found, find, key, update["match"].get("several"))
         if profile is None and not update.get("create"):
             raise nobody(key)
         before = profile.document if profile else {}
@@ -50,7 +51,8 @@ def updating(update: Update, key: tuple[Identity, ...], rules: Rules) -> Edit:
             for place in left:
                 document = as_it_was(document, before, place)
             gained, lost = moved(before, document, rules.identifiers)
-        return _edited(profile, document, gained, lost, rules)
+        edited = _edited(profile, document, gained, lost, rules)
+        return edited if len(found) < 2 else replace(edited, others=_others(found, profile))
 
     return edit
 
@@ -91,6 +93,11 @@ def merging(destination: Identity, sources: Sequence[Identity], rules: Rules) ->
     return edit
 
 
+def naming(id: str, now: int) -> Edit:
+    """The edit that writes nothing and answers with an id: under an Idempotency-Key, with the first one's."""
+    return lambda _find: Edited(Profile(id, {}, 1, now, now))
+
+
 def _source(find: Find, identity: Identity) -> Profile:
     profiles = find([identity])
     if not profiles:
@@ -117,12 +124,15 @@ def nobody(key: Sequence[Identity], pointer: str = "") -> Refusal:
     return Refusal([Fault("profile_not_found", pointer=pointer, profile=id)])
 
 
-def _the_one(find: Find, key: tuple[Identity, ...], several: str | None) -> Profile | None:
-    """The profile of a key, if there is one; where it names several, the first identity's if that is asked for."""
-    profiles = find(key)
-    if several == "first" and len(profiles) > 1:
-        profiles = next(found for found in map(find, ([identity] for identity in key)) if found)[:1]
-    return the_one(profiles, key) if profiles else None
+def _chosen(found: list[Profile], find: Find, key: tuple[Identity, ...], several: str | None) -> Profile | None:
+    """The profile that a key has found, if any; of several, the first identity's where that is asked for."""
+    if several == "first" and len(found) > 1:
+        return next(named for named in map(find, ([identity] for identity in key)) if named)[0]
+    return the_one(found, key) if found else None
+
+
+def _others(found: Sequence[Profile], chosen: Profile | None) -> tuple[str, ...]:
+    return tuple(each.id for each in found if chosen is None or each.id != chosen.id)
 
 
 def _written(profile: Profile | None, update: Update, rules: Rules) -> Document:
@@ -205,6 +215,7 @@ def _family(kind: str) -> str:
 def _edited(
     profile: Profile | None, document: Document, gained: frozenset[Identity], lost: frozenset[Identity], rules: Rules
 ) -> Edited:
+    document = without_empty_spaces(document)
     patch = (
         tuple(difference(profile.document, document)) if profile else ({"op": "add", "path": "", "value": document},)
     )

@@ -63,10 +63,14 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """What an edit decided: the profile to answer with, and the writes to keep (none: nothing changed)."""
+    """What an edit decided: the profile to answer with, and the writes to keep (none: nothing changed).
+
+    `others` are the ids of further profiles that the request named, and that were left alone.
+    """
 
     profile: Profile | None
     writes: tuple[Write, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +121,8 @@ class Recorded:
 class Job:
     """A batch that is remembered. `created` is in milliseconds since 1970; of `total` updates, `failed` were refused.
 
-    `profiles` are the ids of those that were kept; each of `failures` is {"index", "faults", "sent"}. Both are empty
-    where jobs are listed.
+    `profiles` are the ids of those that were kept; each of `failures` is {"index", "faults", "sent"}; `lists` are the
+    static segments that they were put on. All three are empty where jobs are listed. `kind` says what the job was for.
     """
 
     id: str
@@ -127,6 +131,8 @@ class Job:
     failed: int
     profiles: tuple[str, ...] = ()
     failures: tuple[Mapping[str, Any], ...] = ()
+    lists: tuple[int | str, ...] = ()
+    kind: str = "import"
 
 
 @dataclass(frozen=True, slots=True)

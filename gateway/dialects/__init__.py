@@ -65,6 +65,8 @@ class Asked:
     about: Mapping[str, Any] = field(default_factory=dict)
     until: int | None = None
     """When an Idempotency-Key expires (ms since 1970), where the request says so itself."""
+    job: Mapping[str, Any] = field(default_factory=dict)
+    """What a job is remembered with, besides what came of it: its `kind`, and the `lists` that it was for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,14 @@ def _ip(text: str) -> bool:
     return "%" not in text
 
 
+_DEGREES = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,32})?")
+
+
+def _degrees(text: str) -> bool:
+    """A number of degrees as JSON spells numbers, without an exponent."""
+    return bool(_DEGREES.fullmatch(text))
+
+
 def _of_text(predicate: Callable[[str], object]) -> Callable[[Any], bool]:
     def check(value: Any) -> bool:
         return not isinstance(value, str) or bool(predicate(value))
@@ -43,7 +51,13 @@ def _of_text(predicate: Callable[[str], object]) -> Callable[[Any], bool]:
 
 FORMATS: dict[str, Callable[[Any], bool]] = {
     name: _of_text(predicate)
-    for name, predicate in {"email": normal.email, "phone": normal.phone, "moment": _moment, "ip": _ip}.items()
+    for name, predicate in {
+        "email": normal.email,
+        "phone": normal.phone,
+        "moment": _moment,
+        "ip": _ip,
+        "degrees": _degrees,
+    }.items()
 }
 """Formats of ours beside the standard ones; a database's own fields may use them too."""
 
@@ -52,6 +66,7 @@ ARTICLES = {
     "phone": "an international phone number",
     "moment": "a date or time",
     "ip": "an IP address",
+    "degrees": "a number of degrees",
     "json-pointer": "a JSON Pointer",
 }
 

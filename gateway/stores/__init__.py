@@ -65,15 +65,15 @@ class Store(Protocol):
         ...
 
     async def add_job(self, database: int, job: Job) -> None:
-        """Remember a job; durable once this returns."""
+        """Remember a job; durable once this returns. One whose id is known already stays what it is."""
         ...
 
     async def job(self, database: int, id: str) -> Job | None:
         """A job with everything that came of it."""
         ...
 
-    async def jobs(self, database: int, query: Query) -> list[Job]:
-        """Jobs without what came of them, by `created`; the rest of the query is as for profiles."""
+    async def jobs(self, database: int, kind: str, query: Query) -> list[Job]:
+        """Jobs of a kind, without what came of them, by `created`; the rest of the query is as for profiles."""
         ...
 
     def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
@@ -198,13 +198,18 @@ def repeated(once: Once, fingerprint: str, kept: str) -> Edited:
 
 
 def job_row(database: int, job: Job) -> tuple[Any, ...]:
-    """A job as a row of the layout: database, id, created, total, failed, and what came of it as JSON."""
-    outcome = orjson.dumps({"profiles": job.profiles, "failures": job.failures}).decode()
-    return database, job.id, job.created, job.total, job.failed, outcome
+    """A job as a row of the layout: database, id, created, total, failed, what came of it as JSON, and its kind."""
+    outcome = orjson.dumps({name: getattr(job, name) for name in _OUTCOME}).decode()
+    return database, job.id, job.created, job.total, job.failed, outcome, job.kind
 
 
 def job_of(row: Sequence[Any]) -> Job:
     """The job of such a row, read back without its database."""
-    id, created, total, failed, text = row
+    id, created, total, failed, text, kind = row
     outcome = orjson.loads(text)
-    return Job(id, created, total, failed, tuple(outcome["profiles"]), tuple(outcome["failures"]))
+    profiles, failures, lists = (tuple(outcome.get(name, ())) for name in _OUTCOME)
+    return Job(id, created, total, failed, profiles, failures, lists, kind)
+
+
+_OUTCOME = ("profiles", "failures", "lists")
+"""What came of a job, in the order of its members."""

@@ -68,17 +68,18 @@ class Memory:
         return listed(own, query)
 
     async def add_job(self, database: int, job: Job) -> None:
-        self._jobs[database, job.id] = orjson.dumps(job)
+        self._jobs.setdefault((database, job.id), orjson.dumps(job))
 
     async def job(self, database: int, id: str) -> Job | None:
         text = self._jobs.get((database, id))
         return _job(text) if text else None
 
-    async def jobs(self, database: int, query: Query) -> list[Job]:
-        own = [_job(text) for (at, _), text in self._jobs.items() if at == database]
+    async def jobs(self, database: int, kind: str, query: Query) -> list[Job]:
+        known = [_job(text) for (at, _), text in self._jobs.items() if at == database]
+        own = [job for job in known if job.kind == kind]
         own = sorted(own, key=lambda job: (job.created, job.id), reverse=query.descending)
         page = [each for each in own if is_behind((each.created, each.id), query)][: query.limit]
-        return [replace(job, profiles=(), failures=()) for job in page]
+        return [replace(job, profiles=(), failures=(), lists=()) for job in page]
 
     async def prune(self, before: int, limit: int) -> int:
         known = self._oldest_first()
@@ -191,4 +192,5 @@ class Memory:
 
 def _job(text: bytes) -> Job:
     fields = orjson.loads(text)
-    return Job(**{**fields, "profiles": tuple(fields["profiles"]), "failures": tuple(fields["failures"])})
+    told: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    return Job(**told)

@@ -98,8 +98,8 @@ def _until(incoming: Incoming) -> int | None:
     if text is None:
         return None
     until = _milliseconds(text)
-    if until is None or until > incoming.now + YEAR:
-        detail = "it must be a time within a year, in milliseconds since 1970 or in ISO 8601"
+    if until is None or not incoming.now < until <= incoming.now + YEAR:
+        detail = "it must be a time to come within a year, in milliseconds since 1970 or in ISO 8601"
         raise refuse("invalid_parameter", detail, pointer_to(EXPIRATION))
     return until
 

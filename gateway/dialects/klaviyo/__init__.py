@@ -4,7 +4,7 @@ The vendor's shapes are in the files beside this one; XML and JSON say the same 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from gateway.core.faults import Fault, refuse
 from gateway.core.model import DELETE, READ, WRITE, Document
@@ -25,7 +25,7 @@ from gateway.dialects import (
     Incoming,
     Reply,
 )
-from gateway.dialects.klaviyo import errors, queries, reading, relationships, replies
+from gateway.dialects.klaviyo import errors, jobs, queries, reading, relationships, replies
 from gateway.dialects.klaviyo.fields import FIELDS
 from gateway.dialects.klaviyo.revisions import FIRST, revised
 
@@ -94,8 +94,19 @@ def dialect(settings: Mapping[str, Any]) -> Klaviyo:
     return Klaviyo(bool(settings.get("klaviyo_lenient_revision", False)))
 
 
-_JOBS = "/api/profile-bulk-import-jobs"
-CALLS: tuple[tuple[str, str, str, str, Sequence[str], Any, Any], ...] = (
+Row: TypeAlias = "tuple[str, str, str, str, Sequence[str], Callable[[Incoming], Asked], Callable[[Answer], Reply]]"
+"""Method and path, the vendor's first revision with it, verb, right, rates, reading, writing."""
+
+
+def _jobs(kind: jobs.Kind, since: str, rates: Sequence[str]) -> tuple[Row, Row]:
+    """The calls that find jobs of a kind."""
+    return (
+        (f"GET {kind.path}", since, JOBS, READ, rates, queries.jobs(kind), jobs.jobs(kind)),
+        (f"GET {kind.path}/{{id}}", since, JOB, READ, rates, queries.job(kind), jobs.job(kind)),
+    )
+
+
+CALLS: tuple[Row, ...] = (
     ("POST /client/profiles", FIRST, UPDATE, WRITE, CLIENT, reading.client, replies.accepted),
     ("POST /api/profiles", FIRST, UPDATE, WRITE, USUAL, reading.create, replies.one),
     ("GET /api/profiles", FIRST, LIST, READ, USUAL, queries.profiles, replies.many),
@@ -110,13 +121,18 @@ CALLS: tuple[tuple[str, str, str, str, Sequence[str], Any, Any], ...] = (
         for name, write in ((name, relationships.identified(name)) for name in relationships.TYPES)
     ),
     ("POST /api/profile-import", "2024-02-15", UPDATE, WRITE, USUAL, reading.upsert, replies.one),
-    (f"POST {_JOBS}", "2023-10-15", IMPORT, WRITE, BULK, reading.bulk, replies.spawned),
-    (f"GET {_JOBS}", "2023-10-15", JOBS, READ, BULK, queries.jobs, replies.jobs),
-    (f"GET {_JOBS}/{{id}}", "2023-10-15", JOB, READ, BULK, queries.job, replies.job),
-    (f"GET {_JOBS}/{{id}}/import-errors", "2023-10-15", JOB, READ, BULK, queries.job, replies.job_errors),
-    (f"GET {_JOBS}/{{id}}/profiles", "2023-10-15", MEMBERS, READ, BULK, queries.job, replies.job_profiles),
-    (f"GET {_JOBS}/{{id}}/relationships/profiles", "2023-10-15", JOB, READ, BULK, queries.job, replies.job_profile_ids),
+    (f"POST {jobs.IMPORTS.path}", "2023-10-15", IMPORT, WRITE, BULK, reading.bulk, jobs.spawned(jobs.IMPORTS)),
+    *_jobs(jobs.IMPORTS, "2023-10-15", BULK),
+    *(
+        (f"GET {jobs.IMPORTS.path}/{{id}}/{name}", "2023-10-15", verb, READ, BULK, queries.job(jobs.IMPORTS), write)
+        for name, verb, write in (
+            ("import-errors", JOB, jobs.errors),
+            ("profiles", MEMBERS, jobs.profiles),
+            ("relationships/profiles", JOB, jobs.profile_ids),
+            ("lists", JOB, jobs.lists),
+            ("relationships/lists", JOB, jobs.list_ids),
+        )
+    ),
     ("POST /api/profile-merge", "2023-12-15", MERGE, WRITE, BULK, reading.merge, replies.merged),
     ("POST /api/data-privacy-deletion-jobs", "2023-01-24", REMOVE, DELETE, PRIVACY, reading.deletion, replies.accepted),
 )
-"""Method and path, the vendor's first revision with it, verb, right, rates, reading, writing."""

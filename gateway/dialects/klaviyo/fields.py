@@ -98,8 +98,7 @@ def _coordinate(number: Any, text: Any) -> Any:
 
 def number_in(text: str) -> float | None:
     """The number of degrees that a text spells, as JSON spells numbers."""
-    number = float(text) if _NUMBER.fullmatch(text) else None
-    return number if number is not None and abs(number) <= 180 else None
+    return float(text) if _NUMBER.fullmatch(text) else None
 
 
 _NUMBER = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,32})?")

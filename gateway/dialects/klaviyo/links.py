@@ -3,7 +3,7 @@
 import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
@@ -41,6 +41,15 @@ def about(incoming: Incoming) -> dict[str, Any]:
     wanted = {name.partition(".")[0] for name in (*fields, *additional)}
     named = tuple(name for name in ADDITIONAL if name in wanted)
     return {"base": base(incoming), "target": incoming.target, "fields": fields, "additional": named}
+
+
+def about_jobs(incoming: Incoming, type: str, attributes: Sequence[str]) -> dict[str, Any]:
+    """What a reply with jobs must know: the same, and which attributes of theirs are wanted."""
+    parameter = f"fields[{type}]"
+    wanted = _names(parameters(incoming), parameter)
+    if unknown := [name for name in wanted if name not in ("id", *attributes)]:
+        raise wrong(parameter, f"'{unknown[0][:60]}' is not a valid field for the resource '{type}'.")
+    return {**about(incoming), "fields of job": wanted}
 
 
 def base(incoming: Incoming) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from gateway.dialects import Asked, Incoming, Read
 from gateway.dialects.klaviyo.fields import IDENTIFIERS
-from gateway.dialects.klaviyo.links import about, base, cursor_of, parameters, size_of, wrong
+from gateway.dialects.klaviyo.jobs import IMPORTS, Kind
+from gateway.dialects.klaviyo.links import about, about_jobs, base, cursor_of, parameters, size_of, wrong
 from gateway.dialects.klaviyo.reading import NOTHING_SEARCHED
 from gateway.dialects.klaviyo.times import time_in
 
@@ -45,23 +46,37 @@ def profiles(incoming: Incoming) -> Asked:
     return _asked(given, query, about(incoming))
 
 
-def jobs(incoming: Incoming) -> Asked:
-    """Reads `GET /api/profile-bulk-import-jobs`, the latest first. Every job is complete once it can be seen."""
-    given = parameters(incoming)
-    filtered = conditions(given.get("filter", ""), {"status": NAMED})
-    sort = given.get("sort", "-created_at").replace("created_at", "created")
-    query = _page({**given, "sort": sort}, "created", ("created",))
-    hidden = any("complete" not in condition.values for condition in filtered)
-    return _asked(given, query, {"base": base(incoming), "target": incoming.target, "hidden": hidden})
+def jobs(kind: Kind) -> Callable[[Incoming], Asked]:
+    """Reads `GET /api/profile-bulk-import-jobs` and its like, the latest first."""
+
+    def read(incoming: Incoming) -> Asked:
+        given = parameters(incoming)
+        filtered = conditions(given.get("filter", ""), {"status": NAMED})
+        sort = given.get("sort", "-created_at").replace("created_at", "created")
+        query = {**_page({**given, "sort": sort}, "created", ("created",)), **_of(kind)}
+        hidden = any("complete" not in condition.values for condition in filtered)
+        return _asked(given, query, {**about_jobs(incoming, kind.type, kind.attributes), "hidden": hidden})
+
+    return read
 
 
-def job(incoming: Incoming) -> Asked:
-    """Reads `GET /api/profile-bulk-import-jobs/{id}`, and what came of its profiles, page by page."""
-    given = parameters(incoming)
-    cursor = cursor_of(given, "number")
-    query = {"job": incoming.path["id"], "skip": int(cursor[1]) if cursor else 0, "limit": size_of(given)}
-    told = {**about(incoming), "skip": query["skip"], "size": query["limit"]}
-    return Asked(None, [Read({"match": NOTHING_SEARCHED, "query": query})], told)
+def job(kind: Kind) -> Callable[[Incoming], Asked]:
+    """Reads `GET /api/profile-bulk-import-jobs/{id}` and its like, and what came of its profiles, page by page."""
+
+    def read(incoming: Incoming) -> Asked:
+        given = parameters(incoming)
+        cursor = cursor_of(given, "number")
+        page = {"skip": int(cursor[1]) if cursor else 0, "limit": size_of(given)}
+        query = {"job": incoming.path["id"], **page, **_of(kind)}
+        told = {**about_jobs(incoming, kind.type, kind.attributes), "skip": query["skip"], "size": query["limit"]}
+        return Asked(None, [Read({"match": NOTHING_SEARCHED, "query": query})], told)
+
+    return read
+
+
+def _of(kind: Kind) -> dict[str, Any]:
+    """What a query says of a kind; imports are what is meant where nothing is said."""
+    return {} if kind is IMPORTS else {"kind": kind.name}
 
 
 def _asked(given: dict[str, str], query: dict[str, Any], told: dict[str, Any]) -> Asked:

@@ -9,9 +9,10 @@ from typing import Any
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
 from gateway.dialects import Asked, Incoming, Read
+from gateway.dialects.klaviyo import jobs
 from gateway.dialects.klaviyo.fields import IDENTIFIERS
-from gateway.dialects.klaviyo.links import about
-from gateway.dialects.klaviyo.resources import attributes_of, ids_of, list_, object_, resource, type_faults
+from gateway.dialects.klaviyo.links import about, about_jobs
+from gateway.dialects.klaviyo.resources import attributes_of, list_, object_, related_ids, resource, type_faults
 from gateway.dialects.klaviyo.writing import writing
 
 KINDS = ("email", "phone", "external_id", "anonymous_id", "kx", "custom")
@@ -74,20 +75,22 @@ def bulk(incoming: Incoming) -> Asked:
     lists = _lists(data, faults)
     if faults:
         raise Refusal(faults)
-    return Asked(None, [_imported(element, lists) for element in elements], about(incoming))
+    told = about_jobs(incoming, jobs.IMPORTS.type, jobs.IMPORTS.attributes)
+    job = {"kind": jobs.IMPORTS.name, "lists": tuple(lists["segments"]["add"]) if lists else ()}
+    return Asked(None, [_imported(element, lists) for element in elements], told, job=job)
 
 
 def merge(incoming: Incoming) -> Asked:
     """Reads `POST /api/profile-merge`: the profiles of the relationship go into the one that `data.id` names."""
     data, faults = resource(incoming.tree, "profile-merge")
-    relationships = object_(data.get("relationships"), "/data/relationships", faults)
-    sources = ids_of(relationships.get("profiles"), _SOURCES, faults)
+    sources = related_ids(data, "profiles", "profile", faults)
     destination = data.get("id")
     if not destination:
         faults.append(Fault("missing_parameter", "it is missing", "/data/id"))
-    if not sources or destination in sources:
-        detail = "a profile cannot be merged into itself" if sources else "it is missing"
-        faults.append(Fault("invalid_parameter", detail, _SOURCES))
+    if destination in sources:
+        faults.append(Fault("invalid_parameter", "a profile cannot be merged into itself", _SOURCES))
+    if not (sources or faults):
+        faults.append(Fault("missing_parameter", "it is missing", _SOURCES))
     if not (destination and sources):
         raise Refusal(faults)
     match = {"mode": "profile_id", "values": {"profile_id": destination}}
@@ -103,18 +106,28 @@ def deletion(incoming: Incoming) -> Asked:
     Bodies of 2023 have the identifiers among the job's own attributes.
     """
     data, faults = resource(incoming.tree, "data-privacy-deletion-job")
-    attributes = attributes_of(data, faults)
-    profile = attributes.get("profile")
-    if isinstance(profile, Mapping):
-        profile = profile.get("data")
-        inner = profile if isinstance(profile, Mapping) else {}
-        attributes = {"profile_id": inner.get("id"), **object_(inner.get("attributes"), _DELETED, faults)}
-    given = {name: attributes[name] for name in ("profile_id", "email", "phone_number") if attributes.get(name)}
+    given = {at: value for at, value in _deleted(attributes_of(data, faults), faults).items() if value}
     if len(given) != 1:
         faults.append(Fault("invalid_parameter", "provide exactly one of email, phone_number and id", _DELETED))
         return Asked(None, [Read({"match": NOTHING_SEARCHED}, faults)])
-    values = {IDENTIFIERS.get(name, name): value for name, value in given.items()}
-    return Asked(None, [Read({"match": {"mode": "identifiers", "values": values, "several": "all"}}, faults)])
+    [(at, value)] = given.items()
+    if not isinstance(value, str):
+        faults.append(Fault("invalid_parameter", "it must be a string", at))
+        return Asked(None, [Read({"match": NOTHING_SEARCHED}, faults)])
+    name = at.rpartition("/")[2]
+    match = {"mode": "identifiers", "values": {IDENTIFIERS.get(name, name): value}, "several": "all"}
+    return Asked(None, [Read({"match": match}, faults)])
+
+
+def _deleted(attributes: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
+    """What names the profile, by its place in the body."""
+    if "profile" not in attributes:
+        return {f"/data/attributes/{name}": attributes.get(name) for name in ("profile_id", "email", "phone_number")}
+    profile = object_(attributes["profile"], "/data/attributes/profile", faults)
+    inner = object_(profile.get("data"), _DELETED, faults)
+    named = object_(inner.get("attributes"), f"{_DELETED}/attributes", faults)
+    identifiers = {f"{_DELETED}/attributes/{name}": named.get(name) for name in ("email", "phone_number")}
+    return {f"{_DELETED}/id": inner.get("id"), **identifiers}
 
 
 _DELETED = "/data/attributes/profile/data"
@@ -151,9 +164,7 @@ def _demand_identifier(identifiers: Mapping[str, Any], faults: list[Fault]) -> N
 
 def _lists(data: Mapping[str, Any], faults: list[Fault]) -> Update:
     """The lists that imported profiles are put on: static segments, in the canonical form."""
-    relationships = data.get("relationships")
-    lists = relationships.get("lists") if isinstance(relationships, Mapping) else None
-    ids = ids_of(lists, "/data/relationships/lists/data", faults)
+    ids = related_ids(data, "lists", "list", faults)
     return {"segments": {"add": [_segment(id) for id in ids]}} if ids else {}
 
 

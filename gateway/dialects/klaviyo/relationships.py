@@ -3,7 +3,7 @@
 A Klaviyo segment is computed; only a list is kept by hand, as a static segment is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.core.model import Database, Profile
@@ -29,6 +29,17 @@ def identified(name: str) -> Callable[[Answer], Reply]:
         return _page(answer, [{"type": TYPES[name], "id": str(each)} for each in _ids(answer, name)])
 
     return write
+
+
+def lists_of(answer: Answer, segments: Sequence[int | str]) -> Reply:
+    """Writes lists as resources."""
+    base = answer.about["base"]
+    return _page(answer, [_resource(each, answer.database, f"{base}/api/lists") for each in segments])
+
+
+def identifiers_of_lists(answer: Answer, segments: Sequence[int | str]) -> Reply:
+    """Writes the identifiers of lists alone."""
+    return _page(answer, [{"type": "list", "id": str(each)} for each in segments])
 
 
 def _ids(answer: Answer, name: str) -> list[int | str]:

@@ -50,11 +50,26 @@ def list_(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def ids_of(relationship: Any, at: str, faults: list[Fault]) -> list[str]:
-    """The ids of the resources that a relationship holds."""
-    resources = list_(relationship.get("data")) if isinstance(relationship, Mapping) else []
-    given = [each["id"] for each in resources if isinstance(each, Mapping) and each.get("id")]
-    ids = [id for id in given if isinstance(id, str)]
-    if len(ids) < len(given):
-        faults.append(Fault("invalid_parameter", "an id must be a string", at))
-    return ids
+def related_ids(data: Mapping[str, Any], name: str, type: str, faults: list[Fault]) -> list[str]:
+    """The ids of the resources of one type that `data` is related to by this name."""
+    relationships = object_(data.get("relationships"), "/data/relationships", faults)
+    relationship = object_(relationships.get(name), f"/data/relationships/{name}", faults)
+    at, given = f"/data/relationships/{name}/data", relationship.get("data")
+    several = isinstance(given, list)
+    identifiers = enumerate(list_(given))
+    ids = [_id(each, type, f"{at}/{index}" if several else at, faults) for index, each in identifiers]
+    return [id for id in ids if id is not None]
+
+
+def _id(identifier: Any, type: str, at: str, faults: list[Fault]) -> str | None:
+    """The id of a resource identifier, a type and an id, if it is one."""
+    if not isinstance(identifier, dict):
+        faults.append(Fault("invalid_parameter", "it must be an object", at))
+        return None
+    faults += type_faults(identifier, type, at)
+    id = identifier.get("id")
+    if isinstance(id, str) and id:
+        return id
+    detail = "it is missing" if id in (None, "") else "it must be a string"
+    faults.append(Fault("invalid_parameter", detail, f"{at}/id"))
+    return None

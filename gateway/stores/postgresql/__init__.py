@@ -112,9 +112,12 @@ class Postgresql:
         rows = await self._read(JOB, (database, id))
         return job_of(rows[0]) if rows else None
 
-    async def jobs(self, database: int, query: Query) -> list[Job]:
+    async def jobs(self, database: int, kind: str, query: Query) -> list[Job]:
         async with self._listing:
-            return [Job(*row) for row in await self._read(*jobs_of(database, query))]
+            return [
+                Job(id, created, total, failed, kind=kind)
+                for id, created, total, failed in await self._read(*jobs_of(database, kind, query))
+            ]
 
     async def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
         # Page by page: a transaction held open over a consumer's pauses would keep VACUUM from its work.

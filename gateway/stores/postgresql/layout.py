@@ -68,6 +68,7 @@ MIGRATIONS = (
     );
     CREATE INDEX once_in_time ON once (database, until);
     """,
+    "ALTER TABLE jobs ADD COLUMN kind text NOT NULL DEFAULT 'import'",
 )
 """The way from nothing to this version's layout. A released step is never altered: a change is a further step."""
 

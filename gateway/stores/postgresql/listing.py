@@ -9,8 +9,8 @@ from typing import Any
 from gateway.core.listing import LAST
 from gateway.core.model import Query
 
-ADD_JOB = "INSERT INTO jobs VALUES (%s, %s, %s, %s, %s, %s)"
-JOB = "SELECT id, created, total, failed, outcome FROM jobs WHERE database = %s AND id = %s"
+ADD_JOB = "INSERT INTO jobs VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+JOB = "SELECT id, created, total, failed, outcome, kind FROM jobs WHERE database = %s AND id = %s"
 
 _PROFILES = "SELECT id, document, version, created, updated FROM profiles"
 _JOBS = "SELECT id, created, total, failed FROM jobs"
@@ -24,15 +24,17 @@ def profiles_of(database: int, query: Query) -> tuple[str, dict[str, Any]]:
     return _statement(_PROFILES, database, query, ("created", "updated"))
 
 
-def jobs_of(database: int, query: Query) -> tuple[str, dict[str, Any]]:
-    """The same of a page of jobs."""
-    return _statement(_JOBS, database, query, ("created",))
+def jobs_of(database: int, kind: str, query: Query) -> tuple[str, dict[str, Any]]:
+    """The same of a page of jobs of a kind."""
+    return _statement(_JOBS, database, query, ("created",), kind=kind)
 
 
-def _statement(select: str, database: int, query: Query, times: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+def _statement(
+    select: str, database: int, query: Query, times: tuple[str, ...], **equal: str
+) -> tuple[str, dict[str, Any]]:
     place = query.sort if query.sort in ("id", *times) else _MEMBER
-    conditions = ["database = %(database)s"]
-    values: dict[str, Any] = {"database": database, "limit": query.limit}
+    conditions = ["database = %(database)s", *(f"{name} = %({name})s" for name in equal)]
+    values: dict[str, Any] = {"database": database, "limit": query.limit, **equal}
     values |= {"member": query.sort, "last": LAST} if place is _MEMBER else {}
     for time in times:
         for bound, sign, limit in zip(("from", "to"), "><", getattr(query, time), strict=True):

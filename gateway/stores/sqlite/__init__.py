@@ -118,8 +118,11 @@ class Sqlite:
         rows = self._read(JOB, (database, id))
         return job_of(rows[0]) if rows else None
 
-    async def jobs(self, database: int, query: Query) -> list[Job]:
-        return [Job(*row) for row in await self._list(*jobs_of(database, query))]
+    async def jobs(self, database: int, kind: str, query: Query) -> list[Job]:
+        return [
+            Job(id, created, total, failed, kind=kind)
+            for id, created, total, failed in await self._list(*jobs_of(database, kind, query))
+        ]
 
     async def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
         # Page by page: a read transaction held open over a consumer's pauses would keep the log from being emptied.

@@ -83,6 +83,7 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX once_in_time ON once (database, until);
     """,
+    "ALTER TABLE jobs ADD COLUMN kind TEXT NOT NULL DEFAULT 'import'",
 )
 """The way from an empty file to this version's layout. A released step is never altered: a change is a further step."""
 

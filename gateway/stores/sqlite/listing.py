@@ -9,8 +9,8 @@ from typing import Any
 from gateway.core.listing import LAST
 from gateway.core.model import Query
 
-ADD_JOB = "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?)"
-JOB = "SELECT id, created, total, failed, outcome FROM jobs WHERE database = ? AND id = ?"
+ADD_JOB = "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+JOB = "SELECT id, created, total, failed, outcome, kind FROM jobs WHERE database = ? AND id = ?"
 PRUNE_JOBS = "DELETE FROM jobs WHERE rowid IN (SELECT rowid FROM jobs WHERE created < ? LIMIT ?)"
 
 _PROFILES = "SELECT id, document, version, created, updated FROM profiles"
@@ -22,15 +22,17 @@ def profiles_of(database: int, query: Query) -> tuple[str, dict[str, Any]]:
     return _statement(_PROFILES, database, query, ("created", "updated"))
 
 
-def jobs_of(database: int, query: Query) -> tuple[str, dict[str, Any]]:
-    """The same of a page of jobs."""
-    return _statement(_JOBS, database, query, ("created",))
+def jobs_of(database: int, kind: str, query: Query) -> tuple[str, dict[str, Any]]:
+    """The same of a page of jobs of a kind."""
+    return _statement(_JOBS, database, query, ("created",), kind=kind)
 
 
-def _statement(select: str, database: int, query: Query, times: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+def _statement(
+    select: str, database: int, query: Query, times: tuple[str, ...], **equal: str
+) -> tuple[str, dict[str, Any]]:
     place = query.sort if query.sort in ("id", *times) else "COALESCE(json_extract(document, :member), :last)"
-    conditions = ["database = :database"]
-    values: dict[str, Any] = {"database": database, "limit": query.limit}
+    conditions = ["database = :database", *(f"{name} = :{name}" for name in equal)]
+    values: dict[str, Any] = {"database": database, "limit": query.limit, **equal}
     values |= {"member": f'$."{query.sort}"', "last": LAST} if ":member" in place else {}
     for time in times:
         for bound, sign, limit in zip(("from", "to"), "><", getattr(query, time), strict=True):
