@@ -7,7 +7,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-laws test-sdks bench bench-smoke check format docs build pins clean
+.PHONY: help install run test test-laws test-sdks bench bench-smoke profile check format docs build pins clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -37,6 +37,9 @@ bench: install ## Measure the gateway beside a bare server; TOPICS="json xml" pi
 
 bench-smoke: install ## Run every measurement for a moment, to see that it runs
 	$(BIN)/python -m bench --smoke
+
+profile: install ## Print where the time of an update goes, in JSON and in XML
+	PIP_CONSTRAINT= $(BIN)/python -m bench.weights
 
 check: install ## Lint, check the format and the types
 	$(BIN)/ruff check .
