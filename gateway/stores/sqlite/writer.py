@@ -1,7 +1,7 @@
 """The one thread that writes: it takes what waits, commits it together, and answers once the commit is on the disk.
 
-Group commit: what arrives while one group is synced is the next group. So a lone change never waits for company, and a
-full house shares its sync. It knows no table.
+Group commit: what arrives while one group is synced is the next group, and what arrives in one turn of an event loop goes
+together. So a lone change never waits for company, and a full house shares its sync. It knows no table.
 """
 
 import asyncio
@@ -59,6 +59,7 @@ class Writer:
         self._connection = connection
         self._checkpoints = checkpoints
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[Job]] = {}
         self._open = True
         self._thread = Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
@@ -71,12 +72,28 @@ class Writer:
         if not self._open:
             raise Unavailable("the store is closed")
         job = Job(steps)
-        self._queue.put(job)
+        self._gather(job)
         return await job.future
+
+    def _gather(self, job: Job) -> None:
+        """Keeps a job until its event loop has run everybody whose turn it is: they make one group.
+
+        Handed over one by one, the first would be committed alone, and the others wait for it.
+        """
+        loop = job.future.get_loop()
+        if loop not in self._gathered:
+            self._gathered[loop] = []
+            loop.call_soon(self._hand_over, loop)
+        self._gathered[loop].append(job)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        for job in self._gathered.pop(loop, ()):
+            self._queue.put(job)
 
     async def close(self) -> None:
         """Answers what is queued, then ends the thread."""
         self._open = False
+        self._hand_over(asyncio.get_running_loop())
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
