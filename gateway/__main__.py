@@ -5,20 +5,24 @@ What a person can put right is one line on stderr: exit status 2 for what was ty
 """
 
 import asyncio
+import itertools
 import os
 import socket
+import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import click
 import msgspec
 import orjson
 import uvicorn
 
+from gateway.archive import BadLine, Differs, Existing, Loading, Place, Whole, dumped, place_in
 from gateway.bootstrap import bootstrap, new_secret, token
 from gateway.core.model import RIGHTS, Database, Resource, Segment, Token
 from gateway.declared import inlined, problems_of
@@ -32,6 +36,9 @@ OWN_FILES = 128
 
 T = TypeVar("T")
 Command = Callable[..., None]
+
+BUFFER = 1 << 20
+"""Bytes of a dump that are read and written at once."""
 
 
 def setting(field: str) -> Callable[[Command], Command]:
@@ -355,6 +362,108 @@ def create_segment(store: str | None, database: int, id: int, name: str) -> None
     taken, absent = f"database {database} has a segment {id} already", f"there is no database {database}"
     keep(store, lambda store: store.add_segment(database, Segment(id, name)), taken, absent)
     click.echo(f"segment {id} is there, in database {database}")
+
+
+# --- moving ---
+
+FILE = click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+
+
+@main.command()
+@setting("store")
+@click.option("--resume", is_flag=True, help="go on with a dump that was interrupted")
+@FILE
+def dump(store: str | None, resume: bool, file: Path) -> None:
+    """Write all that the store holds to FILE, a line each; to stdout where FILE is a dash.
+
+    The server may run meanwhile: the dump is of the moment at which it began. FILE holds people's data and can be read
+    by its owner alone.
+    """
+    with in_one_line(file):
+        on_store(effective(store=store), lambda store: _dump(store, file, resume))
+
+
+async def _dump(store: Store, file: Path, resume: bool) -> None:
+    async with store.snapshot() as snapshot:
+        with written(file, resume) as output:
+            place = place_in(output) if resume else Place()
+            with progress("dumping, lines", await snapshot.size()) as advance:
+                advance(place.lines)
+                async for line in dumped(store, snapshot, place):
+                    output.write(line)
+                    advance(1)
+
+
+@contextmanager
+def written(file: Path, resume: bool) -> Iterator[BinaryIO]:
+    """What a dump is written to, durable at the end. A file that is there is never written over."""
+    if str(file) == "-":
+        if resume:
+            raise click.UsageError("what went to stdout cannot be gone on with")
+        yield sys.stdout.buffer
+        return
+    if file.exists() and not resume:
+        raise click.UsageError(f"{file} is there already: --resume goes on with it")
+    with open(os.open(file, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=BUFFER) as output:
+        yield output
+        output.flush()
+        os.fsync(output.fileno())
+
+
+@main.command()
+@setting("store")
+@click.option(
+    "--existing",
+    type=click.Choice(Existing, case_sensitive=False),
+    default=Existing.REFUSE,
+    show_default=True,
+    help="what to do with a profile that is there already and differs",
+)
+@FILE
+def load(store: str | None, existing: Existing, file: Path) -> None:
+    """Put what a dump holds into the store, from FILE; from stdin where FILE is a dash.
+
+    What is there already is passed over: after an interruption, load the same again.
+    """
+    with in_one_line(file):
+        loading = on_store(effective(store=store), lambda store: _load(store, existing, file))
+    click.echo(f"{loading.lines} lines, {loading.new} of them new")
+
+
+async def _load(store: Store, existing: Existing, file: Path) -> Loading:
+    loading = Loading(store, existing)
+    with (
+        nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb", BUFFER) as lines,
+        progress("loading, bytes", os.fstat(lines.fileno()).st_size) as advance,
+    ):
+        await loading.load(lines, advance)
+    return loading
+
+
+@contextmanager
+def in_one_line(file: Path) -> Iterator[None]:
+    """Says what is wrong with a file."""
+    try:
+        yield
+    except Whole:
+        click.echo(f"{file} is whole already", err=True)
+    except BadLine as reason:
+        raise Misset(f"{file}, {reason}") from None
+    except Differs as reason:
+        raise click.ClickException(f"{file}, {reason}") from None
+    except OSError as reason:
+        raise click.ClickException(f"{file}: {reason.strerror}") from None
+
+
+@contextmanager
+def progress(label: str, length: int) -> Iterator[Callable[[int], object]]:
+    """A bar on stderr where a person watches it, which tells no share where the length is not known and 0."""
+    hidden = not sys.stderr.isatty()
+    endless = None if length else itertools.repeat(None)
+    with click.progressbar(
+        endless, length=length or None, label=label, show_pos=True, file=sys.stderr, hidden=hidden
+    ) as bar:
+        yield bar.update
 
 
 # --- what is shown ---

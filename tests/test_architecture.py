@@ -29,9 +29,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "contract": ({"core", "media", "schema"}, set()),
     "runner": ({"app", "contract", "core", "settings", "stores"}, {"httpx", "starlette"}),
     "protocol": (set(), {"httptools", "uvicorn"}),
+    "archive": ({"core", "declared", "schema", "stores"}, {"jiter", "msgspec", "orjson"}),
     "declared": ({"core"}, {"jsonschema", "jsonschema_rs"}),
     "__main__": (
-        {"bootstrap", "core", "declared", "geo", "protocol", "settings", "stores"},
+        {"archive", "bootstrap", "core", "declared", "geo", "protocol", "settings", "stores"},
         {"click", "msgspec", "orjson", "uvicorn"},
     ),
     "__init__": (set(), set()),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from gateway.core.faults import Refusal
 from gateway.core.listing import listed, sorted_value
 from gateway.core.model import (
+    Answered,
     Change,
     Created,
     Database,
@@ -25,6 +26,7 @@ from gateway.core.model import (
     Origin,
     Profile,
     Query,
+    Recorded,
     Resource,
     Segment,
     Token,
@@ -735,3 +737,101 @@ async def test_a_document_that_is_too_large_is_refused_and_leaves_no_trace(store
     assert answer.faults[0].code == "profile_too_large"
     assert await store.find(1, [("id", small.id), ("id", large.id)]) == []
     assert [change async for change in store.changes(1)] == []
+
+
+# Moving
+
+ORIGIN = Origin("token", "dialect", 7, triggers=False)
+PAST = [
+    *(Recorded(1, "a", version, replace(ORIGIN, time=7 + version // 3), [{"op": "test"}]) for version in range(1, 9)),
+    Recorded(1, "A", 1, replace(ORIGIN, time=3), []),
+    *(
+        Job(id, 5, 2, 1, ("a",), ({"index": 0, "sent": {"b": 1, "a": None}},), (7, "x"), "other")
+        for id in ("j", "J", "é")
+    ),
+    Answered(Once("/k", "f", until=1), None),
+    Answered(Once("K" * 262, "g", until=9), Profile("a", {"b": 1.0, "a": "\x00"}, 1, 2, 3)),
+    Answered(Once("/0", "h", until=3), Created("b", {}, 1, 2, 3)),
+]
+
+
+async def everything(store: Store, database: int = 1) -> list[Any]:
+    """All rows of a snapshot."""
+    async with store.snapshot() as snapshot:
+        sections = (snapshot.profiles, snapshot.jobs, snapshot.changes, snapshot.answered)
+        return [row for section in sections for row in [each async for each in section(database)]]
+
+
+async def test_a_snapshot_has_everything_in_one_order(store: Store) -> None:
+    profiles = [Profile(id, {"n": 1.0, "a": "\x00"}, 3, 1, 2) for id in ("b", "B", "a", "é")]
+    await store.change([change(lambda _: Edited(None, tuple(Write(None, each) for each in profiles)))])
+    await store.prune(before=10_000, limit=100)
+    assert await store.restore(1, PAST) == len(PAST)
+    rows = await everything(store)
+    assert [each.id for each in rows[:7]] == ["B", "a", "b", "é", "J", "j", "é"]
+    assert rows[0] == profiles[1]
+    assert rows[4] == PAST[10]
+    assert rows[7:16] == [PAST[8], *PAST[:8]]
+    assert rows[16:] == [PAST[14], PAST[12], PAST[13]]
+    assert [type(each.profile) for each in rows[16:]] == [Created, type(None), Profile]
+    assert await everything(store, 2) == []
+
+
+async def test_a_snapshot_is_read_from_a_place_on(store: Store) -> None:
+    await store.change([change(lambda _: Edited(None, tuple(Write(None, Profile(id, {}, 1, 1, 1)) for id in "abc")))])
+    await store.restore(1, PAST)
+    async with store.snapshot() as snapshot:
+        assert [each.id async for each in snapshot.profiles(1, "a")] == ["b", "c"]
+        assert [each.id async for each in snapshot.jobs(1, "J")] == ["j", "é"]
+        assert [each.version async for each in snapshot.changes(1, 9)] == [6, 7, 8, 1, 1, 1]
+        assert [each.once.key async for each in snapshot.answered(1, "/0")] == ["/k", "K" * 262]
+
+
+async def test_a_snapshot_is_of_one_moment(store: Store) -> None:
+    await store.change([change(creating("a", ANN), ANN)])
+    async with store.snapshot() as snapshot:
+        await store.change([change(counting(ANN), ANN), change(creating("b", BOB), BOB)])
+        await store.restore(1, PAST)
+        assert [each async for each in snapshot.profiles(1)] == [Profile("a", {}, 1, 1000, 1000)]
+        assert [each.version async for each in snapshot.changes(1)] == [1]
+        assert [each async for each in snapshot.jobs(1)] + [each async for each in snapshot.answered(1)] == []
+    assert [each.id for each in (await everything(store))[:2]] == ["a", "b"]
+
+
+async def test_a_snapshot_tells_about_how_large_it_is(store: Store) -> None:
+    async with store.snapshot() as snapshot:
+        assert await snapshot.size() == 0
+    await store.change([change(creating(f"p{n}")) for n in range(50)])
+    async with store.snapshot() as snapshot:
+        assert await snapshot.size() in (0, 100)
+
+
+async def test_the_past_is_put_back_once(store: Store) -> None:
+    assert await store.restore(1, PAST[:11]) == 11
+    assert await store.restore(1, PAST) == len(PAST) - 11
+    before = await everything(store)
+    others = [
+        replace(PAST[0], patch=[]),
+        replace(PAST[9], failed=0),
+        Answered(Once("/k", "other", until=99), Profile("a", {}, 1, 2, 3)),
+    ]
+    assert await store.restore(1, [*others, *PAST]) == 0
+    assert await everything(store) == before
+    assert await store.restore(2, [replace(PAST[0], database=2), *PAST[9:]]) == 7
+
+
+async def test_what_is_put_back_counts(store: Store) -> None:
+    await store.restore(1, PAST)
+    assert await store.job(1, "j") == PAST[9]
+    assert (await record(store))[0] == PAST[8]
+    [answer] = await store.change([numbered(1, Once("K" * 262, "g", until=99))])
+    assert answer == Edited(PAST[13].profile)
+    assert await store.prune(before=10_000, limit=100) == 12
+
+
+async def test_a_write_without_a_patch_is_not_recorded(store: Store) -> None:
+    profile = Profile("a", {}, 5, 1, 1)
+    await store.change([change(lambda _: Edited(profile, (Write(None, profile, frozenset([ANN]), patch=None),)))])
+    await store.change([change(lambda _: Edited(None, (Write(profile, None, lost=frozenset([ANN]), patch=None),)))])
+    assert await store.find(1, [ANN, ("id", "a")]) == []
+    assert await record(store) == []

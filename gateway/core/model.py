@@ -51,14 +51,15 @@ class Created(Profile):
 class Write:
     """One profile's way from `before` to `after`; None means that it did not, or does no longer, exist.
 
-    `patch` is the RFC 6902 way from one document to the other and is what the record of changes keeps.
+    `patch` is the RFC 6902 way from one document to the other and is what the record of changes keeps. None: it is not
+    recorded, as where a profile is moved from another store and its record comes with it.
     """
 
     before: Profile | None
     after: Profile | None
     gained: frozenset[Identity] = frozenset()
     lost: frozenset[Identity] = frozenset()
-    patch: tuple[Mapping[str, Any], ...] = ()
+    patch: tuple[Mapping[str, Any], ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,14 @@ class Job:
     failures: tuple[Mapping[str, Any], ...] = ()
     lists: tuple[int | str, ...] = ()
     kind: str = "import"
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer that is kept of a change with a `once`: a `Created` profile where the change made it."""
+
+    once: Once
+    profile: Profile | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,16 @@ An engine knows databases, ids, identities and documents; it knows no field of a
 """
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import orjson
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import (
+    Answered,
     Change,
     Created,
     Database,
@@ -19,6 +21,7 @@ from gateway.core.model import (
     Identity,
     Job,
     Once,
+    Origin,
     Profile,
     Query,
     Recorded,
@@ -31,6 +34,34 @@ from gateway.core.model import (
 
 class Unavailable(Exception):
     """The engine cannot answer now. Nothing of the change was applied, or the message says that this is not known."""
+
+
+Past: TypeAlias = Recorded | Job | Answered
+"""What a database remembers beside its profiles."""
+
+
+class Snapshot(Protocol):
+    """All that the databases held at one moment, whatever is written meanwhile. Each method may raise `Unavailable`."""
+
+    async def size(self) -> int:
+        """About how many rows there are in all, without counting them; 0 where that is not known."""
+        ...
+
+    def profiles(self, database: int, after: str = "") -> AsyncIterator[Profile]:
+        """The profiles behind an id, by id."""
+        ...
+
+    def jobs(self, database: int, after: str = "") -> AsyncIterator[Job]:
+        """The jobs behind an id, by id."""
+        ...
+
+    def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
+        """The record of changes from a time (ms) on, oldest first."""
+        ...
+
+    def answered(self, database: int, after: str = "") -> AsyncIterator[Answered]:
+        """The answers behind a key, by key; expired ones too."""
+        ...
 
 
 class Store(Protocol):
@@ -84,6 +115,18 @@ class Store(Protocol):
         """Forget at most `limit` recorded changes, and as many jobs, older than `before` (ms); answers how many went.
 
         It is one step among the others' changes, and they wait for it: some hundreds are a good limit.
+        """
+        ...
+
+    def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
+        """What all databases hold at this moment, for as long as the context lasts."""
+        ...
+
+    async def restore(self, database: int, past: Sequence[Past]) -> int:
+        """Keep what a snapshot gave, all or nothing, and tell how much of it was not there yet.
+
+        What is there is not touched: a recorded change is known by its time, profile and version, a job by its id, an
+        answer by its key. The order of the record is kept. Profiles are put back by `change`.
         """
         ...
 
@@ -184,17 +227,54 @@ def document_text(write: Write) -> str:
     return text.decode()
 
 
-def remembered(edited: Edited) -> str:
+def remembered(profile: Profile | None) -> str:
     """What is kept of an outcome that may have to be repeated: its profile, and whether the change made it."""
-    return orjson.dumps([isinstance(edited.profile, Created), edited.profile]).decode()
+    return orjson.dumps([isinstance(profile, Created), profile]).decode()
+
+
+def recalled(kept: str) -> Profile | None:
+    """The profile of an outcome that was kept."""
+    created, profile = orjson.loads(kept)
+    return (Created if created else Profile)(**profile) if profile else None
 
 
 def repeated(once: Once, fingerprint: str, kept: str) -> Edited:
     """The answer to a change that was done before, by what was kept of it. Raises `Refusal`: idempotency_conflict."""
     if fingerprint != once.fingerprint:
         raise refuse("idempotency_conflict")
-    created, profile = orjson.loads(kept)
-    return Edited((Created if created else Profile)(**profile) if profile else None)
+    return Edited(recalled(kept))
+
+
+def answered_row(database: int, answered: Answered) -> tuple[Any, ...]:
+    """An answer as a row of the layout: database, key, fingerprint, until, and its profile as JSON."""
+    once = answered.once
+    return database, once.key, once.fingerprint, once.until, remembered(answered.profile)
+
+
+def answered_of(row: Sequence[Any]) -> Answered:
+    """The answer of such a row, read back without its database."""
+    *once, kept = row
+    return Answered(Once(*once), recalled(kept))
+
+
+def recorded_row(recorded: Recorded) -> tuple[Any, ...]:
+    """A recorded change as a row: database, time, profile, version, token, dialect, triggers, and its patch as JSON."""
+    origin = recorded.origin
+    who = origin.token, origin.dialect, origin.triggers
+    patch = orjson.dumps(recorded.patch).decode()
+    return recorded.database, origin.time, recorded.profile, recorded.version, *who, patch
+
+
+def recorded_of(row: Sequence[Any]) -> Recorded:
+    """The change of such a row."""
+    database, time, profile, version, token, dialect, triggers, patch = row
+    return Recorded(database, profile, version, Origin(token, dialect, time, bool(triggers)), orjson.loads(patch))
+
+
+def unknown(changes: Sequence[Recorded], known: set[tuple[int, str, int]]) -> list[tuple[Any, ...]]:
+    """The rows of those changes that are not known by time, profile and version, each once."""
+    new = {(each.origin.time, each.profile, each.version): each for each in changes}
+    return [recorded_row(each) for key, each in new.items() if key not in known]
 
 
 def job_row(database: int, job: Job) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ hold is refused here too. It runs on one event loop, and a change is atomic sinc
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -16,11 +17,13 @@ import orjson
 from gateway.core.faults import Refusal
 from gateway.core.listing import is_behind, listed
 from gateway.core.model import (
+    Answered,
     Change,
     Database,
     Edited,
     Identity,
     Job,
+    Once,
     Profile,
     Query,
     Recorded,
@@ -29,7 +32,17 @@ from gateway.core.model import (
     Token,
     Write,
 )
-from gateway.stores import Duplicate, Missing, document_text, outcome, remembered, repeated, settled
+from gateway.stores import (
+    Duplicate,
+    Missing,
+    Past,
+    document_text,
+    outcome,
+    recalled,
+    remembered,
+    repeated,
+    settled,
+)
 
 
 async def open(url: str) -> "Memory":
@@ -90,6 +103,13 @@ class Memory:
             del self._jobs[key]
         return len(old) + len(jobs)
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator["Snapshot"]:
+        yield Snapshot(dict(self._profiles), dict(self._jobs), self._oldest_first(), dict(self._once))
+
+    async def restore(self, database: int, past: Sequence[Past]) -> int:
+        return sum([self._restore(database, each) for each in past])
+
     def epoch(self) -> int:
         return self._epoch
 
@@ -144,13 +164,13 @@ class Memory:
             edited = change.edit(partial(self._find, change.database))
             for write in edited.writes:
                 document_text(write)
-            texts = [(orjson.dumps(write.after), orjson.dumps(write.patch)) for write in edited.writes]
+            texts = [(orjson.dumps(write.after), _text(write.patch)) for write in edited.writes]
         except Exception as error:
             return error
         for write, (profile, patch) in zip(edited.writes, texts, strict=True):
             self._keep(change, write, profile, patch)
         if change.once:
-            kept = change.once.fingerprint, change.once.until, remembered(edited)
+            kept = change.once.fingerprint, change.once.until, remembered(edited.profile)
             self._once[change.database, change.once.key] = kept
         return edited
 
@@ -160,7 +180,7 @@ class Memory:
             return None
         return repeated(change.once, kept[0], kept[2])
 
-    def _keep(self, change: Change, write: Write, profile: bytes, patch: bytes) -> None:
+    def _keep(self, change: Change, write: Write, profile: bytes, patch: bytes | None) -> None:
         database, (id, version) = change.database, outcome(write)
         self._profiles[database, id] = profile
         if write.after is None:
@@ -169,7 +189,23 @@ class Memory:
             self._identities[database, *identity].discard(id)
         for identity in write.gained:
             self._identities[database, *identity].add(id)
-        self._changes.append((Recorded(database, id, version, change.origin, []), patch))
+        if patch is not None:
+            self._changes.append((Recorded(database, id, version, change.origin, []), patch))
+
+    def _restore(self, database: int, past: Past) -> bool:
+        """Keeps it where it is not there yet, and tells whether."""
+        match past:
+            case Recorded():
+                known = {(each.database, each.origin.time, each.profile, each.version) for each, _ in self._changes}
+                is_new = (database, past.origin.time, past.profile, past.version) not in known
+                self._changes += [(replace(past, patch=[]), orjson.dumps(past.patch))] if is_new else []
+            case Job():
+                is_new = (database, past.id) not in self._jobs
+                self._jobs.setdefault((database, past.id), orjson.dumps(past))
+            case Answered(once, profile):
+                is_new = (database, once.key) not in self._once
+                self._once.setdefault((database, once.key), (once.fingerprint, once.until, remembered(profile)))
+        return is_new
 
     def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         ids = {value for kind, value in identities if kind == "id"}
@@ -188,6 +224,49 @@ class Memory:
     def _register(self, table: dict[Any, Any], key: int | str, row: Database | Token) -> None:
         table[key] = deepcopy(row)
         self._epoch += 1
+
+
+class Snapshot:
+    """Copies of the tables."""
+
+    def __init__(
+        self,
+        profiles: dict[tuple[int, str], bytes],
+        jobs: dict[tuple[int, str], bytes],
+        changes: list[tuple[Recorded, bytes]],
+        once: dict[tuple[int, str], tuple[str, int, str]],
+    ) -> None:
+        self._profiles, self._jobs, self._changes, self._once = profiles, jobs, changes, once
+
+    async def size(self) -> int:
+        return sum(map(len, (self._profiles, self._jobs, self._changes, self._once)))
+
+    async def profiles(self, database: int, after: str = "") -> AsyncIterator[Profile]:
+        for key in _behind(self._profiles, database, after):
+            yield Profile(**orjson.loads(self._profiles[key]))
+
+    async def jobs(self, database: int, after: str = "") -> AsyncIterator[Job]:
+        for key in _behind(self._jobs, database, after):
+            yield _job(self._jobs[key])
+
+    async def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
+        for recorded, patch in self._changes:
+            if recorded.database == database and recorded.origin.time >= since:
+                yield replace(recorded, patch=orjson.loads(patch))
+
+    async def answered(self, database: int, after: str = "") -> AsyncIterator[Answered]:
+        for key in _behind(self._once, database, after):
+            fingerprint, until, kept = self._once[key]
+            yield Answered(Once(key[1], fingerprint, until), recalled(kept))
+
+
+def _behind(table: dict[tuple[int, str], Any], database: int, after: str) -> list[tuple[int, str]]:
+    """The keys of a database behind a name, in order."""
+    return sorted((at, name) for at, name in table if at == database and name > after)
+
+
+def _text(patch: Any) -> bytes | None:
+    return None if patch is None else orjson.dumps(patch)
 
 
 def _job(text: bytes) -> Job:

@@ -6,6 +6,7 @@ Any number of processes may use it. Changes go through the one queue of this pro
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import orjson
@@ -18,7 +19,6 @@ from gateway.core.model import (
     Edited,
     Identity,
     Job,
-    Origin,
     Profile,
     Query,
     Recorded,
@@ -26,13 +26,14 @@ from gateway.core.model import (
     Segment,
     Token,
 )
-from gateway.stores import Duplicate, Missing, Unavailable, job_of, job_row, settled
+from gateway.stores import Duplicate, Missing, Past, Unavailable, job_of, job_row, recorded_of, settled
 from gateway.stores.postgresql.engine import Engine, closed_on_failure, transaction
 from gateway.stores.postgresql.epoch import Epoch, follow, move
 from gateway.stores.postgresql.group import run_together, text
 from gateway.stores.postgresql.layout import Connection, migrate
 from gateway.stores.postgresql.listing import ADD_JOB, JOB, jobs_of, profiles_of
 from gateway.stores.postgresql.locked import spelled
+from gateway.stores.postgresql.moving import BEGIN, Snapshot, restore
 from gateway.stores.postgresql.writer import Writer
 
 FIND = """SELECT id, document, version, created, updated FROM profiles WHERE database = %(database)s AND id = ANY (
@@ -123,13 +124,33 @@ class Postgresql:
         # Page by page: a transaction held open over a consumer's pauses would keep VACUUM from its work.
         after = (since, 0)
         while rows := await self._read(CHANGES, (database, *after, CHANGES_AT_ONCE)):
-            for time, _, profile, version, token, dialect, triggers, patch in rows:
-                yield Recorded(database, profile, version, Origin(token, dialect, time, triggers), orjson.loads(patch))
+            for time, _, *rest in rows:
+                yield recorded_of((database, time, *rest))
             after = rows[-1][:2]
 
     async def prune(self, before: int, limit: int) -> int:
         values = {"before": before, "limit": limit}
         return await self._write((PRUNE, values), (PRUNE_JOBS, values))
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        try:
+            connection = await self._engine.connect()
+            async with closed_on_failure(connection):
+                await connection.execute(BEGIN)
+        except psycopg.Error as error:
+            raise Unavailable(str(error)) from error
+        try:
+            yield Snapshot(connection)
+        finally:
+            await connection.close()
+
+    async def restore(self, database: int, past: Sequence[Past]) -> int:
+        async def put_back(connection: Connection) -> int:
+            async with transaction(connection):
+                return await restore(connection, database, past)
+
+        return await self._engine.run(put_back)
 
     def epoch(self) -> int:
         return self._epoch.number()

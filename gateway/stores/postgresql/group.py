@@ -14,7 +14,7 @@ import orjson
 from gateway.core.model import Change, Edited, Identity, Profile, Write
 from gateway.stores import document_text, outcome, remembered, repeated
 from gateway.stores.postgresql.engine import commit
-from gateway.stores.postgresql.layout import Connection, short
+from gateway.stores.postgresql.layout import Connection
 from gateway.stores.postgresql.locked import ID, ONCE, Key, Locked, Row, Statement, Taken, columns, spelled
 
 REMOVE = """DELETE FROM profiles USING unnest(%b::bigint[], %b::text[]) AS gone (database, id)
@@ -117,7 +117,7 @@ class Group:
             GAIN: [row for row, has in given if has],
             RECORD: self._records,
             EXPIRE: [(database, min(times), len(times)) for database, times in self._expiring.items()],
-            KEEP: [(key[0], short(key[2]), *row) for key, row in self._once.items()],
+            KEEP: [(key[0], key[2], *row) for key, row in self._once.items()],
         }
         return [(sql, columns(each, len(each[0]))) for sql, each in rows.items() if each]
 
@@ -128,7 +128,8 @@ class Group:
                 return done, _nothing
             edited = change.edit(partial(self._find, change.database))
             texts = [(document_text(write), text(write.patch)) for write in edited.writes]
-            return edited, partial(self._keep, change, edited, texts, remembered(edited) if change.once else "")
+            kept = remembered(edited.profile) if change.once else ""
+            return edited, partial(self._keep, change, edited, texts, kept)
         except Exception as error:
             return error, _nothing
 
@@ -179,8 +180,9 @@ class Group:
         for has, identities in ((False, write.lost), (True, write.gained)):
             for identity in identities:
                 self._given[database, *identity][id] = has
-        who = origin.token, origin.dialect, origin.triggers
-        self._records.append((database, origin.time, id, version, *who, patch))
+        if write.patch is not None:
+            who = origin.token, origin.dialect, origin.triggers
+            self._records.append((database, origin.time, id, version, *who, patch))
 
 
 def _nothing() -> None:

@@ -69,7 +69,7 @@ class Locked:
         names = [key for key in keys if key[1] not in (ID, ONCE)]
         done = [key for key in keys if key[1] == ONCE]
         naming = NAMED, columns([(place, *spelled(key)) for place, key in enumerate(names)], 4)
-        doing = DONE, columns([(place, key[0], short(key[2])) for place, key in enumerate(done)], 3)
+        doing = DONE, columns([(place, key[0], key[2]) for place, key in enumerate(done)], 3)
         *_, taken, named, kept = await in_one_trip(self._connection, *first, naming, doing)
         self._settle(keys, taken)
         self.named |= {key: set() for key in names}

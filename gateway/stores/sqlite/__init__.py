@@ -7,6 +7,7 @@ Reads are made where they are asked for: finding a profile costs less than the h
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,7 +23,6 @@ from gateway.core.model import (
     Edited,
     Identity,
     Job,
-    Origin,
     Profile,
     Query,
     Recorded,
@@ -30,10 +30,11 @@ from gateway.core.model import (
     Segment,
     Token,
 )
-from gateway.stores import Duplicate, Missing, Unavailable, job_of, job_row, settled
+from gateway.stores import Duplicate, Missing, Past, Unavailable, job_of, job_row, recorded_of, settled
 from gateway.stores.sqlite.group import by_id, look_up, text
 from gateway.stores.sqlite.layout import OUT_OF_ORDER, connect, migrate
 from gateway.stores.sqlite.listing import ADD_JOB, JOB, PRUNE_JOBS, jobs_of, profiles_of
+from gateway.stores.sqlite.moving import Snapshot, restore
 from gateway.stores.sqlite.writer import Checkpoints, Writer
 
 CHANGES = """SELECT time, rowid, profile, version, token, dialect, triggers, patch FROM changes
@@ -128,9 +129,8 @@ class Sqlite:
         # Page by page: a read transaction held open over a consumer's pauses would keep the log from being emptied.
         after = (since, 0)
         while rows := self._read(CHANGES, (database, *after, CHANGES_AT_ONCE)):
-            for time, _, profile, version, token, dialect, triggers, patch in rows:
-                origin = Origin(token, dialect, time, bool(triggers))
-                yield Recorded(database, profile, version, origin, orjson.loads(patch))
+            for time, _, *rest in rows:
+                yield recorded_of((database, time, *rest))
             after = rows[-1][:2]
 
     async def prune(self, before: int, limit: int) -> int:
@@ -142,6 +142,20 @@ class Sqlite:
 
         [gone] = settled(await self._writer.run([forget]))
         return int(gone)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        try:
+            connection = connect(self._reader.filename, "FULL")
+            connection.execute("BEGIN; SELECT number FROM epoch")
+        except OUT_OF_ORDER as error:
+            raise Unavailable(str(error)) from error
+        with closing(connection):
+            yield Snapshot(connection)
+
+    async def restore(self, database: int, past: Sequence[Past]) -> int:
+        [new] = settled(await self._writer.run([lambda connection: restore(connection, database, past)]))
+        return int(new)
 
     def epoch(self) -> int:
         [[number]] = self._read("SELECT number FROM epoch")

@@ -100,7 +100,7 @@ class Group:
         for write, document in zip(edited.writes, documents, strict=True):
             self._hold(change, write, document)
         if once := change.once:
-            kept = once.key, once.fingerprint, once.until, remembered(edited)
+            kept = once.key, once.fingerprint, once.until, remembered(edited.profile)
             self._held[EXPIRE].append((change.database, change.origin.time))
             self._held[ONCE].append((change.database, *kept))
         return edited
@@ -149,8 +149,9 @@ class Group:
             held[REMOVE].append((database, id))
         held[LOSE] += [(database, *identity, id) for identity in write.lost]
         held[GAIN] += [(database, *identity, id) for identity in write.gained]
-        who = origin.token, origin.dialect, origin.triggers
-        held[RECORD].append((database, origin.time, id, version, *who, text(write.patch)))
+        if write.patch is not None:
+            who = origin.token, origin.dialect, origin.triggers
+            held[RECORD].append((database, origin.time, id, version, *who, text(write.patch)))
 
 
 def _foreseeable(steps: Iterable[Step]) -> Iterator[Key]:
