@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, closing
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import apsw
 import orjson
@@ -62,26 +62,22 @@ Statement: TypeAlias = "tuple[str, tuple[Any, ...]]"
 async def open(url: str) -> "Sqlite":
     """The store of `sqlite:///relative.db` or `sqlite:////absolute.db`; the file is made or migrated where needed.
 
-    `?synchronous=NORMAL` is a control for tests of durability: what was acknowledged may then be lost with the power.
     Raises `ValueError` on another URL, `Unavailable` where the file cannot be used or was written by a newer version.
     """
-    file, synchronous = _parsed(url)
+    file = _file_of(url)
     try:
-        connections = [connect(file, synchronous) for _ in range(4)]
+        connections = [connect(file) for _ in range(4)]
         migrate(connections[0])
     except OUT_OF_ORDER as error:
         raise Unavailable(f"{file}: {error}") from error
     return Sqlite(*connections)
 
 
-def _parsed(url: str) -> tuple[str, str]:
-    """The file of a URL, and how its writes are synced."""
+def _file_of(url: str) -> str:
     parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
-    synchronous = options.pop("synchronous", "FULL")
-    if parts.netloc or not parts.path[1:] or options or synchronous not in ("FULL", "NORMAL"):
+    if parts.netloc or not parts.path[1:] or parts.query:
         raise ValueError(f"{url!r} is no store: use sqlite:///FILE, with four strokes where FILE begins with one")
-    return str(Path(unquote(parts.path[1:])).absolute()), synchronous
+    return str(Path(unquote(parts.path[1:])).absolute())
 
 
 class Sqlite:

@@ -15,6 +15,9 @@ from gateway.stores import Unavailable
 PATIENCE, NAP = 5.0, 0.001
 """How long a connection waits for another's lock, and between two tries, in seconds."""
 
+SYNCHRONOUS = "FULL"
+"""Each commit is synced before it is acknowledged. No setting leads here: less would lose what was acknowledged."""
+
 CACHE = 16_384
 """Pages that a connection keeps in memory, in KiB."""
 
@@ -88,13 +91,13 @@ MIGRATIONS = (
 """The way from an empty file to this version's layout. A released step is never altered: a change is a further step."""
 
 
-def connect(file: str, synchronous: str) -> apsw.Connection:
-    """A connection that waits for locks, writes ahead, syncs as told, and leaves checkpoints to the writer."""
+def connect(file: str) -> apsw.Connection:
+    """A connection that waits for locks, writes ahead, syncs each commit, and leaves checkpoints to the writer."""
     connection = apsw.Connection(file)
     connection.set_busy_handler(_try_again)
     _write_ahead(connection)
     connection.wal_autocheckpoint(0)
-    connection.pragma("synchronous", synchronous)
+    connection.pragma("synchronous", SYNCHRONOUS)
     connection.pragma("cache_size", -CACHE)
     connection.pragma("foreign_keys", True)
     return connection
