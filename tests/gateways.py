@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE, Popen
+from typing import Any
 
 import uvicorn
 
@@ -22,7 +23,7 @@ from gateway.app import create
 from gateway.bootstrap import bootstrap
 from gateway.core.faults import Refusal
 from gateway.core.model import Change, Edit, Edited, Find, Identity, Profile
-from gateway.protocol import Protocol
+from gateway.protocol import Limits, Protocols
 from gateway.settings import Settings
 from gateway.stores import Store, open_store
 from gateway.stores.postgresql import locked
@@ -30,7 +31,7 @@ from gateway.stores.sqlite import writer
 from tests.stores import postgresql
 
 TOKEN = "gateway-of-the-tests"
-PAUSE, STALE = 0.02, 0.1
+PAUSE, STALE = 0.02, 10.0
 """How long a slow creation holds a race open, and a stale read is told, in seconds."""
 
 PROCESSES = {"sqlite": 2, "postgresql": 3}
@@ -136,7 +137,8 @@ def _forked(settings: Settings, faults: Sequence[str]) -> int:
         return store
 
     app = create(settings, opened=opened)
-    config = uvicorn.Config(app, loop="uvloop", http=Protocol, access_log=False, log_level="error")
+    protocols: Any = Protocols(Limits())
+    config = uvicorn.Config(app, loop="uvloop", http=protocols, access_log=False, log_level="error")
     uvicorn.Server(config).run([listening])
     os._exit(0)
 
