@@ -50,8 +50,9 @@ format: install ## Put the sources into form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: install ## Write the README's tables anew, as the code says them
+docs: install ## Write the README's tables and the contracts' examples anew, as the code and the fixtures say them
 	$(BIN)/python -m tests.readme
+	$(BIN)/python -m tests.examples
 
 build: install ## Make the sdist and the wheel in dist/
 	$(BIN)/python -m build

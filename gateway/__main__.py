@@ -22,10 +22,12 @@ import msgspec
 import orjson
 import uvicorn
 
+from gateway import published
 from gateway.archive import BadLine, Differs, Existing, Loading, Place, Whole, dumped, place_in
 from gateway.bootstrap import bootstrap, new_secret, token
 from gateway.core.model import RIGHTS, Database, Resource, Segment, Token
 from gateway.declared import inlined, problems_of
+from gateway.dialects import dialects
 from gateway.geo import Locator
 from gateway.protocol import Limits, Protocols
 from gateway.settings import Settings, table, variable
@@ -464,6 +466,26 @@ def progress(label: str, length: int) -> Iterator[Callable[[int], object]]:
         endless, length=length or None, label=label, show_pos=True, file=sys.stderr, hidden=hidden
     ) as bar:
         yield bar.update
+
+
+# --- contracts ---
+
+
+@main.command("contracts")
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, writable=True, path_type=Path))
+def write_contracts(folder: Path) -> None:
+    """Write OpenAPI, XML Schemas and JSON Schemas into DIR, as the gateway serves them.
+
+    The settings count: GATEWAY_ALTCRAFT_ALWAYS_200 changes what Altcraft's calls are answered with.
+    """
+    found = published.contracts(dialects(msgspec.structs.asdict(effective())))
+    try:
+        for path, body in found.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(body)
+    except OSError as reason:
+        raise click.ClickException(f"{reason.filename}: {reason.strerror}") from None
+    click.echo(f"{len(found)} files are in {folder}")
 
 
 # --- what is shown ---

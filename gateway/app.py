@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -18,9 +19,11 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
+from starlette.responses import Response as StarletteResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway import published
 from gateway.catalog import Catalog
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.dialects import BATCHES, Call, Dialect, dialects
@@ -71,7 +74,7 @@ def create(
     rates = Rates(settings.rate_limits)
     limits = _Limits(settings.max_body, settings.max_batch_body)
     doors = [door for dialect in spoken for door in _doors(dialect, limits)]
-    routes = [Route("/healthz", _alive), Route("/readyz", _ready), *doors]
+    routes = [Route("/healthz", _alive), Route("/readyz", _ready), *doors, *_published(spoken)]
     app = Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(_RawPaths)])
     app.router.redirect_slashes = False
     app.router.default = _Nowhere(spoken)
@@ -205,6 +208,23 @@ async def _answer(send: Send, response: Response, method: str) -> None:
     headers.append((b"content-length", str(len(response.body)).encode()))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})
+
+
+# --- contracts ---
+
+
+def _published(spoken: Sequence[Dialect]) -> list[Route]:
+    """The contracts and the page that shows them, all made when one of them is first asked for."""
+    made = cache(partial(published.site, spoken))
+
+    async def answer(request: Request) -> StarletteResponse:
+        path = request.scope["path"].strip("/")
+        body = (await asyncio.to_thread(made)).get(path)
+        if body is None:
+            return JSONResponse({"status": "there is no such file"}, 404)
+        return StarletteResponse(body, headers=published.headers(path))
+
+    return [Route(f"/{path}", answer) for path in published.PATHS]
 
 
 # --- health ---

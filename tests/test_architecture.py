@@ -22,8 +22,12 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "catalog": ({"core", "dialects", "schema", "stores"}, set()),
     "verbs": ({"core", "dialects", "geo", "schema", "stores"}, set()),
     "pipeline": ({"catalog", "core", "dialects", "media", "rates", "schema", "stores", "verbs"}, set()),
+    "published": ({"core", "dialects", "media"}, {"lxml"}),
     "app": (
-        {"catalog", "core", "dialects", "geo", "media", "pipeline", "rates", "settings", "stores", "verbs"},
+        {
+            *("catalog", "core", "dialects", "geo", "media", "pipeline", "published", "rates", "settings", "stores"),
+            "verbs",
+        },
         {"starlette"},
     ),
     "contract": ({"core", "media", "schema"}, set()),
@@ -32,7 +36,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "archive": ({"core", "declared", "schema", "stores"}, {"jiter", "msgspec", "orjson"}),
     "declared": ({"core"}, {"jsonschema", "jsonschema_rs"}),
     "__main__": (
-        {"archive", "bootstrap", "core", "declared", "geo", "protocol", "settings", "stores"},
+        {
+            *("archive", "bootstrap", "core", "declared", "dialects", "geo", "protocol", "published", "settings"),
+            "stores",
+        },
         {"click", "msgspec", "orjson", "uvicorn"},
     ),
     "__init__": (set(), set()),

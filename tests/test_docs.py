@@ -12,6 +12,7 @@ from gateway.dialects import dialects
 from gateway.dialects.altcraft.matching import SEARCHING
 from gateway.dialects.altcraft.reading import OPTIONS, SEGMENTS
 from gateway.dialects.altcraft.writing import ACTIONS
+from gateway.published import PATHS
 from tests.readme import rendered
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +26,11 @@ WORDS = set(re.findall(r"[\w./-]+", README))
 def test_every_call_is_documented(call: object) -> None:
     path = call.path.removeprefix("/api/v1.1/")  # type: ignore[attr-defined]
     assert f"`{path}`" in README or f" {path}`" in README, path
+
+
+@pytest.mark.parametrize("path", [*PATHS, "healthz", "readyz"])
+def test_every_other_address_is_documented(path: str) -> None:
+    assert f"`GET /{path}`" in README or path.startswith("docs/")
 
 
 @pytest.mark.parametrize("word", [*ACTIONS, *OPTIONS, *SEARCHING, *SEGMENTS.values()])

@@ -1,0 +1,44 @@
+"""The examples of the published contracts, out of the fixtures that they name: `python -m tests.examples`.
+
+An installed gateway has no fixtures; these are the few that it shows.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gateway.dialects import dialects
+from gateway.published import schema
+from tests.cases import FIXTURES
+
+FILE = Path(__file__).parents[1] / "schemas" / "examples.json"
+
+
+def examples() -> dict[str, Any]:
+    """By dialect and case: the status, and the bodies of request and reply by media type."""
+    return {dialect.name: _of(dialect.name) for dialect in dialects({})}
+
+
+def _of(dialect: str) -> dict[str, Any]:
+    named = sorted({row["example"] for row in schema(f"{dialect}.openapi")["calls"].values()})
+    return {name: _example(FIXTURES / dialect / name) for name in named}
+
+
+def _example(folder: Path) -> dict[str, Any]:
+    about = json.loads((folder / "case.json").read_text())
+    return {"status": about["status"], "request": _bodies(folder, "request"), "reply": _bodies(folder, "response")}
+
+
+def _bodies(folder: Path, name: str) -> dict[str, Any]:
+    """JSON's as the value itself, XML's as its text."""
+    found = {media: folder / f"{name}.{media}" for media in ("json", "xml")}
+    texts = {media: file.read_text() for media, file in found.items() if file.exists()}
+    return {media: json.loads(text) if media == "json" else text for media, text in texts.items() if text}
+
+
+def rendered() -> str:
+    return json.dumps(examples(), ensure_ascii=False, indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(rendered())

@@ -1,0 +1,279 @@
+"""The published contracts, held to the calls, to every conversation of `fixtures/`, and to others' validators."""
+
+import json
+import re
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import jsonschema_rs
+import pytest
+from click.testing import CliRunner
+from lxml import etree
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from gateway.__main__ import main
+from gateway.app import create
+from gateway.dialects import dialects
+from gateway.dialects.klaviyo.fields import WRITE_ONLY
+from gateway.media import Bounds, codec_for
+from gateway.media.charsets import to_utf8
+from gateway.published import contracts, schema, site
+from gateway.settings import Settings
+from tests.cases import Case, cases
+from tests.examples import FILE, rendered
+from tests.servers import Host
+
+SPOKEN = {dialect.name: dialect for dialect in dialects({})}
+PUBLISHED = contracts(list(SPOKEN.values()))
+DOCUMENT = json.loads(PUBLISHED["openapi.json"])
+SCHEMAS = DOCUMENT["components"]["schemas"]
+OPERATIONS = {
+    f"{method.upper()} {path}": operation
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+}
+BEYOND = {
+    "altcraft/adds-a-batch-whatever-matching-says[xml]": "a parameter that the call has not is passed over",
+    "altcraft/adds-a-profile-that-shares-a-phone[xml]": "a parameter that the call has not is passed over",
+    "altcraft/lists-another-database-for-its-own-token[xml]": "a parameter that the call has not is passed over",
+    "altcraft/updates-a-batch-by-each-elements-own-email-not-one-beside-the-batch[xml]": "so is one beside a batch",
+    "altcraft/updates-and-ignores-unknown-top-level-members[xml]": "a parameter that there is not is passed over",
+    "altcraft/leaves-out-all-subscriptions-where-all-are-invalid[json]": "what is wrong is left out",
+    "altcraft/leaves-out-invalid-subscriptions[json]": "what is wrong is left out",
+    "altcraft/leaves-out-invalid-subscriptions[xml]": "what is wrong is left out",
+    "altcraft/updates-a-batch-but-for-the-element-that-is-no-object[json]": "a bad element fails alone",
+    "altcraft/updates-a-batch-but-for-the-element-that-is-no-object[xml]": "a bad element fails alone",
+}
+"""What the gateway takes and no contract promises."""
+
+ROOMY = Bounds(nodes=1_000_000)
+
+
+def operation_of(case: Case) -> dict[str, Any] | None:
+    """The operation that a case calls; None where it calls none."""
+    path = urlsplit(case.about["path"]).path.rstrip("/")
+    for name, operation in OPERATIONS.items():
+        method, _, template = name.partition(" ")
+        pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template))
+        if method == case.about["method"] and re.fullmatch(pattern, path):
+            return operation
+    return None
+
+
+USUAL = [case for case in cases(*SPOKEN, "crossing") if "altcraft_always_200" not in case.about.get("settings", {})]
+CALLING = [(case, operation) for case in USUAL if (operation := operation_of(case))]
+TAKEN = [(case, operation) for case, operation in CALLING if case.about["status"] < 300 and case.request]
+
+
+@cache
+def validator(reference: str) -> jsonschema_rs.Validator:
+    return jsonschema_rs.validator_for({"$ref": reference, "components": DOCUMENT["components"]})
+
+
+@cache
+def xml_schema(path: str) -> etree.XMLSchema:
+    return etree.XMLSchema(etree.fromstring(PUBLISHED[path]))
+
+
+def request_faults(case: Case, operation: dict[str, Any]) -> list[str]:
+    charset = codec_for(case.headers["content-type"])[1] or declared_in(case.request)
+    return faults(to_utf8(case.request, charset), operation["requestBody"]["content"], case.media)
+
+
+def declared_in(body: bytes) -> str | None:
+    found = re.match(rb"""<\?xml[^>]*\sencoding=["']([^"']+)""", body)
+    return found[1].decode() if found else None
+
+
+def faults(body: bytes, content: dict[str, Any], media: str) -> list[str]:
+    """What is wrong with a body in UTF-8, by the contract of its media type."""
+    told = next(value for name, value in content.items() if name.endswith(media))["schema"]
+    if media == "json":
+        tree = codec_for("application/json")[0].decode(body, None, ROOMY)
+        return [f"{error.instance_path} {error.message}" for error in validator(told["$ref"]).iter_errors(tree)]
+    (path,) = told["x-xsd"]
+    checked = xml_schema(path)
+    checked.validate(etree.fromstring(body, etree.XMLParser(encoding="utf-8")))
+    return [str(error) for error in checked.error_log]
+
+
+# --- the conversations ---
+
+
+def test_every_request_that_is_taken_is_of_the_contract() -> None:
+    found = {case.name: request_faults(case, operation) for case, operation in TAKEN}
+    assert len(found) > 300
+    assert {name: wrong for name, wrong in found.items() if wrong and name not in BEYOND} == {}
+    assert [name for name in BEYOND if not found[name]] == []
+
+
+def test_every_reply_is_of_the_contract() -> None:
+    found = {}
+    for case, operation in CALLING:
+        response = resolved(operation["responses"][str(case.about["status"])])
+        assert bool(case.response) == ("content" in response), case.name
+        if case.response:
+            media, body = case.expected
+            found[case.name] = faults(body, response["content"], media)
+    assert len(found) > 500
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+def resolved(response: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in response:
+        return response
+    found: dict[str, Any] = DOCUMENT["components"]["responses"][response["$ref"].rpartition("/")[2]]
+    return found
+
+
+# --- the calls ---
+
+
+def test_every_call_is_described_and_nothing_else_is() -> None:
+    for name, dialect in SPOKEN.items():
+        described = schema(f"{name}.openapi")["calls"]
+        assert described.keys() == {f"{call.method} {call.path}" for call in dialect.calls}
+
+
+def test_a_call_that_is_not_described_cannot_be_published() -> None:
+    dialect = dialects({})[0]
+    call = dialect.calls[0]
+    dialect.calls = (*dialect.calls, replace(call, path=f"{call.path}/more"))
+    with pytest.raises(KeyError, match="profiles/update/more"):
+        contracts([dialect])
+
+
+def test_every_part_of_a_description_is_there_and_used() -> None:
+    used = set(re.findall(r"#/components/(\w+/\w+)", json.dumps(DOCUMENT)))
+    named = {f"{kind}/{name}" for kind, all_of_it in DOCUMENT["components"].items() for name in all_of_it}
+    assert used - named == set()
+    assert {each for each in named - used if not each.startswith("securitySchemes/")} == {"schemas/AltcraftFunction"}
+
+
+def test_names_of_operations_are_unique() -> None:
+    names = [operation["operationId"] for operation in OPERATIONS.values()]
+    assert len(names) == len(set(names)) == sum(len(dialect.calls) for dialect in SPOKEN.values())
+
+
+@pytest.mark.parametrize("name", SPOKEN)
+def test_every_field_of_a_dialect_is_in_what_is_written_and_shown(name: str) -> None:
+    written, shown, hidden = {
+        "altcraft": ("AltcraftData", "AltcraftProfile", ()),
+        "courier": ("CourierProfile", "CourierProfile", ()),
+        "klaviyo": ("KlaviyoAttributes", "KlaviyoShown", WRITE_ONLY),
+    }[name]
+    for field in SPOKEN[name].fields:
+        assert field in members(SCHEMAS[written]), field
+        assert (field in members(SCHEMAS[shown])) is (field not in hidden), field
+
+
+def members(schema: dict[str, Any]) -> set[str]:
+    """The members of an object; those of an object inside it have its name and a dot before theirs."""
+    found = set(schema.get("properties", ()))
+    for name, member in schema.get("properties", {}).items():
+        inner = SCHEMAS[member["$ref"].rpartition("/")[2]] if member.get("$ref", "").count("/") == 3 else member
+        found |= {f"{name}.{each}" for each in inner.get("properties", ())}
+    return found
+
+
+def test_a_setting_that_answers_200_to_refusals_is_in_the_contract() -> None:
+    document = json.loads(contracts(dialects({"altcraft_always_200": True}))["openapi.json"])
+    responses = document["paths"]["/api/v1.1/profiles/add"]["post"]["responses"]
+    assert responses.keys() == {"200"}
+    named = re.findall("Altcraft\\w+", json.dumps(responses["200"]["content"]["application/json"]))
+    assert named == ["AltcraftWritten", "AltcraftRefusal"]
+
+
+# --- other people's validators ---
+
+
+def test_the_document_is_openapi() -> None:
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
+
+
+def test_every_xml_schema_is_one() -> None:
+    paths = [path for path in PUBLISHED if path.endswith(".xsd")]
+    assert {f"schemas/{name}.xsd" for name in ("AltcraftUpdate", "AltcraftWritten", "KlaviyoProfile")} <= set(paths)
+    for path in paths:
+        xml_schema(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "document"),
+    [
+        ("AltcraftWritten", "<xml><error>0</error><error_text>Successful operation</error_text></xml>"),
+        ("AltcraftWritten", "<XML/>"),
+        ("AltcraftUpdate", "<xml><db_id>one</db_id></xml>"),
+        ("AltcraftUpdate", "<xml><matching>name</matching></xml>"),
+        ("AltcraftUpdate", "<xml><data><_fname><action>incr</action></_fname></data></xml>"),
+        ("AltcraftUpdate", "<xml><data><subscriptions><colour>red</colour></subscriptions></data></xml>"),
+        ("AltcraftUpdate", "<xml><data><_fname array='yes'>Ann</_fname></data></xml>"),
+        ("AltcraftUpdate", "<xml><data>text</data></xml>"),
+        ("KlaviyoProfileCreate", "<xml><data><attributes><colour>red</colour></attributes></data></xml>"),
+    ],
+)
+def test_an_xml_schema_refuses_what_the_contract_does_not_say(path: str, document: str) -> None:
+    assert not xml_schema(f"schemas/{path}.xsd").validate(etree.fromstring(document))
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        "<colour>red</colour>",
+        "<car><make>BMW</make></car>",
+        "<tags array='true'/>",
+        "<my_x0020_field>1</my_x0020_field>",
+    ],
+)
+def test_an_xml_schema_takes_fields_of_the_databases_own(own: str) -> None:
+    document = etree.fromstring(f"<xml><db_id> 1 </db_id><data><_fname>Ann</_fname>{own}</data></xml>")
+    xml_schema("schemas/AltcraftUpdate.xsd").assertValid(document)
+
+
+# --- where they are ---
+
+
+def test_examples_are_what_the_fixtures_say() -> None:
+    assert FILE.read_text() == rendered(), "run `make docs`"
+
+
+def test_they_are_the_same_each_time() -> None:
+    assert contracts(dialects({})) == PUBLISHED
+
+
+def test_the_command_writes_what_is_served(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["contracts", str(tmp_path / "made")])
+    assert (done.exit_code, done.output) == (0, f"{len(PUBLISHED)} files are in {tmp_path / 'made'}\n")
+    written = {str(file.relative_to(tmp_path / "made")): file.read_bytes() for file in (tmp_path / "made").rglob("*.*")}
+    assert written == PUBLISHED
+
+
+def test_the_command_says_where_it_cannot_write(tmp_path: Path) -> None:
+    (tmp_path / "schemas").write_text("a file in the way")
+    done = CliRunner().invoke(main, ["contracts", str(tmp_path)])
+    assert done.exit_code == 1
+    assert str(tmp_path / "schemas") in done.output
+
+
+def test_every_file_is_served_with_its_type_and_a_policy(host: Host) -> None:
+    with host.serving(create(Settings(store="memory:"))), httpx.Client(base_url=host.url) as client:
+        for path, body in site(list(SPOKEN.values())).items():
+            reply = client.get(f"/{path}")
+            assert (reply.status_code, reply.content) == (200, body), path
+            assert reply.headers["content-security-policy"].startswith("default-src 'none'")
+        assert client.get("/openapi.json").headers["content-type"] == "application/json"
+        assert client.get("/schemas/AltcraftUpdate.xsd").headers["content-type"] == "application/xml"
+        assert client.get("/schemas/update.schema.json").headers["content-type"] == "application/schema+json"
+        assert client.get("/docs").headers["content-type"] == "text/html; charset=utf-8"
+        assert client.head("/openapi.json").status_code == 200
+        assert client.get("/schemas/none.xsd").status_code == 404
+        assert client.post("/openapi.json").status_code == 405
+
+
+def test_the_page_asks_no_other_host() -> None:
+    page = site(list(SPOKEN.values()))
+    assert re.findall(rb"""(?:src|href|url)\s*[=:]\s*["']?(?:https?:)?//""", page["docs"] + page["docs/start.js"]) == []
