@@ -142,7 +142,7 @@ class Sqlite:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
         try:
-            connection = connect(self._reader.filename, "FULL")
+            connection = connect(self._reader.filename)
             connection.execute("BEGIN; SELECT number FROM epoch")
         except OUT_OF_ORDER as error:
             raise Unavailable(str(error)) from error
