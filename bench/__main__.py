@@ -5,13 +5,19 @@ from dataclasses import replace
 
 import click
 
-from bench import report, updates
+from bench import batches, memory, postgresql, report, start, updates, volume, workers
 from bench.report import Finding
 from bench.scale import SMOKE, Scale
 
 TOPICS: dict[str, Callable[[Scale], Finding]] = {
     "json": updates.json,
     "xml": updates.xml,
+    "batches": batches.batches,
+    "volume": volume.volume,
+    "postgresql": postgresql.postgresql,
+    "workers": workers.workers,
+    "memory": memory.memory,
+    "start": start.start,
 }
 """What can be measured, in the order of the table. A topic starts what it needs, and leaves nothing behind."""
 
@@ -30,8 +36,8 @@ def main(topics: tuple[str, ...], seconds: float | None, rounds: int | None, smo
     found = {}
     for topic in topics or TOPICS:
         found[topic] = TOPICS[topic](scale)
-        click.echo(f"\n{topic}\n\n{report.turns(found[topic].runs)}\n\n{report.goals(found[topic].rows)}")
-    if found.keys() == TOPICS.keys() and not smoke:
+        click.echo(f"\n{report.of(topic, found[topic])}")
+    if found.keys() == TOPICS.keys() and scale == Scale():
         report.RESULTS.write_text(report.written(machine, found))
         click.echo(f"\n{report.RESULTS} is written")
 

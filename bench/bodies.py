@@ -4,7 +4,7 @@ Who it is about and some values change, so that every update does change what is
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 TOKEN = "abcdefghijklmnqrstuvwxyz"
@@ -15,6 +15,22 @@ FIXTURES = Path(__file__).parents[1] / "fixtures" / "altcraft"
 SEEDS = {
     media: (FIXTURES / f"updates-by-the-seeds-{media}-body" / f"request.{media}").read_text()
     for media in ("json", "xml")
+}
+
+BATCHES = {
+    "json": f'{{"token":"{TOKEN}","db_id":1,"matching":"email","data":[%s]}}',
+    "xml": f"<xml><token>{TOKEN}</token><db_id>1</db_id><matching>email</matching>%s</xml>",
+}
+ELEMENTS = {
+    "json": (
+        '{{"email":"p{number:06}@example.com","phones":["+79{number:09}"],"_fname":"Olly","_lname":"Lambert",'
+        '"_bdate":"1990-02-22","custom_field":"custom_{value:07}"}},'
+    ),
+    "xml": (
+        "<data array='true'><email>p{number:06}@example.com</email><phones array='true'>+79{number:09}</phones>"
+        "<_fname>Olly</_fname><_lname>Lambert</_lname><_bdate>1990-02-22</_bdate>"
+        "<custom_field>custom_{value:07}</custom_field></data>"
+    ),
 }
 
 _values = itertools.count()
@@ -52,6 +68,14 @@ def updates(media: str, numbers: Iterable[int]) -> Iterator[bytes]:
     for value in (next(_values), next(_values)):
         for number in numbers:
             yield post("/api/v1.1/profiles/update/", media, update(media, number, value))
+
+
+def batches(call: str, media: str, size: int, numbers: Sequence[int]) -> Iterator[bytes]:
+    """Requests of so many profiles each, which hold six fields and are matched by e-mail."""
+    for first in range(0, len(numbers), size):
+        value = next(_values)
+        elements = [ELEMENTS[media].format(number=number, value=value) for number in numbers[first : first + size]]
+        yield post(f"/api/v1.1/profiles/{call}_batch/", media, BATCHES[media] % "".join(elements).rstrip(","))
 
 
 def post(path: str, media: str, body: str) -> bytes:

@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.servers import HOME
+ROOT = Path(__file__).parents[1]
+HOME = ROOT / ".bench"
+"""What measuring needs and leaves, on the disk of the checkout; git does not see it."""
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 PLACE = HOME / "environment"

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from bench.servers import ROOT, Server
+from bench.environment import ROOT
+from bench.servers import Server
 
 CONNECTIONS = 32
 LONGEST = 900
@@ -28,8 +29,8 @@ class Measured:
     seconds: float
     median: float
     p99: float
-    cpu: float
-    """Processor time of the server, in microseconds a request: it hardly depends on who else uses the machine."""
+    cpu: float | None
+    """Processor time of the server, in microseconds a request, where it is known."""
 
     @property
     def rate(self) -> float:
@@ -62,6 +63,12 @@ def measure(
     """Sends requests over and over for some seconds, each connection with a pause (ms) after each reply."""
     with _written(requests) as file:
         return _measured(server, _command(server, file, seconds, connections, pause))
+
+
+def measure_to_the_end(server: Server, requests: Iterable[bytes], seconds: float, connections: int) -> Measured:
+    """The same for requests that take long: waits for the last answers too, and counts them."""
+    with _written(requests) as file:
+        return _measured(server, _client(server, file, connections, seconds, 0))
 
 
 def send(server: Server, requests: Iterable[bytes], connections: int = CONNECTIONS) -> Measured:

@@ -53,15 +53,22 @@ def goals(rows: Iterable[Row]) -> str:
     return table(("work", "goal", "measured"), ((row.work, row.goal, row.measured) for row in rows))
 
 
-def turns(runs: Iterable[Run]) -> str:
-    """Every turn: requests a second, their times, and what a request cost the server's processors."""
+def turns(runs: Sequence[Run]) -> str:
+    """Every turn: requests a second, their times, and what a request cost the server's processors; or nothing."""
+    if not runs:
+        return ""
     heads = ("round", "server", "requests/s", "median, ms", "p99, ms", "CPU, µs a request")
     return table(heads, map(_turn, runs))
 
 
 def _turn(run: Run) -> Sequence[str]:
     found = run.measured
-    figures = (f"{found.rate:,.0f}", f"{found.median:.2f}", f"{found.p99:.2f}", f"{found.cpu:.0f}")
+    figures = (
+        f"{found.rate:,.0f}",
+        f"{found.median:.2f}",
+        f"{found.p99:.2f}",
+        "" if found.cpu is None else f"{found.cpu:.0f}",
+    )
     return (str(run.round), run.server, *figures)
 
 
@@ -100,10 +107,13 @@ def _sync() -> float:
     return median(times) * 1000
 
 
+def of(topic: str, finding: Finding) -> str:
+    """What a topic found, with every turn of it."""
+    return "\n\n".join(part for part in (f"## {topic}", turns(finding.runs), goals(finding.rows)) if part)
+
+
 def written(machine: Iterable[str], found: dict[str, Finding]) -> str:
     """The whole report."""
     rows = [row for finding in found.values() for row in finding.rows]
-    parts = ["# What was measured", "Made by `make bench`.", "\n".join(f"- {line}" for line in machine), goals(rows)]
-    for topic, finding in found.items():
-        parts += [f"## {topic}", turns(finding.runs)] if finding.runs else []
-    return "\n\n".join(parts) + "\n"
+    parts = ["# What was measured", "By `make bench`.", "\n".join(f"- {line}" for line in machine), goals(rows)]
+    return "\n\n".join([*parts, *(of(topic, finding) for topic, finding in found.items())]) + "\n"

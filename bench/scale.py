@@ -20,4 +20,4 @@ class Scale:
     """Requests after which memory is looked at again."""
 
 
-SMOKE = Scale(seconds=0.2, rounds=1, profiles=100, batch=200, stored=1_000, requests=500)
+SMOKE = Scale(seconds=0.2, rounds=1, profiles=100, batch=200, stored=2_000, requests=1_000)

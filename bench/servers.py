@@ -10,19 +10,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from bench.bodies import TOKEN
+from bench.environment import HOME, ROOT, programs
+from tests.stores import postgresql as embedded
 
-ROOT = Path(__file__).parents[1]
-HOME = ROOT / ".bench"
 BIN = Path(sys.executable).parent
+GATEWAY = (BIN / "profile-gateway", "serve")
+UNGROUPED = (sys.executable, "-m", "bench.ungrouped", "serve")
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,28 @@ def floor(media: str) -> Iterator[Server]:
 
 
 @contextmanager
-def gateway(store: str, **settings: str) -> Iterator[Server]:
+def peer() -> Iterator[Server]:
+    """The peer, on an empty store."""
+    with folder() as made:
+        environment = {"PEER_STORE": f"sqlite:///{made}/peer.db"}
+        with uvicorn(programs(), "bench.peer:app", "/api/v1.1/profiles/update/", environment) as server:
+            yield server
+
+
+@contextmanager
+def gateway_on_sqlite() -> Iterator[Server]:
+    """The gateway on an empty store of its own."""
+    with sqlite() as store, gateway(store) as server:
+        yield server
+
+
+@contextmanager
+def gateway(store: str, command: Sequence[Path | str] = GATEWAY, **settings: str) -> Iterator[Server]:
     """The gateway as an operator starts it: the defaults, but for where it listens and stores, and its first token."""
     port = free_port()
     mine = {"STORE": store, "PORT": str(port), "BOOTSTRAP_TOKEN": TOKEN, "LOG_LEVEL": "warning", **settings}
     environment = {f"GATEWAY_{name}": value for name, value in mine.items()}
-    with serving([BIN / "profile-gateway", "serve"], port, "/readyz", environment) as server:
+    with serving(command, port, "/readyz", environment) as server:
         yield server
 
 
@@ -136,3 +154,13 @@ def sqlite() -> Iterator[str]:
     """The URL of an empty store."""
     with folder() as made:
         yield f"sqlite:///{made}/gateway.db"
+
+
+@contextmanager
+def postgresql() -> Iterator[Callable[[], str]]:
+    """A PostgreSQL server that syncs, with its own settings else; gives the URL of an empty store at each call."""
+    server = embedded.Server(syncs=True)
+    try:
+        yield lambda: embedded.fresh(server.url)
+    finally:
+        server.remove()

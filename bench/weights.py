@@ -13,7 +13,7 @@ from threading import Thread
 from typing import Any
 
 from bench import bodies, servers
-from bench.environment import programs
+from bench.environment import HOME, ROOT, programs
 from bench.load import Measured, measure, send
 from bench.report import table
 from bench.scale import Scale
@@ -23,7 +23,7 @@ SHOWN = 40
 
 def profiled(media: str, scale: Scale) -> tuple[Path, Measured]:
     """The profile of updates in a media type, as a file of speedscope's, and what they came to meanwhile."""
-    file, numbers = servers.HOME / f"{media}.speedscope.json", range(scale.profiles)
+    file, numbers = HOME / f"{media}.speedscope.json", range(scale.profiles)
     with servers.sqlite() as store, servers.gateway(store) as gateway:
         send(gateway, bodies.imports(media, numbers))
         sampling = Thread(target=sample, args=(gateway.pid, file, scale.seconds))
@@ -55,7 +55,7 @@ def weights(file: Path) -> tuple[Counter[str], Counter[str]]:
 
 def _named(frame: dict[str, Any]) -> str:
     """A function as people know it: its module's file without what leads there."""
-    return f"{frame['file'].removeprefix(f'{servers.ROOT}/').rpartition('site-packages/')[2]} {frame['name']}"
+    return f"{frame['file'].removeprefix(f'{ROOT}/').rpartition('site-packages/')[2]} {frame['name']}"
 
 
 def main(media_types: list[str]) -> None:

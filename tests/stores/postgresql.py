@@ -23,9 +23,10 @@ _names = (f"test_{os.getpid()}_{number}" for number in itertools.count())
 
 
 class Server:
-    """A server on a socket in its own folder. It does not sync: no test of this kind pulls the plug."""
+    """A server on a socket in its own folder. It syncs only where it is told to: no test here pulls the plug."""
 
-    def __init__(self) -> None:
+    def __init__(self, syncs: bool = False) -> None:
+        self._fsync = "on" if syncs else "off"
         self.folder = Path(tempfile.mkdtemp(prefix="postgresql-", dir="/tmp"))
         self._bin = _binaries(self.folder) / "bin"
         self._data = self.folder / "data"
@@ -44,7 +45,7 @@ class Server:
         return f"postgresql://gateway@/postgres?host={quote(str(self.folder), safe='')}"
 
     def start(self) -> None:
-        settings = {"listen_addresses": "", "unix_socket_directories": self.folder, "fsync": "off"}
+        settings = {"listen_addresses": "", "unix_socket_directories": self.folder, "fsync": self._fsync}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self._process = subprocess.Popen([self._bin / "postgres", "-D", self._data, *options], **self._as)
         for _ in range(200):

@@ -1,0 +1,11 @@
+"""The gateway with one change in each transaction of PostgreSQL: what grouping is measured against.
+
+`python -m bench.ungrouped serve`; all else is the gateway's own command line.
+"""
+
+from gateway.__main__ import main
+from gateway.stores.postgresql import writer
+
+writer.LARGEST_GROUP = writer.LARGEST_SLICE = 1
+
+main()
