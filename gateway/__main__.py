@@ -30,6 +30,7 @@ from gateway.declared import inlined, problems_of
 from gateway.dialects import dialects
 from gateway.geo import Locator
 from gateway.protocol import Limits, Protocols
+from gateway.runner import commands
 from gateway.settings import Settings, table, variable
 from gateway.stores import Duplicate, Missing, Store, Unavailable, open_store
 
@@ -486,6 +487,11 @@ def write_contracts(folder: Path) -> None:
     except OSError as reason:
         raise click.ClickException(f"{reason.filename}: {reason.strerror}") from None
     click.echo(f"{len(found)} files are in {folder}")
+
+
+# --- contract tests ---
+
+main.add_command(commands.check)
 
 
 # --- what is shown ---

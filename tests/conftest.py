@@ -6,8 +6,11 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-from tests.servers import Host
+from gateway.runner.host import Host
 from tests.stores import postgresql
+from tests.wheel import dist, elsewhere
+
+__all__ = ["dist", "elsewhere"]
 
 hypothesis.settings.register_profile("usual", max_examples=200, deadline=None)
 hypothesis.settings.register_profile("laws", max_examples=10_000, deadline=None)

@@ -31,14 +31,17 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"starlette"},
     ),
     "contract": ({"core", "media", "schema"}, set()),
-    "runner": ({"app", "contract", "core", "settings", "stores"}, {"httpx", "starlette"}),
+    "runner": (
+        {"app", "contract", "core", "declared", "protocol", "settings", "stores"},
+        {"click", "httpx", "msgspec", "pytest", "starlette", "uvicorn", "uvloop"},
+    ),
     "protocol": (set(), {"httptools", "uvicorn"}),
     "archive": ({"core", "declared", "schema", "stores"}, {"jiter", "msgspec", "orjson"}),
     "declared": ({"core"}, {"jsonschema", "jsonschema_rs"}),
     "__main__": (
         {
             *("archive", "bootstrap", "core", "declared", "dialects", "geo", "protocol", "published", "settings"),
-            "stores",
+            *("runner", "stores"),
         },
         {"click", "msgspec", "orjson", "uvicorn"},
     ),

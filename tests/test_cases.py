@@ -11,9 +11,9 @@ import pytest
 from gateway.contract.case import Case
 from gateway.contract.judging import Answer, judge
 from gateway.runner.embedded import answer_of, application, converse
+from gateway.runner.host import Host
 from gateway.stores import open_store
 from tests.cases import FIXTURES, cases, furnish, stored
-from tests.servers import Host
 
 DIALECTS = [folder.name for folder in sorted(FIXTURES.iterdir()) if any(folder.glob("*/case.json"))]
 CASES = list(cases(*DIALECTS))

@@ -22,10 +22,10 @@ from gateway.dialects.klaviyo.fields import WRITE_ONLY
 from gateway.media import Bounds, codec_for
 from gateway.media.charsets import to_utf8
 from gateway.published import contracts, schema, site
+from gateway.runner.host import Host
 from gateway.settings import Settings
 from tests.cases import Case, cases
 from tests.examples import FILE, rendered
-from tests.servers import Host
 
 SPOKEN = {dialect.name: dialect for dialect in dialects({})}
 PUBLISHED = contracts(list(SPOKEN.values()))

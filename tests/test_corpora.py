@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from gateway.app import create
+from gateway.runner.host import Host
 from gateway.settings import Settings
 from gateway.stores import open_store
 from tests.cases import TOKENS, Case, furnish
-from tests.servers import Host
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 TOKEN = next(iter(TOKENS))

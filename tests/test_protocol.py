@@ -15,10 +15,10 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.app import create
 from gateway.protocol import Limits
+from gateway.runner.host import Host
 from gateway.settings import Settings
 from gateway.stores import Store, open_store
 from tests.cases import Case, furnish
-from tests.servers import Host
 from tests.test_corpora import rows
 
 BODY = b'{"token": "abcdefghijklmnqrstuvwxyz", "db_id": 1}'

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.contract.case import MEDIA_TYPES, Case
+from gateway.contract.masks import is_mask
 from gateway.contract.meaning import ABSENT, Difference, Meaning, differences, meaning, spelled_apart
 
 Rows = Iterable[Mapping[str, Any]]
@@ -63,5 +64,7 @@ def _understood(case: Case, answer: Answer) -> Meaning:
 
 
 def _of_profiles(case: Case, profiles: Rows) -> Iterator[Difference]:
+    if is_mask(case.after):
+        return
     expected, got = ({row["id"]: row["document"] for row in rows} for rows in (case.after, profiles))
     yield from differences(Meaning(expected, True), Meaning(got, True), "profiles", exact=True)

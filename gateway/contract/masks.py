@@ -92,7 +92,7 @@ _ADMITS: dict[str, Callable[[Any, Tree, bool], bool]] = {
 
 
 def _fault_of_any(argument: Tree) -> str:
-    return "" if argument in (True, "true") else f"{shown(argument)} is not true"
+    return "" if argument is True or argument == "true" else f"{shown(argument)} is not true"
 
 
 def _fault_of_pattern(argument: Tree) -> str:

@@ -5,9 +5,12 @@ No case here ever sees what another one left.
 
 import itertools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 from starlette.applications import Starlette
 
 from gateway.app import create
@@ -16,6 +19,8 @@ from gateway.contract.judging import Answer
 from gateway.core.fingerprint import fingerprint
 from gateway.core.matching import identities
 from gateway.core.model import Change, Database, Edited, Job, Origin, Profile, Resource, Segment, Token, Write
+from gateway.declared import problems_of
+from gateway.runner.host import Host
 from gateway.settings import Settings
 from gateway.stores import Store, open_store
 
@@ -60,8 +65,9 @@ def application(case: Case, store: Store) -> Starlette:
 
 def _settings(case: Case) -> Settings:
     try:
-        return Settings(**case.about.get("settings", {}))
-    except TypeError as reason:
+        given = Settings(**case.about.get("settings", {}))
+        return msgspec.convert(msgspec.to_builtins(given), Settings)
+    except (TypeError, msgspec.ValidationError) as reason:
         raise IllFormed(case.folder / "case.json", f"/settings: {reason}") from None
 
 
@@ -76,9 +82,24 @@ def _always(store: Store) -> Callable[[str], Awaitable[Store]]:
     return opened
 
 
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The URL of a real server over an empty SQLite store in a folder; clock and ids are those of service."""
+    host = Host()
+    store = host.run(open_store(f"sqlite:///{folder}/gateway.db"))
+    host.run(furnish(store, Case(folder, "json", {})))
+    try:
+        with host.serving(create(Settings(), opened=_always(store))):
+            yield host.url
+    finally:
+        host.close()
+
+
 async def furnish(store: Store, case: Case) -> None:
-    """Puts into an empty store what a case begins with."""
+    """Puts into an empty store what a case begins with. Raises `IllFormed`."""
     described = case.about.get("database", {})
+    if problems := list(problems_of(described["fields"]) if "fields" in described else ()):
+        raise IllFormed(case.folder / "case.json", f"/database/fields: {'; '.join(problems)}")
     await store.add_database(database_of(described))
     await store.add_database(Database(2, "second"))
     for resource in described.get("resources", ()):

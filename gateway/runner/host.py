@@ -1,4 +1,4 @@
-"""Real servers for tests: one uvicorn in a thread, whose application each test brings. Asserts nothing."""
+"""A real server in this process: one uvicorn in a thread, whose application can be exchanged while it runs."""
 
 import asyncio
 import socket

@@ -1,0 +1,75 @@
+"""A stranger's repository, three cases, the built wheel: green by pytest and by `check`, then red with a diff."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("packaging")
+
+TOKEN = "abcdefghijklmnqrstuvwxyz"
+OLLY = {"id": "65f1a0c2d4e8b7a19c3f0001", "document": {"email": "olly@example.com", "given_name": "Olly"}}
+ANY_ID = {"$pattern": "^[0-9a-f]{24}$"}
+CASES = {
+    "imports-a-profile": {
+        "case.json": {"method": "POST", "path": "/api/v1.1/profiles/import", "status": 200},
+        "request.json": {"token": TOKEN, "db_id": 1, "email": "a@example.com", "data": {"email": "a@example.com"}},
+        "response.json": {"error": 0, "error_text": {"$type": "string"}, "profile_id": ANY_ID},
+        "after.json": [{"id": f"{0xA1:024x}", "document": {"email": "a@example.com"}}],
+    },
+    "reads-a-profile": {
+        "case.json": {"method": "POST", "path": "/api/v1.1/profiles/get", "status": 404},
+        "request.json": {"token": TOKEN, "db_id": 1, "email": "nobody@example.com"},
+        "response.json": {"error": 404, "error_text": {"$any": True}},
+    },
+    "renames-a-profile": {
+        "case.json": {"method": "POST", "path": "/api/v1.1/profiles/update", "status": 200},
+        "before.json": [OLLY],
+        "request.json": {"token": TOKEN, "db_id": 1, "email": "olly@example.com", "data": {"_fname": "Molly"}},
+        "response.json": {"error": 0, "error_text": "Successful operation", "profile_id": OLLY["id"]},
+        "after.json": [{"id": OLLY["id"], "document": {"email": "olly@example.com", "given_name": "Molly"}}],
+    },
+}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    for name, files in CASES.items():
+        (tmp_path / "cases" / name).mkdir(parents=True)
+        for file, content in files.items():
+            (tmp_path / "cases" / name / file).write_text(json.dumps(content))
+    (tmp_path / "pytest.ini").write_text("[pytest]\ngateway_cases = cases\n")
+    (tmp_path / "test_own.py").write_text("def test_own(gateway_url): assert gateway_url[:4] == 'http'\n")
+    return tmp_path
+
+
+def run(python: Path, command: str, where: Path) -> tuple[int, str]:
+    done = subprocess.run([python, "-m", *command.split()], cwd=where, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("command", ["pytest -p no:cacheprovider -v", "gateway check cases"])
+def test_is_green_and_then_red_where_one_value_differs(elsewhere: Path, repository: Path, command: str) -> None:
+    python = elsewhere / "bin" / "python"
+    passed = ["7 passed" if "pytest" in command else "6 passed"]
+    status, told = run(python, command, repository)
+    assert (status, re.findall(r"\d+ (?:passed|failed)", told)) == (0, passed)
+    changed = repository / "cases" / "renames-a-profile" / "response.json"
+    changed.write_text(changed.read_text().replace("0,", "5,"))
+    status, told = run(python, command, repository)
+    assert status == 1
+    assert "renames-a-profile[json]" in told
+    assert "renames-a-profile[xml]" in told
+    assert told.count("answer /error: expected 5, got 0") >= 2
+
+
+def test_a_repository_without_cases_is_not_disturbed(elsewhere: Path, tmp_path: Path) -> None:
+    (tmp_path / "case.json").write_text('{"not": "ours"}')
+    (tmp_path / "test_own.py").write_text(
+        "import sys\ndef test_own(): assert not {'gateway.contract', 'httpx', 'lxml'} & sys.modules.keys()\n"
+    )
+    status, told = run(elsewhere / "bin" / "python", "pytest -p no:cacheprovider", tmp_path)
+    assert (status, re.findall(r"\d+ \w+ in", told)) == (0, ["1 passed in"])
