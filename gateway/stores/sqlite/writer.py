@@ -1,7 +1,7 @@
 """The one thread that writes: it takes what waits, commits it together, and answers once the commit is on the disk.
 
-Group commit: what arrives while one group is synced is the next group, and what arrives in one turn of an event loop goes
-together. So a lone change never waits for company, and a full house shares its sync. It knows no table.
+Group commit: what arrives while one group is synced is the next group, and what arrives in one turn of an event loop
+goes together. So a lone change never waits for company, and a full house shares its sync. It knows no table.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ class Writer:
     def __init__(self, connection: apsw.Connection, checkpoints: "Checkpoints") -> None:
         self._connection = connection
         self._checkpoints = checkpoints
-        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[Job]] = SimpleQueue()
         self._gathered: dict[asyncio.AbstractEventLoop, list[Job]] = {}
         self._open = True
         self._thread = Thread(target=self._serve, name="store-writer", daemon=True)
@@ -87,14 +87,12 @@ class Writer:
         self._gathered[loop].append(job)
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        for job in self._gathered.pop(loop, ()):
-            self._queue.put(job)
+        self._queue.put(self._gathered.pop(loop, []))
 
     async def close(self) -> None:
         """Answers what is queued, then ends the thread."""
         self._open = False
         self._hand_over(asyncio.get_running_loop())
-        self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _serve(self) -> None:
@@ -111,8 +109,9 @@ class Writer:
     def _admit(self, jobs: deque[Job]) -> bool:
         """Lets in the jobs that wait, or waits for one where there is nothing to do. False once closed and done."""
         if not jobs and (self._open or not self._queue.empty()):
-            jobs += filter(None, [self._queue.get()])
-        jobs += filter(None, [self._queue.get() for _ in range(self._queue.qsize())])
+            jobs += self._queue.get()
+        for _ in range(self._queue.qsize()):
+            jobs += self._queue.get()
         return bool(jobs)
 
     def _answers(self, steps: Sequence[Step]) -> list[Any]:
