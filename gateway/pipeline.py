@@ -7,7 +7,10 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace as altered
 
 from gateway import media
 from gateway.catalog import Catalog
@@ -39,8 +42,7 @@ LARGE = 256 * 1024
 """Bodies from this size on (bytes) are understood beside the event loop, so that they hold up nobody else's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One request, whole. Header names are in lower case; `path` holds the names of the call's path.
 
     `target` is path and query as they came.
@@ -54,8 +56,7 @@ class Message:
     target: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """What goes back."""
 
     status: int
@@ -85,12 +86,12 @@ class Pipeline:
         try:
             reply = await self._reply(exchange, call)
         except TooOften as refusal:
-            reply = replace(dialect.refused(refusal.faults), headers={"retry-after": str(refusal.pause)})
+            reply = altered(dialect.refused(refusal.faults), headers={"retry-after": str(refusal.pause)})
         except Refusal as refusal:
             reply = dialect.refused([_named(fault, call.named) for fault in refusal.faults])
         except Unavailable as reason:
             log.error("the store is unavailable: %s", type(reason.__cause__ or reason).__name__)
-            reply = replace(dialect.refused([Fault("store_unavailable")]), headers={"retry-after": PAUSE})
+            reply = altered(dialect.refused([Fault("store_unavailable")]), headers={"retry-after": PAUSE})
         except Exception as error:
             _report(error)
             reply = dialect.refused([Fault("internal_error")])
@@ -98,7 +99,7 @@ class Pipeline:
 
     def refused(self, dialect: Dialect, message: Message, fault: Fault, headers: Mapping[str, str]) -> Response:
         """The response to a request that reaches no call."""
-        return _Exchange(dialect, message).response(replace(dialect.refused([fault]), headers=headers))
+        return _Exchange(dialect, message).response(altered(dialect.refused([fault]), headers=headers))
 
     async def _reply(self, exchange: "_Exchange", call: Call) -> Reply:
         await self._catalog.refresh()
@@ -108,7 +109,7 @@ class Pipeline:
             asked, work, left = await asyncio.to_thread(self._understood, exchange, call)
         outcomes = await self._verbs.carry_out(call.verb, work)
         reply = call.write(Answer(work.database, outcomes, work.updates, asked.about))
-        return replace(reply, headers={**reply.headers, **left}) if left else reply
+        return altered(reply, headers={**reply.headers, **left}) if left else reply
 
     def _understood(self, exchange: "_Exchange", call: Call) -> tuple[Asked, Work, Mapping[str, str]]:
         """From bytes to checked updates, and what is left of the caller's rate. Raises `Refusal`."""

@@ -2,8 +2,11 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from typing import Any, TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gateway.core import matching
 from gateway.core.edit import Rules, merging, naming, removing, the_one, updating
@@ -21,8 +24,7 @@ Outcome: TypeAlias = Profile | Job | Sequence[Fault] | None
 """A profile or a job, None where there is none to speak of, or the faults of one element of a batch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """A request that may be carried out: who asks, where, and each update checked or refused."""
 
     dialect: Dialect

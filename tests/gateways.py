@@ -12,12 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
 
 import uvicorn
+from msgspec.structs import replace as altered
 
 from gateway.app import create
 from gateway.bootstrap import bootstrap
@@ -63,7 +63,7 @@ def slow_creations(store: Store) -> None:
     change = store.change
 
     async def changed(changes: Sequence[Change]) -> list[Edited | Refusal]:
-        return await change([replace(each, edit=_pausing(each.edit)) for each in changes])
+        return await change([altered(each, edit=_pausing(each.edit)) for each in changes])
 
     store.change = changed  # type: ignore[method-assign]
 

@@ -10,18 +10,18 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "gateway"
 
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
-    "core": (set(), {"email_validator", "phonenumbers"}),
+    "core": (set(), {"email_validator", "msgspec", "phonenumbers"}),
     "media": ({"core"}, {"jiter", "lxml", "orjson", "xmltodict"}),
     "schema": ({"core"}, {"jsonschema", "jsonschema_rs", "referencing"}),
-    "dialects": ({"core"}, {"jsonpatch"}),
+    "dialects": ({"core"}, {"jsonpatch", "msgspec"}),
     "stores": ({"core"}, {"apsw", "orjson", "psycopg"}),
     "geo": ({"core"}, {"maxminddb"}),
     "rates": ({"core"}, {"limits"}),
     "settings": (set(), {"msgspec"}),
     "bootstrap": ({"core", "settings", "stores"}, set()),
     "catalog": ({"core", "dialects", "schema", "stores"}, set()),
-    "verbs": ({"core", "dialects", "geo", "schema", "stores"}, set()),
-    "pipeline": ({"catalog", "core", "dialects", "media", "rates", "schema", "stores", "verbs"}, set()),
+    "verbs": ({"core", "dialects", "geo", "schema", "stores"}, {"msgspec"}),
+    "pipeline": ({"catalog", "core", "dialects", "media", "rates", "schema", "stores", "verbs"}, {"msgspec"}),
     "published": ({"core", "dialects", "media"}, {"lxml"}),
     "app": (
         {

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as altered
 
 from gateway.core.faults import Refusal
 from gateway.core.listing import listed, sorted_value
@@ -366,7 +367,7 @@ async def test_what_is_acknowledged_is_seen(store: Store) -> None:
 
 async def test_records_each_change(store: Store) -> None:
     origin = Origin("token 7", "altcraft", 5000, triggers=False)
-    created = replace(change(creating("a", ANN, name="Ann")), origin=origin)
+    created = altered(change(creating("a", ANN, name="Ann")), origin=origin)
     await store.change([created, change(counting(ANN), time=6000), change(removing(ANN, ANN), time=7000)])
     first, second, third = await record(store)
     assert (first.database, first.profile, first.version, first.origin) == (1, "a", 1, origin)
@@ -528,7 +529,7 @@ def seeing(edit: Any, others: list[Identity]) -> Any:
             return edited
         last = edited.writes[-1]
         after = replace(last.after, document={**last.after.document, "seen": seen})
-        return Edited(after, (*edited.writes[:-1], replace(last, after=after)))
+        return Edited(after, (*edited.writes[:-1], altered(last, after=after)))
 
     return looking
 
@@ -620,7 +621,7 @@ async def test_a_key_expires(store: Store) -> None:
 
 async def test_a_key_belongs_to_its_database(store: Store) -> None:
     await store.change([numbered(1, Once("key", "one", until=100))])
-    [answer] = await store.change([replace(numbered(2, Once("key", "other", until=100)), database=2)])
+    [answer] = await store.change([altered(numbered(2, Once("key", "other", until=100)), database=2)])
     assert isinstance(answer, Edited)
 
 
@@ -743,8 +744,8 @@ async def test_a_document_that_is_too_large_is_refused_and_leaves_no_trace(store
 
 ORIGIN = Origin("token", "dialect", 7, triggers=False)
 PAST = [
-    *(Recorded(1, "a", version, replace(ORIGIN, time=7 + version // 3), [{"op": "test"}]) for version in range(1, 9)),
-    Recorded(1, "A", 1, replace(ORIGIN, time=3), []),
+    *(Recorded(1, "a", version, altered(ORIGIN, time=7 + version // 3), [{"op": "test"}]) for version in range(1, 9)),
+    Recorded(1, "A", 1, altered(ORIGIN, time=3), []),
     *(
         Job(id, 5, 2, 1, ("a",), ({"index": 0, "sent": {"b": 1, "a": None}},), (7, "x"), "other")
         for id in ("j", "J", "é")

@@ -4,12 +4,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import psycopg
 import pytest
+from msgspec.structs import replace as altered
 
 from gateway.core.model import Change, Database, Edited, Find, Identity, Once, Profile, Write
 from gateway.stores import Store, Unavailable, open_store
@@ -332,7 +332,7 @@ async def test_two_stores_do_a_change_under_a_key_once(store: Store, other: Stor
     for n in range(20):
         once = Once(f"key {n}", "same", until=2000)
         calls = [
-            each.change([replace(change(lambda _, id=f"{n} {at}": made(id)), once=once)])
+            each.change([altered(change(lambda _, id=f"{n} {at}": made(id)), once=once)])
             for at, each in enumerate((store, other))
         ]
         [first], [second] = await asyncio.gather(*calls)
@@ -347,7 +347,7 @@ async def test_a_key_that_expired_is_cleared_away_by_those_that_come(
         for n in range(10):
             once = Once(f"{began} {n}", "same", until=began + 500)
             made_once = change(lambda _, n=n: made(f"{n}"), time=began)
-            await store.change([replace(made_once, once=once)])
+            await store.change([altered(made_once, once=once)])
     assert admin.execute("SELECT count(*), min(until) FROM once").fetchall() == [(10, 2500)]
 
 

@@ -4,8 +4,10 @@ Each finds its profile by the key, decides, and says what to write; it may be ru
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.core.apply import absorbed, applied, as_it_was, difference, without_empty_spaces
 from gateway.core.faults import Fault, Refusal, refuse
@@ -14,8 +16,7 @@ from gateway.core.model import Created, Document, Edit, Edited, Find, Identity, 
 from gateway.core.pointer import pointer_to
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """What an edit goes by besides its update: the database's form and the outer world's facts, passed in.
 
     `identifiers` are the database's own fields that name a profile; `check` gives the faults of a document about to be
@@ -225,5 +226,5 @@ def _edited(
     if profile is None:
         after = Created(rules.new_id, document, 1, rules.now, rules.now)
     else:
-        after = replace(profile, document=document, version=profile.version + 1, updated=rules.now)
+        after = Profile(profile.id, document, profile.version + 1, profile.created, rules.now)
     return Edited(after, (Write(profile, after, gained, lost, patch),))

@@ -1,11 +1,14 @@
 """The nouns of the gateway: what a profile is, what a store is asked, what it answers.
 
-Only values live here. Nothing in this file computes, and it imports nothing but the standard library.
+Only values live here. Nothing in this file computes, and it imports nothing but the standard library and
+msgspec: what each request makes anew is a `Struct`, which takes a tenth of the time of a frozen dataclass.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 Tree: TypeAlias = Any
 """A decoded body: dicts, lists, strings, numbers, booleans and None. From XML its leaves are strings, not yet typed."""
@@ -47,8 +50,7 @@ class Created(Profile):
     """A profile as the change that made it answers: whoever asks again finds a `Profile`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(Struct, frozen=True):
     """One profile's way from `before` to `after`; None means that it did not, or does no longer, exist.
 
     `patch` is the RFC 6902 way from one document to the other and is what the record of changes keeps. None: it is not
@@ -62,8 +64,7 @@ class Write:
     patch: tuple[Mapping[str, Any], ...] | None = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Edited:
+class Edited(Struct, frozen=True):
     """What an edit decided: the profile to answer with, and the writes to keep (none: nothing changed).
 
     `others` are the ids of further profiles that the request named, and that were left alone.
@@ -74,8 +75,7 @@ class Edited:
     others: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Who asked for a change, and when: kept with its record. `time` is in milliseconds since 1970 in UTC."""
 
     token: str
@@ -84,8 +84,7 @@ class Origin:
     triggers: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Once:
+class Once(Struct, frozen=True):
     """What makes a change happen once, however often it is asked for (the Idempotency-Key header).
 
     `fingerprint` tells the request from another one under the same key; `until` is in milliseconds since 1970.
@@ -96,8 +95,7 @@ class Once:
     until: int
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One isolated change. `identities` are those its edit will ask for: a store may fetch or lock them first."""
 
     database: int

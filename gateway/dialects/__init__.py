@@ -4,10 +4,11 @@ One file (or folder) per vendor, found by being here; a dialect knows no media t
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Database, Document, Job, Profile, Tree, Update
@@ -21,8 +22,7 @@ BATCHES = (BATCH, IMPORT)
 """The requests that hold many profiles."""
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(Struct, frozen=True):
     """One request as a dialect sees it: the tree of its body ({} without one), and what stands beside the body."""
 
     tree: Tree
@@ -35,16 +35,14 @@ class Incoming:
     """Milliseconds since 1970."""
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(Struct, frozen=True):
     """What a request shows of its right to be heard: a secret token, or a database's public company id."""
 
     token: str | None = None
     company: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Struct, frozen=True):
     """One update as it was read, and the faults that reading it found; without an update there are only faults."""
 
     update: Update | None
@@ -53,8 +51,7 @@ class Read:
     """What the update was read from, where a job is to remember it should it be refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What a request asks for. `database` is the id as it was sent, None where the token alone tells it.
 
     `about` is the dialect's own, from its reading to its writing.
@@ -69,8 +66,7 @@ class Asked:
     """What a job is remembered with, besides what came of it: its `kind`, and the `lists` that it was for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """A status (RFC 9110) and the tree of a body; None is no body at all."""
 
     status: int
@@ -78,8 +74,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What came of a request: one outcome for each update (a profile, None for one that is gone, or its faults).
 
     A list has its profiles or jobs, in order; a request about one job has the job, and its profiles if asked for.
@@ -91,8 +86,7 @@ class Answer:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One call of a vendor's API: where it is, what it needs, how it is read and how it is answered.
 
     `path` may hold `{names}`; it is matched against the raw path, so that an encoded slash stays inside a name.
