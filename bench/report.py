@@ -115,5 +115,5 @@ def of(topic: str, finding: Finding) -> str:
 def written(machine: Iterable[str], found: dict[str, Finding]) -> str:
     """The whole report."""
     rows = [row for finding in found.values() for row in finding.rows]
-    parts = ["# What was measured", "By `make bench`.", "\n".join(f"- {line}" for line in machine), goals(rows)]
+    parts = ["# What was measured", "\n".join(f"- {line}" for line in machine), goals(rows)]
     return "\n\n".join([*parts, *(of(topic, finding) for topic, finding in found.items())]) + "\n"

@@ -8,6 +8,7 @@ from gateway.dialects import Dialect, dialects
 from gateway.settings import table
 
 README = Path(__file__).parents[1] / "README.md"
+RESULTS = README.parent / "bench" / "results.md"
 
 
 def settings() -> str:
@@ -23,6 +24,13 @@ def fields() -> str:
     shared = [place for place in sorted(places, key=len) if place[0] not in {dialect.name for dialect in spoken}]
     rows = [(f"`{'.'.join(place)}`", *(_name(dialect, place) for dialect in spoken)) for place in shared]
     return _table(heads, rows)
+
+
+def speed() -> str:
+    """The machine and the table of the last full `make bench`: what stands between the report's head and its topics."""
+    if not RESULTS.exists():
+        return "Nothing is measured yet."
+    return RESULTS.read_text().partition("\n\n")[2].partition("\n\n## ")[0].strip()
 
 
 def _member(place: Sequence[str]) -> tuple[str, ...]:
@@ -41,7 +49,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def rendered(text: str) -> str:
     """The text with each table as the code says it now."""
-    for mark, said in (("settings", settings()), ("fields", fields())):
+    for mark, said in (("settings", settings()), ("fields", fields()), ("speed", speed())):
         between = re.compile(rf"(<!-- {mark} -->\n).*?(\n<!-- /{mark} -->)", re.DOTALL)
         text = between.sub(lambda found: found[1] + said + found[2], text)  # noqa: B023
     return text

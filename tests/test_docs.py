@@ -40,7 +40,7 @@ def test_every_parameter_mode_and_function_is_documented(word: str) -> None:
 
 def test_the_tables_are_what_the_code_says() -> None:
     assert rendered(README) == README, "run `make docs`"
-    for mark in ("settings", "fields"):
+    for mark in ("settings", "fields", "speed"):
         assert f"<!-- {mark} -->" in README
 
 
