@@ -113,15 +113,15 @@ class Pipeline:
 
     def _understood(self, exchange: "_Exchange", call: Call) -> tuple[Asked, Work, Mapping[str, str]]:
         """From bytes to checked updates, and what is left of the caller's rate. Raises `Refusal`."""
-        incoming, typed = exchange.decoded(call.bodies, self._bounds_of(call), self._now())
+        incoming = exchange.decoded(call.bodies, self._bounds_of(call), self._now())
         token = self._catalog.token(exchange.dialect.credential(incoming), call.right)
         left = self._rates.spend(call.rates, call.method, call.path, token.id)
         asked = call.read(incoming)
         if len(asked.reads) > self._most:
             raise refuse("too_many_profiles", f"at most {self._most} profiles a request")
-        database = self._catalog.database(token, asked.database if typed else integer(asked.database))
+        database = self._catalog.database(token, asked.database if incoming.typed else integer(asked.database))
         form = self._catalog.form(database, exchange.dialect)
-        updates = [_checked(form, read, typed) for read in asked.reads]
+        updates = [_checked(form, read, incoming.typed) for read in asked.reads]
         sent = [read.sent for read in asked.reads]
         once = _once(exchange.message, call, asked.until or self._now() + DAY, updates)
         return asked, Work(exchange.dialect, token, database, form, updates, sent, once, asked.job), left
@@ -142,23 +142,23 @@ class _Exchange:
         wanted, accepted = message.query.get("format"), message.headers.get("accept")
         self._codec: Codec = media.reply_codec(wanted, accepted, _codec_or_none(message))
 
-    def decoded(self, bodies: tuple[type, ...], bounds: Bounds, now: int) -> tuple[Incoming, bool]:
-        """The request as a dialect sees it, and whether its leaves carry their types. Raises `Refusal`."""
+    def decoded(self, bodies: tuple[type, ...], bounds: Bounds, now: int) -> Incoming:
+        """The request as a dialect sees it. Raises `Refusal`."""
         message = self.message
         if not message.body and message.method in ("GET", "DELETE"):
-            return self._incoming({}, now), True
+            return self._incoming({}, now, True)
         codec, charset = media.codec_for(message.headers.get("content-type"))
         tree = codec.decode(message.body, charset, bounds)
-        incoming = self._incoming(tree, now)
+        incoming = self._incoming(tree, now, codec.typed)
         wanted = self.dialect.media_type(incoming)
         self._codec = media.reply_codec(wanted, message.headers.get("accept"), codec)
         if not isinstance(tree, bodies):
             raise refuse("not_an_object")
-        return incoming, codec.typed
+        return incoming
 
-    def _incoming(self, tree: Tree, now: int) -> Incoming:
+    def _incoming(self, tree: Tree, now: int, typed: bool) -> Incoming:
         message = self.message
-        return Incoming(tree, message.query, message.headers, message.path, message.target, now)
+        return Incoming(tree, message.query, message.headers, message.path, message.target, now, typed)
 
     def response(self, reply: Reply) -> Response:
         if reply.tree is None:

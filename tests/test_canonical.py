@@ -24,7 +24,7 @@ def test_becomes_the_canonical_update(case: Case) -> None:
     call = _call(dialect, case)
     codec, charset = media.codec_for(case.headers.get("content-type"))
     tree = codec.decode(case.request, charset) or {}
-    asked = call.read(Incoming(tree, {}, case.headers, _names(call, case), case.about["path"], NOW))
+    asked = call.read(Incoming(tree, {}, case.headers, _names(call, case), case.about["path"], NOW, codec.typed))
     form = Form(_database(case), published(dialect.constraints) if dialect.constraints else {})
     updates = [_told(_checked(form, read, codec.typed)) for read in asked.reads]
     expected = case.value("canonical.json")

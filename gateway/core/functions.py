@@ -8,8 +8,7 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Any
 
-INTEGERS = range(-(2**63), 2**63)
-"""Integers are 64-bit, signed: what every store and every client can hold."""
+from gateway.core.numbers import INTEGERS
 
 
 def set_(_current: Any, value: Any) -> Any:

@@ -33,6 +33,8 @@ class Incoming(Struct, frozen=True):
     """Path and query as they came (RFC 9112's origin-form)."""
     now: int = 0
     """Milliseconds since 1970."""
+    typed: bool = True
+    """Whether the leaves carry their types: where not, an empty element may be an object or a list without members."""
 
 
 class Credential(Struct, frozen=True):

@@ -4,7 +4,6 @@ Knows no media type. The bounds stand here once, so that a body means the same i
 """
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import Protocol
 
 from gateway.core.faults import Refusal, refuse
@@ -20,7 +19,7 @@ class Bounds:
     nodes: int = 10_000
 
     def check(self, tree: Tree) -> bool:
-        """Whether the tree holds a float.
+        """Whether the tree holds a number that is no integer, of whichever type.
 
         Raises `Refusal`: too_deep, too_many_nodes, or malformed_body on a number that a store could not keep.
         """
@@ -37,10 +36,8 @@ class Bounds:
                     below += value.values() if kind is dict else value
                 elif kind is int and not -(2**63) <= value < 2**63:
                     raise refuse("malformed_body", f"the integer {shown(value)} is outside signed 64 bits")
-                elif kind is float:
+                elif kind not in _PLAIN:
                     has_floats = True
-                    if not isfinite(value):
-                        raise refuse("malformed_body", "a number is too large for a 64-bit float")
             count += len(below)
             if count > self.nodes:
                 raise self.too_many_nodes()
@@ -57,6 +54,7 @@ class Bounds:
 
 
 STANDARD = Bounds()
+_PLAIN = (int, bool, type(None))
 
 
 class Codec(Protocol):

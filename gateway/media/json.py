@@ -1,8 +1,8 @@
 """The codec of `application/json` (RFC 8259): jiter reads, orjson writes.
 
 What readers of JSON disagree on is refused, so that no two of them see two values in one body: duplicate members, lone
-surrogates, U+0000, NaN and infinities, integers outside signed 64 bits (RFC 7493, I-JSON). A whole number is an
-integer, however it is spelled. No other type is known here.
+surrogates, U+0000, NaN and infinities, integers outside signed 64 bits and numbers that a 64-bit float cannot keep
+(RFC 7493, I-JSON). A whole number is an integer, however it is spelled. No other type is known here.
 """
 
 import re
@@ -12,6 +12,8 @@ import orjson
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
+from gateway.core.numbers import number_in
+from gateway.core.shown import shown
 from gateway.media.charsets import to_utf8
 from gateway.media.codec import STANDARD, Bounds
 
@@ -32,13 +34,13 @@ def decode(body: bytes, charset: str | None = None, bounds: Bounds = STANDARD) -
     """As `Codec` says. A byte order mark is passed over (RFC 8259, 8.1)."""
     text = to_utf8(body, charset)
     try:
-        tree = jiter.from_json(text, catch_duplicate_keys=True, allow_inf_nan=False)
+        tree = jiter.from_json(text, catch_duplicate_keys=True, allow_inf_nan=False, float_mode="lossless-float")
     except ValueError as error:
         raise _unread(str(error), bounds) from None
     if rb"\u0000" in text and (null := _NULL.search(text)):
         lines = text[: null.end()].split(b"\n")
         raise refuse("malformed_body", f"line {len(lines)} column {len(lines[-1])}: U+0000 is not allowed in a text")
-    return _with_whole_numbers(tree) if bounds.check(tree) else tree
+    return _with_numbers(tree) if bounds.check(tree) else tree
 
 
 def encode(tree: Tree) -> bytes:
@@ -46,17 +48,24 @@ def encode(tree: Tree) -> bytes:
     return orjson.dumps(tree)
 
 
-def _with_whole_numbers(value: Tree) -> Tree:
+def _with_numbers(value: Tree) -> Tree:
     """5.0 and 5 are one number (JSON Schema 2020-12 Core, 4.2.3), and so one value here."""
     match value:
         case dict():
-            return {name: _with_whole_numbers(member) for name, member in value.items()}
+            return {name: _with_numbers(member) for name, member in value.items()}
         case list():
-            return [_with_whole_numbers(item) for item in value]
-        case float() if value.is_integer() and -(2**63) <= value < 2**63:
-            return int(value)
+            return [_with_numbers(item) for item in value]
+        case jiter.LosslessFloat():
+            return _number(str(value))
         case _:
             return value
+
+
+def _number(text: str) -> int | float:
+    found = number_in(text)
+    if found is None:
+        raise refuse("malformed_body", f"the number {shown(text)} is more than a 64-bit float keeps")
+    return found
 
 
 def _unread(message: str, bounds: Bounds) -> Refusal:

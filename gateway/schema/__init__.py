@@ -57,7 +57,9 @@ class Form:
         plain = written_plainly(update, "set")
         # Few updates clear anything: what is well as it stands needs no copy without its nulls.
         faults = [] if self._canonical.accepts(plain) else self._canonical.faults(present_in(plain))
-        faults += self._constraints.faults(written_plainly(update, "set", "add", "lead"))
+        told = {fault.pointer for fault in faults}
+        further = self._constraints.faults(written_plainly(update, "set", "add", "lead"))
+        faults += [fault for fault in further if fault.pointer not in told]
         faults += self._misfits(update)
         if not any(fault.pointer.startswith("/match") for fault in faults):
             faults += matching.faults(update["match"], self.identifiers)

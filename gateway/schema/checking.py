@@ -3,7 +3,7 @@
 The thorough one runs only where the quick one refuses. Nothing here reads or changes a value.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -13,6 +13,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from gateway.core.faults import Fault
+from gateway.core.numbers import INTEGERS
 from gateway.core.pointer import pointer_to
 from gateway.core.shown import shown
 from gateway.schema.formats import FORMATS, called
@@ -28,7 +29,8 @@ class Checker:
     """Judges values by one schema; `resources` are the schemas that it may refer to, by their URI."""
 
     def __init__(self, schema: JSONSchema, resources: Mapping[str, JSONSchema]) -> None:
-        contents: list[tuple[str, Any]] = [(uri, _without_drafts(each)) for uri, each in resources.items()]
+        schema = _prepared(schema)
+        contents: list[tuple[str, Any]] = [(uri, _prepared(each)) for uri, each in resources.items()]
         self._quick = jsonschema_rs.Draft202012Validator(schema, registry=jsonschema_rs.Registry(contents), **_ENGINE)
         created = ((uri, DRAFT202012.create_resource(each)) for uri, each in contents)
         registry: Registry[Any] = Registry().with_resources(created)
@@ -47,13 +49,27 @@ class Checker:
         return list(dict.fromkeys(faults)) or [Fault("invalid_field", "the value is not valid", at)]
 
 
-def _without_drafts(schema: Any) -> Any:
-    """A schema whose parts name no draft: one that does would be judged by jsonschema's class, not by `_Thorough`."""
+def _prepared(schema: Any) -> Any:
+    """A schema whose integers end at 64 bits, and whose parts name no draft.
+
+    To JSON Schema 1e300 is an integer. What names a draft would be judged by jsonschema's own class.
+    """
     if isinstance(schema, list):
-        return [_without_drafts(each) for each in schema]
+        return [_prepared(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    return {key: _without_drafts(each) for key, each in schema.items() if key != "$schema" or isinstance(each, dict)}
+    bounds = {"minimum": INTEGERS[0], "maximum": INTEGERS[-1]} if "integer" in _types(schema) else {}
+    kept = {key: each for key, each in schema.items() if key != "$schema" or isinstance(each, dict)}
+    return {**bounds, **{key: each if key in _VALUES else _prepared(each) for key, each in kept.items()}}
+
+
+_VALUES = ("const", "default", "enum", "examples")
+"""Keywords that hold values and no schemas."""
+
+
+def _types(schema: JSONSchema) -> Sequence[Any]:
+    types = schema.get("type", ())
+    return [types] if isinstance(types, str) else types if isinstance(types, list) and "number" not in types else ()
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterable[jsonschema.ValidationError]:

@@ -8,28 +8,24 @@ import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from itertools import takewhile
-from math import isfinite
 from typing import Any, TypeAlias
+
+from gateway.core.numbers import number_in
 
 Reader: TypeAlias = Callable[[Any], Any]
 
-_DIGITS = re.compile(r"[+-]?[0-9]{1,19}")
-_TOO_MANY_DIGITS = re.compile(r"[+-]?[0-9]{20,}")
+_DIGITS = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _WHITE = " \t\r\n"
 
 
 def _number(text: str) -> int | float | None:
-    """A number as JSON's reader would have it: whole ones are integers, and integers end at 64 bits."""
-    if _DIGITS.fullmatch(text):
-        return number if -(2**63) <= (number := int(text)) < 2**63 else None
-    if _TOO_MANY_DIGITS.fullmatch(text) or not _NUMBER.fullmatch(text):
+    """A number as JSON's reader would have it; integers that are spelled as such end at 64 bits."""
+    if not _NUMBER.fullmatch(text):
         return None
-    real = float(text)
-    if real.is_integer() and -(2**63) <= real < 2**63:
-        return int(real)
-    return real if isfinite(real) else None
+    found = number_in(text)
+    return None if isinstance(found, float) and _DIGITS.fullmatch(text) else found
 
 
 def _integer(text: str) -> int | None:

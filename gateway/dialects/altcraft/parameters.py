@@ -24,18 +24,21 @@ def demanded(top: Mapping[str, Any], name: str) -> Any:
     return top[name]
 
 
-def object_(value: Any, name: str) -> dict[str, Any]:
-    """An object; an empty element of XML is one without members. Raises `Refusal`: invalid_parameter."""
-    if value == "":
+def object_(value: Any, name: str, typed: bool) -> dict[str, Any]:
+    """An object; an empty element of XML, which is not typed, is one without members.
+
+    Raises `Refusal`: invalid_parameter.
+    """
+    if value == "" and not typed:
         return {}
     if not isinstance(value, dict):
         raise refuse("invalid_parameter", "it must be an object", f"/{name}")
     return value
 
 
-def list_(value: Any, name: str) -> list[Any]:
+def list_(value: Any, name: str, typed: bool) -> list[Any]:
     """A list; one object alone, as XML writes a list of one, counts as such. Raises `Refusal`: invalid_parameter."""
-    if value == "":
+    if value == "" and not typed:
         return []
     if isinstance(value, dict):
         return [value]

@@ -37,7 +37,7 @@ def one(create: bool, search: bool = True) -> Callable[[Incoming], Asked]:
 
     def read(incoming: Incoming) -> Asked:
         top = incoming.tree
-        data = object_(demanded(top, "data"), "data")
+        data = object_(demanded(top, "data"), "data", incoming.typed)
         update, faults = _update({**_picked(data, OWN_MATCH_FIELDS), **top}, data, search, OWN_MATCH_FIELDS)
         return Asked(update["database"], [Read(_creating(update, create), faults)])
 
@@ -49,10 +49,11 @@ def many(create: bool, search: bool = True) -> Callable[[Incoming], Asked]:
 
     def read(incoming: Incoming) -> Asked:
         top = {name: value for name, value in incoming.tree.items() if name not in MATCH_VALUES}
-        elements = list_(demanded(top, "data"), "data")
+        elements = list_(demanded(top, "data"), "data", incoming.typed)
         if search and (faults := misnamed(top, SEARCHING)):
             raise Refusal(faults)
-        return Asked(demanded(top, "db_id"), [_element(top, element, create, search) for element in elements])
+        reads = [_element(top, element, create, search, incoming.typed) for element in elements]
+        return Asked(demanded(top, "db_id"), reads)
 
     return read
 
@@ -122,9 +123,9 @@ MATCH_VALUES = ("email", "phone", "profile_id", "subscription_id", "field_value"
 """Match fields that say which one profile is meant: beside a batch they say nothing."""
 
 
-def _element(top: Mapping[str, Any], element: Any, create: bool, search: bool) -> Read:
+def _element(top: Mapping[str, Any], element: Any, create: bool, search: bool, typed: bool) -> Read:
     try:
-        data = object_(element, "data")
+        data = object_(element, "data", typed)
         update, faults = _update({**top, **_picked(data, ELEMENT_MATCH_FIELDS)}, data, search, ELEMENT_MATCH_FIELDS)
     except Refusal as refusal:
         return Read(None, refusal.faults)
