@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
+from tempfile import mkdtemp
 from typing import Any, BinaryIO, TypeVar
 
 import click
@@ -128,6 +129,9 @@ def serve(**flags: str | None) -> None:
         click.echo("GATEWAY_GEOIP is not set: detect_geo fills nothing", err=True)
     # The workers are processes of their own, and read their settings from the environment like this one.
     os.environ.update({variable(field): text for field, text in flags.items() if text is not None})
+    if settings.workers > 1 and settings.metrics_token:
+        # Made before the workers: theirs to count in together, and empty at each start.
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", mkdtemp(prefix="gateway-metrics-"))
     uvicorn.run(
         "gateway.app:from_environment",
         factory=True,

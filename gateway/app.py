@@ -1,34 +1,41 @@
 """HTTP in and out, and the composition root: settings to store to routes. The only place that knows Starlette.
 
-It reads bodies within their limit, finds the call, and hands everything else to the pipeline.
+It finds the call, has its body read, and hands everything else to the pipeline; what it answered is logged and counted.
 """
 
 import asyncio
 import logging
 import os
+import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache, partial
+from hmac import compare_digest
+from itertools import count
+from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.responses import Response as StarletteResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import published
+from gateway.access_log import AccessLog, to_stdout
+from gateway.bodies import Bodies, Gone, Unreadable
 from gateway.catalog import Catalog
-from gateway.core.faults import Fault, Refusal, refuse
+from gateway.core.faults import Fault
 from gateway.dialects import BATCHES, Call, Dialect, dialects
 from gateway.geo import Locator
 from gateway.media import Bounds
+from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.pipeline import Message, Pipeline, Response
 from gateway.rates import Rates
 from gateway.settings import Settings
@@ -59,7 +66,7 @@ def create(
     now, new_id = now or _now, new_id or _new_id
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         store = await opened(settings.store)
         bounds = Bounds(settings.max_depth, settings.max_nodes)
         locator = Locator(settings.geoip)
@@ -67,17 +74,24 @@ def create(
         catalog, verbs = Catalog(store, spoken), Verbs(store, locator, now, new_id)
         app.state.pipeline = Pipeline(catalog, verbs, rates, bounds, settings.max_batch, now)
         pruning = asyncio.create_task(_prune(store, settings.keep_changes_days * DAY, now))
-        yield
+        yield {"counting": metrics}
         pruning.cancel()
         await store.close()
+        sight.close()
 
     rates = Rates(settings.rate_limits)
+    metrics = Metrics() if settings.metrics_token else None
+    sight = _Sight(AccessLog(to_stdout) if settings.access_log else None, metrics)
     limits = _Limits(settings.max_body, settings.max_batch_body)
-    doors = [door for dialect in spoken for door in _doors(dialect, limits)]
+    bodies = Bodies(settings.max_compression, settings.max_held_bodies)
+    house = _House(limits, bodies, _Work(settings.max_requests), sight)
+    doors = [door for dialect in spoken for door in _doors(dialect, house)]
+    if metrics and settings.metrics_token:
+        doors.append(Route("/metrics", _exposition(metrics, settings.metrics_token)))
     routes = [Route("/healthz", _alive), Route("/readyz", _ready), *doors, *_published(spoken)]
     app = Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(_RawPaths)])
     app.router.redirect_slashes = False
-    app.router.default = _Nowhere(spoken)
+    app.router.default = _Nowhere(spoken, sight)
     return app
 
 
@@ -92,55 +106,146 @@ class _Limits:
     batch: int
 
 
+class _Work:
+    """The requests that are being worked on: a `with` takes one of so many places, or raises `Unreadable` at once."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+
+    def __enter__(self) -> None:
+        if self._taken >= self._most:
+            raise Unreadable("overloaded", f"{self._most} requests are being worked on", {"retry-after": "1"})
+        self._taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._taken -= 1
+
+
+class _Sight:
+    """What an operator sees of an answer: a line of the log, and the metrics, where they are wanted."""
+
+    def __init__(self, log: AccessLog | None, metrics: Metrics | None) -> None:
+        self._log = log
+        self._metrics = metrics
+        self._ids = _request_ids()
+
+    def id_for(self, message: Message) -> str:
+        """The request's own id, where it may be repeated, else a new one."""
+        sent = message.headers.get("x-request-id")
+        return sent if sent and _REPEATABLE(sent) else next(self._ids)
+
+    def saw(self, dialect: str, route: str, id: str, message: Message, response: Response, seconds: float) -> None:
+        status, fault = response.status, response.fault
+        if self._log:
+            self._log.add(
+                id=id,
+                dialect=dialect,
+                method=message.method,
+                route=route,
+                status=status,
+                fault=fault,
+                ms=round(seconds * 1000, 2),
+                received=len(message.body),
+                sent=len(response.body),
+            )
+        if self._metrics:
+            self._metrics.answered(dialect, message.method, route, status, fault, seconds)
+
+    def close(self) -> None:
+        if self._log:
+            self._log.close()
+        if self._metrics:
+            self._metrics.close()
+
+
+_REPEATABLE = re.compile(r"[!-~]{1,128}").fullmatch
+
+
+def _request_ids() -> Iterator[str]:
+    """Ids that no other process makes either: a random beginning, then a number."""
+    beginning = os.urandom(8).hex()
+    return (f"{beginning}{number:08x}" for number in count(1))
+
+
+@dataclass(frozen=True, slots=True)
+class _House:
+    """What all doors share."""
+
+    limits: _Limits
+    bodies: Bodies
+    work: _Work
+    sight: _Sight
+
+
 class _Door:
     """One path of a dialect, for every method that it answers."""
 
-    def __init__(self, dialect: Dialect, calls: Mapping[str, Call], limits: _Limits) -> None:
+    def __init__(self, dialect: Dialect, route: str, calls: Mapping[str, Call], house: _House) -> None:
         self._dialect = dialect
+        self._route = route
         self._calls = calls
-        self._limits = limits
+        self._house = house
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = perf_counter()
+        try:
+            message, response = await self._answered(scope, receive)
+        except Gone:
+            return
+        sight = self._house.sight
+        id = sight.id_for(message)
+        await _send(send, response, message.method, id)
+        sight.saw(self._dialect.name, self._route, id, message, response, perf_counter() - began)
+
+    async def _answered(self, scope: Scope, receive: Receive) -> tuple[Message, Response]:
         pipeline: Pipeline = scope["app"].state.pipeline
         call = self._calls.get(scope["method"])
         try:
             if call is None:
-                raise refuse("method_not_allowed", f"this call takes {', '.join(self._calls)}")
-            limit = call.limit or (self._limits.batch if call.verb in BATCHES else self._limits.profile)
-            message = _message(scope, await _body(scope, receive, limit))
-        except ClientDisconnect:
-            return
-        except Refusal as refusal:
-            headers = {"allow": ", ".join(self._calls)} if call is None else {"connection": "close"}
-            response = pipeline.refused(self._dialect, _message(scope, b""), refusal.faults[0], headers)
-        else:
-            response = await pipeline.respond(self._dialect, call, message)
-        await _answer(send, response, scope["method"])
+                methods = ", ".join(self._calls)
+                raise Unreadable("method_not_allowed", f"this call takes {methods}", {"allow": methods})
+            body = await self._house.bodies.read(scope["headers"], receive, self._limit(call))
+            message = _message(scope, body)
+            with self._house.work:
+                return message, await pipeline.respond(self._dialect, call, message)
+        except Unreadable as unread:
+            message = _message(scope, b"")
+            return message, pipeline.refused(self._dialect, message, unread.faults[0], unread.headers)
+
+    def _limit(self, call: Call) -> int:
+        limits = self._house.limits
+        return call.limit or (limits.batch if call.verb in BATCHES else limits.profile)
 
 
 class _Nowhere:
     """Answers for paths that no call has, in the words of the dialect whose prefix they begin with."""
 
-    def __init__(self, spoken: Sequence[Dialect]) -> None:
+    def __init__(self, spoken: Sequence[Dialect], sight: _Sight) -> None:
         prefixes = ((prefix, dialect) for dialect in spoken for prefix in dialect.prefixes)
         self._spoken = sorted(prefixes, key=lambda row: len(row[0]), reverse=True)
         self._default = spoken[0]
+        self._sight = sight
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        began = perf_counter()
         path: str = scope["path"]
         dialect = next((dialect for prefix, dialect in self._spoken if path.startswith(prefix)), self._default)
         pipeline: Pipeline = scope["app"].state.pipeline
-        response = pipeline.refused(dialect, _message(scope, b""), Fault("unknown_call"), {})
-        await _answer(send, response, scope["method"])
+        message = _message(scope, b"")
+        response = pipeline.refused(dialect, message, Fault("unknown_call"), {})
+        id = self._sight.id_for(message)
+        await _send(send, response, message.method, id)
+        self._sight.saw(dialect.name, "", id, message, response, perf_counter() - began)
 
 
-def _doors(dialect: Dialect, limits: _Limits) -> list[Route]:
+def _doors(dialect: Dialect, house: _House) -> list[Route]:
     """Every path of a dialect, with and without a trailing slash: a POST is never redirected."""
     paths: dict[str, dict[str, Call]] = {}
     for call in dialect.calls:
         paths.setdefault(call.path, {})[call.method] = call
     return [
-        Route(path + slash, _Door(dialect, calls, limits), middleware=_open_to_pages(calls.values()))
+        Route(path + slash, _Door(dialect, path, calls, house), middleware=_open_to_pages(calls.values()))
         for path, calls in paths.items()
         for slash in ("", "/")
     ]
@@ -177,35 +282,10 @@ def _message(scope: Scope, body: bytes) -> Message:
     return Message(scope["method"], headers, body, query, path, target)
 
 
-async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises `Refusal`: body_too_large, before more than the limit is held; unsupported_media_type."""
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > limit:
-            raise _too_large(limit)
-        if name == b"content-encoding" and value.lower() not in (b"", b"identity"):
-            raise refuse("unsupported_media_type", "a content encoding is not supported")
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        event = await receive()
-        if event["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk = event.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
-        if not event.get("more_body"):
-            return chunk if len(chunks) == 1 else b"".join(chunks)
-
-
-def _too_large(limit: int) -> Refusal:
-    return refuse("body_too_large", f"the body may have at most {limit} bytes")
-
-
-async def _answer(send: Send, response: Response, method: str) -> None:
+async def _send(send: Send, response: Response, method: str, id: str) -> None:
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
     headers.append((b"content-length", str(len(response.body)).encode()))
+    headers.append((b"x-request-id", id.encode()))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})
 
@@ -227,7 +307,7 @@ def _published(spoken: Sequence[Dialect]) -> list[Route]:
     return [Route(f"/{path}", answer) for path in published.PATHS]
 
 
-# --- health ---
+# --- health and metrics ---
 
 
 async def _alive(_request: Request) -> JSONResponse:
@@ -241,6 +321,18 @@ async def _ready(request: Request) -> JSONResponse:
     except Unavailable:
         return JSONResponse({"status": "the store does not answer"}, 503)
     return JSONResponse({"status": "ok"})
+
+
+def _exposition(metrics: Metrics, token: str) -> Callable[[Request], Awaitable[PlainTextResponse]]:
+    """The page that a collector of metrics asks for, with the token that it must bring."""
+    expected = f"Bearer {token}".encode()
+
+    async def exposition(request: Request) -> PlainTextResponse:
+        if not compare_digest(request.headers.get("authorization", "").encode("latin-1"), expected):
+            return PlainTextResponse("a token is needed\n", 401, {"www-authenticate": "Bearer"})
+        return PlainTextResponse(metrics.exposition(), media_type=CONTENT_TYPE)
+
+    return exposition
 
 
 # --- the outer world, injected ---

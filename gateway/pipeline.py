@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from msgspec import Struct, field
 from msgspec.structs import replace as altered
@@ -57,11 +58,12 @@ class Message(Struct, frozen=True):
 
 
 class Response(Struct, frozen=True):
-    """What goes back."""
+    """What goes back. `fault` is the name of the refusal that it tells first, "" where it tells none."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    fault: str = ""
 
 
 class Pipeline:
@@ -79,6 +81,7 @@ class Pipeline:
         self._bounds = bounds
         self._most = most
         self._now = now
+        self._outage = _Outage()
 
     async def respond(self, dialect: Dialect, call: Call, message: Message) -> Response:
         """The response to a request, whatever happens."""
@@ -86,20 +89,21 @@ class Pipeline:
         try:
             reply = await self._reply(exchange, call)
         except TooOften as refusal:
-            reply = altered(dialect.refused(refusal.faults), headers={"retry-after": str(refusal.pause)})
+            return exchange.refused(refusal.faults, {"retry-after": str(refusal.pause)})
         except Refusal as refusal:
-            reply = dialect.refused([_named(fault, call.named) for fault in refusal.faults])
+            return exchange.refused([_named(fault, call.named) for fault in refusal.faults])
         except Unavailable as reason:
-            log.error("the store is unavailable: %s", type(reason.__cause__ or reason).__name__)
-            reply = altered(dialect.refused([Fault("store_unavailable")]), headers={"retry-after": PAUSE})
+            self._outage.begins(reason)
+            return exchange.refused([Fault("store_unavailable")], {"retry-after": PAUSE})
         except Exception as error:
             _report(error)
-            reply = dialect.refused([Fault("internal_error")])
+            return exchange.refused([Fault("internal_error")])
+        self._outage.ends()
         return exchange.response(reply)
 
     def refused(self, dialect: Dialect, message: Message, fault: Fault, headers: Mapping[str, str]) -> Response:
         """The response to a request that reaches no call."""
-        return _Exchange(dialect, message).response(altered(dialect.refused([fault]), headers=headers))
+        return _Exchange(dialect, message).refused([fault], headers)
 
     async def _reply(self, exchange: "_Exchange", call: Call) -> Reply:
         await self._catalog.refresh()
@@ -160,11 +164,32 @@ class _Exchange:
         message = self.message
         return Incoming(tree, message.query, message.headers, message.path, message.target, now, typed)
 
-    def response(self, reply: Reply) -> Response:
+    def response(self, reply: Reply, fault: str = "") -> Response:
         if reply.tree is None:
-            return Response(reply.status, reply.headers, b"")
+            return Response(reply.status, reply.headers, b"", fault)
         headers = {"content-type": self.dialect.content_types[self._codec.name], **reply.headers}
-        return Response(reply.status, headers, self._codec.encode(reply.tree))
+        return Response(reply.status, headers, self._codec.encode(reply.tree), fault)
+
+    def refused(self, faults: Sequence[Fault], headers: Mapping[str, str] = MappingProxyType({})) -> Response:
+        reply = self.dialect.refused(faults)
+        return self.response(altered(reply, headers={**reply.headers, **headers}), faults[0].code)
+
+
+class _Outage:
+    """Says once that the store is away, and once that it is back, however many requests that concerns."""
+
+    def __init__(self) -> None:
+        self._lasts = False
+
+    def begins(self, reason: Unavailable) -> None:
+        if not self._lasts:
+            log.error("the store is unavailable: %s", type(reason.__cause__ or reason).__name__)
+        self._lasts = True
+
+    def ends(self) -> None:
+        if self._lasts:
+            log.warning("the store answers again")
+        self._lasts = False
 
 
 def _codec_or_none(message: Message) -> Codec | None:

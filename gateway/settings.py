@@ -42,6 +42,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_batch: Annotated[int, Meta(ge=1, description="profiles a batch may have")] = 10_000
     max_depth: Annotated[int, Meta(ge=1, le=256, description="levels of nesting a body may have")] = 32
     max_nodes: Annotated[int, Meta(ge=1, description="elements a profile may have, in all")] = 10_000
+    max_compression: Annotated[
+        int, Meta(ge=1, description="how many times its size a body with a Content-Encoding may grow to")
+    ] = 100
+    max_held_bodies: Annotated[
+        int, Meta(ge=1, description="bytes that all bodies may have which have not come whole yet; more get 503")
+    ] = 134_217_728
+    max_requests: Annotated[
+        int, Meta(ge=1, description="requests that a process works on at the same time; more get 503")
+    ] = 1_000
     altcraft_always_200: Annotated[
         bool, Meta(description="answer Altcraft's calls with HTTP 200 even where error is not 0")
     ] = False
@@ -56,6 +65,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["critical", "error", "warning", "info", "debug"],
         Meta(description="least level that is logged: critical, error, warning, info or debug"),
     ] = "info"
+    access_log: Annotated[bool, Meta(description="log each answer on standard output, a JSON line each")] = True
+    metrics_token: Annotated[
+        Visible | None, Meta(description="token that GET /metrics asks for, in visible ASCII; unset: it is not there")
+    ] = None
     max_connections: Annotated[int, Meta(ge=1, description="open connections of a process; more get 503")] = 10_000
     max_pipelined: Annotated[
         int, Meta(ge=1, description="requests that may wait on one connection for the answer to an earlier one")

@@ -1,12 +1,15 @@
 """Fixtures that several rooms' tests share."""
 
+import logging
 import os
 from collections.abc import Iterator
 
 import hypothesis
 import pytest
 
+from gateway import app
 from gateway.runner.host import Host
+from tests.silence import Ear
 from tests.stores import postgresql
 from tests.wheel import dist, elsewhere
 
@@ -23,6 +26,18 @@ def host() -> Iterator[Host]:
     host = Host()
     yield host
     host.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ear() -> Iterator[Ear]:
+    """Hears every log of this session; in the end, nothing that a client sent may have been in one."""
+    ear = Ear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "to_stdout", ear.write)
+        for name in ("", "uvicorn"):  # uvicorn's does not hand on
+            logging.getLogger(name).addHandler(ear)
+        yield ear
+    assert ear.betrayed() == set()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -22,7 +22,14 @@ BODIES = "\n".join(case.request.decode("utf-8", "replace") for case in ALTCRAFT)
 REPLIES = "\n".join(case.response.decode("utf-8", "replace") for name in SPOKEN for case in cases(name))
 CHANNELS = ("email", "sms", "push", "telegram_bot", "whatsapp", "viber", "notify", "custom")
 TYPES = ("string", "integer", "number", "boolean", "array", "object")
-ELSEWHERE = {"internal_error", "store_unavailable", "idempotency_conflict", "profile_too_large", "rate_limited"}
+ELSEWHERE = {
+    "internal_error",
+    "store_unavailable",
+    "overloaded",
+    "idempotency_conflict",
+    "profile_too_large",
+    "rate_limited",
+}
 """Faults that no request alone brings about; test_app.py, test_stores.py and the dialects' own tests have them."""
 
 

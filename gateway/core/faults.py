@@ -53,6 +53,7 @@ CATALOG: dict[str, Row] = {
     "unsupported_media_type": Row(415, 415, "the media type is not supported"),
     "rate_limited": Row(429, 429, "too many requests, try again later"),
     "internal_error": Row(500, 500, "the gateway failed; nothing is known to have changed"),
+    "overloaded": Row(503, 503, "too much is being worked on, try again later"),
     "store_unavailable": Row(503, 503, "the store is not available, try again later"),
 }
 

@@ -1,0 +1,146 @@
+"""Bodies on their way in: content codings, bounds that hold while they stream, and work that is too much."""
+
+import asyncio
+import gzip
+import json
+import tracemalloc
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.bodies import Bodies, Unreadable
+from gateway.settings import Settings
+from tests.test_app import UPDATE, XML, asked, furnished
+
+IMPORT = "/api/v1.1/profiles/import"
+JSON = json.dumps(UPDATE).encode()
+LARGE = json.dumps({**UPDATE, "data": {"note": "x" * 900_000}}).encode()
+BOMB = gzip.compress(b" " * 100_000_000)
+
+
+def sent(content: Any, settings: Settings = Settings(), **headers: str) -> httpx.Response:  # noqa: B008
+    """The answer to an import with this body."""
+
+    async def converse(client: httpx.AsyncClient) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await client.post(IMPORT, content=content, headers={"content-type": "application/json", **named})
+
+    reply: httpx.Response = asked(converse, asyncio.run(furnished()), settings)
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("gzip", gzip.compress(JSON)),
+        ("X-GZip", gzip.compress(JSON)),
+        ("deflate", zlib.compress(JSON)),
+        ("identity", JSON),
+        ("", JSON),
+    ],
+)
+def test_a_content_coding_is_undone(coding: str, body: bytes) -> None:
+    assert sent(body, content_encoding=coding).json()["error"] == 0
+
+
+def test_codings_are_undone_in_the_other_media_type_too() -> None:
+    reply = sent(gzip.compress(XML.encode()), content_type="application/xml", content_encoding="gzip")
+    assert reply.status_code == 200
+    assert reply.headers["content-type"] == "application/xml"
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, gzip", "gzip, identity", "utf-8", "é"])
+def test_any_other_coding_is_refused_with_those_that_there_are(coding: str) -> None:
+    reply = sent(JSON, content_encoding=coding.encode("latin-1"))  # type: ignore[arg-type]
+    assert (reply.status_code, reply.json()["error"]) == (415, 415)
+    assert reply.headers["accept-encoding"] == "gzip, deflate"
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "reason"),
+    [
+        ("gzip", JSON, "is not what its Content-Encoding says"),
+        ("gzip", zlib.compress(JSON), "is not what its Content-Encoding says"),
+        ("deflate", zlib.compress(JSON, wbits=-15), "is not what its Content-Encoding says"),
+        ("gzip", gzip.compress(JSON)[:-5], "ends too early"),
+        ("gzip", gzip.compress(JSON) + b"x", "something behind its end"),
+        ("gzip", gzip.compress(JSON) * 2, "something behind its end"),
+    ],
+)
+def test_a_broken_coding_is_refused(coding: str, body: bytes, reason: str) -> None:
+    reply = sent(body, content_encoding=coding)
+    assert reply.status_code == 400
+    assert reason in reply.json()["error_text"]
+
+
+def test_a_body_may_grow_to_its_limit_and_by_its_ratio() -> None:
+    assert sent(gzip.compress(LARGE), Settings(max_compression=2_000), content_encoding="gzip").status_code == 200
+    by_ratio = sent(gzip.compress(LARGE), content_encoding="gzip")
+    by_limit = sent(gzip.compress(LARGE, 0), Settings(max_body=100_000), content_encoding="gzip")
+    assert (by_ratio.status_code, by_limit.status_code) == (413, 413)
+    assert "100 times its compressed size" in by_ratio.text
+    assert "at most 100000 bytes" in by_limit.text
+
+
+def read(bodies: Bodies, headers: Mapping[bytes, bytes], chunks: Iterable[bytes], limit: int) -> bytes:
+    """What is read of these chunks."""
+
+    async def receive() -> dict[str, Any]:
+        return next(events)
+
+    events = iter([*({"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks),
+                   {"type": "http.request", "body": b"", "more_body": False}])  # fmt: skip
+    return asyncio.run(bodies.read(tuple(headers.items()), receive, limit))
+
+
+@pytest.mark.parametrize("step", [1, 7, 65_536])
+def test_a_coding_is_undone_however_it_is_cut(step: int) -> None:
+    body = gzip.compress(JSON)
+    chunks = [body[start : start + step] for start in range(0, len(body), step)]
+    assert read(Bodies(100, 10_000), {b"content-encoding": b"gzip"}, chunks, 10_000) == JSON
+
+
+def test_a_bomb_is_never_held() -> None:
+    tracemalloc.start()
+    with pytest.raises(Unreadable, match="body_too_large"):
+        read(Bodies(2_000, 2**30), {b"content-encoding": b"gzip"}, [BOMB], 1_000_000)
+    assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    tracemalloc.stop()
+
+
+def test_bodies_are_held_up_to_a_bound_and_let_go() -> None:
+    bodies = Bodies(100, 1_000)
+    for _ in range(3):
+        with pytest.raises(Unreadable, match="overloaded") as refusal:
+            read(bodies, {}, [b"x" * 600] * 2, 10_000)
+        assert refusal.value.headers == {"retry-after": "1"}
+        assert read(bodies, {}, [b"x" * 400] * 2, 10_000) == b"x" * 800
+
+
+def test_who_asks_whether_to_send_too_much_is_told_not_to() -> None:
+    settings = Settings(max_body=10)
+    assert sent(JSON, settings, expect="100-continue").headers["connection"] == "close"
+    assert "connection" not in sent(JSON, settings).headers
+
+
+def test_more_requests_than_may_be_worked_on_are_refused_in_kind() -> None:
+    async def converse(client: httpx.AsyncClient) -> list[httpx.Response]:
+        in_xml = {"content": XML, "headers": {"content-type": "application/xml"}}
+        in_json = {"json": UPDATE}
+        return await asyncio.gather(*(client.post(IMPORT, **body) for body in (in_json, in_json, in_xml)))
+
+    async def slow(changes: Any) -> Any:
+        await asyncio.sleep(0.05)
+        return await change(changes)
+
+    store = asyncio.run(furnished())
+    change, store.change = store.change, slow  # type: ignore[method-assign]
+    first, second, third = asked(converse, store, Settings(max_requests=1))
+    assert (first.status_code, second.status_code, third.status_code) == (200, 503, 503)
+    assert second.headers["retry-after"] == third.headers["retry-after"] == "1"
+    assert second.json()["error"] == 503
+    assert third.headers["content-type"] == "application/xml"
+    assert asked(lambda client: client.post(IMPORT, json=UPDATE), store, Settings(max_requests=1)).status_code == 200

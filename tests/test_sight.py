@@ -1,0 +1,176 @@
+"""What an operator sees: the access log and the metrics; and that they tell nothing of what clients sent."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import islice
+from threading import Event
+from typing import Any
+
+import httpx
+import pytest
+from msgspec.structs import replace
+from starlette.applications import Starlette
+
+from gateway.access_log import MOST_WAITING, AccessLog
+from gateway.app import create
+from gateway.metrics import Metrics
+from gateway.runner.embedded import converse
+from gateway.settings import Settings
+from gateway.stores import Unavailable
+from tests.cases import cases
+from tests.silence import Ear, canaries
+from tests.test_app import UPDATE, asked, failing, furnished
+
+IMPORT = "/api/v1.1/profiles/import"
+SEEN = Settings(metrics_token="s3cret")
+BEARER = {"authorization": "Bearer s3cret"}
+
+
+def lines_after(ear: Ear, converse: Callable[[httpx.AsyncClient], Awaitable[Any]]) -> tuple[Any, list[dict[str, Any]]]:
+    """What a conversation gives, and the rows of the access log about it."""
+    start = len(ear.heard)
+    given = asked(converse, asyncio.run(furnished()))
+    return given, [json.loads(line) for line in "".join(ear.heard[start:]).splitlines() if line.startswith("{")]
+
+
+def test_each_answer_is_one_line(ear: Ear) -> None:
+    async def converse(client: httpx.AsyncClient) -> list[httpx.Response]:
+        return [
+            await client.post(f"{IMPORT}?format=json", json=UPDATE),
+            await client.post(IMPORT, json={**UPDATE, "token": "another"}),
+            await client.get("/profiles/canary@example.com/lists"),
+            await client.put(IMPORT),
+            await client.post("/nowhere/canary@example.com"),
+        ]
+
+    replies, rows = lines_after(ear, converse)
+    assert [(row["dialect"], row["method"], row["route"], row["status"], row["fault"]) for row in rows] == [
+        ("altcraft", "POST", IMPORT, 200, ""),
+        ("altcraft", "POST", IMPORT, 403, "unknown_token"),
+        ("courier", "GET", "/profiles/{recipient_id}/lists", 401, "no_token"),
+        ("altcraft", "PUT", IMPORT, 405, "method_not_allowed"),
+        ("altcraft", "POST", "", 404, "unknown_call"),
+    ]
+    assert [row["id"] for row in rows] == [reply.headers["x-request-id"] for reply in replies]
+    assert len({row["id"] for row in rows}) == 5
+    assert rows[0]["received"] == len(json.dumps(UPDATE, separators=(",", ":")))
+    assert rows[0]["sent"] == len(replies[0].content)
+    assert rows[0]["ms"] > 0
+    assert rows[0]["time"][:4].isdigit()
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_kept"),
+    [
+        ("a", True),
+        ('"\\~' + "x" * 125, True),
+        ("x" * 129, False),
+        ("two words", False),
+        ("caf\xe9", False),
+        ("", False),
+    ],
+)
+def test_a_request_keeps_its_own_id_where_it_is_visible_ascii(ear: Ear, sent: str, is_kept: bool) -> None:
+    async def converse(client: httpx.AsyncClient) -> httpx.Response:
+        return await client.post(IMPORT, json=UPDATE, headers=[(b"x-request-id", sent.encode("latin-1"))])
+
+    reply, [row] = lines_after(ear, converse)
+    assert row["id"] == reply.headers["x-request-id"]
+    assert (row["id"] == sent) is is_kept
+
+
+def test_a_reader_who_is_slow_holds_up_nobody_and_learns_what_he_missed() -> None:
+    free, written = Event(), []
+
+    def write(lines: bytes) -> None:
+        free.wait(10)
+        written.append(lines)
+
+    async def run() -> None:
+        log = AccessLog(write)
+        for number in range(MOST_WAITING + 10):
+            log.add(number=number)
+            log._hand_over()
+        free.set()
+        while log._queue.qsize():
+            await asyncio.sleep(0.01)
+        log.add(number="last")
+        log.close()
+
+    asyncio.run(run())
+    rows = [json.loads(line) for line in b"".join(written).splitlines()]
+    numbers = [row["number"] for row in rows if "number" in row]
+    [lost] = [row["lost"] for row in rows if "lost" in row]
+    assert numbers == [*range(MOST_WAITING + 10 - lost), "last"]
+    assert lost > 0
+
+
+def test_the_log_can_be_switched_off(ear: Ear) -> None:
+    async def converse(client: httpx.AsyncClient) -> httpx.Response:
+        return await client.post(IMPORT, json=UPDATE)
+
+    start = len(ear.heard)
+    assert asked(converse, asyncio.run(furnished()), Settings(access_log=False)).headers["x-request-id"]
+    assert ear.heard[start:] == []
+
+
+def test_metrics_are_told_to_who_brings_the_token() -> None:
+    async def converse(client: httpx.AsyncClient) -> list[httpx.Response]:
+        await client.post(IMPORT, json=UPDATE)
+        await client.post(IMPORT, json={**UPDATE, "token": "another"})
+        wrong = {"authorization": "Bearer \xe9".encode("latin-1")}
+        return [await client.get("/metrics", headers=headers) for headers in ({}, wrong, BEARER)]
+
+    without, wrong, right = asked(converse, asyncio.run(furnished()), SEEN)
+    assert (without.status_code, wrong.status_code, right.status_code) == (401, 401, 200)
+    call = f'method="POST",route="{IMPORT}"'
+    for line in (
+        f'gateway_requests_total{{dialect="altcraft",fault="",{call},status="200"}} 1.0',
+        f'gateway_requests_total{{dialect="altcraft",fault="unknown_token",{call},status="403"}} 1.0',
+        f'gateway_request_seconds_count{{dialect="altcraft",{call}}} 2.0',
+        "gateway_connections 0.0",
+    ):
+        assert line in right.text.splitlines()
+    assert "text/plain" in right.headers["content-type"]
+
+
+def test_without_a_token_there_are_no_metrics() -> None:
+    async def converse(client: httpx.AsyncClient) -> httpx.Response:
+        return await client.get("/metrics")
+
+    assert asked(converse, asyncio.run(furnished())).status_code == 404
+
+
+def test_an_outage_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
+    store = asyncio.run(furnished())
+    change, away = store.change, failing(Unavailable(), "change").change
+
+    async def converse(client: httpx.AsyncClient) -> list[int]:
+        statuses = []
+        for method in (change, away, away, away, change, change, away, change):
+            store.change = method  # type: ignore[method-assign]
+            statuses.append((await client.post(IMPORT, json=UPDATE)).status_code)
+        return statuses
+
+    assert asked(converse, store) == [200, 503, 503, 503, 200, 200, 503, 200]
+    said = [record.getMessage() for record in caplog.records if record.name == "gateway"]
+    assert said == ["the store is unavailable: Unavailable", "the store answers again"] * 2
+
+
+def test_conversations_leave_no_trace_in_the_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor in a log: conftest.py listens to this suite as to every other."""
+    metrics = Metrics()
+    monkeypatch.setattr("gateway.app.Metrics", lambda: metrics)
+    monkeypatch.setattr("gateway.runner.embedded.create", partial(_sighted, create))
+    for case in islice(cases("altcraft", "courier", "klaviyo"), 0, None, 25):
+        asyncio.run(converse(case))
+    told = metrics.exposition().decode()
+    assert "gateway_requests_total" in told
+    assert {"abcdefghijklmnqrstuvwxyz", "Olly"} <= canaries()
+    assert [canary for canary in canaries() if canary in told] == []
+
+
+def _sighted(make: Callable[..., Starlette], settings: Settings, **rest: Any) -> Starlette:
+    return make(replace(settings, metrics_token="s3cret"), **rest)
