@@ -69,7 +69,7 @@ def test_every_field_and_parameter_has_a_case(name: str) -> None:
     assert f"<{name}" in BODIES
 
 
-@pytest.mark.parametrize("name", OWNED)
+@pytest.mark.parametrize("name", sorted(OWNED))
 def test_every_read_only_field_has_a_case(name: str) -> None:
     assert f'field \\"{name}\\" is not valid' in REPLIES or f'"{name}"' in REPLIES
 

@@ -72,14 +72,16 @@ def leaf_reader(types: tuple[str, ...], plain: bool) -> Reader:
     if not types or (types[0] == "string" and plain):
         return as_it_is
     readings = [_READ[name] for name in takewhile(lambda name: name != "string", types) if name in _READ]
+    is_kept = plain and "string" in types
 
     def read(value: Any) -> Any:
         if not isinstance(value, str):
             return value
         text = value.strip(_WHITE)
-        found = (reading(text) for reading in readings)
-        unread = value if plain and "string" in types else text or None
-        return next((each for each in found if each is not None), unread)
+        for reading in readings:
+            if (found := reading(text)) is not None:
+                return found
+        return value if is_kept else text or None
 
     return read
 

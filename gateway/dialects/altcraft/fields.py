@@ -38,7 +38,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 """Where each field of `data` stands in a canonical profile. Any other name is an own field, under `custom`."""
 
 SHOWN_ONLY: dict[str, tuple[str, ...]] = {"_lat": ("latitude",), "_lon": ("longitude",)}
-OWNED = ("id", "db_id", "_createtime", *SHOWN_ONLY)
+OWNED = frozenset({"id", "db_id", "_createtime", *SHOWN_ONLY})
 """Fields that a client reads and never writes."""
 
 TYPES = {

@@ -58,20 +58,21 @@ def _write(
     at: str,
 ) -> None:
     """Writes one field: a plain value into the merge patch, an object or an update function as an operation."""
-    action, argument = "set", dict[str, Any]()
-    if isinstance(value, dict):
-        try:
-            action, value, argument = function_of(value)
-        except ValueError as reason:
-            faults.append(Fault("invalid_function", str(reason), at + pointer_to(*path)))
-            return
+    if not isinstance(value, dict):
+        return _set(target, path, value)
+    try:
+        action, value, argument = function_of(value)
+    except ValueError as reason:
+        return faults.append(Fault("invalid_function", str(reason), at + pointer_to(*path)))
     if action == "set" and not isinstance(value, dict):
-        *way, name = path
-        for step in way:
-            target = target.setdefault(step, {})
-        target[name] = _AS_DECLARED[path](value) if path in _AS_DECLARED else value
-    else:
-        operations.append({"function": action, "pointer": pointer_to(*path), "value": value, **argument})
+        return _set(target, path, value)
+    return operations.append({"function": action, "pointer": pointer_to(*path), "value": value, **argument})
+
+
+def _set(target: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for name in path[:-1]:
+        target = target.setdefault(name, {})
+    target[path[-1]] = _AS_DECLARED[path](value) if path in _AS_DECLARED else value
 
 
 def function_of(value: dict[str, Any]) -> tuple[str, Any, dict[str, Any]]:
