@@ -42,7 +42,7 @@ bench-smoke: install ## Run every measurement for a moment, to see that it runs
 	$(BIN)/python -m bench --smoke
 
 profile: install ## Print where the time of an update goes, in JSON and in XML
-	PIP_CONSTRAINT= $(BIN)/python -m bench.weights
+	$(BIN)/python -m bench.weights
 
 check: install ## Lint, check the format and the types
 	$(BIN)/ruff check .

@@ -48,7 +48,9 @@ class Connection(asyncio.Protocol):
         if not is_whole(self._received):
             return
         self._run.times.append(time.perf_counter() - self._sent)
-        self._run.failures += not self._received.startswith(b"HTTP/1.1 2")
+        if not self._received.startswith(b"HTTP/1.1 2"):
+            self._run.failures += 1
+            print(self._received.decode(errors="replace"), file=sys.stderr)
         self._received = b""
         if self._run.pause:
             asyncio.get_running_loop().call_later(self._run.pause, self._send)

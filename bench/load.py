@@ -101,8 +101,8 @@ def _measured(server: Server, command: list[Path | str]) -> Measured:
     if done.returncode:
         raise SystemExit(done.stderr or done.stdout)
     said = json.loads(done.stdout.splitlines()[-1])
-    if failures := said.pop("failures"):
-        raise SystemExit(f"{failures} of {said['requests']} requests failed")
+    if (failures := said.pop("failures")) or not said["requests"]:
+        raise SystemExit(f"{failures} of {said['requests']} requests failed\n{done.stderr}")
     return Measured(**said, cpu=(server.cpu() - before) / said["requests"] * 1e6)
 
 

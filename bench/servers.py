@@ -26,6 +26,9 @@ BIN = Path(sys.executable).parent
 GATEWAY = (BIN / "profile-gateway", "serve")
 UNGROUPED = (sys.executable, "-m", "bench.ungrouped", "serve")
 
+LOG = HOME / "server.log"
+"""What the server that was started last has said."""
+
 
 @dataclass(frozen=True)
 class Server:
@@ -94,8 +97,10 @@ def uvicorn(bin: Path, application: str, path: str, environment: Mapping[str, st
 @contextmanager
 def serving(command: Sequence[Path | str], port: int, path: str, environment: Mapping[str, str]) -> Iterator[Server]:
     """A command that serves until the end of the block; entered once it answers."""
+    HOME.mkdir(exist_ok=True)
     began = time.perf_counter()
-    process = subprocess.Popen(command, env={**_inherited(), **environment}, cwd=ROOT, stdout=subprocess.DEVNULL)
+    with LOG.open("w") as log:
+        process = subprocess.Popen(command, env={**_inherited(), **environment}, cwd=ROOT, stdout=log, stderr=log)
     try:
         _await(process, port, path)
         yield Server(port, process.pid, time.perf_counter() - began)
@@ -119,7 +124,7 @@ def _await(process: "subprocess.Popen[bytes]", port: int, path: str) -> None:
             time.sleep(0.003)
         else:
             return
-    raise SystemExit(f"{process.args!r} does not answer")
+    raise SystemExit(f"{process.args!r} does not answer: {LOG.read_text()}")
 
 
 def asked(port: int, path: str) -> int:
@@ -140,7 +145,7 @@ def free_port() -> int:
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A new folder on the disk of the checkout, removed at the end: a store in memory would not be durable."""
+    """A new folder on the disk of the checkout, removed at the end: in memory nothing would be durable."""
     HOME.mkdir(exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix="data-", dir=HOME))
     try:
