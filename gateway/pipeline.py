@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Struct, field
 from msgspec.structs import replace as altered
@@ -19,7 +20,7 @@ from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.fingerprint import fingerprint
 from gateway.core.model import READ, Once, Tree, Update
 from gateway.core.pointer import names_in
-from gateway.dialects import BATCHES, Answer, Asked, Call, Dialect, Incoming, Read, Reply
+from gateway.dialects import BATCHES, CONTENT_TYPES, Answer, Asked, Call, Dialect, Incoming, Read, Reply
 from gateway.media import Bounds, Codec
 from gateway.rates import Rates, TooOften
 from gateway.schema import Form, integer
@@ -38,6 +39,10 @@ PAUSE = "1"
 
 FULL_PROFILES = 100
 """As many profiles of a batch as may have all the nodes that one may have: the others are smaller."""
+
+DRY_RUN = "dry_run"
+SAID = {"true": True, "false": False, "1": True, "0": False}
+"""What a dry run's parameter may say."""
 
 LARGE = 256 * 1024
 """Bodies from this size on (bytes) are understood beside the event loop, so that they hold up nobody else's."""
@@ -111,14 +116,20 @@ class Pipeline:
             asked, work, left = self._understood(exchange, call)
         else:
             asked, work, left = await asyncio.to_thread(self._understood, exchange, call)
-        outcomes = await self._verbs.carry_out(call.verb, work)
-        reply = call.write(Answer(work.database, outcomes, work.updates, asked.about))
+        if work.rehearsal:
+            reply = exchange.plainly(await self._verbs.rehearse(call.verb, work))
+        else:
+            outcomes = await self._verbs.carry_out(call.verb, work)
+            reply = call.write(Answer(work.database, outcomes, work.updates, asked.about))
         return altered(reply, headers={**reply.headers, **left}) if left else reply
 
     def _understood(self, exchange: "_Exchange", call: Call) -> tuple[Asked, Work, Mapping[str, str]]:
         """From bytes to checked updates, and what is left of the caller's rate. Raises `Refusal`."""
         incoming = exchange.decoded(call.bodies, self._bounds_of(call), self._now())
-        token = self._catalog.token(exchange.dialect.credential(incoming), call.right)
+        credential = exchange.dialect.credential(incoming)
+        token = self._catalog.token(credential, call.right)
+        if rehearsal := _is_rehearsal(exchange.message, call):
+            self._catalog.token(credential, READ)
         left = self._rates.spend(call.rates, call.method, call.path, token.id)
         asked = call.read(incoming)
         if len(asked.reads) > self._most:
@@ -128,7 +139,7 @@ class Pipeline:
         updates = [_checked(form, read, incoming.typed) for read in asked.reads]
         sent = [read.sent for read in asked.reads]
         once = _once(exchange.message, call, asked.until or self._now() + DAY, updates)
-        return asked, Work(exchange.dialect, token, database, form, updates, sent, once, asked.job), left
+        return asked, Work(exchange.dialect, token, database, form, updates, sent, once, asked.job, rehearsal), left
 
     def _bounds_of(self, call: Call) -> Bounds:
         """A batch may hold the nodes of many profiles; two levels more lead to each of them."""
@@ -163,6 +174,10 @@ class _Exchange:
     def _incoming(self, tree: Tree, now: int, typed: bool) -> Incoming:
         message = self.message
         return Incoming(tree, message.query, message.headers, message.path, message.target, now, typed)
+
+    def plainly(self, tree: Tree) -> Reply:
+        """A reply that is no vendor's, in the media type that the vendor's would have had."""
+        return Reply(200, tree, {"content-type": CONTENT_TYPES[self._codec.name]})
 
     def response(self, reply: Reply, fault: str = "") -> Response:
         if reply.tree is None:
@@ -212,6 +227,16 @@ def _once(message: Message, call: Call, until: int, updates: Sequence[Update | R
     meant = [update.faults if isinstance(update, Refusal) else update for update in updates]
     told = json.dumps([call.method, call.path, sorted(message.path.items()), meant], sort_keys=True, default=str)
     return Once(f"/{key}", fingerprint(told), until)
+
+
+def _is_rehearsal(message: Message, call: Call) -> bool:
+    """Whether a writing call asks for a dry run. Raises `Refusal`: invalid_parameter."""
+    if DRY_RUN not in message.query or call.right == READ:
+        return False
+    given = {value for name, value in parse_qsl(urlsplit(message.target).query, True) if name == DRY_RUN}
+    if len(given) != 1 or not given <= SAID.keys():
+        raise refuse("invalid_parameter", f"it must be one of {', '.join(SAID)}", f"/{DRY_RUN}")
+    return SAID[given.pop()]
 
 
 # --- judging what was asked ---

@@ -11,14 +11,33 @@ from msgspec.structs import replace
 from gateway.core import matching
 from gateway.core.edit import Rules, merging, naming, removing, the_one, updating
 from gateway.core.faults import Fault, Refusal, refuse
+from gateway.core.inturn import Overlay, Rehearsed, rehearsing
 from gateway.core.listing import groups, in_each, listed, query
 from gateway.core.model import Change, Database, Edited, Identity, Job, Once, Origin, Profile, Token, Tree, Update
-from gateway.dialects import BATCH, DESCRIBE, FIND, IMPORT, JOB, JOBS, LIST, MEMBERS, MERGE, REMOVE, UPDATE, Dialect
+from gateway.core.rehearsal import told
+from gateway.dialects import (
+    BATCH,
+    BATCHES,
+    DESCRIBE,
+    FIND,
+    IMPORT,
+    JOB,
+    JOBS,
+    LIST,
+    MEMBERS,
+    MERGE,
+    REMOVE,
+    UPDATE,
+    Dialect,
+)
 from gateway.geo import Locator
 from gateway.schema import Form
-from gateway.stores import Store
+from gateway.stores import Store, document_text
 
 log = logging.getLogger("gateway")
+
+AT_ONCE = 64
+"""As many updates of a dry run as are one step of the store: a batch of 10,000 holds up nobody for long."""
 
 Outcome: TypeAlias = Profile | Job | Sequence[Fault] | None
 """A profile or a job, None where there is none to speak of, or the faults of one element of a batch."""
@@ -38,6 +57,8 @@ class Work(Struct, frozen=True):
     """What makes the request happen once, where it asks for that."""
     job: Mapping[str, Any] = field(default_factory=dict)
     """What a job is remembered with, besides what came of it."""
+    rehearsal: bool = False
+    """Whether it is only asked what would come of it."""
 
     @property
     def update(self) -> Update:
@@ -84,8 +105,39 @@ class Verbs:
                 return [None]
             raise
 
+    async def rehearse(self, verb: str, work: Work) -> Tree:
+        """What `carry_out` would come to, as a tree; nothing is kept of it. An Idempotency-Key is passed over."""
+        planned = self._planned(verb, work)
+        changes = [each for each in planned if isinstance(each, Change)]
+        answers: list[Edited | Refusal] = []
+        overlay = Overlay()
+        while some := changes[len(answers) :][:AT_ONCE]:
+            rehearsed = await self._rehearsed(some, overlay)
+            answers += rehearsed.outcomes
+            overlay = rehearsed.overlay
+        found = zip(answers, (change.identities for change in changes), strict=True)
+        outcomes = [next(found) if isinstance(each, Change) else (each, ()) for each in planned]
+        return told(outcomes, work.form.identifiers, work.ignores_absence)
+
+    async def _rehearsed(self, changes: Sequence[Change], before: Overlay) -> Rehearsed:
+        identities = tuple(dict.fromkeys(identity for change in changes for identity in change.identities))
+        edit = rehearsing([change.edit for change in changes], before, document_text)
+        answer = await self._changed(Change(changes[0].database, identities, edit, changes[0].origin))
+        assert isinstance(answer, Rehearsed)
+        return answer
+
+    def _planned(self, verb: str, work: Work) -> list[Change | Refusal]:
+        """The changes that a request asks for, or the refusals that stand in their place."""
+        if verb in BATCHES:
+            return self._updates(work)
+        plan = {UPDATE: self._update, REMOVE: self._removal, MERGE: self._merger}[verb]
+        try:
+            return [plan(work)]
+        except Refusal as refusal:
+            return [refusal]
+
     async def _change_one(self, work: Work) -> list[Outcome]:
-        edited = await self._changed(self._updating(work.update, work, work.once))
+        edited = await self._changed(self._update(work))
         if edited.profile and edited.others:
             others = ", ".join(edited.others)
             log.warning("a call named several profiles: %s was updated, and not %s", edited.profile.id, others)
@@ -93,7 +145,7 @@ class Verbs:
 
     async def _change_many(self, work: Work) -> list[Outcome]:
         """Each on its own: what was refused before is answered beside what the store says of the rest."""
-        prepared = [self._prepared(update, work, _nth(work.once, index)) for index, update in enumerate(work.updates)]
+        prepared = self._updates(work)
         answers = iter(await self._store.change([each for each in prepared if isinstance(each, Change)]))
         outcomes = [next(answers) if isinstance(each, Change) else each for each in prepared]
         return [each.faults if isinstance(each, Refusal) else each.profile for each in outcomes]
@@ -103,10 +155,7 @@ class Verbs:
         return [the_one(await self._store.find(work.database.id, key), key)]
 
     async def _remove(self, work: Work) -> list[Outcome]:
-        key, several = _key(work.update, work), work.update["match"].get("several")
-        edit = removing(key, work.form.identifiers, several)
-        change = Change(work.database.id, key, edit, self._origin(work.update, work), work.once)
-        return [(await self._changed(change)).profile]
+        return [(await self._changed(self._removal(work))).profile]
 
     async def _describe(self, _work: Work) -> list[Outcome]:
         return []
@@ -119,13 +168,7 @@ class Verbs:
         return [*listed(in_each(found), query(asked))]
 
     async def _merge(self, work: Work) -> list[Outcome]:
-        """One change over all of them: nobody ever sees a part of it."""
-        [destination] = _key(work.update, work)
-        sources = [(matching.ID, id) for id in work.update["sources"]]
-        origin = self._origin(work.update, work)
-        edit = merging(destination, sources, self._rules(work, "", origin.time))
-        change = Change(work.database.id, (destination, *sources), edit, origin, work.once)
-        return [(await self._changed(change)).profile]
+        return [(await self._changed(self._merger(work))).profile]
 
     # --- jobs ---
 
@@ -182,6 +225,25 @@ class Verbs:
         if isinstance(outcome, Refusal):
             raise outcome
         return outcome
+
+    def _update(self, work: Work) -> Change:
+        return self._updating(work.update, work, work.once)
+
+    def _updates(self, work: Work) -> list[Change | Refusal]:
+        return [self._prepared(update, work, _nth(work.once, index)) for index, update in enumerate(work.updates)]
+
+    def _removal(self, work: Work) -> Change:
+        key, several = _key(work.update, work), work.update["match"].get("several")
+        edit = removing(key, work.form.identifiers, several)
+        return Change(work.database.id, key, edit, self._origin(work.update, work), work.once)
+
+    def _merger(self, work: Work) -> Change:
+        """One change over all of them: nobody ever sees a part of it."""
+        [destination] = _key(work.update, work)
+        sources = [(matching.ID, id) for id in work.update["sources"]]
+        origin = self._origin(work.update, work)
+        edit = merging(destination, sources, self._rules(work, "", origin.time))
+        return Change(work.database.id, (destination, *sources), edit, origin, work.once)
 
     def _prepared(self, update: Update | Refusal, work: Work, once: Once | None) -> Change | Refusal:
         try:

@@ -30,7 +30,11 @@ from gateway.stores import open_store
 from tests.cases import HOST, NOW, Case, cases, furnish, ids
 
 OPENAPI = Path("/work/shared/reference/klaviyo-profiles-openapi-2026-07-15.json")
-SPOKEN = [case for case in cases("klaviyo") if case.reply == "json" and case.response]
+SPOKEN = [
+    case
+    for case in cases("klaviyo")
+    if case.reply == "json" and case.response and not case.folder.name.startswith("rehearses")
+]
 UNTOLD = (
     (r"/api/[^/]+/[^/]+/lists", "ListResponseObjectResource"),
     (r"/api/[^/]+/[^/]+/relationships/[^/]+", "an identifier"),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace as altered
 
 from gateway.core.faults import Refusal
+from gateway.core.inturn import Overlay, Rehearsed, rehearsing
 from gateway.core.listing import listed, sorted_value
 from gateway.core.model import (
     Answered,
@@ -33,7 +34,7 @@ from gateway.core.model import (
     Token,
     Write,
 )
-from gateway.stores import Duplicate, Missing, Store, open_store
+from gateway.stores import Duplicate, Missing, Store, document_text, open_store
 from tests.stores import (
     ANN,
     BOB,
@@ -118,6 +119,20 @@ async def test_an_edit_may_write_several_profiles(store: Store) -> None:
     await store.change([change(lambda _: Edited(None, writes))])
     assert [profile.id for profile in await store.find(1, [ANN, BOB])] == ["a", "b"]
     assert {recorded.profile for recorded in await record(store)} == {"a", "b"}
+
+
+async def test_what_is_rehearsed_sees_what_came_before_and_leaves_no_trace(store: Store) -> None:
+    await store.change([change(creating("a", ANN, name="Ann"))])
+    before = await picture(store, [ANN, BOB])
+    edits = [creating("b", BOB), altering(BOB, lambda document: {**document, "n": 1}), creating("c", ANN)]
+    [first] = await store.change([change(rehearsing(edits, Overlay(), document_text), ANN)])
+    assert isinstance(first, Rehearsed)
+    found = [outcome.profile.id for outcome in first.outcomes if isinstance(outcome, Edited) and outcome.profile]
+    assert found == ["b", "b", "a"]
+    [then] = await store.change([change(rehearsing([creating("d", BOB)], first.overlay, document_text))])
+    assert isinstance(then, Rehearsed)
+    assert then.outcomes == [Edited(Profile("b", {"n": 1}, 2, 1000, 1001))]
+    assert await picture(store, [ANN, BOB]) == before
 
 
 async def test_keeps_the_order_of_a_call(store: Store) -> None:

@@ -113,4 +113,6 @@ def _source(fault: Fault) -> Mapping[str, str]:
             return {"parameter": name}
         case ["query", *_]:
             return {"parameter": "filter"}
+        case ["dry_run" | "Idempotency-Key" as name]:
+            return {"parameter": name}
     return {"pointer": vendor_pointer(pointer)}

@@ -1,0 +1,87 @@
+"""Edits in turn, in one step of a store: each finds what those before it wrote. What is kept is not decided here."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from gateway.core.faults import Refusal
+from gateway.core.matching import ID
+from gateway.core.model import Edit, Edited, Find, Identity, Profile, Write
+
+
+class Overlay:
+    """What edits wrote so far, over what a store finds."""
+
+    def __init__(self) -> None:
+        self._profiles: dict[str, Profile | None] = {}
+        self._named: defaultdict[Identity, dict[str, bool]] = defaultdict(dict)
+
+    def copy(self) -> "Overlay":
+        """An overlay of the same writes, which those to come do not reach."""
+        other = Overlay()
+        other._profiles = dict(self._profiles)
+        other._named.update({identity: dict(ids) for identity, ids in self._named.items()})
+        return other
+
+    def over(self, find: Find) -> Find:
+        """The same search, which also sees what was written."""
+
+        def found(identities: Sequence[Identity]) -> list[Profile]:
+            profiles = {id: profile for identity in identities for id, profile in self._found(find, identity).items()}
+            return [profiles[id] for id in sorted(profiles)]
+
+        return found
+
+    def take(self, writes: Iterable[Write]) -> None:
+        """Lays further writes over those that are known."""
+        for write in writes:
+            profile = write.after or write.before
+            assert profile is not None
+            self._profiles[profile.id] = write.after and _met_again(write.after)
+            for has, identities in ((False, write.lost), (True, write.gained)):
+                for identity in identities:
+                    self._named[identity][profile.id] = has
+
+    def _found(self, find: Find, identity: Identity) -> dict[str, Profile]:
+        stored = {profile.id: profile for profile in find([identity])}
+        named = {identity[1]: True} if identity[0] == ID else self._named.get(identity, {})
+        ids = [id for id in {**stored, **named} if named.get(id, True)]
+        profiles = {id: self._profiles.get(id, stored.get(id)) for id in ids}
+        return {id: profile for id, profile in profiles.items() if profile is not None}
+
+
+def _met_again(profile: Profile) -> Profile:
+    """A profile as it is found: only the change that makes it answers `Created`."""
+    return Profile(profile.id, profile.document, profile.version, profile.created, profile.updated)
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed(Edited):
+    """What edits would have come to, in their order, and what they would have written; nothing of it is to be kept."""
+
+    outcomes: Sequence[Edited | Refusal] = ()
+    overlay: Overlay = field(default_factory=Overlay)
+
+
+def rehearsing(edits: Sequence[Edit], before: Overlay, keepable: Callable[[Write], object]) -> Edit:
+    """The edit that runs others in turn, over what was written before, and writes nothing: it answers `Rehearsed`.
+
+    `keepable` raises `Refusal` where a store would not keep such a write.
+    """
+
+    def edit(find: Find) -> Rehearsed:
+        overlay = before.copy()
+        return Rehearsed(None, outcomes=[_outcome(each, find, overlay, keepable) for each in edits], overlay=overlay)
+
+    return edit
+
+
+def _outcome(edit: Edit, find: Find, overlay: Overlay, keepable: Callable[[Write], object]) -> Edited | Refusal:
+    try:
+        edited = edit(overlay.over(find))
+        for write in edited.writes:
+            keepable(write)
+    except Refusal as refusal:
+        return refusal
+    overlay.take(edited.writes)
+    return edited

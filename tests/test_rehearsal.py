@@ -1,0 +1,265 @@
+"""Dry runs: on random requests of every dialect they say what then really happens, and nothing is kept of them."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonpatch
+
+from gateway.app import create
+from gateway.core.faults import Fault
+from gateway.core.model import Job, Profile, Query, Recorded
+from gateway.dialects import Answer, Dialect, Reply, dialects
+from gateway.settings import Settings
+from gateway.stores import Store, open_store
+from tests.cases import HOST, NOW, Case, furnish, ids
+
+REQUESTS = 1_000
+TOKEN = "abcdefghijklmnqrstuvwxyz"
+EMAILS = ("ann@example.com", "bob@example.com", "Ann@Example.com", "cy@example.com", "nobody")
+PHONES = ("+12025550123", "+12025550124", "+79511059000", "555")
+EXTERNAL = ("x-1", "x-2", "x-3")
+NAMES = ("Ann", "Bob", 5, None, "")
+
+
+class Heard:
+    """What the dialects were given to answer with: the outcomes of a request, or its faults."""
+
+    def __init__(self) -> None:
+        self.outcomes: Sequence[Any] = ()
+        self.spoken = [self._listening(dialect) for dialect in dialects({})]
+
+    def _listening(self, dialect: Dialect) -> Dialect:
+        heard: Any = dialect
+        heard.calls = tuple(replace(call, write=self._writing(call.write)) for call in dialect.calls)
+        heard.refused = self._refusing(dialect.refused)
+        return dialect
+
+    def _writing(self, write: Callable[[Answer], Reply]) -> Callable[[Answer], Reply]:
+        def listen(answer: Answer) -> Reply:
+            self.outcomes = answer.outcomes
+            return write(answer)
+
+        return listen
+
+    def _refusing(self, refused: Callable[[Sequence[Fault]], Reply]) -> Callable[[Sequence[Fault]], Reply]:
+        def listen(faults: Sequence[Fault]) -> Reply:
+            self.outcomes = [faults]
+            return refused(faults)
+
+        return listen
+
+
+# --- random requests ---
+
+
+class Requests:
+    """Requests of every writing call: (method, path, headers, body). Many are wrong in some way."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self.ids: list[str] = ["000000000000000000000001"]
+
+    def next(self) -> tuple[str, str, dict[str, str], Any]:
+        return self._pick((self._altcraft, self._courier, self._klaviyo))()
+
+    def _pick(self, some: Sequence[Any]) -> Any:
+        return self._random.choice(some)
+
+    def _some(self, **fields: Sequence[Any]) -> dict[str, Any]:
+        return {name: self._pick(values) for name, values in fields.items() if self._random.random() < 0.5}
+
+    def _altcraft(self) -> tuple[str, str, dict[str, str], Any]:
+        call = self._pick(("update", "import", "add", "delete", "import_batch", "update_batch"))
+        matching = self._pick(("email", "phone", "email_phone", "profile_id"))
+        data: Any = self._altcraft_data()
+        named = {"email": self._pick(EMAILS), "phone": self._pick(PHONES), "profile_id": self._pick(self.ids)}
+        if call.endswith("_batch"):
+            data = [{**self._altcraft_data(), "email": self._pick(EMAILS)} for _ in range(4)]
+            matching = "email"
+        body = {"token": TOKEN, "db_id": 1, "matching": matching, **named}
+        return "POST", f"/api/v1.1/profiles/{call}", {}, body if call == "delete" else {**body, "data": data}
+
+    def _altcraft_data(self) -> dict[str, Any]:
+        data = self._some(email=EMAILS, _fname=NAMES, _sex=("male", "x", 1), tags=(["a"], "b"))
+        functions = ({"action": "incr", "value": 1}, {"action": "incr", "value": "x"}, {"action": "unset"}, 7)
+        subscription = {"resource_id": 5, "channel": "email", "email": self._pick(EMAILS), "status": "subscribed"}
+        return {
+            **data,
+            **self._some(visits=functions, phones=(list(PHONES[:2]), [PHONES[2]]), subscriptions=([subscription],)),
+        }
+
+    def _courier(self) -> tuple[str, str, dict[str, str], Any]:
+        method = self._pick(("POST", "PUT", "PATCH", "DELETE", "LISTS"))
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        path = f"/profiles/{self._pick(EXTERNAL)}"
+        if method == "LISTS":
+            lists = self._some(lists=([{"listId": "vip"}], [{"listId": 5}], [{"listId": "7", "preferences": {}}]))
+            return self._pick(("POST", "DELETE")), f"{path}/lists", headers, lists
+        if method == "PATCH":
+            operation = self._some(
+                op=("add", "remove", "test"), path=("/email", "/custom", "/x/y"), value=(*EMAILS, {})
+            )
+            return method, path, headers, {"patch": [operation]}
+        profile = self._some(
+            email=EMAILS, phone_number=PHONES, given_name=NAMES, custom=({"a": 1}, None), discord=({},)
+        )
+        return method, path, headers, None if method == "DELETE" else {"profile": profile}
+
+    def _klaviyo(self) -> tuple[str, str, dict[str, str], Any]:
+        headers = {"authorization": f"Klaviyo-API-Key {TOKEN}", "revision": "2025-10-15"}
+        calls = (self._create, self._patch, self._import, self._job, self._merge, self._deletion)
+        return (*self._pick(calls)()[:2], headers, self._last)
+
+    def _resource(self) -> dict[str, Any]:
+        attributes = self._some(email=EMAILS, phone_number=PHONES, external_id=EXTERNAL, first_name=NAMES)
+        properties = self._some(properties=({"plan": "pro"}, {"visits": None}, []), location=({"latitude": "91"}, None))
+        return {"type": "profile", "attributes": {**attributes, **properties}}
+
+    def _create(self) -> tuple[str, str]:
+        self._last: Any = {"data": self._resource()}
+        return "POST", "/api/profiles"
+
+    def _patch(self) -> tuple[str, str]:
+        id = self._pick(self.ids)
+        meta = {"patch_properties": self._some(append=({"tags": "a"}, {"plan": "b"}), unset=("plan", 5))}
+        self._last = {"data": {**self._resource(), "id": id, "meta": meta}}
+        return "PATCH", f"/api/profiles/{id}"
+
+    def _import(self) -> tuple[str, str]:
+        self._last = {"data": self._resource()}
+        return "POST", "/api/profile-import"
+
+    def _job(self) -> tuple[str, str]:
+        profiles = [self._resource() for _ in range(5)]
+        self._last = {"data": {"type": "profile-bulk-import-job", "attributes": {"profiles": {"data": profiles}}}}
+        return "POST", "/api/profile-bulk-import-jobs"
+
+    def _merge(self) -> tuple[str, str]:
+        sources = {"profiles": {"data": [{"type": "profile", "id": self._pick(self.ids)}]}}
+        self._last = {"data": {"type": "profile-merge", "id": self._pick(self.ids), "relationships": sources}}
+        return "POST", "/api/profile-merge"
+
+    def _deletion(self) -> tuple[str, str]:
+        profile = {"type": "profile", "attributes": {"email": self._pick(EMAILS)}}
+        self._last = {"data": {"type": "data-privacy-deletion-job", "attributes": {"profile": {"data": profile}}}}
+        return "POST", "/api/data-privacy-deletion-jobs"
+
+
+# --- the law ---
+
+
+def test_a_dry_run_says_what_then_really_happens() -> None:
+    asyncio.run(rehearse_and_perform(REQUESTS))
+
+
+async def rehearse_and_perform(count: int) -> None:
+    heard, requests, numbers = Heard(), Requests(7), ids()
+    store = await open_store("memory:")
+    await furnish(store, Case(Path("/nowhere"), "json", {}))
+
+    async def opened(_url: str) -> Store:
+        return store
+
+    settings, world = Settings(rate_limits=0), World(store)
+    app = create(settings, heard.spoken, now=lambda: world.time, new_id=lambda: next(numbers), opened=opened)
+    met: dict[str, int] = {}
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
+            for _ in range(count):
+                for word in await compare(client, world, heard, requests):
+                    met[word] = met.get(word, 0) + 1
+    words = ("created", "updated", "unchanged", "removed", "absent", "refused")
+    assert min(met.get(word, 0) for word in words) > 10, met
+
+
+class World:
+    """The profiles of a store, and a clock that stands still while a request is rehearsed and performed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.time = NOW
+        self.documents: dict[str, Any] = {}
+
+    async def look(self) -> list[Recorded]:
+        """Learns the profiles as they are now; answers the changes of this moment."""
+        self.documents = {each.id: each.document for each in await self._store.page(1, Query(1000))}
+        return [record async for record in self._store.changes(1, self.time)]
+
+
+async def compare(client: httpx.AsyncClient, world: World, heard: Heard, requests: Requests) -> list[str]:
+    """Sends one request twice, dry and in earnest; answers the words of the dry run's rows."""
+    method, path, headers, body = requests.next()
+    before, world.time = world.documents, world.time + 1
+    dry = await client.request(method, path, params={"dry_run": "true"}, headers=headers, json=body)
+    dry_faults = heard.outcomes
+    assert await world.look() == []
+    assert world.documents == before
+    real = await client.request(method, path, headers=headers, json=body)
+    if "dry_run" not in dry.text:
+        assert (dry.status_code, dry.content, dry_faults) == (real.status_code, real.content, heard.outcomes)
+        return []
+    rows = dry.json()["results"]
+    judge_changes(rows, await world.look(), before, world.documents)
+    for row, outcome in zip(rows, outcomes_of(heard.outcomes, len(rows)), strict=True):
+        judge_outcome(row, outcome)
+    requests.ids = list(world.documents)[-6:] or requests.ids
+    return [row["outcome"] for row in rows]
+
+
+def judge_changes(rows: list[Any], happened: list[Recorded], before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Each profile ends as the dry run's patches would have left it."""
+    changes = [change for row in rows for change in row["changes"]]
+    assert [change["patch"] for change in changes] == [record.patch for record in happened]
+    documents = dict(before)
+    for change, record in zip(changes, happened, strict=True):
+        assert change["profile"] in (None, record.profile)
+        removed = change["patch"] == [{"op": "remove", "path": ""}]
+        document = documents.get(record.profile)
+        documents[record.profile] = None if removed else jsonpatch.apply_patch(document, change["patch"])
+    assert {id: document for id, document in documents.items() if document is not None} == after
+
+
+def outcomes_of(heard: Sequence[Any], count: int) -> Iterator[Any]:
+    """What came of each update in earnest: a profile, None, or the faults as (name, text, pointer, profile)."""
+    for outcome in heard:
+        if isinstance(outcome, Job):
+            failures = {row["index"]: [Fault(**fault) for fault in row["faults"]] for row in outcome.failures}
+            yield from (told(failures[index]) if index in failures else ... for index in range(count))
+        else:
+            yield told(outcome) if isinstance(outcome, Sequence) else outcome
+
+
+def told(faults: Sequence[Fault]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": fault.code,
+            "status": fault.row.status,
+            "detail": fault.text,
+            "pointer": fault.pointer,
+            "profile": fault.profile or None,
+        }
+        for fault in faults
+    ]
+
+
+def judge_outcome(row: dict[str, Any], outcome: Any) -> None:
+    if isinstance(outcome, list):
+        # The id of a profile that only this request would make is not told.
+        expected = [
+            {**real, "profile": real["profile"] and dry["profile"]} if dry["profile"] is None else real
+            for dry, real in zip(row["faults"], outcome, strict=True)
+        ]
+        assert (row["outcome"], row["faults"]) == ("refused", expected)
+        return
+    assert row["faults"] == []
+    if isinstance(outcome, Profile) and row["profile"] is not None:
+        assert row["profile"] == outcome.id
+        assert row["matched_by"] is not None
+    if outcome is None:
+        assert row["outcome"] == "absent"
