@@ -92,10 +92,17 @@ def declared_in(body: bytes) -> str | None:
 def faults(body: bytes, content: dict[str, Any], media: str) -> list[str]:
     """What is wrong with a body in UTF-8, by the contract of its media type."""
     told = next(value for name, value in content.items() if name.endswith(media))["schema"]
-    if media == "json":
-        tree = codec_for("application/json")[0].decode(body, None, ROOMY)
-        return [f"{error.instance_path} {error.message}" for error in validator(told["$ref"]).iter_errors(tree)]
-    (path,) = told["x-xsd"]
+    named = told["x-xsd"] if media == "xml" else [each["$ref"] for each in told.get("anyOf", [told])]
+    found = [(faults_in_xml if media == "xml" else faults_in_json)(body, each) for each in named]
+    return min(found, key=len)
+
+
+def faults_in_json(body: bytes, reference: str) -> list[str]:
+    tree = codec_for("application/json")[0].decode(body, None, ROOMY)
+    return [f"{error.instance_path} {error.message}" for error in validator(reference).iter_errors(tree)]
+
+
+def faults_in_xml(body: bytes, path: str) -> list[str]:
     checked = xml_schema(path)
     checked.validate(etree.fromstring(body, etree.XMLParser(encoding="utf-8")))
     return [str(error) for error in checked.error_log]

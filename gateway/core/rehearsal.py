@@ -58,7 +58,7 @@ def _row(
         "outcome": outcome,
         "profile": profile.id if profile else None,
         "matched_by": {"kind": identity[0], "value": identity[1]} if identity else None,
-        "changes": [{"profile": _id(write), "patch": list(write.patch)} for write in writes],
+        "changes": [{"profile": _id(write), "patch": list(write.patch or ())} for write in writes],
         "faults": [_fault(fault) for fault in faults],
     }
 

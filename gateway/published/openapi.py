@@ -10,15 +10,22 @@ from typing import Any, TypeAlias
 
 from gateway.core.faults import CATALOG, Fault
 from gateway.core.model import READ
-from gateway.dialects import DESCRIBE, JOB, JOBS, LIST, MEMBERS, Call, Dialect
+from gateway.dialects import CONTENT_TYPES, DESCRIBE, JOB, JOBS, LIST, MEMBERS, Call, Dialect
 from gateway.media import CODECS
 
 JSON: TypeAlias = dict[str, Any]
 Schemas: TypeAlias = Callable[[str], JSON]
 """Reads a file of `schemas/`, by its name without `.json`."""
 
-CANONICAL = ("profile", "subscription", "update")
+CANONICAL = ("profile", "subscription", "update", "rehearsal")
 """The canonical form's own schemas, which those of the dialects refer to."""
+
+DRY_RUN = {
+    "name": "dry_run",
+    "in": "query",
+    "description": "Asks what the call would do, and keeps nothing. The token needs the right to read too.",
+    "schema": {"enum": ["true", "false", "1", "0"]},
+}
 
 OF_SECRETS, OF_COMPANIES = {"no_token", "unknown_token", "missing_right"}, {"unknown_company"}
 """Refusals of a secret credential, and of the public one that calls open to every page take."""
@@ -68,7 +75,7 @@ def openapi(spoken: Sequence[Dialect], schemas: Schemas, version: str) -> JSON:
 
 def _components(spoken: Sequence[Dialect], told: Mapping[str, JSON], schemas: Schemas) -> JSON:
     """Every dialect's components and refusals, and the canonical schemas that they refer to."""
-    found: JSON = {"schemas": {}, "responses": {}, "parameters": {"IdempotencyKey": IDEMPOTENCY_KEY}}
+    found: JSON = {"schemas": {}, "responses": {}, "parameters": {"IdempotencyKey": IDEMPOTENCY_KEY, "DryRun": DRY_RUN}}
     for dialect in spoken:
         for kind, named in told[dialect.name]["components"].items():
             found[kind] = {**found.get(kind, {}), **named}
@@ -109,6 +116,7 @@ def _component(reference: str, name: str) -> str:
 def _operation(dialect: Dialect, call: Call, told: JSON, examples: JSON) -> JSON:
     row = told["calls"][f"{call.method} {call.path}"]
     names = [*row["parameters"], *(["IdempotencyKey"] if call.right != READ else [])]
+    names += ["DryRun"] if _may_be_rehearsed(call) else []
     operation = {
         "operationId": row["id"],
         "tags": [dialect.name],
@@ -158,24 +166,36 @@ def _responses(dialect: Dialect, call: Call, replies: Mapping[str, str | None], 
     """Every status that the call can be answered with: its own, and those of the refusals that may befall it."""
     refused = {status for status, faults in _faults(dialect).items() if any(_may_befall(each, call) for each in faults)}
     responses: JSON = {status: {"$ref": f"#/components/responses/{_refused(dialect, status)}"} for status in refused}
-    for status, name in replies.items():
+    rehearsed: JSON = {"200": replies.get("200")} if _may_be_rehearsed(call) else {}
+    for status, name in {**replies, **rehearsed}.items():
         # A setting may have refusals answered with the status of success.
         names = [*filter(None, [name]), *([_name_of_refusal(dialect)] if status in refused else [])]
         shown = example["reply"] if example["status"] == int(status) else {}
         headers = RATES if call.rates else {}
-        responses[status] = _response(dialect, HTTPStatus(int(status)).phrase, headers, names, shown)
+        types = _written_types(dialect)
+        if status in rehearsed:
+            names, types = (
+                [*names, "Rehearsal"],
+                types | {media_type: codec for codec, media_type in CONTENT_TYPES.items()},
+            )
+        responses[status] = _response(types, HTTPStatus(int(status)).phrase, headers, names, shown)
     return dict(sorted(responses.items()))
 
 
+def _may_be_rehearsed(call: Call) -> bool:
+    """Whoever is told of profiles must have the right to read, which a page of any site has not."""
+    return call.right != READ and not call.open
+
+
 def _response(
-    dialect: Dialect, text: str, headers: Mapping[str, str], names: Sequence[str], shown: Mapping[str, Any]
+    types: Mapping[str, str], text: str, headers: Mapping[str, str], names: Sequence[str], shown: Mapping[str, Any]
 ) -> JSON:
     response: JSON = {"description": text}
     if headers:
         response["headers"] = {
             name: {"description": told, "schema": {"type": "string"}} for name, told in headers.items()
         }
-    return {**response, "content": _content(_written_types(dialect), names, shown)} if names else response
+    return {**response, "content": _content(types, names, shown)} if names else response
 
 
 # --- refusals ---
@@ -205,7 +225,9 @@ def _refusal(dialect: Dialect, faults: Sequence[Fault]) -> JSON:
     names = [*reply.headers, *(["retry-after"] if any(fault.code == "rate_limited" for fault in faults) else [])]
     text = "; ".join(dict.fromkeys(fault.row.text for fault in faults))
     shown = {codec.name: reply.tree if codec.typed else codec.encode(reply.tree).decode() for codec in CODECS}
-    return _response(dialect, text, {name: HEADERS[name] for name in names}, [_name_of_refusal(dialect)], shown)
+    return _response(
+        _written_types(dialect), text, {name: HEADERS[name] for name in names}, [_name_of_refusal(dialect)], shown
+    )
 
 
 def _refused(dialect: Dialect, status: str) -> str:
