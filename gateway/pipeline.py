@@ -236,7 +236,10 @@ def _is_rehearsal(message: Message, call: Call) -> bool:
     given = {value for name, value in parse_qsl(urlsplit(message.target).query, True) if name == DRY_RUN}
     if len(given) != 1 or not given <= SAID.keys():
         raise refuse("invalid_parameter", f"it must be one of {', '.join(SAID)}", f"/{DRY_RUN}")
-    return SAID[given.pop()]
+    is_asked = SAID[given.pop()]
+    if is_asked and call.open:
+        raise refuse("invalid_parameter", "a call that is open to any page tells of no profile", f"/{DRY_RUN}")
+    return is_asked
 
 
 # --- judging what was asked ---

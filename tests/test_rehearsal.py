@@ -3,12 +3,12 @@
 import asyncio
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import jsonpatch
+from msgspec.structs import replace
 
 from gateway.app import create
 from gateway.core.faults import Fault

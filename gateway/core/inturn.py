@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import field
 
 from gateway.core.faults import Refusal
 from gateway.core.matching import ID
@@ -55,8 +56,7 @@ def _met_again(profile: Profile) -> Profile:
     return Profile(profile.id, profile.document, profile.version, profile.created, profile.updated)
 
 
-@dataclass(frozen=True, slots=True)
-class Rehearsed(Edited):
+class Rehearsed(Edited, frozen=True):
     """What edits would have come to, in their order, and what they would have written; nothing of it is to be kept."""
 
     outcomes: Sequence[Edited | Refusal] = ()

@@ -174,10 +174,8 @@ def _responses(dialect: Dialect, call: Call, replies: Mapping[str, str | None], 
         headers = RATES if call.rates else {}
         types = _written_types(dialect)
         if status in rehearsed:
-            names, types = (
-                [*names, "Rehearsal"],
-                types | {media_type: codec for codec, media_type in CONTENT_TYPES.items()},
-            )
+            names = [*names, "Rehearsal"]
+            types |= {media_type: codec for codec, media_type in CONTENT_TYPES.items()}
         responses[status] = _response(types, HTTPStatus(int(status)).phrase, headers, names, shown)
     return dict(sorted(responses.items()))
 
@@ -225,9 +223,8 @@ def _refusal(dialect: Dialect, faults: Sequence[Fault]) -> JSON:
     names = [*reply.headers, *(["retry-after"] if any(fault.code == "rate_limited" for fault in faults) else [])]
     text = "; ".join(dict.fromkeys(fault.row.text for fault in faults))
     shown = {codec.name: reply.tree if codec.typed else codec.encode(reply.tree).decode() for codec in CODECS}
-    return _response(
-        _written_types(dialect), text, {name: HEADERS[name] for name in names}, [_name_of_refusal(dialect)], shown
-    )
+    headers = {name: HEADERS[name] for name in names}
+    return _response(_written_types(dialect), text, headers, [_name_of_refusal(dialect)], shown)
 
 
 def _refused(dialect: Dialect, status: str) -> str:
