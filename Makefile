@@ -7,7 +7,8 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-laws test-sdks test-cluster bench bench-smoke profile check format docs build pins clean
+.PHONY: help install run test test-laws test-hostile test-sdks test-cluster bench bench-smoke profile check \
+	format docs build pins clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -27,6 +28,9 @@ test: install ## Run the tests
 
 test-laws: install ## Try the laws on 10,000 examples each
 	HYPOTHESIS_PROFILE=laws $(BIN)/pytest --numprocesses 2 -m law
+
+test-hostile: install ## Send a real server 20,000 mutants of the public corpora and 20,000 crossed requests
+	HOSTILE_EXAMPLES=20000 $(BIN)/pytest -m hostile
 
 test-sdks: install ## Run the vendors' own SDKs against a real server; needs node and npm
 	PIP_CONSTRAINT= $(BIN)/python tests/sdks/courier.py

@@ -1,0 +1,116 @@
+"""Requests that somebody else may send: for every call one that would land, and credentials that must not let it.
+
+Every call of every dialect is here; a new one without a body of its own fails the test.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gateway import media
+from gateway.core.fingerprint import fingerprint
+from gateway.dialects import Call, dialects
+from tests.cases import TOKENS
+from tests.hostile.door import TOKEN, Request
+
+ID, JOB, CANARY = "c" * 24, "d" * 24, "canary"
+EMAIL = f"{CANARY}@example.com"
+
+WRONG = (
+    None,
+    "",
+    "unknown",
+    TOKEN[:-1],
+    TOKEN.upper(),
+    fingerprint(TOKEN),
+    "demo",
+    "' OR 1=1 --",
+    "was-revoked",
+    *TOKENS,
+)
+DATABASES = (1, 1, 2, 999, -1, None)
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """A request, and whether its credential may do what it asks, of which database."""
+
+    request: Request
+    may: bool
+    database: int | None
+
+
+def crossed(seed: int) -> Iterator[Crossed]:
+    """Requests without end, by any credential, for any database, to any call, in either media type."""
+    chance = random.Random(seed)
+    calls = [(dialect.name, call) for dialect in dialects({}) for call in dialect.calls]
+    while True:
+        name, call = chance.choice(calls)
+        secret, database = chance.choice(WRONG), chance.choice(DATABASES)
+        yield made(name, call, secret, database, chance.choice(media.CODECS), chance.choice(("body", "header")))
+
+
+def made(name: str, call: Call, secret: str | None, database: int | None, codec: Any, where: str) -> Crossed:
+    own, rights = TOKENS.get(secret or "", (None, ()))
+    is_known = own is not None and secret != "was-revoked" and call.right in rights
+    headers = {"content-type": codec.media_type, "accept": codec.media_type, "revision": "2025-10-15"}
+    tree, path = BODIES[name](call, database)
+    if name == "altcraft" and where == "body":
+        tree = {**tree, "token": secret}
+    elif secret is not None:
+        headers["authorization"] = f"{'Klaviyo-API-Key' if name == 'klaviyo' else 'Bearer'} {secret}"
+    asked = database if name == "altcraft" else own
+    if path.startswith("/client/"):
+        path = f"{path}?company_id={secret or ''}".replace(" ", "%20")
+        is_known, own = secret == "demo", 1
+        asked = own
+    body = b"" if call.method in ("GET", "DELETE") else codec.encode(tree)
+    optional = call.path.endswith(("databases/list", "fields_get")) and database is None
+    may = is_known and (asked == own or optional)
+    return Crossed(Request(call.method, path, headers, body), may, own if is_known else None)
+
+
+# --- a body for every call, which lands where the credential is right ---
+
+
+def _altcraft(call: Call, database: int | None) -> tuple[dict[str, Any], str]:
+    data: Any = {"email": EMAIL, "_fname": "Olly"}
+    match: dict[str, Any] = {"matching": "email", "email": EMAIL}
+    if call.path.endswith("_batch"):
+        data, match = [data], {"matching": "email"}
+    if call.path.endswith("subscriptions/set"):
+        match = {"profile_id": ID, "resource_id": 1, "channel": "email", "email": EMAIL}
+    if call.path.endswith("fields_get"):
+        match = {"id": 1}
+    tree = {**match, "data": data, "segment_id": 7}
+    return ({**tree, "db_id": database} if database is not None else tree), call.path
+
+
+def _courier(call: Call, _database: int | None) -> tuple[Any, str]:
+    tree = {
+        "profile": {"email": EMAIL},
+        "patch": [{"op": "add", "path": "/nickname", "value": "Olly"}],
+        "lists": [{"listId": "7"}],
+    }
+    return tree, call.path.replace("{recipient_id}", CANARY)
+
+
+def _klaviyo(call: Call, _database: int | None) -> tuple[Any, str]:
+    attributes: dict[str, Any] = {"email": EMAIL, "first_name": "Olly"}
+    data: dict[str, Any] = {"type": "profile", "attributes": attributes}
+    if call.method == "PATCH":
+        data["id"] = ID
+    kind = call.path.rpartition("/")[2].removesuffix("s")
+    if kind == "profile-bulk-import-job":
+        data = {"type": kind, "attributes": {"profiles": {"data": [data]}}}
+    elif kind == "profile-merge":
+        source = {"type": "profile", "id": "e" * 24}
+        data = {"type": kind, "id": ID, "relationships": {"profiles": {"data": [source]}}}
+    elif kind == "data-privacy-deletion-job":
+        profile = {"data": {"type": "profile", "attributes": {"email": EMAIL}}}
+        data = {"type": kind, "attributes": {"profile": profile}}
+    return {"data": data}, call.path.replace("{id}", JOB if "import-jobs" in call.path else ID)
+
+
+BODIES = {"altcraft": _altcraft, "courier": _courier, "klaviyo": _klaviyo}

@@ -1,0 +1,158 @@
+"""A real server under attack: hostile bodies and values, all public corpora and mutants of them, crossed credentials.
+
+`make test-hostile` tries 20,000 mutants and 20,000 crossed requests; what is tried here is a sample of the same.
+"""
+
+import json
+import os
+from base64 import b64decode
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import media
+from gateway.dialects import MERGE, REMOVE, dialects
+from gateway.runner.host import Host
+from tests.cases import NOW, Case
+from tests.hostile.attacks import ATTACKS, Attack
+from tests.hostile.crossed import CANARY, EMAIL, ID, JOB, TOKEN, Crossed, crossed, made
+from tests.hostile.door import Door, Request, opened
+from tests.hostile.mutants import CORPORA, mutants
+
+EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "300"))
+SEED = int(os.environ.get("HOSTILE_SEED", "20261122"))
+VERDICTS = json.loads((Path(__file__).parent / "hostile" / "verdicts.json").read_text())
+STORED = "what-nobody-else-may-read"
+
+pytestmark = pytest.mark.hostile
+
+
+@pytest.fixture
+def door(host: Host, tmp_path: Path) -> Iterator[Door]:
+    with opened(host, tmp_path) as door:
+        yield door
+
+
+# --- one by one ---
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_an_attack_is_answered_in_kind(door: Door, attack: Attack) -> None:
+    reply = door.answer(attack.request())
+    assert reply.status == attack.status, reply
+    assert attack.told in reply.body.decode(), reply
+    assert len(reply.body) < 4096
+    assert b"root:" not in reply.body
+
+
+# --- corpora ---
+
+
+def rows(corpus: str) -> list[dict[str, Any]]:
+    file = CORPORA / f"{corpus}.jsonl"
+    if not file.exists():
+        pytest.skip(f"{file} is absent")
+    return [json.loads(line) for line in file.read_text().split("\n") if line]
+
+
+def test_every_json_body_is_judged_as_expected(door: Door) -> None:
+    """As the value of an own field: where the corpus accepts it, it is stored."""
+    for row in rows("json_bodies"):
+        bodies = (b64decode(row["b64"]), b'{"profile":{"own":%s}}' % b64decode(row["b64"]))
+        headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
+        bare, inside = (door.answer(Request("POST", "/profiles/corpora", headers, body)) for body in bodies)
+        assert bare.status == 400, row["id"]
+        expected = VERDICTS["json_bodies"].get(row["id"], {}).get("verdict", row["expect"])
+        assert inside.status == (200 if expected == "accept" else 400), (row["id"], inside)
+
+
+@pytest.mark.parametrize("corpus", ["xml_bodies", "xml_attacks"])
+def test_every_xml_body_is_refused(door: Door, corpus: str) -> None:
+    """None has our root; wrapped into it, none may do harm either."""
+    for row in rows(corpus):
+        body = b64decode(row["b64"])
+        headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/xml"}
+        assert door.answer(Request("POST", "/profiles/corpora", headers, body)).status in (400, 415), row["id"]
+        door.answer(Request("POST", "/profiles/corpora", headers, b"<xml><profile>%s</profile></xml>" % body))
+
+
+def test_raw_bytes_never_break_the_server(door: Door) -> None:
+    before = door.version
+    for corpus in ("http_raw", "json_bodies", "xml_bodies", "xml_attacks"):
+        for row in rows(corpus)[:: 1 if corpus == "http_raw" else 10]:
+            received = door.raw(b64decode(row["b64"]))
+            assert not received or received.startswith(b"HTTP/1."), (row["id"], received)
+            # 501 says of CONNECT that this is no proxy (RFC 9110, 9.3.6).
+            assert not received[9:].startswith(b"5") or received[9:].startswith(b"501"), (row["id"], received)
+    assert door.version == before
+
+
+# --- mutants ---
+
+
+def test_mutants_of_the_corpora_leave_no_trace_where_refused(door: Door) -> None:
+    rows("json_bodies")
+    accepted = sum(door.answer(mutant).status < 400 for mutant in islice(mutants(SEED), EXAMPLES))
+    assert 0 < accepted < EXAMPLES
+
+
+# --- rights ---
+
+
+@pytest.fixture
+def guarded(host: Host, tmp_path: Path) -> Iterator[Door]:
+    """A database in which every call of every dialect finds what it asks for."""
+    document = {"email": EMAIL, "external_id": CANARY, "given_name": STORED}
+    profiles = [{"id": ID, "document": document}, {"id": "e" * 24, "document": {"given_name": STORED}}]
+    job = {"id": JOB, "created": NOW, "total": 1, "failed": 0, "profiles": [ID], "failures": []}
+    (tmp_path / "before.json").write_text(json.dumps(profiles))
+    (tmp_path / "jobs.json").write_text(json.dumps([job]))
+    with opened(host, tmp_path, Case(tmp_path, "json", {})) as door:
+        yield door
+
+
+def calls() -> list[tuple[str, Any]]:
+    """Every call of every dialect, those that remove behind all others."""
+    found = [(dialect.name, call) for dialect in dialects({}) for call in dialect.calls]
+    return sorted(found, key=lambda row: (row[1].verb in (MERGE, REMOVE), row[1].verb))
+
+
+@pytest.mark.parametrize("codec", media.CODECS, ids=lambda codec: codec.name)
+def test_every_call_lands_by_a_right_credential(guarded: Door, codec: Any) -> None:
+    """Or else it would prove nothing that the crossed ones do not."""
+    for name, call in calls():
+        given = made(name, call, "demo" if call.open else TOKEN, 1, codec, "body")
+        reply = guarded.answer(given.request)
+        assert given.may
+        gone = (404,) if call.verb in (MERGE, REMOVE) else ()
+        assert reply.status < 300 or reply.status in (409, *gone), (call.path, reply)
+
+
+def test_no_crossed_request_lands(guarded: Door) -> None:
+    before = guarded.rows(1)
+    for given in islice(crossed(SEED), EXAMPLES):
+        if not (given.may and given.database == 1):
+            assert_kept_out(guarded, given)
+    assert guarded.rows(1) == before
+
+
+def assert_kept_out(door: Door, given: Crossed) -> None:
+    reply = door.answer(given.request)
+    assert STORED.encode() not in reply.body, (given, reply)
+    if not given.may:
+        assert reply.status in (400, 401, 403, 404), (given, reply)
+
+
+def test_an_unknown_token_learns_nothing_of_databases(guarded: Door) -> None:
+    """Whether a database exists is told neither to a stranger nor to another database's token."""
+    by_token: dict[str, set[bytes]] = {}
+    for secret in ("unknown", "of-database-2"):
+        for database in (1, 999):
+            tree = {"token": secret, "db_id": database, "email": EMAIL}
+            headers = {"content-type": "application/json"}
+            request = Request("POST", "/api/v1.1/profiles/get", headers, json.dumps(tree).encode())
+            by_token.setdefault(secret, set()).add(guarded.answer(request).body.replace(b"999", b"1"))
+    assert all(len(answers) == 1 for answers in by_token.values()), by_token
