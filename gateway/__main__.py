@@ -31,7 +31,8 @@ from gateway.declared import inlined, problems_of
 from gateway.dialects import dialects
 from gateway.geo import Locator
 from gateway.protocol import Limits, Protocols
-from gateway.runner import commands
+from gateway.proxies.commands import record, shadow
+from gateway.runner.commands import check as check_cases
 from gateway.settings import Settings, table, variable
 from gateway.stores import Duplicate, Missing, Store, Unavailable, open_store
 
@@ -495,7 +496,8 @@ def write_contracts(folder: Path) -> None:
 
 # --- contract tests ---
 
-main.add_command(commands.check)
+for command in (check_cases, record, shadow):
+    main.add_command(command)
 
 
 # --- what is shown ---

@@ -49,13 +49,14 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "bodies": ({"core"}, set()),
     "access_log": (set(), {"orjson"}),
     "metrics": (set(), {"prometheus_client"}),
+    "proxies": ({"contract", "core", "dialects", "media"}, {"click", "httpx", "starlette", "uvicorn"}),
     "protocol": (set(), {"httptools", "uvicorn"}),
     "archive": ({"core", "declared", "schema", "stores"}, {"jiter", "msgspec", "orjson"}),
     "declared": ({"core"}, {"jsonschema", "jsonschema_rs"}),
     "__main__": (
         {
             *("archive", "bootstrap", "core", "declared", "dialects", "geo", "protocol", "published", "settings"),
-            *("runner", "stores"),
+            *("proxies", "runner", "stores"),
         },
         {"click", "msgspec", "orjson", "uvicorn"},
     ),

@@ -1,0 +1,371 @@
+"""The two proxies: everything passes as it is; what is recorded tells of nobody; what differs in meaning is found."""
+
+import asyncio
+import gzip
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from gateway.__main__ import main
+from gateway.contract.case import Case, read
+from gateway.contract.standins import FIRST_TOKEN, StandIns
+from gateway.dialects import dialects
+from gateway.proxies.forwarding import Forwarder, Got, Sent, Server
+from gateway.proxies.recording import Recorder, Unreadable
+from gateway.proxies.shadowing import Shadow
+from gateway.runner.embedded import application
+from gateway.runner.host import Host
+from gateway.stores import open_store
+from tests.cases import cases, furnish
+
+JSON = (b"content-type", b"application/json")
+XML = (b"content-type", b"application/xml")
+ID = "65f1a0c2d4e8b7a19c3f0001"
+PERSONAL = ("nina.orlova@acme.org", "Orlova", "Нина", "+79161234567", "7916", "sesame", "1987-03-09", "crm-77", ID)
+
+
+# --- forwarding ---
+
+
+@pytest.fixture
+def proxy() -> Iterator[Host]:
+    host = Host()
+    yield host
+    host.close()
+
+
+@contextmanager
+def forwarding(proxy: Host, url: str, seen: Callable[[Sent, Got], Awaitable[None]]) -> Iterator[None]:
+    server = Server(url)
+    proxy._app = Forwarder(server, seen)  # type: ignore[assignment]
+    yield
+    proxy.run(server.close())
+
+
+def test_passes_everything_byte_for_byte(host: Host, proxy: Host) -> None:
+    seen: list[tuple[bytes, list[tuple[bytes, bytes]], bytes]] = []
+    packed = gzip.compress(b'{"a":  1}')
+
+    async def upstream(scope: Any, receive: Any, send: Any) -> None:
+        body = (await receive())["body"]
+        seen.append((scope["raw_path"] + b"?" + scope["query_string"], scope["headers"], body))
+        headers = [JSON, (b"content-encoding", b"gzip"), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]
+        await send({"type": "http.response.start", "status": 207, "headers": headers})
+        await send({"type": "http.response.body", "body": packed})
+
+    kept: list[tuple[Sent, Got]] = []
+
+    async def keep(sent: Sent, got: Got) -> None:
+        kept.append((sent, got))
+
+    host._app = upstream  # type: ignore[assignment]
+    body = b'{"b" : 1.0,\n "a":"\\u00e9" }'
+    with (
+        forwarding(proxy, host.url, keep),
+        httpx.Client() as client,
+        client.stream(
+            "POST", proxy.url + "/a%2Fb/%D0%B0?x=%20&x=+&y", content=body, headers={"X-Own": "é".encode("latin-1")}
+        ) as answer,
+    ):
+        raw = b"".join(answer.iter_raw())
+    ((target, headers, sent),) = seen
+    assert (target, sent) == (b"/a%2Fb/%D0%B0?x=%20&x=+&y", body)
+    assert (b"x-own", b"\xe9") in headers
+    assert (b"host", host.url.removeprefix("http://").encode()) in headers
+    assert (answer.status_code, raw) == (207, packed)
+    assert answer.headers.get_list("set-cookie") == ["a=1", "b=2"]
+    assert kept[0][1].plain == b'{"a":  1}'
+
+
+def test_says_502_where_the_server_is_away() -> None:
+    answer = asyncio.run(_asked(Forwarder(Server("http://127.0.0.1:1"), _nothing)))
+    assert answer.status_code == 502
+
+
+async def _nothing(_sent: Sent, _got: Got) -> None:
+    raise AssertionError("nothing was answered")
+
+
+async def _asked(app: Any) -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://proxy") as client:
+        return await client.get("/")
+
+
+# --- recording ---
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Recorder:
+    return Recorder(tmp_path, "vendor.example", StandIns(), dialects({}))
+
+
+def sent(method: str, target: str, body: Any = b"", *headers: tuple[bytes, bytes]) -> Sent:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Sent(method, target.encode(), list(headers) or [JSON], raw)
+
+
+def got(body: Any, status: int = 200, *headers: tuple[bytes, bytes]) -> Got:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Got(status, list(headers) or [JSON], raw)
+
+
+IMPORT = {
+    "token": "sesame", "db_id": 1, "email": "nina.orlova@acme.org", "matching": "email",
+    "data": {"email": "Nina.Orlova@acme.org", "_fname": "Нина", "_lname": {"action": "set", "value": "Orlova"},
+             "phones": ["+7 916 123-45-67", "79161234567"], "_bdate": "1987-03-09", "visits": 3, "vip": True,
+             "note": "call Orlova, +79161234567", "born": None},
+}  # fmt: skip
+
+
+def everything(folder: Path) -> str:
+    files = [*folder.rglob("*")]
+    return "\n".join([*(str(file) for file in files), *(file.read_text() for file in files if file.is_file())])
+
+
+def test_records_a_conversation_as_a_case_that_tells_of_nobody(recorder: Recorder, tmp_path: Path) -> None:
+    answer = {"error": 0, "profile_id": ID, "error_text": "made nina.orlova@acme.org"}
+    folder = recorder.record(sent("POST", "/api/v1.1/profiles/import?token=sesame", IMPORT), got(answer))
+    assert folder == tmp_path / "posts-api-v1-1-profiles-import"
+    [case] = read(folder)
+    assert case.about["path"] == f"/api/v1.1/profiles/import?token={FIRST_TOKEN}"
+    request = json.loads(case.request)
+    assert (request["token"], request["email"]) == (FIRST_TOKEN, "person1@example.com")
+    assert request["data"] == {
+        "email": "person1@example.com", "_fname": "Ada", "_lname": {"action": "set", "value": "Ben"},
+        "phones": ["+79000000001", "79000000001"], "_bdate": "1951-01-01", "visits": 3, "vip": True,
+        "note": "call Ben, +79000000001", "born": None,
+    }  # fmt: skip
+    expected = json.loads(case.response)
+    assert expected == {
+        "error": 0, "profile_id": {"$pattern": "^[0-9a-f]{24}$"}, "error_text": "made person1@example.com"
+    }  # fmt: skip
+    assert [value for value in PERSONAL if value.lower() in everything(tmp_path).lower()] == []
+
+
+def test_replaces_the_same_value_alike_in_bodies_queries_headers_and_paths(recorder: Recorder, tmp_path: Path) -> None:
+    recorder.record(sent("POST", "/api/v1.1/profiles/import", IMPORT), got({"profile_id": ID}))
+    key = (b"authorization", b"Bearer sesame")
+    body = f"<xml><given_name>Нина</given_name><id>{ID}</id><created>1767225600000</created></xml>".encode()
+    second = recorder.record(
+        sent("GET", "/profiles/crm-77?email=nina.orlova%40acme.org", b"", key), got(body, 200, XML)
+    )
+    third = recorder.record(sent("DELETE", f"/profiles/{ID}?who=crm-77", b"", key), got({"message": "no crm-77"}, 404))
+    assert second is not None
+    assert third is not None
+    case, removal = read(second)[0], read(third)[0]
+    assert case.about["path"] == "/profiles/id-2?email=person1%40example.com"
+    assert case.about["headers"] == {"authorization": f"Bearer {FIRST_TOKEN}"}
+    assert case.about["reply"] == "xml"
+    assert b"<given_name>Ada</given_name>" in case.response
+    assert b"_x0024_pattern" in case.response
+    assert removal.about["path"] == f"/profiles/{1:024x}?who=id-2"
+    assert third.name.endswith("-and-is-answered-404")
+    assert json.loads(removal.response) == {"message": "no id-2"}
+    assert [value for value in PERSONAL if value.lower() in everything(tmp_path).lower()] == []
+
+
+def test_an_id_that_was_asked_for_is_no_mask(recorder: Recorder) -> None:
+    folder = recorder.record(sent("GET", f"/api/profiles/{ID}"), got({"id": ID, "created": "2026-01-01T00:00:00Z"}))
+    assert folder is not None
+    told = json.loads((folder / "response.json").read_text())
+    assert told["id"] == f"{1:024x}"
+    assert told["created"] == {"$pattern": r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d[0-9:.Z+-]*$"}
+
+
+def test_writes_what_is_the_same_once_and_never_over_what_is_there(recorder: Recorder, tmp_path: Path) -> None:
+    one, other = sent("GET", "/api/profiles"), got({"data": []})
+    assert recorder.record(one, other) is not None
+    assert recorder.record(one, other) is None
+    again = recorder.record(one, got({"data": [1]}))
+    assert again is not None
+    assert again.name == "gets-api-profiles-2"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["gets-api-profiles", "gets-api-profiles-2"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer"),
+    [
+        (sent("POST", "/a", b"email=nina", (b"content-type", b"text/plain")), got({})),
+        (sent("POST", "/a", b"{"), got({})),
+        (sent("POST", "/a", {}), got(b"<html>", 200, (b"content-type", b"text/html"))),
+        (sent("POST", "/a", {}), got(b"<a/>", 200, XML)),
+    ],
+)
+def test_does_not_write_what_it_cannot_read(recorder: Recorder, tmp_path: Path, request_: Sent, answer: Got) -> None:
+    with pytest.raises(Unreadable):
+        recorder.record(request_, answer)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_recorded_holds_against_a_gateway(tmp_path: Path, host: Host, proxy: Host) -> None:
+    """Through real sockets: a client, the proxy, a gateway; then `check` on what was written."""
+    case = Case(tmp_path, "json", {})
+    store = host.run(open_store("memory:"))
+    host.run(furnish(store, case))
+    recorder = Recorder(tmp_path, host.url.removeprefix("http://"), StandIns(), dialects({}))
+
+    async def seen(request: Sent, answer: Got) -> None:
+        recorder.record(request, answer)
+
+    with host.serving(application(case, store)), forwarding(proxy, host.url, seen):
+        body = {"token": FIRST_TOKEN, "db_id": 1, "email": "nina@acme.org", "data": {"email": "nina@acme.org"}}
+        httpx.post(f"{proxy.url}/api/v1.1/profiles/import", json=body).raise_for_status()
+        xml = f"<xml><token>{FIRST_TOKEN}</token><db_id>1</db_id><email>nobody@acme.org</email></xml>"
+        httpx.post(f"{proxy.url}/api/v1.1/profiles/get", content=xml, headers={"content-type": "text/xml"})
+    result = CliRunner().invoke(main, ["check", str(tmp_path)])
+    assert (result.exit_code, result.stdout.partition(" in ")[0]) == (0, "2 passed"), result.stdout
+
+
+# --- shadowing ---
+
+EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "laws" else 16
+SAMPLE = list(cases("altcraft", "courier", "klaviyo"))[::EVERY]
+
+
+@asynccontextmanager
+async def shadowed(first: Any, other: Any, waiting: int = 10) -> AsyncIterator[tuple[Any, Shadow, list[Any]]]:
+    lines: list[Any] = []
+    one, two = (Server(url, httpx.ASGITransport(app)) for url, app in (("http://a", first), ("http://b", other)))
+    shadow = Shadow(one, two, lambda line: lines.append(json.loads(line)), waiting=waiting)
+    work = asyncio.create_task(shadow.run())
+    try:
+        yield Forwarder(one, shadow.seen), shadow, lines
+    finally:
+        work.cancel()
+
+
+def talking(app: Any) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway.example")
+
+
+async def _application(case: Case) -> Any:
+    store = await open_store("memory:")
+    await furnish(store, case)
+    return application(case, store)
+
+
+async def _lines(case: Case) -> list[Any]:
+    first, other = await _application(case), await _application(case)
+    alive = first.router.lifespan_context(first), other.router.lifespan_context(other)
+    async with alive[0], alive[1], shadowed(first, other) as (proxy, shadow, lines):
+        async with talking(proxy) as client:
+            method, path = case.about["method"], case.about["path"]
+            await client.request(method, path, content=case.request, headers=case.headers)
+        await shadow.drained()
+    return lines
+
+
+@pytest.mark.law
+@pytest.mark.parametrize("case", SAMPLE, ids=lambda case: case.name)
+def test_tells_of_no_difference_between_two_gateways(case: Case) -> None:
+    assert asyncio.run(_lines(case)) == []
+
+
+def _answering(*bodies: tuple[int, bytes, tuple[bytes, bytes]]) -> Callable[..., Awaitable[None]]:
+    answers = iter(bodies)
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        status, body, kind = next(answers)
+        await send({"type": "http.response.start", "status": status, "headers": [kind]})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
+ONE = {"id": ID, "email": "nina.orlova@acme.org", "tags": ["a", "b"], "visits": 5, "when": "2026-01-01T00:00:00Z"}
+SAME = "<xml><id>65f1a0c2d4e8b7a19c3fffff</id><email>nina.orlova@acme.org</email><tags>a</tags><tags>b</tags>"
+SAME += "<visits>5</visits><when>2026-02-02T11:11:11Z</when></xml>"
+
+
+def changed(**members: Any) -> bytes:
+    return json.dumps({**ONE, **members}).encode()
+
+
+async def _five() -> list[Any]:
+    answers = [
+        (200, SAME.encode(), XML),
+        (200, changed(visits="5"), JSON),
+        (200, changed(tags=["a"]), JSON),
+        (404, changed(), JSON),
+        (200, SAME.replace("nina", "anna").encode(), XML),
+        (200, json.dumps({name: ONE[name] for name in ONE if name != "visits"}).encode(), JSON),
+    ]
+    first = _answering(*[(200, changed(), JSON)] * len(answers))
+    async with shadowed(first, _answering(*answers)) as (proxy, shadow, lines):
+        async with talking(proxy) as client:
+            for _ in answers:
+                await client.get(f"/api/profiles/{ID}?email=nina.orlova@acme.org")
+        await shadow.drained()
+    return lines
+
+
+def test_finds_five_differences_and_tells_of_nobody() -> None:
+    lines = asyncio.run(_five())
+    assert [line["differences"] for line in lines] == [
+        [{"at": "answer /visits", "to": "number", "compare": "text"}],
+        [{"at": "answer /tags/1", "to": "text", "compare": "nothing"}],
+        [{"at": "status", "to": 200, "compare": 404}],
+        [{"at": "answer /email", "to": "text", "compare": "text"}],
+        [{"at": "answer /visits", "to": "number", "compare": "nothing"}],
+    ]
+    assert [value for value in PERSONAL if value in json.dumps(lines, ensure_ascii=False)] == []
+
+
+async def _slow_and_away() -> tuple[list[int], list[Any], list[Any]]:
+    reached = asyncio.Event()
+
+    async def never(_scope: Any, _receive: Any, _send: Any) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    async def gone(_scope: Any, _receive: Any, _send: Any) -> None:
+        raise httpx.ConnectError("gone")
+
+    statuses = []
+    for other in (never, gone):
+        first = _answering(*[(200, b"{}", JSON)] * 9)
+        async with shadowed(first, other, waiting=2) as (proxy, shadow, lines):
+            async with talking(proxy) as client:
+                statuses += [(await asyncio.wait_for(client.get("/"), 5)).status_code for _ in range(9)]
+            if other is never:
+                await reached.wait()
+                slow = shadow._left_out
+            else:
+                await shadow.drained()
+    return statuses, [slow], lines
+
+
+def test_a_slow_or_absent_server_never_keeps_a_client_waiting() -> None:
+    statuses, slow, lines = asyncio.run(_slow_and_away())
+    assert statuses == [200] * 18
+    assert slow[0] >= 5
+    assert "b does not answer: ConnectError" in lines[0]["problem"]
+    assert sum(line.get("left_out", 1) for line in lines) == 9
+
+
+async def _later_ids() -> list[bytes]:
+    theirs = ID[:-4] + "ffff"
+    asked: list[bytes] = []
+
+    async def other(scope: Any, _receive: Any, send: Any) -> None:
+        asked.append(scope["raw_path"])
+        await _answering((200, json.dumps({"id": theirs}).encode(), JSON))(scope, _receive, send)
+
+    first = _answering(*[(200, json.dumps({"id": ID}).encode(), JSON)] * 2)
+    async with shadowed(first, other) as (proxy, shadow, lines), talking(proxy) as client:
+        for path in ("/api/profiles", f"/api/profiles/{ID}"):
+            await client.get(path)
+            await shadow.drained()
+    assert lines == []
+    return asked
+
+
+def test_the_other_server_is_asked_by_its_own_ids() -> None:
+    assert asyncio.run(_later_ids()) == [b"/api/profiles", f"/api/profiles/{ID[:-4]}ffff".encode()]
