@@ -89,7 +89,7 @@ def create(
     if metrics and settings.metrics_token:
         doors.append(Route("/metrics", _exposition(metrics, settings.metrics_token)))
     routes = [Route("/healthz", _alive), Route("/readyz", _ready), *doors, *_published(spoken)]
-    app = Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(_RawPaths)])
+    app = Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(_Hall, doors)])
     app.router.redirect_slashes = False
     app.router.default = _Nowhere(spoken, sight)
     return app
@@ -259,16 +259,22 @@ def _open_to_pages(calls: Iterable[Call]) -> list[Middleware]:
     )
 
 
-class _RawPaths:
-    """Routes by the path as it came: an encoded slash is part of a name, and not a step of the path."""
+class _Hall:
+    """Leads to the doors, by the path as it came: an encoded slash is part of a name, and not a step of the path.
 
-    def __init__(self, app: ASGIApp) -> None:
+    A path without names in it is looked up here: Starlette's router tries one route after another.
+    """
+
+    def __init__(self, app: ASGIApp, doors: Sequence[Route]) -> None:
         self._app = app
+        self._doors = {door.path: door.app for door in doors if "{" not in door.path}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app
         if scope["type"] == "http" and scope.get("raw_path"):
-            scope["path"] = scope["raw_path"].decode("latin-1").partition("?")[0]
-        await self._app(scope, receive, send)
+            scope["path"] = path = scope["raw_path"].decode("latin-1").partition("?")[0]
+            app = self._doors.get(path, app)
+        await app(scope, receive, send)
 
 
 def _message(scope: Scope, body: bytes) -> Message:
