@@ -7,8 +7,8 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-laws test-hostile test-sdks test-cluster bench bench-smoke profile check \
-	format docs build pins clean
+.PHONY: help install run test test-laws test-hostile test-sdks test-cluster bench bench-smoke bench-noisy bench-slow \
+	profile check format docs build pins clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -44,6 +44,12 @@ bench: install ## Measure the gateway beside a bare server; TOPICS="json xml" pi
 
 bench-smoke: install ## Run every measurement for a moment, to see that it runs
 	$(BIN)/python -m bench --smoke
+
+bench-noisy: install ## Measure what a quiet client feels of large batches and of a token that never rests
+	$(BIN)/python -m bench.noisy
+
+bench-slow: install ## Measure what a good client feels of a thousand that never finish
+	$(BIN)/python -m bench.slow_clients
 
 profile: install ## Print where the time of an update goes, in JSON and in XML
 	$(BIN)/python -m bench.weights

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import re
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -44,6 +45,9 @@ from gateway.verbs import Verbs
 
 log = logging.getLogger("gateway")
 
+SWITCH_INTERVAL = 0.0005
+"""Seconds that a thread may keep the others from the interpreter, as one that understands a large body would."""
+
 PRUNING_PAUSE = 60.0
 PRUNING_STEP = 500
 DAY = 24 * 60 * 60 * 1000
@@ -51,6 +55,7 @@ DAY = 24 * 60 * 60 * 1000
 
 def from_environment() -> Starlette:
     """The application as the environment's settings describe it; what uvicorn's workers call."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
     return create(Settings.from_environment(os.environ))
 
 
@@ -79,7 +84,7 @@ def create(
         await store.close()
         sight.close()
 
-    rates = Rates(settings.rate_limits)
+    rates = Rates(settings.rate_limits, settings.token_rate)
     metrics = Metrics() if settings.metrics_token else None
     sight = _Sight(AccessLog(to_stdout) if settings.access_log else None, metrics)
     limits = _Limits(settings.max_body, settings.max_batch_body)

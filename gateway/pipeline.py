@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from urllib.parse import parse_qsl, urlsplit
 
@@ -25,6 +26,7 @@ from gateway.media import Bounds, Codec
 from gateway.rates import Rates, TooOften
 from gateway.schema import Form, integer
 from gateway.stores import Unavailable
+from gateway.turns import Turns
 from gateway.verbs import Verbs, Work
 
 log = logging.getLogger("gateway")
@@ -46,6 +48,12 @@ SAID = {"true": True, "false": False, "1": True, "0": False}
 
 LARGE = 256 * 1024
 """Bodies from this size on (bytes) are understood beside the event loop, so that they hold up nobody else's."""
+
+MANY = 100
+"""From so many updates on, what came of them is told beside it."""
+
+PLACES = 32
+"""Requests that are carried out at once: enough to share a commit, and few to stand before one that comes."""
 
 
 class Message(Struct, frozen=True):
@@ -87,12 +95,14 @@ class Pipeline:
         self._most = most
         self._now = now
         self._outage = _Outage()
+        self._turns = Turns(PLACES)
+        self._large = asyncio.Semaphore(1)
 
     async def respond(self, dialect: Dialect, call: Call, message: Message) -> Response:
         """The response to a request, whatever happens."""
         exchange = _Exchange(dialect, message)
         try:
-            reply = await self._reply(exchange, call)
+            response = await self._response(exchange, call)
         except TooOften as refusal:
             return exchange.refused(refusal.faults, {"retry-after": str(refusal.pause)})
         except Refusal as refusal:
@@ -104,24 +114,36 @@ class Pipeline:
             _report(error)
             return exchange.refused([Fault("internal_error")])
         self._outage.ends()
-        return exchange.response(reply)
+        return response
 
     def refused(self, dialect: Dialect, message: Message, fault: Fault, headers: Mapping[str, str]) -> Response:
         """The response to a request that reaches no call."""
         return _Exchange(dialect, message).refused([fault], headers)
 
-    async def _reply(self, exchange: "_Exchange", call: Call) -> Reply:
+    async def _response(self, exchange: "_Exchange", call: Call) -> Response:
         await self._catalog.refresh()
-        if len(exchange.message.body) < LARGE:
-            asked, work, left = self._understood(exchange, call)
-        else:
-            asked, work, left = await asyncio.to_thread(self._understood, exchange, call)
+        asked, work, left = await self._understood_beside(exchange, call)
+        await self._turns.enter(work.token.id)
+        try:
+            tell = await self._carried_out(exchange, call, asked, work)
+        finally:
+            self._turns.leave()
+        told = partial(_told, exchange, tell, left)
+        return told() if len(work.updates) < MANY else await asyncio.to_thread(told)
+
+    async def _carried_out(self, exchange: "_Exchange", call: Call, asked: Asked, work: Work) -> Callable[[], Reply]:
+        """What tells the outcome, of the request or of its rehearsal."""
         if work.rehearsal:
-            reply = exchange.plainly(await self._verbs.rehearse(call.verb, work))
-        else:
-            outcomes = await self._verbs.carry_out(call.verb, work)
-            reply = call.write(Answer(work.database, outcomes, work.updates, asked.about))
-        return altered(reply, headers={**reply.headers, **left}) if left else reply
+            return partial(exchange.plainly, await self._verbs.rehearse(call.verb, work))
+        outcomes = await self._verbs.carry_out(call.verb, work)
+        return partial(call.write, Answer(work.database, outcomes, work.updates, asked.about))
+
+    async def _understood_beside(self, exchange: "_Exchange", call: Call) -> tuple[Asked, Work, Mapping[str, str]]:
+        """As `_understood`; a large body beside the event loop, one at a time: two would only share one processor."""
+        if len(exchange.message.body) < LARGE:
+            return self._understood(exchange, call)
+        async with self._large:
+            return await asyncio.to_thread(self._understood, exchange, call)
 
     def _understood(self, exchange: "_Exchange", call: Call) -> tuple[Asked, Work, Mapping[str, str]]:
         """From bytes to checked updates, and what is left of the caller's rate. Raises `Refusal`."""
@@ -130,6 +152,7 @@ class Pipeline:
         token = self._catalog.token(credential, call.right)
         if rehearsal := _is_rehearsal(exchange.message, call):
             self._catalog.token(credential, READ)
+        self._rates.admit(token.id)
         left = self._rates.spend(call.rates, call.method, call.path, token.id)
         asked = call.read(incoming)
         if len(asked.reads) > self._most:
@@ -188,6 +211,11 @@ class _Exchange:
     def refused(self, faults: Sequence[Fault], headers: Mapping[str, str] = MappingProxyType({})) -> Response:
         reply = self.dialect.refused(faults)
         return self.response(altered(reply, headers={**reply.headers, **headers}), faults[0].code)
+
+
+def _told(exchange: "_Exchange", tell: Callable[[], Reply], left: Mapping[str, str]) -> Response:
+    reply = tell()
+    return exchange.response(altered(reply, headers={**reply.headers, **left}) if left else reply)
 
 
 class _Outage:

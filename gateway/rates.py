@@ -24,12 +24,21 @@ class TooOften(Refusal):
 
 
 class Rates:
-    """Counts requests. Every rate is taken so many times; 0 switches them off."""
+    """Counts requests. Every rate of a vendor is taken so many times; 0 switches them off.
 
-    def __init__(self, times: float) -> None:
+    `of_token`, such as `100/second`, is what each token may send in all, whatever the call and the dialect.
+    """
+
+    def __init__(self, times: float, of_token: str | None = None) -> None:
         self._times = times
+        self._of_token = parse(of_token) if of_token else None
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
         self._items = cache(self._parsed)
+
+    def admit(self, token: str) -> None:
+        """Counts one request of a token. Raises `TooOften`."""
+        if self._of_token and not self._limiter.hit(self._of_token, token):
+            raise TooOften(self._pause(self._of_token, (token,)))
 
     def spend(self, rates: Sequence[str], *key: str) -> Mapping[str, str]:
         """Counts one request, and tells in headers what is left of the tightest rate. Raises `TooOften`."""

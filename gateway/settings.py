@@ -61,6 +61,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rate_limits: Annotated[
         float, Meta(ge=0, description="how many times the vendors' rate limits a credential gets; 0: no limits")
     ] = 1.0
+    token_rate: Annotated[
+        Annotated[str, Meta(pattern=r"^[1-9][0-9]*/(second|minute|hour|day)\Z")] | None,
+        Meta(description="requests of one token that a process takes, such as 500/second; unset: any number"),
+    ] = None
     log_level: Annotated[
         Literal["critical", "error", "warning", "info", "debug"],
         Meta(description="least level that is logged: critical, error, warning, info or debug"),

@@ -1,5 +1,6 @@
 """What each canonical request does: a verb, a step of the store. Requests come checked, outcomes leave unrendered."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -41,6 +42,10 @@ AT_ONCE = 64
 
 Outcome: TypeAlias = Profile | Job | Sequence[Fault] | None
 """A profile or a job, None where there is none to speak of, or the faults of one element of a batch."""
+
+
+SLICE = 50
+"""As many updates of a batch are prepared in one turn of the event loop."""
 
 
 class Work(Struct, frozen=True):
@@ -107,7 +112,7 @@ class Verbs:
 
     async def rehearse(self, verb: str, work: Work) -> Tree:
         """What `carry_out` would come to, as a tree; nothing is kept of it. An Idempotency-Key is passed over."""
-        planned = self._planned(verb, work)
+        planned = await self._planned(verb, work)
         changes = [each for each in planned if isinstance(each, Change)]
         answers: list[Edited | Refusal] = []
         overlay = Overlay()
@@ -126,10 +131,10 @@ class Verbs:
         assert isinstance(answer, Rehearsed)
         return answer
 
-    def _planned(self, verb: str, work: Work) -> list[Change | Refusal]:
+    async def _planned(self, verb: str, work: Work) -> list[Change | Refusal]:
         """The changes that a request asks for, or the refusals that stand in their place."""
         if verb in BATCHES:
-            return self._updates(work)
+            return await self._updates(work)
         plan = {UPDATE: self._update, REMOVE: self._removal, MERGE: self._merger}[verb]
         try:
             return [plan(work)]
@@ -145,7 +150,7 @@ class Verbs:
 
     async def _change_many(self, work: Work) -> list[Outcome]:
         """Each on its own: what was refused before is answered beside what the store says of the rest."""
-        prepared = self._updates(work)
+        prepared = await self._updates(work)
         answers = iter(await self._store.change([each for each in prepared if isinstance(each, Change)]))
         outcomes = [next(answers) if isinstance(each, Change) else each for each in prepared]
         return [each.faults if isinstance(each, Refusal) else each.profile for each in outcomes]
@@ -229,8 +234,14 @@ class Verbs:
     def _update(self, work: Work) -> Change:
         return self._updating(work.update, work, work.once)
 
-    def _updates(self, work: Work) -> list[Change | Refusal]:
-        return [self._prepared(update, work, _nth(work.once, index)) for index, update in enumerate(work.updates)]
+    async def _updates(self, work: Work) -> list[Change | Refusal]:
+        prepared: list[Change | Refusal] = []
+        for start in range(0, len(work.updates), SLICE):
+            if start:
+                await asyncio.sleep(0)  # others take their turn of the event loop
+            some = enumerate(work.updates[start : start + SLICE], start)
+            prepared += [self._prepared(update, work, _nth(work.once, index)) for index, update in some]
+        return prepared
 
     def _removal(self, work: Work) -> Change:
         key, several = _key(work.update, work), work.update["match"].get("several")

@@ -159,3 +159,20 @@ def test_another_database_is_not_told_from_none() -> None:
 
     second, absent = asked(converse, asyncio.run(furnished()))
     assert second == absent
+
+
+READING = {"authorization": "Bearer only-reads"}
+
+
+def test_a_token_that_calls_too_often_is_told_when_to_come_back() -> None:
+    async def converse(client: httpx.AsyncClient) -> list[httpx.Response]:
+        path, bearer = "/profiles/r1", {"authorization": f"Bearer {TOKEN}"}
+        replies = [await client.get(path, headers=headers) for headers in (bearer, bearer, READING)]
+        in_xml = {"content-type": "application/xml"}
+        return [*replies, await client.post("/api/v1.1/profiles/import", content=XML, headers=in_xml)]
+
+    replies = asked(converse, asyncio.run(furnished()), Settings(token_rate="1/hour"))
+    assert [reply.status_code for reply in replies] == [404, 429, 404, 429]
+    assert replies[1].json()["type"] == "rate_limit_error"
+    assert 0 < int(replies[1].headers["retry-after"]) <= 3600
+    assert replies[3].headers["content-type"] == "application/xml"

@@ -21,7 +21,8 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "bootstrap": ({"core", "settings", "stores"}, set()),
     "catalog": ({"core", "dialects", "schema", "stores"}, set()),
     "verbs": ({"core", "dialects", "geo", "schema", "stores"}, {"msgspec"}),
-    "pipeline": ({"catalog", "core", "dialects", "media", "rates", "schema", "stores", "verbs"}, {"msgspec"}),
+    "pipeline": ({"catalog", "core", "dialects", "media", "rates", "schema", "stores", "turns", "verbs"}, {"msgspec"}),
+    "turns": (set(), set()),
     "published": ({"core", "dialects", "media"}, {"lxml"}),
     "app": (
         {

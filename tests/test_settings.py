@@ -27,6 +27,7 @@ OTHER = {
     "GATEWAY_KLAVIYO_LENIENT_REVISION": ("true", True),
     "GATEWAY_RATE_LIMITS": ("2.5", 2.5),
     "GATEWAY_LOG_LEVEL": ("debug", "debug"),
+    "GATEWAY_TOKEN_RATE": ("500/second", "500/second"),
     "GATEWAY_MAX_COMPRESSION": ("20", 20),
     "GATEWAY_MAX_HELD_BODIES": ("99", 99),
     "GATEWAY_MAX_REQUESTS": ("3", 3),
