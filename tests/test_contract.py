@@ -274,8 +274,9 @@ def test_names_a_server_that_is_away_or_answers_garbage(tmp_path: Path, host: Ho
 def test_holds_cases_against_a_server_at_a_url_and_skips_what_it_cannot_set(tmp_path: Path, host: Host) -> None:
     seen = []
 
-    async def server(scope: Any, _receive: Any, send: Any) -> None:
+    async def server(scope: Any, receive: Any, send: Any) -> None:
         seen.append(dict(scope["headers"]))
+        seen.append(json.loads((await receive())["body"]))
         body = json.dumps({"error": 0, "error_text": "", "profile_id": "0" * 24}).encode()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": body})
@@ -283,11 +284,13 @@ def test_holds_cases_against_a_server_at_a_url_and_skips_what_it_cannot_set(tmp_
     folder(tmp_path)
     folder(tmp_path, "updates-a-profile", before_json=[])
     host._app = server  # type: ignore[assignment]
-    result = check(tmp_path, "--url", host.url, "--media", "json", "--header", "Authorization: Bearer x")
+    options = "--url", host.url, "--media", "json", "--header", "Authorization: Bearer x", "--token", "real"
+    result = check(tmp_path, *options)
     assert result.exit_code == 0, result.stdout
     assert "1 passed, 1 skipped" in result.stdout
     assert "it begins with before.json, which cannot be set on a server at a URL" in result.stdout
     assert seen[0][b"authorization"] == b"Bearer x"
+    assert seen[1] == {**REQUEST, "token": "real"}
     assert seen[0][b"host"].startswith(b"127.0.0.1:")
 
 
@@ -313,7 +316,9 @@ def test_says_that_nothing_was_checked(tmp_path: Path) -> None:
     assert check(tmp_path, "--url", "http://127.0.0.1:1").exit_code == 2
 
 
-@pytest.mark.parametrize("options", [["--header", "a: b"], ["--url", "x"], ["--url", "http://x", "--header", "a"]])
+@pytest.mark.parametrize(
+    "options", [["--header", "a: b"], ["--token", "a"], ["--url", "x"], ["--url", "http://x", "--header", "a"]]
+)
 def test_refuses_options_that_say_nothing(tmp_path: Path, options: list[str]) -> None:
     folder(tmp_path)
     assert check(tmp_path, *options).exit_code == 2

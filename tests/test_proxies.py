@@ -4,9 +4,12 @@ import asyncio
 import gzip
 import json
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import httpx
@@ -223,9 +226,51 @@ def test_what_was_recorded_holds_against_a_gateway(tmp_path: Path, host: Host, p
     assert (result.exit_code, result.stdout.partition(" in ")[0]) == (0, "2 passed"), result.stdout
 
 
+# --- the commands ---
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("record cases --upstream vendor", "does not begin with http:// or https://"),
+        ("record cases --upstream http://v --listen 8080", "is not of the form HOST:PORT"),
+        ("record cases --upstream http://v --listen 127.0.0.1:99999", "is not of the form HOST:PORT"),
+        ("shadow --to http://v", "Missing option '--compare'"),
+        ("record pytest.ini/cases --upstream http://v", "Not a directory"),
+    ],
+)
+def test_refuses_what_says_nothing(tmp_path: Path, command: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pytest.ini").write_text("")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, command.split())
+    assert (result.exit_code, words in result.stderr) == (2, True), result.stderr
+
+
+def test_refuses_a_taken_port(tmp_path: Path, host: Host) -> None:
+    taken = host.url.removeprefix("http://")
+    result = CliRunner().invoke(main, ["record", str(tmp_path), "--upstream", host.url, "--listen", taken])
+    assert (result.exit_code, "Address already in use" in result.stderr) == (1, True)
+
+
+def test_records_until_it_is_told_to_stop(tmp_path: Path, host: Host) -> None:
+    host._app = _answering((200, b"{}", JSON))  # type: ignore[assignment]
+    command = [sys.executable, "-m", "gateway", "record", str(tmp_path), "--upstream", host.url]
+    with subprocess.Popen([*command, "--listen", "127.0.0.1:0"], stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        port = process.stderr.readline().rpartition(" ")[2].strip()
+        transport = httpx.HTTPTransport(retries=5)
+        with httpx.Client(transport=transport) as client:
+            assert client.get(f"http://127.0.0.1:{port}/api/profiles").content == b"{}"
+        assert process.stdout.readline().strip() == str(tmp_path / "gets-api-profiles")
+        process.terminate()
+        process.communicate(timeout=20)
+    assert [case.about["path"] for case in read(tmp_path / "gets-api-profiles")] == ["/api/profiles"]
+
+
 # --- shadowing ---
 
-EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "laws" else 16
+EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "laws" else 24
 SAMPLE = list(cases("altcraft", "courier", "klaviyo"))[::EVERY]
 
 

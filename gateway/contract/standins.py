@@ -46,6 +46,8 @@ _LOOKS = re.compile(
     r"|(?P<phone>\+\d[\d ()-]{6,}\d)"
     rf"|(?P<id>(?<![0-9a-f-])(?:{UUID}|{HEX})(?![0-9a-f-]))"
 )
+_WORD = re.compile(r"\w+")
+
 SHORTEST = 3
 """Shorter values are not looked for inside of texts: they stand there by chance."""
 
@@ -58,7 +60,7 @@ class StandIns:
         self._numbers: dict[str, dict[str, int]] = {}
         self._known: dict[str, str] = {}
         self._own: set[str] = set()
-        self._finder: re.Pattern[str] | None = None
+        self._by_word: dict[str, list[str]] = {}
 
     def tree(self, value: Tree, name: str = "") -> Tree:
         """A decoded body with every personal value replaced; `name` is the member that it stands in."""
@@ -85,8 +87,7 @@ class StandIns:
 
     def text(self, text: str) -> str:
         """A text in which everything that is known or looks personal is replaced."""
-        text = self._looked(text)
-        return self._found().sub(lambda found: self._known[found[0]], text) if self._known else text
+        return self._recognised(self._looked(text))
 
     def header(self, name: str, value: str) -> str:
         """A header's value: a credential keeps its scheme."""
@@ -132,9 +133,29 @@ class StandIns:
         made = _MAKE[kind](self._counted(kind, _normal(kind, value)), value)
         self._own.add(made)
         if len(value) >= SHORTEST and self._known.get(value) != made:
-            self._known[value] = made
-            self._finder = None
+            self._learn(value, made)
         return made
+
+    def _learn(self, value: str, made: str) -> None:
+        """Keeps a value by its first word, so that a text is looked through once, however many are known."""
+        word = _WORD.search(value)
+        if word and value not in self._known:
+            alike = self._by_word.setdefault(word[0], [])
+            alike.append(value)
+            alike.sort(key=len, reverse=True)
+        self._known[value] = made
+
+    def _recognised(self, text: str) -> str:
+        """A text with the values in it that are known, where they stand as words of their own."""
+        parts, done = [], 0
+        for word in _WORD.finditer(text):
+            for value in self._by_word.get(word[0], ()):
+                start = word.start() - value.index(word[0])
+                if start >= done and text.startswith(value, start) and _stands_alone(text, start, start + len(value)):
+                    parts += [text[done:start], self._known[value]]
+                    done = start + len(value)
+                    break
+        return "".join([*parts, text[done:]])
 
     def _number(self, kind: str, value: int | float) -> int | float:
         number = self._counted(kind, str(value))
@@ -145,11 +166,10 @@ class StandIns:
         numbers = self._numbers.setdefault(kind, {})
         return numbers.setdefault(value, len(numbers) + 1)
 
-    def _found(self) -> re.Pattern[str]:
-        if self._finder is None:
-            longest_first = sorted(self._known, key=len, reverse=True)
-            self._finder = re.compile(rf"(?<![\w@])(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
-        return self._finder
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    """Whether a place in a text is no part of a longer word or address."""
+    return text[start - 1 : start] != "@" and not _WORD.match(text, end)
 
 
 def _name(member: str, holder: Mapping[str, Any], above: str) -> str:

@@ -1,6 +1,7 @@
 """The commands `record` and `shadow`. What they need is imported when they run, so that serving never loads it."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -100,7 +101,7 @@ def _serve(
     """Serves until SIGTERM or SIGINT, with some work beside it."""
     import uvicorn
 
-    host, port = listen
+    host, port = _free(*listen)
     # Date and Server are the other server's to say.
     own: dict[str, Any] = {"access_log": False, "server_header": False, "date_header": False, "log_level": "warning"}
     config = uvicorn.Config(app, host=host, port=port, lifespan="off", **own)
@@ -117,3 +118,12 @@ def _serve(
     click.echo(f"listening on {host}, port {port}", err=True)
     with suppress(KeyboardInterrupt):
         asyncio.run(served())
+
+
+def _free(host: str, port: int) -> tuple[str, int]:
+    """The address, its port chosen where it is 0. Raises `ClickException` where nobody can listen there."""
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            return host, probe.getsockname()[1]
+    except OSError as reason:
+        raise click.ClickException(f"cannot listen on {host}, port {port}: {reason.strerror}") from None

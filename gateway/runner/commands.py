@@ -37,32 +37,37 @@ def headers(_: click.Context, __: click.Parameter, lines: Sequence[str]) -> dict
 @click.option(
     "--header", "headers", multiple=True, callback=headers, metavar="'Name: value'", help="sent with every request"
 )
+@click.option("--token", help="sent where requests have the token of cases, abcdefghijklmnqrstuvwxyz")
 @click.option("--media", type=click.Choice(["json", "xml", "both"]), default="both", show_default=True)
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="write JUnit XML too")
-def check(folder: Path, url: str | None, headers: Mapping[str, str], media: str, junit: Path | None) -> None:
+def check(
+    folder: Path, url: str | None, headers: Mapping[str, str], token: str | None, media: str, junit: Path | None
+) -> None:
     """Run the cases in DIR: each is one conversation, told once and held in XML and in JSON.
 
     With --url, cases that begin with profiles or settings of their own are skipped, and only answers are judged. The
     exit status is 0 where all is as expected, 1 where something differs, 2 where something could not be run.
     """
-    if headers and not url:
-        raise click.UsageError("--header is for a server at --url")
+    if (headers or token) and not url:
+        raise click.UsageError("--header and --token are for a server at --url")
     wanted = ["json", "xml"] if media == "both" else [media]
-    found = asyncio.run(_checked(folder, wanted, url, headers))
+    found = asyncio.run(_checked(folder, wanted, url, headers, token))
     if junit:
         _write(junit, found)
     click.echo(_report(found))
     raise SystemExit(_status(found))
 
 
-async def _checked(folder: Path, media: Sequence[str], url: str | None, headers: Mapping[str, str]) -> "list[Outcome]":
+async def _checked(
+    folder: Path, media: Sequence[str], url: str | None, headers: Mapping[str, str], token: str | None
+) -> "list[Outcome]":
     from gateway.contract.case import folders_in
     from gateway.runner.checking import outcomes
     from gateway.runner.remote import Remote
 
     if not (folders := folders_in(folder)):
         raise click.BadParameter(f"there is no case.json in {folder} or below", param_hint="DIR")
-    remote = Remote(url, headers) if url else None
+    remote = Remote(url, headers, token) if url else None
     found: list[Outcome] = []
     with _progress(len(folders)) as bar:
         async for each in outcomes(folder, media, remote):

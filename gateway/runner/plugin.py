@@ -21,6 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--gateway-header", action="append", default=[], metavar="'Name: value'", help="sent to --gateway-url"
     )
+    group.addoption("--gateway-token", help="sent to --gateway-url in place of the token of cases")
     parser.addini("gateway_cases", type="paths", default=[], help="folders whose case.json are collected as tests")
 
 
@@ -94,7 +95,8 @@ class CaseItem(_Item):
         url = self.config.getoption("gateway_url")
         if not url:
             return await outcome(self._case, None)
-        remote = Remote(url, headers_in(self.config.getoption("gateway_header")))
+        headers = headers_in(self.config.getoption("gateway_header"))
+        remote = Remote(url, headers, self.config.getoption("gateway_token"))
         try:
             return await outcome(self._case, remote)
         finally:

@@ -1,11 +1,13 @@
 """Carries a case to a server at some URL. What the server holds before and after, nobody here can know."""
 
 from collections.abc import Iterable, Mapping
+from urllib.parse import quote
 
 import httpx
 
 from gateway.contract.case import Case
 from gateway.contract.judging import Answer
+from gateway.contract.standins import FIRST_TOKEN as TOKEN
 from gateway.runner.embedded import answer_of
 
 PATIENCE = 30.0
@@ -28,9 +30,13 @@ class Away(Exception):
 
 
 class Remote:
-    """A server at a URL; `headers` are sent with every request and win over those of the case."""
+    """A server at a URL; `headers` are sent with every request and win over those of the case.
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+    `token` takes the place of the one that cases have, wherever a request has it.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str], token: str | None = None) -> None:
+        self._token = token or TOKEN
         self._headers = {name.lower(): value for name, value in headers.items()}
         self._client = httpx.AsyncClient(base_url=url, timeout=PATIENCE)
 
@@ -38,9 +44,14 @@ class Remote:
         """The answer to a case. Raises `Away`."""
         named = {name.lower() for name in case.about.get("headers", {})}
         own = {name: value for name, value in case.headers.items() if name != "host" or name in named}
-        method, path, headers = case.about["method"], case.about["path"], own | self._headers
+        given = {name: value.replace(TOKEN, self._token) for name, value in own.items()}
+        path = case.about["path"].replace(TOKEN, quote(self._token, safe=""))
+        body = case.request.replace(TOKEN.encode(), self._token.encode())
+        return await self._asked(case.about["method"], path, given | self._headers, body), None
+
+    async def _asked(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
         try:
-            return answer_of(await self._client.request(method, path, content=case.request, headers=headers)), None
+            return answer_of(await self._client.request(method, path, content=body, headers=headers))
         except (httpx.HTTPError, httpx.InvalidURL) as reason:
             raise Away(f"{self._client.base_url} does not answer: {reason or type(reason).__name__}") from None
 
