@@ -1,0 +1,265 @@
+"""One world in every engine: whatever is asked of it, all of them give the same answer and hold the same afterwards.
+
+The requests are canonical ones and go through the verbs, as in service. After each, everything is compared.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from gateway import dialects
+from gateway.core.faults import Refusal
+from gateway.core.model import Database, Identity, Once, Profile, Query, Token, Update
+from gateway.geo import Locator
+from gateway.schema import Form
+from gateway.stores import Store, open_store
+from gateway.verbs import Verbs, Work
+from tests.stores import postgresql
+
+OWN = {"card": {"type": "string", "x-identifier": True}, "visits": {"type": "integer"}}
+FIELDS = {"type": "object", "properties": {**OWN, "tags": {"type": "array", "items": {"type": "string"}}}}
+TOKEN = Token("token", "", 1, frozenset(), 0)
+(COURIER,) = (dialect for dialect in dialects.dialects({}) if dialect.name == "courier")
+
+ids = st.integers(0, 5).map("#{}".format)
+"""One of the profiles that there are, by its place among them."""
+
+emails = st.sampled_from(["ann@example.com", "Ann@Example.com", "bob@example.com", "cid@example.com"])
+phones = st.sampled_from(["+79510000000", "+7 951 000-00-00", "+79510000001"])
+externals = st.sampled_from(["one", "two"])
+cards = st.sampled_from(["1", "2"])
+VALUES = {"profile_id": ids, "external_id": externals, "email": emails, "phone": phones}
+
+
+def matching(mode: str, **values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.fixed_dictionaries({"mode": st.just(mode), "values": st.fixed_dictionaries(values)})
+
+
+matches = st.one_of(
+    matching("email", email=emails),
+    matching("email_sub", email=emails),
+    matching("phone", phone=phones),
+    matching("email_phone", email=emails, phone=phones),
+    matching("profile_id", profile_id=ids),
+    matching("external_id", external_id=externals),
+    matching("custom", field_name=st.just("card"), field_value=cards),
+    matching("none"),
+    st.fixed_dictionaries(
+        {
+            "mode": st.just("identifiers"),
+            "values": st.fixed_dictionaries({}, optional=VALUES).filter(bool),
+            "several": st.sampled_from(["refuse", "first"]),
+        }
+    ),
+)
+own = st.fixed_dictionaries({}, optional={"card": cards | st.none(), "visits": st.integers(-9, 9)})
+profiles = st.fixed_dictionaries(
+    {},
+    optional={
+        "email": emails,
+        "phone_numbers": st.lists(phones, max_size=2, unique=True) | st.none(),
+        "external_id": externals,
+        "given_name": st.sampled_from(["Ann", "\x00", "Ünal"]) | st.none(),
+        "custom": own,
+    },
+)
+operations = st.sampled_from(
+    [
+        {"function": "incr", "pointer": "/custom/visits", "value": 1},
+        {"function": "add", "pointer": "/custom/tags", "value": ["a", "b"]},
+        {"function": "delete", "pointer": "/custom/tags", "value": ["a"]},
+        {"function": "set", "pointer": "/custom/card", "value": "2"},
+    ]
+)
+segments = st.fixed_dictionaries({}, optional=dict.fromkeys(("add", "remove"), st.lists(st.integers(1, 3), max_size=2)))
+rows = st.builds(lambda email: {"resource_id": 1, "channel": "email", "email": email}, emails)
+kinds = ("email", "phone", "external_id", "custom")
+updates = st.fixed_dictionaries(
+    {"match": matches, "create": st.sampled_from([True, True, False]), "profile": profiles},
+    optional={
+        "operations": st.lists(operations, max_size=2),
+        "segments": segments,
+        "subscriptions": st.lists(rows, max_size=2),
+        "conflict": st.sampled_from(["refuse", "leave"]).map(lambda what: dict.fromkeys(kinds, what)),
+        "patch": st.just([{"op": "add", "path": "/email", "value": "bob@example.com"}]),
+    },
+)
+keys = st.none() | st.sampled_from(["first", "second"])
+spans = st.fixed_dictionaries({}, optional={"from": st.integers(0, 30), "to": st.integers(0, 30)})
+queries = st.fixed_dictionaries(
+    {"limit": st.integers(1, 5), "sort": st.sampled_from(["id", "created", "updated", "email"])},
+    optional={"descending": st.booleans(), "created": spans, "updated": spans},
+)
+named = st.fixed_dictionaries({"limit": st.just(9), "named": st.lists(
+    st.dictionaries(st.sampled_from(["email", "phone"]), st.lists(emails | phones, min_size=1, max_size=3), min_size=1),
+    min_size=1, max_size=2)})  # fmt: skip
+
+databases = itertools.count(10)
+
+
+class World(RuleBasedStateMachine):
+    """The same requests to every engine, in a database of this example's own."""
+
+    def __init__(self, runner: asyncio.Runner, stores: Sequence[Store]) -> None:
+        super().__init__()
+        self._runner, self._stores = runner, stores
+        self._now = 0
+        self._known: list[Profile] = []
+        self._under_keys: dict[str, tuple[str, list[Update]]] = {}
+        self._database = Database(next(databases), "one", fields=FIELDS)
+        self._form = Form(self._database, {})
+        self._verbs = [self._verbs_on(store) for store in stores]
+        for store in stores:
+            runner.run(store.add_database(self._database))
+
+    def _verbs_on(self, store: Store) -> Verbs:
+        numbers = itertools.count(1)
+        return Verbs(store, Locator(None), lambda: self._now, lambda: f"{next(numbers):024x}")
+
+    @initialize(several=st.lists(updates, min_size=6, max_size=12))
+    def fill(self, several: list[Update]) -> None:
+        self._ask("batch", several)
+
+    @rule(update=updates, key=keys)
+    def change_one(self, update: Update, key: str | None) -> None:
+        self._ask("update", [update], key)
+
+    @rule(several=st.lists(updates, min_size=1, max_size=6), key=keys, verb=st.sampled_from(["batch", "import"]))
+    def change_many(self, several: list[Update], key: str | None, verb: str) -> None:
+        self._ask(verb, several, key)
+
+    @rule(match=matches, several=st.sampled_from(["refuse", "all"]), key=keys)
+    def remove(self, match: dict[str, Any], several: str, key: str | None) -> None:
+        self._ask("remove", [{"match": {**match, "several": several}, "absent": "ignore"}], key)
+
+    @precondition(lambda self: len(self._known) > 1)
+    @rule(merged=st.lists(ids, min_size=2, max_size=4), key=keys)
+    def merge(self, merged: list[str], key: str | None) -> None:
+        destination, *sources = dict.fromkeys(self._with_ids(merged))
+        match = {"mode": "profile_id", "values": {"profile_id": destination}}
+        if sources:
+            self._ask("merge", [{"match": match, "sources": sources}], key)
+
+    @rule(key=keys)
+    def ask_again(self, key: str | None) -> None:
+        if key in self._under_keys:
+            self._ask(*self._under_keys[key], key)
+
+    @rule(match=matches)
+    def find(self, match: dict[str, Any]) -> None:
+        self._ask("find", [{"match": match}])
+
+    @rule(query=queries | named)
+    def list_profiles(self, query: dict[str, Any]) -> None:
+        found = self._ask("list", [{"match": {"mode": "none", "values": {}}, "query": query}])
+        if isinstance(found, list) and found and "named" not in query:
+            last = found[-1]
+            value = {"id": last.id, "created": last.created, "updated": last.updated}
+            place = value[query["sort"]] if query["sort"] in value else last.document.get("email", "\U0010ffff")
+            query = {**query, "after": [place, last.id]}
+            self._ask("list", [{"match": {"mode": "none", "values": {}}, "query": query}])
+
+    @rule(pause=st.integers(1, 9))
+    def wait(self, pause: int) -> None:
+        self._now += pause
+
+    @invariant()
+    def all_hold_the_same(self) -> None:
+        self._known = self._same([self._runner.run(profiles_of(store, self._database.id)) for store in self._stores])
+
+    def teardown(self) -> None:
+        self._same([self._runner.run(everything(store, self._database.id, self._now)) for store in self._stores])
+
+    def _ask(self, verb: str, asked: list[Update], key: str | None = None) -> Any:
+        if key:
+            self._under_keys[key] = verb, asked
+        once = Once(key, repr((verb, asked)), self._now + 20) if key else None
+        asked = self._with_ids(asked)
+        checked = [self._checked(update) for update in asked]
+        work = Work(COURIER, TOKEN, self._database, self._form, checked, asked, once)
+        return self._same([self._runner.run(answer(verbs, verb, work)) for verbs in self._verbs])
+
+    def _with_ids(self, asked: Any) -> Any:
+        """What is asked, with the id of a profile for each of its places."""
+        if isinstance(asked, dict):
+            return {name: self._with_ids(value) for name, value in asked.items()}
+        if isinstance(asked, list):
+            return [self._with_ids(value) for value in asked]
+        if isinstance(asked, str) and asked.startswith("#"):
+            return self._known[int(asked[1:]) % len(self._known)].id if self._known else "0" * 24
+        return asked
+
+    def _checked(self, update: Update) -> Update | Refusal:
+        faults = self._form.check(update)
+        return Refusal(faults) if faults else update
+
+    def _same(self, answers: list[Any]) -> Any:
+        for other in answers[1:]:
+            assert other == answers[0]
+        return answers[0]
+
+
+async def answer(verbs: Verbs, verb: str, work: Work) -> Any:
+    """The outcomes, each with its type; or what the request was refused for."""
+    try:
+        return await verbs.carry_out(verb, work)
+    except Refusal as refusal:
+        return tuple(refusal.faults)
+
+
+async def profiles_of(store: Store, database: int) -> list[Profile]:
+    return await store.page(database, Query(1000))
+
+
+async def everything(store: Store, database: int, now: int) -> list[Any]:
+    """All that a database holds, and whom each identity names. What has expired may be gone or not."""
+    named = [await store.find(database, [identity]) for identity in IDENTITIES]
+    async with store.snapshot() as held:
+        parts = held.profiles(database), held.changes(database), held.jobs(database)
+        answers = [each async for each in held.answered(database) if each.once.until >= now]
+        return [named, answers, *[[row async for row in part] for part in parts]]
+
+
+IDENTITIES: list[Identity] = [
+    *(("email", f"{name}@example.com") for name in ("ann", "bob", "cid")),
+    *(("phone", f"+7951000000{n}") for n in range(2)),
+    ("email_sub@1", "ann@example.com"),
+    ("custom/card", "2"),
+    ("external_id", "one"),
+]
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture
+def stores(runner: asyncio.Runner, tmp_path: Path) -> Iterator[list[Store]]:
+    urls = "memory:", f"sqlite:///{tmp_path}/profiles.db", postgresql.fresh()
+    stores = [runner.run(open_store(url)) for url in urls]
+    yield stores
+    for store in stores:
+        runner.run(store.close())
+
+
+@pytest.mark.law
+def test_all_engines_answer_alike(runner: asyncio.Runner, stores: list[Store]) -> None:
+    examples = hypothesis.settings().max_examples // 40
+    settings = hypothesis.settings(max_examples=examples, stateful_step_count=25, deadline=None)
+    run_state_machine_as_test(lambda: World(runner, stores), settings=settings)
