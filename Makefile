@@ -7,7 +7,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-laws test-hostile test-sdks test-cluster bench bench-smoke bench-noisy bench-slow \
+.PHONY: help install run test test-laws test-hostile test-sdks test-contracts test-cluster bench bench-smoke bench-noisy bench-slow \
 	profile check format docs build pins clean
 
 help: ## Show this list
@@ -53,6 +53,9 @@ bench-slow: install ## Measure what a good client feels of a thousand that never
 
 profile: install ## Print where the time of an update goes, in JSON and in XML
 	$(BIN)/python -m bench.weights
+
+test-contracts: install ## Try the published contracts on 5,000 generated requests, and lint them where there is npm
+	$(BIN)/python -m tests.contracts.run
 
 check: install ## Lint, check the format and the types
 	$(BIN)/ruff check .

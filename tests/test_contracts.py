@@ -12,12 +12,11 @@ import jsonschema_rs
 import pytest
 from click.testing import CliRunner
 from lxml import etree
-from msgspec.structs import replace
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.__main__ import main
 from gateway.app import create
-from gateway.dialects import dialects
+from gateway.dialects import Call, dialects
 from gateway.dialects.klaviyo.fields import WRITE_ONLY
 from gateway.media import Bounds, codec_for
 from gateway.media.charsets import to_utf8
@@ -45,6 +44,8 @@ BEYOND = {
     "altcraft/leaves-out-all-subscriptions-where-all-are-invalid[json]": "what is wrong is left out",
     "altcraft/leaves-out-invalid-subscriptions[json]": "what is wrong is left out",
     "altcraft/leaves-out-invalid-subscriptions[xml]": "what is wrong is left out",
+    "klaviyo/imports-the-profiles-that-are-right[json]": "a bad element fails alone",
+    "klaviyo/rehearses-a-job[json]": "a bad element fails alone",
     "altcraft/updates-a-batch-but-for-the-element-that-is-no-object[json]": "a bad element fails alone",
     "altcraft/updates-a-batch-but-for-the-element-that-is-no-object[xml]": "a bad element fails alone",
 }
@@ -149,7 +150,8 @@ def test_every_call_is_described_and_nothing_else_is() -> None:
 def test_a_call_that_is_not_described_cannot_be_published() -> None:
     dialect = dialects({})[0]
     call = dialect.calls[0]
-    dialect.calls = (*dialect.calls, replace(call, path=f"{call.path}/more"))
+    more = Call(call.method, f"{call.path}/more", call.verb, call.right, call.read, call.write)
+    dialect.calls = (*dialect.calls, more)
     with pytest.raises(KeyError, match="profiles/update/more"):
         contracts([dialect])
 

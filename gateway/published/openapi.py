@@ -4,7 +4,7 @@ Each dialect's `schemas/<dialect>.openapi.json` names, for every call, its param
 the components that stand beside them. Media types, rights, refusals and headers are found out here; nothing is sent.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
@@ -83,7 +83,16 @@ def _components(spoken: Sequence[Dialect], told: Mapping[str, JSON], schemas: Sc
             if any(_may_befall(fault, call) for fault in faults for call in dialect.calls):
                 found["responses"][_refused(dialect, status)] = _refusal(dialect, faults)
     found["schemas"] |= {name.capitalize(): _bundled(schemas(f"{name}.schema"), name) for name in CANONICAL}
+    for name in {"Rehearsal", *map(_name_of_refusal, spoken), *_bodies(told.values())}:
+        # Here and not beside a reference, where most tools do not look.
+        found["schemas"][name] = {**found["schemas"][name], "xml": {"name": "xml"}}
     return found
+
+
+def _bodies(told: Iterable[JSON]) -> set[str]:
+    """The schemas of whole bodies, whose root in XML is `xml`."""
+    rows = [row for dialect in told for row in dialect["calls"].values()]
+    return {name for row in rows for name in (row.get("body"), *row["replies"].values()) if name}
 
 
 def _info(version: str) -> JSON:
@@ -151,12 +160,12 @@ def _content(types: Mapping[str, str], names: Sequence[str], examples: Mapping[s
 
 
 def _schema(names: Sequence[str], codec: str) -> JSON:
-    """XML has the root `xml`, and an XML Schema beside this document."""
+    """XML has an XML Schema beside this document."""
     references: list[JSON] = [{"$ref": f"#/components/schemas/{name}"} for name in names]
     schema = references[0] if len(references) == 1 else {"anyOf": references}
     if codec != "xml":
         return schema
-    return {**schema, "xml": {"name": "xml"}, "x-xsd": [f"schemas/{name}.xsd" for name in names]}
+    return {**schema, "x-xsd": [f"schemas/{name}.xsd" for name in names]}
 
 
 # --- replies ---

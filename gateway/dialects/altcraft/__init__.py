@@ -20,6 +20,7 @@ from gateway.dialects import (
 )
 from gateway.dialects.altcraft import reading
 from gateway.dialects.altcraft.fields import FIELDS, SUBSCRIPTION_FIELDS, TYPES, described, shown, system_rows, told
+from gateway.dialects.altcraft.parameters import word
 
 ROOT = "/api/v1.1"
 DONE = {"error": 0, "error_text": "Successful operation"}
@@ -42,12 +43,12 @@ class Altcraft:
         return Call("POST", f"{ROOT}/{path}", verb, right, read, write, named=NAMED.get(path, {}))
 
     def media_type(self, incoming: Incoming) -> str | None:
-        """The `format` parameter, of the query or the body."""
-        wanted = incoming.query.get("format") or _member(incoming.tree, "format")
-        wanted = wanted.strip() if isinstance(wanted, str) else wanted
-        if wanted and wanted not in ("json", "xml"):
+        """The `format` parameter, of the query or else the body; both must be right."""
+        given = [word(each) for each in (incoming.query.get("format"), _member(incoming.tree, "format"))]
+        wanted = [each for each in given if each not in (None, "")]
+        if not all(each in ("json", "xml") for each in wanted):
             raise refuse("invalid_parameter", "it must be json or xml", "/format")
-        return wanted or None
+        return wanted[0] if wanted else None
 
     def credential(self, incoming: Incoming) -> Credential:
         """The token: in the body, as a Bearer (RFC 6750), or in the query."""

@@ -1,0 +1,59 @@
+"""Other people's tools over the contract and a running gateway: `python -m tests.contracts.run [EXAMPLES]`.
+
+schemathesis with all its checks, in an environment of its own under `.contracts/`, and Redocly's linter where there is
+npm. Exits with 1 where either finds anything. EXAMPLES are those of each call (by default 160: 5,000 in all).
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.sdks.environments import KEY, serving
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+HOME = ROOT / ".contracts"
+SCHEMATHESIS = "schemathesis==4.32.5"
+REDOCLY = "@redocly/cli@2"
+PHASES = "examples,fuzzing,stateful"
+
+
+def main(examples: str = "160") -> int:
+    os.environ["GATEWAY_RATE_LIMITS"] = "0"
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as url:
+        found = [fuzzed(url, examples)]
+    if shutil.which("npm"):
+        found.append(linted())
+    else:
+        print("there is no npm: the linter is left out")
+    return 0 if all(found) else 1
+
+
+def fuzzed(url: str, examples: str) -> bool:
+    """Whether schemathesis finds nothing; its hooks read XML with the gateway's own codec."""
+    if not (HOME / "made").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", HOME], check=True)
+        free = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
+        subprocess.run([HOME / "bin" / "pip", "install", "-qq", SCHEMATHESIS, "--editable", ROOT], env=free, check=True)
+        (HOME / "made").touch()
+    command = [HOME / "bin" / "schemathesis", "--config-file", HERE / "schemathesis.toml", "run", f"{url}/openapi.json"]
+    options = ["--header", f"Authorization: Bearer {KEY}", "--checks", "all", "--phases", PHASES, "--workers", "2"]
+    return (
+        subprocess.run([*command, *options, "--max-examples", examples, "--continue-on-failure"], cwd=HERE).returncode
+        == 0
+    )
+
+
+def linted() -> bool:
+    """Whether Redocly's linter has nothing to say."""
+    HOME.mkdir(exist_ok=True)
+    subprocess.run([Path(sys.executable).parent / "profile-gateway", "contracts", HOME / "written"], check=True)
+    command = ["npx", "--yes", REDOCLY, "lint", "--config", HERE / "redocly.yaml", HOME / "written" / "openapi.json"]
+    return subprocess.run(command, cwd=HOME, check=False).returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
