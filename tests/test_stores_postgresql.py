@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +12,20 @@ import psycopg
 import pytest
 from msgspec.structs import replace as altered
 
-from gateway.core.model import Change, Database, Edited, Find, Identity, Once, Profile, Write
+from gateway.core.model import (
+    Change,
+    Database,
+    Edited,
+    Find,
+    Identity,
+    Job,
+    Once,
+    Origin,
+    Profile,
+    Query,
+    Recorded,
+    Write,
+)
 from gateway.stores import Store, Unavailable, open_store
 from gateway.stores.postgresql import engine, layout, locked
 from tests.stores import (
@@ -28,6 +42,7 @@ from tests.stores import (
     picture,
     postgresql,
     record,
+    removing,
 )
 from tests.stores.processes import child, results
 
@@ -156,6 +171,45 @@ async def test_what_was_kept_is_there_after_reopening(url: str) -> None:
 
 
 # Values
+
+
+async def test_the_layout_partitions_and_nothing_else_changes(
+    url: str, store: Store, admin: psycopg.Connection[Any]
+) -> None:
+    await store.change([change(creating("before", ANN, PHONE), ANN)])
+    await store.close()
+    admin.execute("SET gateway.partitions = 8")
+    admin.execute((Path(layout.__file__).parent / "partitions.sql").read_text())
+    parted = admin.execute("SELECT relname FROM pg_class WHERE relkind = 'p' AND relname::regclass = oid")
+    assert {name for [name] in parted} == {"profiles", "identities", "changes", "jobs", "once"}
+    store = await open_store(url)
+    await _use(store)
+    used = admin.execute("SELECT count(DISTINCT tableoid) FROM identities").fetchone()
+    memory = await furnish(await open_store("memory:"))
+    await memory.change([change(creating("before", ANN, PHONE), ANN)])
+    await _use(memory)
+    keys = [ANN, BOB, PHONE, *(("email", f"{number}@example.com") for number in range(40))]
+    assert await picture(store, keys) == await picture(memory, keys)
+    assert used is not None
+    assert used[0] > 1
+    await store.close()
+
+
+async def _use(store: Store) -> None:
+    """Each statement that a table that grows knows, at least once."""
+    once = Once("key", "same", until=5000)
+    keys = [("email", f"{number}@example.com") for number in range(40)]
+    await store.change([change(creating(f"p{number}", key), key) for number, key in enumerate(keys)])
+    await asyncio.gather(*(store.change([change(counting(key), key)]) for key in keys for _ in range(3)))
+    for moment in (1000, 9000):
+        await store.change([altered(change(counting(ANN), ANN, time=moment), once=once)])
+    await store.change([change(removing(keys[0], keys[0]), keys[0])])
+    await store.change([change(altering(ANN, dict, gained=[BOB], lost=[PHONE]), ANN)])
+    await store.add_job(1, Job("j", 1, 0, 0))
+    await store.restore(1, [Job("j", 1, 0, 0), Recorded(1, "p1", 1, Origin("t", "d", 1000), [])])
+    assert [job.id for job in await store.jobs(1, "import", Query(5, "created"))] == ["j"]
+    assert [each.id for each in await store.page(1, Query(3, "id"))] == ["before", "p1", "p10"]
+    assert await store.prune(before=10, limit=5) == 1
 
 
 async def test_names_of_any_length_are_told_apart(store: Store) -> None:

@@ -32,7 +32,7 @@ from gateway.core.model import (
 )
 from gateway.stores import Duplicate, Missing, Past, Unavailable, job_of, job_row, recorded_of, settled
 from gateway.stores.sqlite.group import by_id, look_up, text
-from gateway.stores.sqlite.layout import OUT_OF_ORDER, connect, migrate
+from gateway.stores.sqlite.layout import CACHE, CACHE_OF_WRITER, OUT_OF_ORDER, connect, migrate
 from gateway.stores.sqlite.listing import ADD_JOB, JOB, PRUNE_JOBS, jobs_of, profiles_of
 from gateway.stores.sqlite.moving import Snapshot, restore
 from gateway.stores.sqlite.writer import Checkpoints, Writer
@@ -66,7 +66,7 @@ async def open(url: str) -> "Sqlite":
     """
     file = _file_of(url)
     try:
-        connections = [connect(file) for _ in range(4)]
+        connections = [connect(file, cache) for cache in (CACHE_OF_WRITER, CACHE, CACHE, CACHE)]
         migrate(connections[0])
     except OUT_OF_ORDER as error:
         raise Unavailable(f"{file}: {error}") from error

@@ -1,0 +1,32 @@
+-- Turns the tables that grow into hash partitions, 64 of each unless `gateway.partitions` says otherwise:
+--
+--     PGOPTIONS='-c gateway.partitions=256' psql --single-transaction --file partitions.sql postgresql://…/profiles
+--
+-- Run it once, after the gateway has made its tables and while none serves. What the tables hold is moved along: on a
+-- large store that takes as long as loading it. Every key begins with what it is partitioned by, so each look-up reads one
+-- partition, and what is unique stays so. PostgreSQL 17 or later.
+DO $$
+DECLARE
+    partitions CONSTANT int := coalesce(nullif(current_setting('gateway.partitions', true), ''), '64')::int;
+    part record;
+BEGIN
+    FOR part IN SELECT * FROM (VALUES
+        ('profiles', 'database, id', 'WITH (fillfactor = 85)'),
+        ('identities', 'database, kind, value', ''),
+        ('changes', 'database, time', ''),
+        ('jobs', 'database, id', ''),
+        ('once', 'database, key', '')
+    ) AS parts (name, key, storage) LOOP
+        EXECUTE format('ALTER TABLE %I RENAME TO whole', part.name);
+        EXECUTE format('CREATE TABLE %I (LIKE whole INCLUDING ALL) PARTITION BY HASH (%s)', part.name, part.key);
+        FOR remainder IN 0 .. partitions - 1 LOOP
+            EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES WITH (MODULUS %s, REMAINDER %s) %s',
+                part.name || '_' || remainder, part.name, partitions, remainder, part.storage);
+        END LOOP;
+        EXECUTE format('INSERT INTO %I OVERRIDING SYSTEM VALUE SELECT * FROM whole', part.name);
+        IF part.name = 'changes' THEN
+            PERFORM setval(pg_get_serial_sequence('changes', 'number'), max(number)) FROM changes;
+        END IF;
+        DROP TABLE whole;
+    END LOOP;
+END $$;
