@@ -7,7 +7,8 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-laws test-hostile test-sdks test-contracts test-cluster bench bench-smoke bench-noisy bench-slow \
+.PHONY: help install run test test-laws test-hostile test-durability test-sdks test-contracts test-cluster \
+	bench bench-smoke bench-noisy bench-slow \
 	profile check format docs build pins clean
 
 help: ## Show this list
@@ -31,6 +32,9 @@ test-laws: install ## Try the laws on 10,000 examples each
 
 test-hostile: install ## Send a real server 20,000 mutants of the public corpora and 20,000 crossed requests
 	HOSTILE_EXAMPLES=20000 $(BIN)/pytest -m hostile
+
+test-durability: install ## Kill, starve and crash a loaded gateway: nothing acknowledged may be lost (PROOF=kills: one of all)
+	$(BIN)/python -m tests.durability $(PROOF)
 
 test-sdks: install ## Run the vendors' own SDKs against a real server; needs node and npm
 	PIP_CONSTRAINT= $(BIN)/python tests/sdks/courier.py
