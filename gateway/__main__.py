@@ -23,7 +23,7 @@ import msgspec
 import orjson
 import uvicorn
 
-from gateway import published
+from gateway import published, workers
 from gateway.archive import BadLine, Differs, Existing, Loading, Place, Whole, dumped, place_in
 from gateway.bootstrap import bootstrap, new_secret, token
 from gateway.core.model import RIGHTS, Database, Resource, Segment, Token
@@ -133,7 +133,7 @@ def serve(**flags: str | None) -> None:
     if settings.workers > 1 and settings.metrics_token:
         # Made before the workers: theirs to count in together, and empty at each start.
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", mkdtemp(prefix="gateway-metrics-"))
-    uvicorn.run(
+    config = uvicorn.Config(
         "gateway.app:from_environment",
         factory=True,
         host=settings.host,
@@ -147,6 +147,7 @@ def serve(**flags: str | None) -> None:
         log_level=settings.log_level,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
+    workers.serve(config)
 
 
 def check(settings: Settings) -> None:

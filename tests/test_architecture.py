@@ -52,12 +52,13 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "metrics": (set(), {"prometheus_client"}),
     "proxies": ({"contract", "core", "dialects", "media"}, {"click", "httpx", "starlette", "uvicorn"}),
     "protocol": (set(), {"httptools", "uvicorn"}),
+    "workers": (set(), {"uvicorn"}),
     "archive": ({"core", "declared", "schema", "stores"}, {"jiter", "msgspec", "orjson"}),
     "declared": ({"core"}, {"jsonschema", "jsonschema_rs"}),
     "__main__": (
         {
             *("archive", "bootstrap", "core", "declared", "dialects", "geo", "protocol", "published", "settings"),
-            *("proxies", "runner", "stores"),
+            *("proxies", "runner", "stores", "workers"),
         },
         {"click", "msgspec", "orjson", "uvicorn"},
     ),
