@@ -27,7 +27,7 @@ from gateway.core.model import (
     Write,
 )
 from gateway.stores import Store, Unavailable, open_store
-from gateway.stores.postgresql import engine, layout, locked
+from gateway.stores.postgresql import engine, group, layout, locked
 from tests.stores import (
     ANN,
     BOB,
@@ -278,6 +278,23 @@ async def test_a_group_costs_a_handful_of_round_trips(store: Store, monkeypatch:
         calls = (store.change([change(edit, *key)]) for edit, key in zip(edits, keys, strict=True))
         await asyncio.gather(*calls)
         assert len(trips) == expected  # and the commit
+
+
+async def test_a_group_takes_no_more_than_so_much(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group, "LARGEST_WRITE", 10_000)
+    commits: list[int] = []
+    commit = group.commit
+
+    async def counted(connection: Any) -> None:
+        commits.append(1)
+        await commit(connection)
+
+    monkeypatch.setattr(group, "commit", counted)
+    edits = [creating(f"p{n}", numbered(n), text="x" * 1000) for n in range(50)] + [counting(numbered(0))] * 2
+    answers = await store.change([change(edit, numbered(n % 50)) for n, edit in enumerate(edits)])
+    assert [answer.profile.id for answer in answers] == [*(f"p{n}" for n in range(50)), "p0", "p0"]
+    assert (await one(store, numbered(0))).document["n"] == 2
+    assert 10 <= len(commits) <= 12
 
 
 async def test_a_batch_lets_single_changes_through(store: Store) -> None:

@@ -208,7 +208,14 @@ class Postgresql:
         await self._engine.close()
 
     async def _run(self, changes: Sequence[Change]) -> list[Any]:
-        """Runs the changes together, else in halves, and answers what each came to."""
+        """Runs the changes, together where that is not too much, and answers what each came to."""
+        answers: list[Any] = []
+        while len(answers) < len(changes):
+            answers += await self._together(changes[len(answers) :])
+        return answers
+
+    async def _together(self, changes: Sequence[Change]) -> list[Any]:
+        """Runs the first of the changes together, else all in halves."""
         try:
             return await self._engine.run(lambda connection: run_together(connection, changes))
         except Unavailable as error:

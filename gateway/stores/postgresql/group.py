@@ -43,8 +43,15 @@ KEEP = """INSERT INTO once SELECT * FROM unnest(%b::bigint[], %b::text[], %b::te
     SET fingerprint = excluded.fingerprint, until = excluded.until, profile = excluded.profile"""
 
 
+LARGEST_WRITE = 16 * 1024 * 1024
+"""Characters of documents and patches from which on a transaction takes no further change: all is sent at once."""
+
+
 async def run_together(connection: Connection, changes: Sequence[Change]) -> list[Any]:
-    """Runs changes in one transaction, which it commits, and answers what each came to."""
+    """Runs changes in one transaction, which it commits, and answers what each came to.
+
+    There are fewer answers than changes where the first of them write as much as one transaction should.
+    """
     known = {key for change in changes for key in _foreseeable(change)}
     while True:
         try:
@@ -84,6 +91,7 @@ class Group:
         self._once: dict[Key, Row] = {}
         self._expiring: dict[int, list[int]] = defaultdict(list)
         self._records: list[Row] = []
+        self._size = 0
 
     def run(self) -> set[Key]:
         """Runs what has no answer yet, and tells which keys must be locked before that can go on.
@@ -92,6 +100,8 @@ class Group:
         """
         asked: set[Key] = set()
         for change in self._changes[len(self.answers) :]:
+            if self._size >= LARGEST_WRITE:
+                break
             try:
                 answer, keep = self._tried(change)
             except Unforeseen as unforeseen:
@@ -183,6 +193,7 @@ class Group:
         if write.patch is not None:
             who = origin.token, origin.dialect, origin.triggers
             self._records.append((database, origin.time, id, version, *who, patch))
+        self._size += len(document) + len(patch)
 
 
 def _nothing() -> None:
