@@ -73,3 +73,10 @@ def test_a_repository_without_cases_is_not_disturbed(elsewhere: Path, tmp_path: 
     )
     status, told = run(elsewhere / "bin" / "python", "pytest -p no:cacheprovider", tmp_path)
     assert (status, re.findall(r"\d+ \w+ in", told)) == (0, ["1 passed in"])
+
+
+def test_a_folder_that_is_not_there_is_named(elsewhere: Path, tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\ngateway_cases = case\n")
+    command = [elsewhere / "bin" / "python", "-m", "pytest"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, "gateway_cases: there is no folder" in done.stderr) == (4, True)

@@ -65,7 +65,7 @@ def application(case: Case, store: Store) -> Starlette:
 
 def _settings(case: Case) -> Settings:
     try:
-        given = Settings(**case.about.get("settings", {}))
+        given = Settings(**{"access_log": False, **case.about.get("settings", {})})
         return msgspec.convert(msgspec.to_builtins(given), Settings)
     except (TypeError, msgspec.ValidationError) as reason:
         raise IllFormed(case.folder / "case.json", f"/settings: {reason}") from None
@@ -89,7 +89,7 @@ def serving(folder: Path) -> Iterator[str]:
     store = host.run(open_store(f"sqlite:///{folder}/gateway.db"))
     host.run(furnish(store, Case(folder, "json", {})))
     try:
-        with host.serving(create(Settings(), opened=_always(store))):
+        with host.serving(create(Settings(access_log=False), opened=_always(store))):
             yield host.url
     finally:
         host.close()

@@ -25,6 +25,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("gateway_cases", type="paths", default=[], help="folders whose case.json are collected as tests")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    for folder in config.getini("gateway_cases"):
+        if not folder.is_dir():
+            raise pytest.UsageError(f"gateway_cases: there is no folder {folder}")
+    if lines := config.getoption("gateway_header"):
+        _headers(lines)
+
+
+def _headers(lines: list[str]) -> dict[str, str]:
+    from gateway.runner.remote import headers_in
+
+    try:
+        return headers_in(lines)
+    except ValueError as reason:
+        raise pytest.UsageError(f"--gateway-header: {reason}") from None
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "CaseFile | None":
     if file_path.name != "case.json":
         return None
@@ -90,13 +107,12 @@ class CaseItem(_Item):
 
     async def _outcome(self) -> "Outcome":
         from gateway.runner.checking import outcome
-        from gateway.runner.remote import Remote, headers_in
+        from gateway.runner.remote import Remote
 
         url = self.config.getoption("gateway_url")
         if not url:
             return await outcome(self._case, None)
-        headers = headers_in(self.config.getoption("gateway_header"))
-        remote = Remote(url, headers, self.config.getoption("gateway_token"))
+        remote = Remote(url, _headers(self.config.getoption("gateway_header")), self.config.getoption("gateway_token"))
         try:
             return await outcome(self._case, remote)
         finally:
