@@ -70,7 +70,7 @@ class Work(Struct, frozen=True):
         """The only update. Raises the `Refusal` that stands in its place."""
         (update,) = self.updates
         if isinstance(update, Refusal):
-            raise update
+            raise update.anew()
         return update
 
     @property
@@ -139,7 +139,7 @@ class Verbs:
         try:
             return [plan(work)]
         except Refusal as refusal:
-            return [refusal]
+            return [refusal.anew()]
 
     async def _change_one(self, work: Work) -> list[Outcome]:
         edited = await self._changed(self._update(work))
@@ -228,7 +228,7 @@ class Verbs:
     async def _changed(self, change: Change) -> Edited:
         (outcome,) = await self._store.change([change])
         if isinstance(outcome, Refusal):
-            raise outcome
+            raise outcome.anew()
         return outcome
 
     def _update(self, work: Work) -> Change:
@@ -260,7 +260,7 @@ class Verbs:
         try:
             return update if isinstance(update, Refusal) else self._updating(update, work, once)
         except Refusal as refusal:
-            return refusal
+            return refusal.anew()
 
     def _updating(self, update: Update, work: Work, once: Once | None) -> Change:
         key, origin = _key(update, work), self._origin(update, work)

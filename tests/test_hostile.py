@@ -3,12 +3,14 @@
 `make test-hostile` tries 20,000 mutants and 20,000 crossed requests; what is tried here is a sample of the same.
 """
 
+import gc
 import json
 import os
 from base64 import b64decode
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -46,6 +48,24 @@ def test_an_attack_is_answered_in_kind(door: Door, attack: Attack) -> None:
     assert attack.told in reply.body.decode(), reply
     assert len(reply.body) < 4096
     assert b"root:" not in reply.body
+
+
+@pytest.mark.parametrize("call", ["update", "import", "update_batch"])
+def test_a_refusal_holds_nothing_of_its_request(door: Door, call: str) -> None:
+    """Not even until the garbage collector comes by: that counts objects, and a large request is few of them."""
+    data: dict[str, Any] = {"update": {}, "import": {"_sex": "x"}, "update_batch": [{"a": 1}]}
+    tree = {"token": TOKEN, "db_id": 1, "matching": "phone", "phone": "+79511059000", "data": data[call]}
+    body, headers = json.dumps(tree).encode(), {"content-type": "application/json"}
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        door.answer(Request("POST", f"/api/v1.1/profiles/{call}", headers, body))
+        gc.collect()
+        held = [one for one in gc.garbage if isinstance(one, FrameType) and "/gateway/" in one.f_code.co_filename]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+    assert not held
 
 
 # --- corpora ---

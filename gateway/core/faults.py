@@ -86,6 +86,14 @@ class Refusal(Exception):
         super().__init__(", ".join(fault.code for fault in faults))
         self.faults = tuple(faults)
 
+    def anew(self) -> "Refusal":
+        """The same refusal, not raised yet: for whoever holds one as a value, or raises one that is held.
+
+        One that was raised knows the frames that it went through. Held by one of them, it would hold all of a request
+        until the garbage collector comes by, which counts objects and not their size: gigabytes, under attack.
+        """
+        return Refusal(self.faults)
+
 
 def refuse(code: str, detail: str = "", pointer: str = "") -> Refusal:
     """A refusal of one fault, to be raised."""

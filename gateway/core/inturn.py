@@ -82,6 +82,6 @@ def _outcome(edit: Edit, find: Find, overlay: Overlay, keepable: Callable[[Write
         for write in edited.writes:
             keepable(write)
     except Refusal as refusal:
-        return refusal
+        return refusal.anew()
     overlay.take(edited.writes)
     return edited

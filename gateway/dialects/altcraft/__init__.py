@@ -127,7 +127,7 @@ def _fields(answer: Answer) -> Reply:
 def _resource_fields(answer: Answer) -> Reply:
     (update,) = answer.updates
     if isinstance(update, Refusal):
-        raise update
+        raise update.anew()
     id = update["match"].get("resource_id")
     if id is None:
         raise refuse("missing_parameter", "it is missing", "/id")

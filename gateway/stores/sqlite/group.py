@@ -91,7 +91,7 @@ class Group:
         try:
             return self._done_before(step) or self._done(step)
         except Refusal as refusal:
-            return refusal
+            return refusal.anew()
 
     def _done(self, change: Change) -> Edited:
         edited = change.edit(partial(self._find, change.database))
