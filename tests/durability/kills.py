@@ -12,7 +12,7 @@ from tests.durability.load import balance, clients
 from tests.durability.service import Service
 
 KILLS = 100
-LONGEST_LIFE = 1.5
+LONGEST_LIFE = 1.0
 """Seconds under load before a kill, at most."""
 
 

@@ -10,7 +10,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -29,7 +28,7 @@ class Service:
         command: Sequence[str] = SERVE,
         environment: Mapping[str, str] = {},  # never written
     ) -> None:
-        port = _free_port()
+        self._port = port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._command = command
         self._log = log
@@ -73,21 +72,25 @@ class Service:
         self._end(signal.SIGTERM)
 
     def processes(self) -> list[int]:
-        """The ids of all its processes that live."""
-        command = ["ps", "-o", "pid=,stat=", "-s", str(self._process.pid)]
-        rows = map(str.split, subprocess.run(command, capture_output=True, text=True).stdout.splitlines())
-        return [int(id) for id, state in rows if not state.startswith("Z")]
+        """The ids of all its processes."""
+        command = ["ps", "-o", "pid=", "-s", str(self._process.pid)]
+        return [int(id) for id in subprocess.run(command, capture_output=True, text=True).stdout.split()]
 
     def _end(self, how: signal.Signals) -> None:
         os.killpg(self._process.pid, how)
         self._process.wait(PATIENCE)
-        while self.processes():  # a worker that dies may keep the port a little longer
+        while not _is_free(self._port):  # a worker that dies keeps its sockets a little longer
             time.sleep(0.005)
 
 
 def _free_port() -> int:
     """A port that stays free while the gateway is down: none of those that the system gives to whoever connects."""
-    while True:
-        port = random.randrange(10_000, 30_000)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
+    return next(port for port in iter(lambda: random.randrange(10_000, 30_000), None) if _is_free(port))
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
