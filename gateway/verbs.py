@@ -12,13 +12,12 @@ from msgspec.structs import replace
 from gateway.core import matching
 from gateway.core.edit import Rules, merging, naming, removing, the_one, updating
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.inturn import Overlay, Rehearsed, rehearsing
+from gateway.core.inturn import Overlay, Rehearsed, faults_among, rehearsing, together
 from gateway.core.listing import groups, in_each, listed, query
 from gateway.core.model import Change, Database, Edited, Identity, Job, Once, Origin, Profile, Token, Tree, Update
 from gateway.core.rehearsal import told
 from gateway.dialects import (
     BATCH,
-    BATCHES,
     DESCRIBE,
     FIND,
     IMPORT,
@@ -28,6 +27,7 @@ from gateway.dialects import (
     MEMBERS,
     MERGE,
     REMOVE,
+    TOGETHER,
     UPDATE,
     Dialect,
 )
@@ -96,6 +96,7 @@ class Verbs:
             LIST: self._list,
             MERGE: self._merge,
             IMPORT: self._import,
+            TOGETHER: self._change_together,
             JOB: self._job,
             JOBS: self._jobs,
             MEMBERS: self._members,
@@ -133,9 +134,9 @@ class Verbs:
 
     async def _planned(self, verb: str, work: Work) -> list[Change | Refusal]:
         """The changes that a request asks for, or the refusals that stand in their place."""
-        if verb in BATCHES:
+        if verb in (BATCH, IMPORT):
             return await self._updates(work)
-        plan = {UPDATE: self._update, REMOVE: self._removal, MERGE: self._merger}[verb]
+        plan = {UPDATE: self._update, REMOVE: self._removal, MERGE: self._merger, TOGETHER: self._joint}[verb]
         try:
             return [plan(work)]
         except Refusal as refusal:
@@ -154,6 +155,9 @@ class Verbs:
         answers = iter(await self._store.change([each for each in prepared if isinstance(each, Change)]))
         outcomes = [next(answers) if isinstance(each, Change) else each for each in prepared]
         return [each.faults if isinstance(each, Refusal) else each.profile for each in outcomes]
+
+    async def _change_together(self, work: Work) -> list[Outcome]:
+        return [(await self._changed(self._joint(work))).profile]
 
     async def _find(self, work: Work) -> list[Outcome]:
         key = _key(work.update, work)
@@ -242,6 +246,16 @@ class Verbs:
             some = enumerate(work.updates[start : start + SLICE], start)
             prepared += [self._prepared(update, work, _nth(work.once, index)) for index, update in some]
         return prepared
+
+    def _joint(self, work: Work) -> Change:
+        """One change of all updates. Raises `Refusal` with every fault of any of them."""
+        planned = [self._prepared(update, work, None) for update in work.updates]
+        if faults := faults_among(planned):
+            raise Refusal(faults)
+        changes = [each for each in planned if isinstance(each, Change)]
+        identities = tuple(dict.fromkeys(identity for change in changes for identity in change.identities))
+        edit = together([change.edit for change in changes])
+        return Change(work.database.id, identities, edit, changes[0].origin, work.once)
 
     def _removal(self, work: Work) -> Change:
         key, several = _key(work.update, work), work.update["match"].get("several")

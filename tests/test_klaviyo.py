@@ -39,10 +39,28 @@ UNTOLD = (
     (r"/api/[^/]+/[^/]+/lists", "ListResponseObjectResource"),
     (r"/api/[^/]+/[^/]+/relationships/[^/]+", "an identifier"),
     (r"/api/profiles/[^/]+/(segments|push-tokens)", "nothing"),
+    (r"/api/profile-(un)?suppression-bulk-(create|delete)-jobs(/[^/]+)?", "a suppression job"),
 )
 """Paths that this OpenAPI does not hold, and what it calls the resources that they answer with."""
 UNNAMED = {
     "nothing": False,
+    "a suppression job": {
+        "type": "object",
+        "properties": {
+            "type": {"enum": ["profile-suppression-bulk-create-job", "profile-suppression-bulk-delete-job"]},
+            "id": {"type": "string"},
+            "attributes": {
+                "type": "object",
+                "properties": {
+                    "status": {"enum": ["cancelled", "complete", "processing", "queued"]},
+                    **{name: {"type": "integer"} for name in ("total_count", "completed_count", "skipped_count")},
+                    **{name: {"type": "string", "format": "date-time"} for name in ("created_at", "completed_at")},
+                },
+                "required": ["status", "created_at", "total_count"],
+            },
+        },
+        "required": ["type", "id", "attributes", "links"],
+    },
     "an identifier": {
         "type": "object",
         "properties": {"type": {"type": "string"}, "id": {"type": "string"}},

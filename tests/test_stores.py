@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace as altered
 
 from gateway.core.faults import Refusal
-from gateway.core.inturn import Overlay, Rehearsed, rehearsing
+from gateway.core.inturn import Overlay, Rehearsed, rehearsing, together
 from gateway.core.listing import listed, sorted_value
 from gateway.core.model import (
     Answered,
@@ -133,6 +133,18 @@ async def test_what_is_rehearsed_sees_what_came_before_and_leaves_no_trace(store
     assert isinstance(then, Rehearsed)
     assert then.outcomes == [Edited(Profile("b", {"n": 1}, 2, 1000, 1001))]
     assert await picture(store, [ANN, BOB]) == before
+
+
+async def test_edits_that_run_together_are_kept_all_or_none(store: Store) -> None:
+    grown = altering(BOB, lambda document: {**document, "n": 1})
+    await store.change([change(together([creating("a", ANN), creating("b", BOB), grown]), ANN, BOB)])
+    assert await store.find(1, [BOB]) == [Profile("b", {"n": 1}, 2, 1000, 1001)]
+    before = await picture(store, [ANN, BOB, PHONE])
+    nobody = altering(("email", "nobody@example.com"), dict)
+    [refusal] = await store.change([change(together([creating("c", PHONE), nobody]), PHONE)])
+    assert isinstance(refusal, Refusal)
+    assert [fault.pointer for fault in refusal.faults] == ["/updates/1"]
+    assert await picture(store, [ANN, BOB, PHONE]) == before
 
 
 async def test_keeps_the_order_of_a_call(store: Store) -> None:

@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from msgspec import field
 
-from gateway.core.faults import Refusal
+from gateway.core.faults import Fault, Refusal
 from gateway.core.matching import ID
 from gateway.core.model import Edit, Edited, Find, Identity, Profile, Write
+from gateway.core.pointer import pointer_to
 
 
 class Overlay:
@@ -74,6 +76,33 @@ def rehearsing(edits: Sequence[Edit], before: Overlay, keepable: Callable[[Write
         return Rehearsed(None, outcomes=[_outcome(each, find, overlay, keepable) for each in edits], overlay=overlay)
 
     return edit
+
+
+def together(edits: Sequence[Edit]) -> Edit:
+    """The edit that runs others in turn and writes all that they write; where one is refused, all are.
+
+    It answers with the first one's profile.
+    """
+
+    def edit(find: Find) -> Edited:
+        overlay = Overlay()
+        outcomes = [_outcome(each, find, overlay, lambda _write: None) for each in edits]
+        if faults := faults_among(outcomes):
+            raise Refusal(faults)
+        done = [each for each in outcomes if isinstance(each, Edited)]
+        return Edited(done[0].profile, tuple(write for each in done for write in each.writes))
+
+    return edit
+
+
+def faults_among(outcomes: Iterable[object]) -> list[Fault]:
+    """Every fault of the refusals among the outcomes of updates, each told of its update (`/updates/{index}`)."""
+    refusals = ((index, each) for index, each in enumerate(outcomes) if isinstance(each, Refusal))
+    return [
+        replace(fault, pointer=pointer_to("updates", index) + fault.pointer)
+        for index, refusal in refusals
+        for fault in refusal.faults
+    ]
 
 
 def _outcome(edit: Edit, find: Find, overlay: Overlay, keepable: Callable[[Write], object]) -> Edited | Refusal:

@@ -14,11 +14,12 @@ from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Database, Document, Job, Profile, Tree, Update
 
 UPDATE, BATCH, FIND, REMOVE, DESCRIBE = "update", "batch", "find", "remove", "describe"
-LIST, MERGE, IMPORT, JOB, JOBS, MEMBERS = "list", "merge", "import", "job", "jobs", "members"
+LIST, MERGE, IMPORT, JOB, JOBS, MEMBERS, TOGETHER = "list", "merge", "import", "job", "jobs", "members", "together"
 """The canonical requests: change one profile, change many, search one, remove one, describe what a token may see; list
-profiles, merge several into one; change many as a job that is remembered, then one job, the jobs, a job's profiles."""
+profiles, merge several into one; change many as a job that is remembered, then one job, the jobs, a job's profiles;
+change many in one step, all or none."""
 
-BATCHES = (BATCH, IMPORT)
+BATCHES = (BATCH, IMPORT, TOGETHER)
 """The requests that hold many profiles."""
 
 

@@ -15,8 +15,8 @@ const isOld = manifest.version.startsWith("3.");
 const mark = randomBytes(6).toString("hex");
 const done = new Set();
 
-// Methods of the profiles' class about consent, push, conversations and lists: no calls of this gateway's.
-const elsewhere = /ubscribe|uppress|PushToken(s?|ForProfile)$|ForPushToken$|onversation|List(Ids)?ForBulkImport/;
+// Methods of the profiles' class about push and conversations: no calls of this gateway's.
+const elsewhere = /PushToken(s?|ForProfile)$|ForPushToken$|onversation/;
 
 // --- the two generations as one ---
 
@@ -132,6 +132,37 @@ async function jobs() {
   const kept = (await call(profiles, "getProfilesForBulkImportProfilesJob", made.id)).data;
   const ids = (await call(profiles, "getProfileIdsForBulkImportProfilesJob", made.id)).data;
   assert.deepEqual(kept.map((each) => each.id), ids.map((each) => each.id).sort());
+  assert.deepEqual((await call(profiles, "getListForBulkImportProfilesJob", made.id)).data, []);
+  assert.deepEqual((await call(profiles, "getListIdsForBulkImportProfilesJob", made.id)).data, []);
+}
+
+async function consent() {
+  const email = mail("consent");
+  for (const [name, kind, told] of [["bulkSubscribeProfiles", "create", "SUBSCRIBED"], ["bulkUnsubscribeProfiles", "delete", "UNSUBSCRIBED"]]) {
+    const profile = { type: "profile", attributes: { email, subscriptions: { email: { marketing: { consent: told } } } } };
+    await call(profiles, name, body(`profile-subscription-bulk-${kind}-job`, { profiles: { data: [profile] } }));
+    const found = await call(profiles, "getProfiles", { additionalFieldsProfile: ["subscriptions"], filter: `equals(email,"${email}")` });
+    assert.equal(found.data[0].attributes.subscriptions.email.marketing.consent, told);
+  }
+  for (const [verb, kind] of [["Suppress", "create"], ["Unsuppress", "delete"]]) {
+    const job = body(`profile-suppression-bulk-${kind}-job`, { profiles: { data: [{ type: "profile", attributes: { email } }] } });
+    const made = (await call(profiles, `bulk${verb}Profiles`, job)).data;
+    assert.equal((await call(profiles, `getBulk${verb}ProfilesJob`, made.id)).data.attributes.completedCount, 1);
+    const listed = await call(profiles, `getBulk${verb}ProfilesJobs`, {});
+    assert.ok(listed.data.some((each) => each.id === made.id));
+  }
+}
+
+async function olderConsent() {
+  const email = mail("consent");
+  const subscriptions = [{ channels: { email: ["MARKETING"] }, email }];
+  const list = { list_id: "Y6nRLr" };
+  await call(profiles, "subscribeProfiles", body("profile-subscription-bulk-create-job", { ...list, subscriptions }));
+  await call(profiles, "unsubscribeProfiles", body("profile-unsubscription-bulk-create-job", { ...list, emails: [email] }));
+  for (const verb of ["suppress", "unsuppress"]) {
+    const job = body(`profile-${verb}ion-bulk-create-job`, { suppressions: [{ email }] });
+    await call(profiles, `${verb}Profiles`, job);
+  }
 }
 
 async function merge(id) {
@@ -159,7 +190,7 @@ async function deletion(id) {
 
 function own(api) {
   const names = [...Object.getOwnPropertyNames(Object.getPrototypeOf(api)), ...Object.keys(api)];
-  const methods = names.filter((name) => typeof api[name] === "function" && /^(get|create|update|bulk|merge|delete)/.test(name));
+  const methods = names.filter((name) => typeof api[name] === "function" && /^(get|create|update|bulk|merge|delete|(un)?s(ubscribe|uppress))/.test(name));
   // The deprecated names are the same functions under another name.
   return new Map(methods.map((name) => [api[name], name]).reverse()).values();
 }
@@ -171,7 +202,9 @@ if (!isOld) {
   await imports(id);
   await jobs();
   await merge(id);
+  await consent();
 } else {
+  await olderConsent();
   await browser();
 }
 await deletion(id);

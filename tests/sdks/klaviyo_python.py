@@ -18,17 +18,12 @@ IS_OLD = not hasattr(API.Profiles, "create_or_update_profile")
 MARK = uuid4().hex[:12]
 
 ELSEWHERE = {
-    *("bulk_subscribe_profiles", "bulk_unsubscribe_profiles", "bulk_suppress_profiles", "bulk_unsuppress_profiles"),
-    *("get_bulk_suppress_profiles_job", "get_bulk_suppress_profiles_jobs"),
-    *("get_bulk_unsuppress_profiles_job", "get_bulk_unsuppress_profiles_jobs"),
-    *("subscribe_profiles", "unsubscribe_profiles", "suppress_profiles", "unsuppress_profiles"),
     *("create_push_token", "delete_push_token", "get_push_token", "get_push_tokens"),
     *("get_profile_for_push_token", "get_profile_id_for_push_token"),
     *("get_conversation_for_profile", "get_conversation_id_for_profile"),
     *("get_conversations_for_profile", "get_conversation_ids_for_profile"),
-    *("get_list_for_bulk_import_profiles_job", "get_list_ids_for_bulk_import_profiles_job"),
 }
-"""Methods of the profiles' class that are about consent, push, conversations and lists: no calls of this gateway's."""
+"""Methods of the profiles' class that are about push and conversations: no calls of this gateway's."""
 
 done: list[str] = []
 
@@ -143,6 +138,46 @@ def jobs() -> None:
     kept = call(API.Profiles, "get_profiles_for_bulk_import_profiles_job", made["id"])["data"]
     ids = call(API.Profiles, "get_profile_ids_for_bulk_import_profiles_job", made["id"])["data"]
     assert [each["id"] for each in kept] == sorted(each["id"] for each in ids)
+    assert call(API.Profiles, "get_list_for_bulk_import_profiles_job", made["id"])["data"] == []
+    assert call(API.Profiles, "get_list_ids_for_bulk_import_profiles_job", made["id"])["data"] == []
+
+
+def consent() -> None:
+    """Subscribes, suppresses, and takes both back."""
+    subscribed = {"subscriptions": {"email": {"marketing": {"consent": "SUBSCRIBED"}}}}
+    left = {"subscriptions": {"email": {"marketing": {"consent": "UNSUBSCRIBED"}}}}
+    person = {"type": "profile", "attributes": {"email": mail("consent")}}
+    for name, kind, told, shown in (
+        ("bulk_subscribe_profiles", "create", subscribed, "SUBSCRIBED"),
+        ("bulk_unsubscribe_profiles", "delete", left, "UNSUBSCRIBED"),
+    ):
+        profile = {"type": "profile", "attributes": {"email": mail("consent"), **told}}
+        call(API.Profiles, name, body(f"profile-subscription-bulk-{kind}-job", {"profiles": {"data": [profile]}}))
+        found = plain(API.Profiles.get_profiles(additional_fields_profile=["subscriptions"], filter=whose("consent")))
+        assert found["data"][0]["attributes"]["subscriptions"]["email"]["marketing"]["consent"] == shown
+    for verb, kind in (("suppress", "create"), ("unsuppress", "delete")):
+        job = body(f"profile-suppression-bulk-{kind}-job", {"profiles": {"data": [person]}})
+        made = call(API.Profiles, f"bulk_{verb}_profiles", job)["data"]
+        assert made["attributes"]["completed_count"] == 1
+        assert call(API.Profiles, f"get_bulk_{verb}_profiles_job", made["id"])["data"]["id"] == made["id"]
+        assert made["id"] in [each["id"] for each in call(API.Profiles, f"get_bulk_{verb}_profiles_jobs")["data"]]
+
+
+def old_consent() -> None:
+    """The same in the words of 2023."""
+    subscription = {"channels": {"email": ["MARKETING"]}, "email": mail("consent")}
+    job = body("profile-subscription-bulk-create-job", {"subscriptions": [subscription], "list_id": "Y6nRLr"})
+    call(API.Profiles, "subscribe_profiles", job)
+    addresses = {"emails": [mail("consent")], "list_id": "Y6nRLr"}
+    call(API.Profiles, "unsubscribe_profiles", body("profile-unsubscription-bulk-create-job", addresses))
+    for name in ("suppress", "unsuppress"):
+        job = body(f"profile-{name}ion-bulk-create-job", {"suppressions": [{"email": mail("consent")}]})
+        call(API.Profiles, f"{name}_profiles", job)
+    assert len(plain(API.Profiles.get_profiles(filter=whose("consent")))["data"]) == 1
+
+
+def whose(name: str) -> str:
+    return f'equals(email,"{mail(name)}")'
 
 
 def merge(id: str) -> None:
@@ -178,6 +213,9 @@ def main() -> None:
         imports(id)
         jobs()
         merge(id)
+        consent()
+    else:
+        old_consent()
     if hasattr(API.Client, "create_client_profile"):
         client()
     deletion(id)

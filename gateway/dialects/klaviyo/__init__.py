@@ -17,6 +17,7 @@ from gateway.dialects import (
     MEMBERS,
     MERGE,
     REMOVE,
+    TOGETHER,
     UPDATE,
     Answer,
     Asked,
@@ -25,7 +26,7 @@ from gateway.dialects import (
     Incoming,
     Reply,
 )
-from gateway.dialects.klaviyo import errors, jobs, queries, reading, relationships, replies
+from gateway.dialects.klaviyo import consent, errors, jobs, queries, reading, relationships, replies, suppressions
 from gateway.dialects.klaviyo.fields import FIELDS
 from gateway.dialects.klaviyo.revisions import FIRST, revised
 
@@ -33,6 +34,18 @@ LARGEST_BODY = 5_000_000
 """Bytes."""
 
 CLIENT = ("350/second", "3500/minute")
+NAMED = {
+    "/client/subscriptions": {
+        "/profile/email": "/data/attributes/profile/data/attributes/email",
+        "/profile/phone_numbers": "/data/attributes/profile/data/attributes/phone_number",
+        "/match/values/email": "/data/attributes/profile/data/attributes/email",
+        "/match/values/phone": "/data/attributes/profile/data/attributes/phone_number",
+        "/subscriptions": "/data/attributes/profile/data/attributes/subscriptions",
+    }
+}
+"""Where a fault is, of calls whose profile does not stand at `/data`."""
+
+FORMS = ("350/second", "750/minute")
 USUAL = ("75/second", "750/minute")
 BULK = ("10/second", "150/minute")
 PRIVACY = ("3/second", "60/minute")
@@ -64,7 +77,18 @@ class Klaviyo:
         method, path = method_and_path.split()
         read = revised(read, since, self._lenient)
         is_open = path.startswith("/client/")
-        return Call(method, path, verb, right, read, write, limit=LARGEST_BODY, rates=rates, open=is_open)
+        return Call(
+            method,
+            path,
+            verb,
+            right,
+            read,
+            write,
+            limit=LARGEST_BODY,
+            rates=rates,
+            named=NAMED.get(path, {}),
+            open=is_open,
+        )
 
     def media_type(self, _incoming: Incoming) -> str | None:
         """This vendor has no word of its own for it: Accept decides."""
@@ -133,6 +157,25 @@ CALLS: tuple[Row, ...] = (
             ("relationships/lists", JOB, jobs.list_ids),
         )
     ),
+    ("POST /client/subscriptions", FIRST, UPDATE, WRITE, FORMS, consent.client, replies.accepted),
+    *(
+        (f"POST /api/profile-{name}", since, TOGETHER, WRITE, USUAL, read, replies.accepted)
+        for name, since, read in (
+            ("subscription-bulk-create-jobs", FIRST, consent.subscription),
+            ("subscription-bulk-delete-jobs", "2023-09-15", consent.unsubscription),
+            ("unsubscription-bulk-create-jobs", FIRST, consent.old_unsubscription),
+        )
+    ),
+    *(
+        (f"POST /api/profile-{name}", since, IMPORT, WRITE, USUAL, read, jobs.spawned(kind))
+        for name, since, read, kind in (
+            ("suppression-bulk-create-jobs", FIRST, suppressions.suppression, jobs.SUPPRESSIONS),
+            ("suppression-bulk-delete-jobs", "2023-09-15", suppressions.unsuppression, jobs.UNSUPPRESSIONS),
+            ("unsuppression-bulk-create-jobs", FIRST, suppressions.old_unsuppression, jobs.UNSUPPRESSIONS),
+        )
+    ),
+    *_jobs(jobs.SUPPRESSIONS, "2023-09-15", USUAL),
+    *_jobs(jobs.UNSUPPRESSIONS, "2023-09-15", USUAL),
     ("POST /api/profile-merge", "2023-12-15", MERGE, WRITE, BULK, reading.merge, replies.merged),
     ("POST /api/data-privacy-deletion-jobs", "2023-01-24", REMOVE, DELETE, PRIVACY, reading.deletion, replies.accepted),
 )

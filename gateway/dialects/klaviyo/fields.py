@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.core.model import Document, Profile
 from gateway.core.pointer import names_in, pointer_to
+from gateway.dialects.klaviyo.subscribed import subscribed
 from gateway.dialects.klaviyo.times import shown_time
 
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -56,7 +57,7 @@ IDENTIFIERS = {
 LOCATION = tuple(name.partition(".")[2] for name in FIELDS if name.startswith("location."))
 TIMES = ("created", "updated", "last_event_date")
 ADDITIONAL = ("subscriptions", "predictive_analytics")
-"""Attributes that are shown where they are asked for. This gateway knows nothing of either and says null."""
+"""Attributes that are shown where they are asked for. This gateway analyses nothing: the second is null."""
 
 SHOWN = ("id", "location", *TIMES, *ADDITIONAL, *(name for name in FIELDS if name not in WRITE_ONLY))
 """The names that a sparse fieldset may have; those of what is inside `subscriptions` begin with it."""
@@ -76,7 +77,8 @@ def shown(profile: Profile, additional: Sequence[str] = ()) -> dict[str, Any]:
             target, member = (location, name[9:]) if name.startswith("location.") else (attributes, name)
             target[member] = _shown_value(profile.document, name, place)
     times = {"created": shown_time(profile.created), "updated": shown_time(profile.updated), "last_event_date": None}
-    return {**attributes, "location": location, **times, **dict.fromkeys(additional)}
+    more = {name: subscribed(profile.document) if name == "subscriptions" else None for name in additional}
+    return {**attributes, "location": location, **times, **more}
 
 
 def _shown_value(document: Document, name: str, place: tuple[str, ...]) -> Any:
@@ -117,6 +119,9 @@ def vendor_pointer(pointer: str) -> str:
     match names:
         case ["data", *_]:
             return pointer
+        case ["updates", index, *place]:
+            inner = vendor_pointer(pointer_to(*place)).removeprefix("/data")
+            return pointer_to("data", "attributes", "profiles", "data", index) + inner
         case ["profile", "klaviyo", "emails", *_]:
             return "/data/meta/patch_identifiers/append/email"
         case ["profile", *place]:
@@ -127,6 +132,8 @@ def vendor_pointer(pointer: str) -> str:
             return pointer_to("data", "attributes", next(name for name, known in IDENTIFIERS.items() if known == value))
         case ["sources", *_]:
             return "/data/relationships/profiles/data"
+        case ["subscriptions", *_]:
+            return "/data/attributes/subscriptions"
         case ["segments", *_]:
             return "/data/relationships/lists/data"
     return "/data"

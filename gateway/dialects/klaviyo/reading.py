@@ -60,7 +60,7 @@ def client(incoming: Incoming) -> Asked:
     identifiers = object_(meta.get("identifiers"), "/data/meta/identifiers", faults)
     named = {name: value for name, value in identifiers.items() if name in IDENTIFIERS and value not in (None, "")}
     attributes = {**attributes_of(data, faults), **{name: value for name, value in named.items() if name != "id"}}
-    update = {**_naming({"id": data.get("id"), **attributes, **named}, faults), **writing(attributes, data, faults)}
+    update = {**naming({"id": data.get("id"), **attributes, **named}, faults), **writing(attributes, data, faults)}
     update["match"] = {**update["match"], "several": "first"}
     return Asked(None, [Read({**update, "conflict": LEAVE, "fill": FILLED}, faults)])
 
@@ -138,11 +138,11 @@ _DELETED = "/data/attributes/profile/data"
 
 def _upserting(data: dict[str, Any], faults: list[Fault]) -> Update:
     attributes = attributes_of(data, faults)
-    naming = _naming({"id": data.get("id"), **attributes}, faults)
-    return {**naming, "conflict": REFUSE, **writing(attributes, data, faults)}
+    named = naming({"id": data.get("id"), **attributes}, faults)
+    return {**named, "conflict": REFUSE, **writing(attributes, data, faults)}
 
 
-def _naming(identifiers: Mapping[str, Any], faults: list[Fault]) -> Update:
+def naming(identifiers: Mapping[str, Any], faults: list[Fault]) -> Update:
     """The match by every identifier that is given. An id alone names a profile and cannot make one."""
     given = {IDENTIFIERS[name]: identifiers[name] for name in IDENTIFIERS if identifiers.get(name) not in (None, "")}
     if not given:
@@ -165,10 +165,10 @@ def _demand_identifier(identifiers: Mapping[str, Any], faults: list[Fault]) -> N
 def _lists(data: Mapping[str, Any], faults: list[Fault]) -> Update:
     """The lists that imported profiles are put on: static segments, in the canonical form."""
     ids = related_ids(data, "lists", "list", faults)
-    return {"segments": {"add": [_segment(id) for id in ids]}} if ids else {}
+    return {"segments": {"add": [segment(id) for id in ids]}} if ids else {}
 
 
-def _segment(list_id: str) -> int | str:
+def segment(list_id: str) -> int | str:
     """An integer is the same segment that other dialects know by it."""
     is_integer = list_id.isascii() and list_id.isdigit() and len(list_id) < 19
     return int(list_id) if is_integer and str(int(list_id)) == list_id else list_id

@@ -1,0 +1,76 @@
+"""Klaviyo's requests that suppress addresses, and lift that, to canonical updates: each address on its own, as a job.
+
+A suppression has no counterpart in the canonical form: it stays under `klaviyo`, and leaves every consent as it is.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.core import normal
+from gateway.core.faults import Fault, Refusal
+from gateway.core.model import Update
+from gateway.core.pointer import pointer_to
+from gateway.dialects import Asked, Incoming, Read
+from gateway.dialects.klaviyo.consent import PROFILES
+from gateway.dialects.klaviyo.jobs import SUPPRESSIONS, UNSUPPRESSIONS, Kind
+from gateway.dialects.klaviyo.links import about_jobs
+from gateway.dialects.klaviyo.reading import LEAVE
+from gateway.dialects.klaviyo.resources import attributes_of, list_, object_, resource, type_faults
+
+MOST_SUPPRESSED = 100
+
+
+def suppression(incoming: Incoming) -> Asked:
+    """Reads `POST /api/profile-suppression-bulk-create-jobs`; an address that nobody has is made a profile."""
+    written = {"klaviyo": {"suppression": {"reason": "USER_SUPPRESSED"}}}
+    parts = {"create": True, "profile": written, "times": ["/klaviyo/suppression/timestamp"]}
+    return _suppressed(incoming, SUPPRESSIONS, SUPPRESSIONS.type, parts)
+
+
+def unsuppression(incoming: Incoming) -> Asked:
+    """Reads `POST /api/profile-suppression-bulk-delete-jobs`; an address that nobody has is skipped."""
+    return _suppressed(incoming, UNSUPPRESSIONS, UNSUPPRESSIONS.type, _LIFTED)
+
+
+def old_unsuppression(incoming: Incoming) -> Asked:
+    """Reads `POST /api/profile-unsuppression-bulk-create-jobs`, which the revisions of 2023 have."""
+    return _suppressed(incoming, UNSUPPRESSIONS, "profile-unsuppression-bulk-create-job", _LIFTED)
+
+
+_LIFTED: Update = {"profile": {"klaviyo": {"suppression": None}}}
+
+
+def _suppressed(incoming: Incoming, kind: Kind, type: str, parts: Update) -> Asked:
+    """Each address on its own: what came of it is remembered as a job."""
+    data, faults = resource(incoming.tree, type)
+    attributes = attributes_of(data, faults)
+    profiles = attributes.get("profiles")
+    elements = list_(profiles.get("data") if isinstance(profiles, Mapping) else profiles)
+    elements += [{"type": "profile", "attributes": each} for each in list_(attributes.get("suppressions"))]
+    if any(object_(data.get("relationships"), "/data/relationships", faults).values()):
+        detail = "profiles are named one by one here, not by a list or a segment"
+        faults.append(Fault("invalid_parameter", detail, "/data/relationships"))
+    elif not 0 < len(elements) <= MOST_SUPPRESSED:
+        faults.append(Fault("invalid_parameter", f"it must hold 1 to {MOST_SUPPRESSED} profiles", PROFILES))
+    reads = [_address(element, parts) for element in elements]
+    faults += [_within(index, fault) for index, read in enumerate(reads) for fault in read.faults]
+    if faults:
+        raise Refusal(faults)
+    return Asked(None, reads, about_jobs(incoming, kind.type, kind.attributes), job={"kind": kind.name})
+
+
+def _address(element: Any, parts: Update) -> Read:
+    if not isinstance(element, dict):
+        return Read(None, [Fault("invalid_parameter", "it must be an object", "/data")])
+    faults = type_faults(element, "profile", "/data")
+    email = attributes_of(element, faults).get("email")
+    if not isinstance(email, str) or normal.email(email) is None:
+        faults.append(Fault("missing_parameter", "it must be an e-mail address", "/data/attributes/email"))
+        return Read(None, faults)
+    profile = {"email": email, **parts.get("profile", {})} if parts.get("create") else parts["profile"]
+    match = {"mode": "identifiers", "values": {"email": email}}
+    return Read({"match": match, "conflict": LEAVE, **parts, "profile": profile}, faults, element)
+
+
+def _within(index: int, fault: Fault) -> Fault:
+    return Fault(fault.code, fault.detail, pointer_to("updates", index) + fault.pointer)
