@@ -61,8 +61,9 @@ def faults(match: Mapping[str, Any], identifiers: Iterable[str]) -> list[Fault]:
 
 def _missing(mode: str, values: Values) -> Iterable[Fault]:
     groups = MODES[mode]
-    if any(all(name in values for name in group) for group in groups):
-        return
+    for group in groups:
+        if values.keys() >= set(group):
+            return
     missing = [name for group in groups for name in group if name not in values]
     detail = f"matching {mode} needs it" if len(groups) == 1 else f"matching {mode} needs one of {', '.join(missing)}"
     yield from (Fault("missing_match_field", detail, f"/match/values/{name}") for name in missing)
@@ -120,18 +121,19 @@ def identities(document: Document, identifiers: Iterable[str]) -> frozenset[Iden
     return frozenset((kind, value) for kind, value in found if value is not None)
 
 
-NAMING = ("email", "external_id", "klaviyo", "phone_numbers", "custom", "subscriptions")
-"""The members of a document that its identities come from."""
+NAMING = ("email", "external_id", "klaviyo", "phone_numbers", "subscriptions")
+"""The members of a document that its identities come from, beside the identifiers among its own fields."""
 
 
 def moved(
     before: Document, after: Document, identifiers: Iterable[str]
 ) -> tuple[frozenset[Identity], frozenset[Identity]]:
     """The identities that a document gains and loses. What two documents share (`is`) names the same."""
-    if all(after.get(name) is before.get(name) for name in NAMING):
-        return frozenset(), frozenset()
-    then, now = identities(before, identifiers), identities(after, identifiers)
-    return now - then, then - now
+    for name in (*NAMING, "custom") if identifiers else NAMING:
+        if after.get(name) is not before.get(name):
+            then, now = identities(before, identifiers), identities(after, identifiers)
+            return now - then, then - now
+    return frozenset(), frozenset()
 
 
 def _identities_of_subscription(subscription: Mapping[str, Any]) -> Iterable[tuple[str, str | None]]:

@@ -50,9 +50,11 @@ def _fall_back(mode: str, name: str, top: Mapping[str, Any], data: Mapping[str, 
     """Where the profile's own data says what the match fields do not; in `_sub` modes subscriptions come first."""
     if name == "field_value" and mode == "custom":
         yield _plain(data.get(str(top.get("field_name"))))
-    subscriptions = [each.get(name) for each in _channel(data, _CHANNELS.get(name, "")) if _fits(each, top)]
-    own = _own_value(data, name)
-    yield from (*subscriptions, own) if mode.endswith("_sub") else (own, *subscriptions)
+    if not mode.endswith("_sub"):
+        yield _own_value(data, name)
+    yield from (each.get(name) for each in _channel(data, _CHANNELS.get(name, "")) if _fits(each, top))
+    if mode.endswith("_sub"):
+        yield _own_value(data, name)
 
 
 def _fits(subscription: Mapping[str, Any], top: Mapping[str, Any]) -> bool:
@@ -72,8 +74,11 @@ _CHANNELS = {
 }
 
 
+_OWN = {"phone": "phones", "email": "email"}
+
+
 def _own_value(data: Mapping[str, Any], name: str) -> str | None:
-    value = _plain(data.get({"phone": "phones", "email": "email"}.get(name, "")))
+    value = _plain(data.get(_OWN.get(name, "")))
     first = value[0] if isinstance(value, list) and value else value
     return first if isinstance(first, str) else None
 

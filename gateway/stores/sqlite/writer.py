@@ -21,7 +21,7 @@ from gateway.stores.sqlite.layout import OUT_OF_ORDER, transaction
 
 LARGEST_GROUP = 512
 LARGEST_SLICE = 64
-"""Of one job in one group: a batch of 10,000 takes its turns like everybody else."""
+"""Of one job in one group, where others wait too: a batch of 10,000 takes its turns like everybody else."""
 
 LARGE_LOG, HUGE_LOG = 4_000, 16_000
 """Pages in the log from which on it is moved into the file by a thread beside the load, or else between two groups.
@@ -143,10 +143,10 @@ def _unavailable(error: Exception) -> Unavailable:
 def _take_turns(jobs: deque[Job]) -> list[tuple[Job, Sequence[Step]]]:
     """The next group: a slice of each job in the order they wait, as far as there is room."""
     turns: list[tuple[Job, Sequence[Step]]] = []
-    room = LARGEST_GROUP
+    room, share = LARGEST_GROUP, max(LARGEST_SLICE, LARGEST_GROUP // len(jobs))
     while jobs and room:
         job = jobs.popleft()
-        taken = job.next_slice(min(LARGEST_SLICE, room))
+        taken = job.next_slice(min(share, room))
         turns.append((job, taken))
         room -= len(taken)
     return turns
