@@ -252,7 +252,7 @@ def test_a_profile_that_differs_is_refused_kept_or_replaced(url: str, dump: byte
     async def each(store: Store) -> None:
         await loaded(store, dump)
         other = altered(dump, 4, document={"email": "anna@example.com"}, version=9)
-        with pytest.raises(Differs, match="line 4: profile a is there already, and differs"):
+        with pytest.raises(Differs, match=r"^line 4: profile a is there already, and differs"):
             await loaded(store, other)
         assert (await loaded(store, other, Existing.KEEP)).new == 0
         assert await dump_of(store) == dump

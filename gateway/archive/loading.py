@@ -4,14 +4,15 @@ A row that is there already is passed over. A profile that is there and differs 
 asked for; the registry is never overwritten: what a token may do and what a field means is decided where the store is.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 
 import orjson
 
-from gateway.archive.lines import AnyLine, BadLine, DumpLine, EndLine, Row, read, row_of
+from gateway.archive.lines import AnyLine, BadLine, DatabaseLine, DumpLine, EndLine, Row, read, row_of
 from gateway.core.faults import Refusal
 from gateway.core.matching import ID, identities
 from gateway.core.model import Change, Database, Edited, Find, Identity, Origin, Profile, Token, Write
@@ -57,10 +58,12 @@ class Loading:
         """
         size = 0
         for self.lines, text in enumerate(lines, 1):
-            try:
-                await self._take(read(text))
-            except (BadLine, Differs) as reason:
-                raise type(reason)(f"line {self.lines}: {reason}") from None
+            with self._named():
+                line = read(text)
+            if isinstance(line, DatabaseLine):
+                await self._keep()
+            with self._named():
+                await self._take(line)
             size += len(text)
             if len(self._profiles) + len(self._past) >= LARGEST_GROUP or size >= LARGEST_GROUP_BYTES:
                 await self._keep()
@@ -70,6 +73,14 @@ class Loading:
         progress(size)
         if not self._is_whole:
             raise BadLine(f"line {self.lines + 1}: it is missing, the dump was interrupted here")
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Says of which line something is."""
+        try:
+            yield
+        except (BadLine, Differs) as reason:
+            raise type(reason)(f"line {self.lines}: {reason}") from None
 
     async def _take(self, line: AnyLine) -> None:
         """Judges a line; keeps what it says of the registry, and holds back the rest for its group."""
@@ -95,7 +106,6 @@ class Loading:
         elif isinstance(row, Token):
             self.new += await self._add_token(row)
         elif isinstance(row, Profile):
-            self._check(row)
             self._profiles[self.lines] = row
         else:
             self._past.append(row)
@@ -104,7 +114,6 @@ class Loading:
 
     async def _begin(self, database: Database) -> None:
         """Sees to it that a database is there; all lines up to the next one's are its own."""
-        await self._keep()
         _check_fields(database)
         self.new += await self._add_database(database)
         self._database, self._form = database, Form(database, {})
@@ -147,22 +156,30 @@ class Loading:
 
     # --- what databases hold ---
 
-    def _check(self, profile: Profile) -> None:
-        if faults := self._form.check_profile(profile.document, {}):
-            raise BadLine("; ".join(f"{fault.pointer.removeprefix('/profile')}: {fault.detail}" for fault in faults))
-
     async def _keep(self) -> None:
         """Keeps what is held back."""
         if self._database and self._profiles:
-            self.new += await self._put(self._database.id, self._profiles)
+            new = await self._unlike(self._database.id, self._profiles)
+            for line, profile in new.items():
+                self._check(line, profile)
+            self.new += await self._put(self._database.id, new) if new else 0
         if self._database and self._past:
             self.new += await self._store.restore(self._database.id, self._past)
         self._profiles, self._past = {}, []
 
+    async def _unlike(self, database: int, profiles: Mapping[int, Profile]) -> dict[int, Profile]:
+        """The profiles that are not there, or differ: only these need to be judged, which takes most of the time."""
+        there = {each.id: each for each in await self._store.find(database, _ids(profiles))}
+        return {line: each for line, each in profiles.items() if not _is_same(there.get(each.id), each)}
+
+    def _check(self, line: int, profile: Profile) -> None:
+        if faults := self._form.check_profile(profile.document, {}):
+            reasons = (f"{fault.pointer.removeprefix('/profile')}: {fault.detail}" for fault in faults)
+            raise BadLine(f"line {line}: {'; '.join(reasons)}")
+
     async def _put(self, database: int, profiles: Mapping[int, Profile]) -> int:
-        ids: tuple[Identity, ...] = tuple((ID, profile.id) for profile in profiles.values())
         edit = partial(_putting, profiles, self._form.identifiers, self._existing)
-        [edited] = await self._store.change([Change(database, ids, edit, UNRECORDED)])
+        [edited] = await self._store.change([Change(database, _ids(profiles), edit, UNRECORDED)])
         if isinstance(edited, Refusal):
             raise BadLine(f"lines {min(profiles)} to {max(profiles)}: {edited}")
         return len(edited.writes)
@@ -170,11 +187,11 @@ class Loading:
 
 def _putting(profiles: Mapping[int, Profile], identifiers: tuple[str, ...], existing: Existing, find: Find) -> Edited:
     """The edit that puts profiles, by their lines, where they are not yet. Raises `Differs`."""
-    there = {each.id: each for each in find([(ID, profile.id) for profile in profiles.values()])}
+    there = {each.id: each for each in find(_ids(profiles))}
     writes = []
     for line, profile in profiles.items():
         before = there.get(profile.id)
-        if before and (existing is Existing.KEEP or orjson.dumps(before) == orjson.dumps(profile)):
+        if before and (existing is Existing.KEEP or _is_same(before, profile)):
             continue
         if before and existing is Existing.REFUSE:
             raise Differs(f"line {line}: profile {profile.id} is there already, and differs")
@@ -183,6 +200,15 @@ def _putting(profiles: Mapping[int, Profile], identifiers: tuple[str, ...], exis
         writes.append(Write(before, profile, has - had, had - has, patch=None))
         there[profile.id] = profile
     return Edited(None, tuple(writes))
+
+
+def _ids(profiles: Mapping[int, Profile]) -> tuple[Identity, ...]:
+    return tuple((ID, profile.id) for profile in profiles.values())
+
+
+def _is_same(there: Profile | None, profile: Profile) -> bool:
+    """Are they the same to the byte? To Python, 1 and true would be."""
+    return there is not None and orjson.dumps(there) == orjson.dumps(profile)
 
 
 def _check_fields(database: Database) -> None:
