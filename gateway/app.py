@@ -73,7 +73,8 @@ def create(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         store = await opened(settings.store)
-        bounds = Bounds(settings.max_depth, settings.max_nodes)
+        shape = settings.max_depth, settings.max_nodes
+        bounds = Bounds(*shape, settings.max_name, settings.max_text, settings.max_items)
         locator = Locator(settings.geoip)
         app.state.store = store
         catalog, verbs = Catalog(store, spoken), Verbs(store, locator, now, new_id)

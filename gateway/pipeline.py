@@ -168,7 +168,9 @@ class Pipeline:
         """A batch may hold the nodes of many profiles; two levels more lead to each of them."""
         if call.verb not in BATCHES:
             return self._bounds
-        return Bounds(self._bounds.depth + 2, self._bounds.nodes * min(self._most, FULL_PROFILES))
+        bounds, most = self._bounds, self._most
+        nodes = bounds.nodes * min(most, FULL_PROFILES)
+        return Bounds(bounds.depth + 2, nodes, bounds.name, bounds.text, max(bounds.items, most))
 
 
 class _Exchange:

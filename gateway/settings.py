@@ -42,6 +42,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_batch: Annotated[int, Meta(ge=1, description="profiles a batch may have")] = 10_000
     max_depth: Annotated[int, Meta(ge=1, le=256, description="levels of nesting a body may have")] = 32
     max_nodes: Annotated[int, Meta(ge=1, description="elements a profile may have, in all")] = 10_000
+    max_name: Annotated[int, Meta(ge=1, description="characters a member's name may have")] = 4_096
+    max_text: Annotated[int, Meta(ge=1, description="characters a text may have")] = 1_048_576
+    max_items: Annotated[
+        int, Meta(ge=1, description="elements a list may have, such as subscriptions; a batch is no such list")
+    ] = 10_000
     max_compression: Annotated[
         int, Meta(ge=1, description="how many times its size a body with a Content-Encoding may grow to")
     ] = 100

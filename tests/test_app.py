@@ -176,3 +176,29 @@ def test_a_token_that_calls_too_often_is_told_when_to_come_back() -> None:
     assert replies[1].json()["type"] == "rate_limit_error"
     assert 0 < int(replies[1].headers["retry-after"]) <= 3600
     assert replies[3].headers["content-type"] == "application/xml"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ({"_fname": "x" * 101}, "a text may have at most 100 characters"),
+        ({"x" * 51: "y"}, "a name may have at most 50 characters"),
+        ({"deep": {"x" * 51: "y"}}, "a name may have at most 50 characters"),
+        ({"tags": ["x"] * 11}, "a list may have at most 10 elements"),
+        ({"subscriptions": [{"resource_id": 1, "channel": "email"}] * 11}, "a list may have at most 10 elements"),
+    ],
+)
+def test_what_is_too_long_is_refused_by_its_bound(data: dict[str, Any], reason: str) -> None:
+    async def converse(client: httpx.AsyncClient) -> list[httpx.Response]:
+        at_bounds = {"_fname": "x" * 100, "x" * 50: "y", "tags": ["x"] * 10}
+        bodies: list[Any] = [data, at_bounds, [{"email": f"b{row}@example.com"} for row in range(20)]]
+        calls = ["import", "import", "import_batch"]
+        return [
+            await client.post(f"/api/v1.1/profiles/{call}", json={**UPDATE, "data": body})
+            for call, body in zip(calls, bodies, strict=True)
+        ]
+
+    settings = Settings(max_text=100, max_name=50, max_items=10)
+    refused, kept, batch = asked(converse, asyncio.run(furnished()), settings)
+    assert (refused.status_code, refused.json()["error_text"]) == (400, reason)
+    assert (kept.status_code, batch.status_code) == (200, 200)

@@ -26,6 +26,7 @@ ELSEWHERE = {
     "internal_error",
     "store_unavailable",
     "overloaded",
+    "too_long",
     "idempotency_conflict",
     "profile_too_large",
     "rate_limited",

@@ -21,6 +21,7 @@ CATALOG: dict[str, Row] = {
     "not_an_object": Row(400, 400, "the body is not an object"),
     "too_deep": Row(400, 400, "the body is nested too deeply"),
     "too_many_nodes": Row(400, 400, "the body has too many elements"),
+    "too_long": Row(400, 400, "a name, a text or a list of the body is too long"),
     "missing_parameter": Row(400, 400, "a required parameter is missing"),
     "invalid_parameter": Row(400, 400, "a parameter has a wrong value"),
     "unknown_matching": Row(400, 400, "the matching mode is not known"),

@@ -3,6 +3,7 @@
 Knows no media type. The bounds stand here once, so that a body means the same in all of them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,15 +14,22 @@ from gateway.core.shown import shown
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a decoded body may have at most: levels of objects and lists, and elements in all, the root among them."""
+    """What a decoded body may have at most.
+
+    Levels of objects and lists; elements in all, the root among them; characters of a name and of a text; elements of
+    one list.
+    """
 
     depth: int = 32
     nodes: int = 10_000
+    name: int = 4_096
+    text: int = 1_048_576
+    items: int = 10_000
 
-    def check(self, tree: Tree) -> bool:
-        """Whether the tree holds a number that is no integer, of whichever type.
+    def check(self, tree: Tree, size: int) -> bool:
+        """Whether the tree of a body of so many bytes holds a number that is no integer, of whichever type.
 
-        Raises `Refusal`: too_deep, too_many_nodes, or malformed_body on a number that a store could not keep.
+        Raises `Refusal`: too_deep, too_many_nodes, too_long, or malformed_body on a number that a store could not keep.
         """
         level, above, count, has_floats = [tree], 0, 1, False
         while level:
@@ -42,7 +50,25 @@ class Bounds:
             if count > self.nodes:
                 raise self.too_many_nodes()
             level, above = below, above + 1
+        if size > min(self.name, self.text, self.items):  # else nothing in it can be too long
+            self._check_lengths([tree])
         return has_floats
+
+    def _check_lengths(self, values: Iterable[Tree]) -> None:
+        for value in values:
+            kind = type(value)
+            if kind is str:
+                if len(value) > self.text:
+                    raise refuse("too_long", f"a text may have at most {self.text} characters")
+            elif kind is list:
+                if len(value) > self.items:
+                    raise refuse("too_long", f"a list may have at most {self.items} elements")
+                self._check_lengths(value)
+            elif kind is dict:
+                for name in value:
+                    if len(name) > self.name:
+                        raise refuse("too_long", f"a name may have at most {self.name} characters")
+                self._check_lengths(value.values())
 
     def too_deep(self) -> Refusal:
         """For a codec that sees the depth before there is a tree."""

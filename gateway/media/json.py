@@ -40,7 +40,7 @@ def decode(body: bytes, charset: str | None = None, bounds: Bounds = STANDARD) -
     if rb"\u0000" in text and (null := _NULL.search(text)):
         lines = text[: null.end()].split(b"\n")
         raise refuse("malformed_body", f"line {len(lines)} column {len(lines[-1])}: U+0000 is not allowed in a text")
-    return _with_numbers(tree) if bounds.check(tree) else tree
+    return _with_numbers(tree) if bounds.check(tree, len(text)) else tree
 
 
 def encode(tree: Tree) -> bytes:

@@ -62,7 +62,7 @@ def decode(body: bytes, charset: str | None = None, bounds: Bounds = STANDARD) -
     if root.keys():
         raise _malformed(root, f"has the attribute {shown(root.keys()[0])}")
     tree = _content(root)
-    bounds.check(tree)
+    bounds.check(tree, len(body))
     return {} if tree == "" else tree
 
 
