@@ -138,7 +138,10 @@ def _forked(settings: Settings, faults: Sequence[str]) -> int:
 
     app = create(settings, opened=opened)
     protocols: Any = Protocols(Limits())
-    config = uvicorn.Config(app, loop="uvloop", http=protocols, access_log=False, log_level="error")
+    # A busy machine may let a client's connection rest for longer than the usual five seconds.
+    config = uvicorn.Config(
+        app, loop="uvloop", http=protocols, access_log=False, log_level="error", timeout_keep_alive=60
+    )
     uvicorn.Server(config).run([listening])
     os._exit(0)
 
