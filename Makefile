@@ -36,6 +36,12 @@ test-hostile: install ## Send a real server 20,000 mutants of the public corpora
 test-durability: install ## Kill, starve and crash a loaded gateway: nothing acknowledged may be lost (PROOF=kills: one of all)
 	$(BIN)/python -m tests.durability $(PROOF)
 
+fuzz: ## Fuzz the codecs and the dialects, guided by coverage, for SECONDS (60); finds go to .fuzz/
+	test -d .fuzz/environment || $(PYTHON) -m venv .fuzz/environment
+	PIP_CONSTRAINT= .fuzz/environment/bin/pip install --quiet atheris . && mkdir -p .fuzz/corpus
+	.fuzz/environment/bin/python -m tests.hostile.fuzz .fuzz/corpus -artifact_prefix=.fuzz/ -max_len=4096 \
+		-max_total_time=$(or $(SECONDS),60)
+
 test-sdks: install ## Run the vendors' own SDKs against a real server; needs node and npm
 	PIP_CONSTRAINT= $(BIN)/python tests/sdks/courier.py
 	PIP_CONSTRAINT= $(BIN)/python tests/sdks/klaviyo.py

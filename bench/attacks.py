@@ -15,7 +15,7 @@ from bench.servers import Server, asked, gateway, sqlite
 from tests.hostile.attacks import ATTACKS, Attack
 from tests.hostile.door import Request
 
-TIMES, BODIES = 5, 1_000
+TIMES, BODIES = 5, 300
 """How often each attack is sent, and how many bodies of new names follow at the end."""
 
 MOST_MS, MOST_MIB, MOST_MIB_OF_ALL = 250.0, 64.0, 200.0

@@ -72,3 +72,12 @@ def test_the_readme_shows_a_table_for_every_room() -> None:
     text = (ROOT / "gateway" / "README.md").read_text()
     for room in rooms - {"README.md", "schemas"}:
         assert f"`{room}.py`" in text or f"`{room}/`" in text, room
+
+
+def test_every_test_that_is_named_exists() -> None:
+    """In the table of attacks: each row is held by a test."""
+    text = (ROOT / "gateway" / "README.md").read_text()
+    named = re.findall(r"`(test_\w+\.py)::(\w+)`", text)
+    assert named
+    for file, name in named:
+        assert f"def {name}(" in (ROOT / "tests" / file).read_text(), f"{file}::{name}"
