@@ -5,6 +5,7 @@ the components that stand beside them. Media types, rights, refusals and headers
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
@@ -32,6 +33,9 @@ OF_SECRETS, OF_COMPANIES = {"no_token", "unknown_token", "missing_right"}, {"unk
 
 NEVER_IN_CONFLICT = (DESCRIBE, JOB, JOBS, LIST, MEMBERS)
 """Requests that neither change a profile nor ask for the only one of a name."""
+
+PLAIN: Mapping[bool, JSON] = {True: {}, False: {"not": {}}}
+"""What a schema of one word says, as an object."""
 
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
@@ -86,6 +90,8 @@ def _components(spoken: Sequence[Dialect], told: Mapping[str, JSON], schemas: Sc
     for name in {"Rehearsal", *map(_name_of_refusal, spoken), *_bodies(told.values())}:
         # Here and not beside a reference, where most tools do not look.
         found["schemas"][name] = {**found["schemas"][name], "xml": {"name": "xml"}}
+    whole = {name: _inlined(schema, found["schemas"]) for name, schema in found["schemas"].items()}
+    found["schemas"] = {name: schema for name, schema in whole.items() if name not in ("Profile", "Update")}
     return found
 
 
@@ -111,7 +117,23 @@ def _bundled(schema: Any, name: str) -> Any:
     if not isinstance(schema, dict):
         return schema
     kept = {key: _bundled(value, name) for key, value in schema.items() if key not in ("$id", "$schema")}
+    if isinstance(kept.get("properties"), dict):
+        # Many a generator knows no schema that is true or false.
+        kept["properties"] = {key: PLAIN[each] if isinstance(each, bool) else each for key, each in kept["properties"].items()}
     return {**kept, "$ref": _component(schema["$ref"], name)} if "$ref" in schema else kept
+
+
+def _inlined(schema: Any, schemas: Mapping[str, JSON]) -> Any:
+    """A schema with what stands inside another one put in the place of its reference: few generators follow such."""
+    if isinstance(schema, list):
+        return [_inlined(each, schemas) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    name, *steps = str(schema.get("$ref", "")).removeprefix("#/components/schemas/").split("/")
+    if not steps:
+        return {key: _inlined(value, schemas) for key, value in schema.items()}
+    inner = reduce(lambda value, step: value[step], steps, schemas[name])
+    return _inlined({**inner, **{key: value for key, value in schema.items() if key != "$ref"}}, schemas)
 
 
 def _component(reference: str, name: str) -> str:
