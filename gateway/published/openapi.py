@@ -119,7 +119,8 @@ def _bundled(schema: Any, name: str) -> Any:
     kept = {key: _bundled(value, name) for key, value in schema.items() if key not in ("$id", "$schema")}
     if isinstance(kept.get("properties"), dict):
         # Many a generator knows no schema that is true or false.
-        kept["properties"] = {key: PLAIN[each] if isinstance(each, bool) else each for key, each in kept["properties"].items()}
+        members = kept["properties"].items()
+        kept["properties"] = {key: PLAIN[each] if isinstance(each, bool) else each for key, each in members}
     return {**kept, "$ref": _component(schema["$ref"], name)} if "$ref" in schema else kept
 
 
