@@ -102,7 +102,7 @@ def _klaviyo(call: Call, _database: int | None) -> tuple[Any, str]:
     if call.method == "PATCH":
         data["id"] = ID
     kind = call.path.rpartition("/")[2].removesuffix("s")
-    if kind == "profile-bulk-import-job":
+    if "-bulk-" in kind:
         data = {"type": kind, "attributes": {"profiles": {"data": [data]}}}
     elif kind == "profile-merge":
         source = {"type": "profile", "id": "e" * 24}
