@@ -143,6 +143,7 @@ def serve(**flags: str | None) -> None:
         http=Protocols(limits(settings)),  # type: ignore[arg-type]  # called like the class that it makes
         lifespan="on",
         access_log=False,
+        proxy_headers=False,  # nobody here asks for the client's address
         server_header=False,
         log_level=settings.log_level,
         timeout_graceful_shutdown=settings.shutdown_seconds,
