@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -437,7 +438,7 @@ class Server:
     def __init__(self, url: str, *flags: str, **environ: str) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "gateway", "serve", "--port", "0", "--store", url, *flags],
-            env=os.environ | environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=os.environ | environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         self.log = ""
         assert self.process.stderr
@@ -465,7 +466,8 @@ def serving() -> Iterator[Callable[..., Server]]:
 
     yield start
     for server in servers:
-        server.process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(server.process.pid, signal.SIGKILL)  # its workers too, which would hold its output open
         server.process.communicate()
 
 
