@@ -1,7 +1,7 @@
 """What one group of changes sees and writes inside its transaction, and how profiles are looked up.
 
-A group reads what its changes are known to ask for in one statement, and holds its writes back to send them together:
-that halves the cost of a change, much of which is to let go of the interpreter's lock and to get it back.
+A group reads what its changes are known to ask for as one row, and holds its writes back to send many rows in one
+statement: with each row the interpreter's lock is let go, and to get it back the writer waits for a busy event loop.
 Only SQL lives here; when a transaction begins or ends is not decided here.
 """
 
@@ -26,31 +26,37 @@ Key: TypeAlias = "tuple[int, str, str]"
 Read: TypeAlias = "Callable[[str, tuple[Any, ...]], Iterable[tuple[Any, ...]]]"
 """Runs a query with its values."""
 
-LOOKED_UP_AT_ONCE = 256
+AT_ONCE = 256
+"""Keys that are looked up, and rows that are sent, in one statement."""
+
 NOTHING = (None, None, None)
 
-PUT = """INSERT INTO profiles VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
+PUT = """INSERT INTO profiles VALUES {rows} ON CONFLICT DO UPDATE
     SET document = excluded.document, version = excluded.version,
         created = excluded.created, updated = excluded.updated"""
-REMOVE = "DELETE FROM profiles WHERE database = ? AND id = ?"
-LOSE = "DELETE FROM identities WHERE database = ? AND kind = ? AND value = ? AND profile = ?"
-GAIN = "INSERT INTO identities VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
-RECORD = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+REMOVE = "DELETE FROM profiles WHERE (database, id) IN (VALUES {rows})"
+LOSE = "DELETE FROM identities WHERE (database, kind, value, profile) IN (VALUES {rows})"
+GAIN = "INSERT INTO identities VALUES {rows} ON CONFLICT DO NOTHING"
+RECORD = "INSERT INTO changes VALUES {rows}"
 DONE = "SELECT fingerprint, profile FROM once WHERE database = ? AND key = ? AND until >= ?"
-ONCE = "INSERT OR REPLACE INTO once VALUES (?, ?, ?, ?, ?)"
-EXPIRE = "DELETE FROM once WHERE rowid IN (SELECT rowid FROM once WHERE database = ? AND until < ? LIMIT 2)"
-"""Goes with each key that is kept: so those that expired go faster than new ones come."""
+ONCE = "INSERT OR REPLACE INTO once VALUES {rows}"
+EXPIRE = """DELETE FROM once WHERE rowid IN (SELECT once.rowid FROM (VALUES {rows}) AS kept
+    CROSS JOIN once ON database = kept.column1 AND until < kept.column2 LIMIT 2 * {count})"""
+"""Goes with the keys that are kept: so those that expired go faster than new ones come."""
 
 
 def look_up(read: Read, keys: Iterable[Key]) -> dict[Key, list[Profile]]:
     """The profiles that each key names."""
     found: dict[Key, list[Profile]] = {key: [] for key in keys}
     remaining = iter(tuple(found))
-    while some := tuple(islice(remaining, LOOKED_UP_AT_ONCE)):
-        # Filled up with nulls, which name nothing, to one of nine lengths: SQLite then has each statement prepared.
+    while some := tuple(islice(remaining, AT_ONCE)):
+        # Filled up with nulls, which name nothing, to one of nine lengths.
         room = 1 << (len(some) - 1).bit_length()
-        for row in read(_named_by(room), (*chain(*some), *NOTHING * (room - len(some)))):
-            found[row[:3]].append(Profile(row[3], orjson.loads(row[4]), *row[5:]))
+        [[text]] = read(_named_by(room), (*chain(*some), *NOTHING * (room - len(some))))
+        for numbers, *row in orjson.loads(text):
+            profile = Profile(*row)
+            for number in numbers:
+                found[some[number]].append(profile)
     return found
 
 
@@ -58,13 +64,31 @@ def look_up(read: Read, keys: Iterable[Key]) -> dict[Key, list[Profile]]:
 def _named_by(count: int) -> str:
     # CROSS JOIN fixes the order: whatever SQLite believes about the tables, it searches them for the keys it is given.
     return f"""
-        WITH wanted (database, kind, value) AS (VALUES {", ".join(["(?, ?, ?)"] * count)})
-        SELECT wanted.*, id, document, version, created, updated FROM wanted
-            CROSS JOIN identities USING (database, kind, value)
-            CROSS JOIN profiles ON profiles.database = wanted.database AND id = profile
-        UNION ALL
-        SELECT wanted.*, id, document, version, created, updated FROM wanted
-            CROSS JOIN profiles ON kind = 'id' AND profiles.database = wanted.database AND id = value"""
+        WITH wanted (number, database, kind, value) AS (VALUES {", ".join(f"({n}, ?, ?, ?)" for n in range(count))}),
+        named (number, database, id) AS (
+            SELECT number, database, profile FROM wanted CROSS JOIN identities USING (database, kind, value)
+            UNION ALL SELECT number, database, value FROM wanted WHERE kind = 'id'),
+        each (numbers, database, id) AS (
+            SELECT json_group_array(number), database, id FROM named GROUP BY database, id)
+        SELECT '[' || ifnull(group_concat(
+            '[' || concat_ws(',', numbers, json_quote(id), document, version, created, updated) || ']'), '') || ']'
+        FROM each CROSS JOIN profiles USING (database, id)"""
+
+
+def _in_few_lengths(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """The rows in parts of 256, 128, ... 2, 1: so few statements are prepared."""
+    start = 0
+    while left := len(rows) - start:
+        length = min(AT_ONCE, 1 << (left.bit_length() - 1))
+        yield rows[start : start + length]
+        start += length
+
+
+@cache
+def _for_rows(sql: str, count: int, width: int) -> str:
+    """A statement over so many rows of so many values."""
+    row = f"({', '.join('?' * width)})"
+    return sql.format(rows=", ".join([row] * count), count=count)
 
 
 def by_id(profiles: Iterable[Profile]) -> list[Profile]:
@@ -118,9 +142,9 @@ class Group:
     def flush(self) -> None:
         """Sends what is held back."""
         for sql, rows in self._held.items():
-            if rows:
-                self._connection.executemany(sql, rows)
-                rows.clear()
+            for some in _in_few_lengths(rows):
+                self._connection.execute(_for_rows(sql, len(some), len(some[0])), tuple(chain(*some)))
+            rows.clear()
 
     def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         keys = [(database, kind, value) for kind, value in identities]
