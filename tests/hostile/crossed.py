@@ -14,7 +14,9 @@ from gateway.dialects import Call, dialects
 from tests.cases import TOKENS
 from tests.hostile.door import TOKEN, Request
 
-ID, JOB, CANARY = "c" * 24, "d" * 24, "canary"
+ID, CANARY = "c" * 24, "canary"
+JOBS = {"import": "d" * 24, "suppress": "f" * 24, "unsuppress": "a" * 24}
+"""By kind, the id of a job."""
 EMAIL = f"{CANARY}@example.com"
 
 WRONG = (
@@ -104,13 +106,24 @@ def _klaviyo(call: Call, _database: int | None) -> tuple[Any, str]:
     kind = call.path.rpartition("/")[2].removesuffix("s")
     if "-bulk-" in kind:
         data = {"type": kind, "attributes": {"profiles": {"data": [data]}}}
+    elif kind == "subscription":
+        a_list = {"list": {"data": {"type": "list", "id": "7"}}}
+        data = {"type": kind, "attributes": {"profile": {"data": data}}, "relationships": a_list}
     elif kind == "profile-merge":
         source = {"type": "profile", "id": "e" * 24}
         data = {"type": kind, "id": ID, "relationships": {"profiles": {"data": [source]}}}
     elif kind == "data-privacy-deletion-job":
         profile = {"data": {"type": "profile", "attributes": {"email": EMAIL}}}
         data = {"type": kind, "attributes": {"profile": profile}}
-    return {"data": data}, call.path.replace("{id}", JOB if "import-jobs" in call.path else ID)
+    return {"data": data}, call.path.replace("{id}", next((id for part, id in _NAMED if part in call.path), ID))
+
+
+_NAMED = (
+    ("import-jobs", JOBS["import"]),
+    ("suppression-bulk-create-jobs", JOBS["suppress"]),
+    ("suppression-bulk-delete-jobs", JOBS["unsuppress"]),
+)
+"""By what is in a path, whose id it takes where that is no profile's."""
 
 
 BODIES = {"altcraft": _altcraft, "courier": _courier, "klaviyo": _klaviyo}
