@@ -7,8 +7,10 @@ import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
+import httpx
 import pytest
 
+from tests.sdks.environments import serving
 from tests.wheel import ROOT, build, run
 
 SCHEMAS = {
@@ -64,6 +66,17 @@ def test_an_installed_gateway_reads_its_own_schemas(elsewhere: Path) -> None:
 
 def test_an_installed_gateway_has_its_command(elsewhere: Path) -> None:
     assert version("profile-gateway") in run(elsewhere / "bin" / "profile-gateway", "--version", cwd=elsewhere)
+
+
+def test_an_installed_gateway_serves_its_contracts_and_their_page(elsewhere: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, elsewhere / "bin") as url, httpx.Client(base_url=url) as client:
+        page = client.get("/docs")
+        assert page.status_code == 200
+        linked = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+        assert "docs/swagger-ui-bundle.js" in linked
+        for path in (*linked, "openapi.json", "schemas/AltcraftUpdate.xsd"):
+            reply = client.get(f"/{path}")
+            assert (reply.status_code, bool(reply.content)) == (200, True), path
 
 
 def test_every_dependency_is_pinned_and_what_is_pinned_is_installed() -> None:

@@ -15,6 +15,7 @@ from urllib.request import urlopen
 HERE = Path(__file__).parent
 SDKS = HERE.parents[1] / ".sdks"
 KEY = "sdk-test-key"
+COMMANDS = Path(sys.executable).parent
 
 
 def ran(name: str, command: list[str], environment: dict[str, str]) -> bool:
@@ -51,13 +52,13 @@ def in_node(home: Path, program: str, package: str) -> list[str]:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """A server of its own on SQLite, as an operator starts it."""
+def serving(folder: Path, commands: Path = COMMANDS) -> Iterator[str]:
+    """A server of its own on SQLite, as an operator starts it, by the command of this environment or of another."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     settings = {"STORE": f"sqlite:///{folder}/sdks.db", "PORT": str(port), "BOOTSTRAP_TOKEN": KEY, "LOG_LEVEL": "error"}
     environment = {**os.environ, **{f"GATEWAY_{name}": value for name, value in settings.items()}}
-    server = subprocess.Popen([Path(sys.executable).parent / "profile-gateway", "serve"], env=environment)
+    server = subprocess.Popen([commands / "profile-gateway", "serve"], env=environment)
     try:
         wait_for(f"http://127.0.0.1:{port}/readyz")
         yield f"http://127.0.0.1:{port}"

@@ -43,9 +43,10 @@ class Altcraft:
         return Call("POST", f"{ROOT}/{path}", verb, right, read, write, named=NAMED.get(path, {}))
 
     def media_type(self, incoming: Incoming) -> str | None:
-        """The `format` parameter, of the query or else the body; both must be right."""
-        given = [word(each) for each in (incoming.query.get("format"), _member(incoming.tree, "format"))]
-        wanted = [each for each in given if each not in (None, "")]
+        """The `format` parameter, of the query or else the body, where an empty one is none; both must be right."""
+        member = word(_member(incoming.tree, "format"))
+        given = (incoming.query.get("format"), None if member == "" else member)
+        wanted = [each for each in given if each is not None]
         if not all(each in ("json", "xml") for each in wanted):
             raise refuse("invalid_parameter", "it must be json or xml", "/format")
         return wanted[0] if wanted else None

@@ -19,7 +19,7 @@ FIELDS_OF_PROFILE, MORE_OF_PROFILE = "fields[profile]", "additional-fields[profi
 def parameters(incoming: Incoming) -> dict[str, str]:
     """The query's parameters; what is repeated counts as one list."""
     found: dict[str, str] = {}
-    for name, value in parse_qsl(urlsplit(incoming.target).query):
+    for name, value in parse_qsl(urlsplit(incoming.target).query, keep_blank_values=True):
         found[name] = f"{found[name]},{value}" if name in found else value
     return found
 
@@ -59,7 +59,7 @@ def base(incoming: Incoming) -> str:
 
 
 def _names(given: Mapping[str, str], parameter: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in given.get(parameter, "").split(",") if name.strip())
+    return tuple(name.strip() for name in given[parameter].split(",")) if parameter in given else ()
 
 
 # --- pages ---
