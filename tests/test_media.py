@@ -371,6 +371,14 @@ def elements_in(tree: Tree) -> int:
 # --- what an attacker sends ---
 
 
+def test_more_attributes_than_elements_are_refused_before_they_are_held() -> None:
+    attributes = b" ".join(b'a%d="1"' % number for number in range(40_000))
+    with pytest.raises(Refusal) as refused:
+        xml_codec.decode(b"<xml><a " + attributes + b"/></xml>")
+    assert "too many attributes" in refused.value.faults[0].detail
+    assert xml_codec.decode(b"<xml><a>" + b"b=c " * 20_000 + b"</a></xml>") == {"a": "b=c " * 20_000}
+
+
 @pytest.mark.parametrize(
     ("codec", "body"),
     [

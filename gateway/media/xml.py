@@ -43,6 +43,9 @@ _DECLARED = re.compile(rb"<\?xml\s[^>]*?\sencoding\s*=\s*[\"']([A-Za-z][A-Za-z0-
 _DOCTYPE = re.compile(rb"(?s:\s++|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE")
 _WHITE_SPACE = " \t\r\n"
 LONGEST_NAME = 4096
+MOST_IN_TEXTS = 30_000
+"""Signs of equality that may stand in a body's texts. An attribute takes 700 bytes of memory, however short it is."""
+
 _NAMELESS = ""  # no element spells the empty name
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _ARRAY = {"@array": "true"}
@@ -87,14 +90,18 @@ def _root(document: bytes, bounds: Bounds) -> etree._Element:
     if b"<!DOCTYPE" in document and _DOCTYPE.match(document):
         raise refuse("malformed_body", "a DOCTYPE is not allowed")
     # An element has two of these signs at most: what has so many more is not worth the memory of being read.
-    if document.count(b"<") > 3 * bounds.nodes:
+    elements = document.count(b"<")
+    if elements > 3 * bounds.nodes:
         raise bounds.too_many_nodes()
+    # An element has one attribute at most; the rest of these signs stand in texts.
+    if document.count(b"=") > elements + MOST_IN_TEXTS:
+        raise refuse("malformed_body", "it has too many attributes; the only one is array")
     try:
         root = parsed(document)
     except etree.XMLSyntaxError as error:
         raise _unread(error, bounds) from None
     # Counted before the walk: what libxml2 holds in little memory takes much more in Python.
-    if document.count(b"<") > bounds.nodes and next(islice(root.iter("*"), bounds.nodes, None), None) is not None:
+    if elements > bounds.nodes and next(islice(root.iter("*"), bounds.nodes, None), None) is not None:
         raise bounds.too_many_nodes()
     return root
 
