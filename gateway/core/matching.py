@@ -4,6 +4,7 @@ Also the way back: which identities a document has. Both speak normal forms only
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import is_
 from typing import Any
 
 from gateway.core import normal
@@ -129,11 +130,16 @@ def moved(
     before: Document, after: Document, identifiers: Iterable[str]
 ) -> tuple[frozenset[Identity], frozenset[Identity]]:
     """The identities that a document gains and loses. What two documents share (`is`) names the same."""
-    for name in (*NAMING, "custom") if identifiers else NAMING:
-        if after.get(name) is not before.get(name):
-            then, now = identities(before, identifiers), identities(after, identifiers)
-            return now - then, then - now
-    return frozenset(), frozenset()
+    if all(map(is_, _naming(before, identifiers), _naming(after, identifiers))):
+        return frozenset(), frozenset()
+    then, now = identities(before, identifiers), identities(after, identifiers)
+    return now - then, then - now
+
+
+def _naming(document: Document, identifiers: Iterable[str]) -> list[Any]:
+    """What the identities of a document come from."""
+    custom = document.get("custom", {})
+    return [*map(document.get, NAMING), *map(custom.get, identifiers)]
 
 
 def _identities_of_subscription(subscription: Mapping[str, Any]) -> Iterable[tuple[str, str | None]]:
