@@ -281,8 +281,9 @@ class Verbs:
         if update.get("options", {}).get("detect_geo"):
             update = self._locator.located(update)
         new_id = self._new_id() if update.get("create") else ""
-        edit = updating(update, key, self._rules(work, new_id, origin.time))
-        return Change(work.database.id, key, edit, origin, once)
+        released = matching.key(update["release"]["match"], ()) if "release" in update else ()
+        edit = updating(update, key, self._rules(work, new_id, origin.time), released)
+        return Change(work.database.id, (*key, *released), edit, origin, once)
 
     def _rules(self, work: Work, new_id: str, now: int) -> Rules:
         return Rules(work.form.identifiers, work.form.check_profile, work.dialect.patched, new_id, now)

@@ -147,7 +147,7 @@ def test_the_differences_are_those_that_are_known() -> None:
 def test_every_member_that_either_names_is_known_to_the_other() -> None:
     """Of requests, all of the vendor's are ours; of replies, all of ours are the vendor's."""
     found = [f"{call} {at}" for call in BOTH for inner, outer, _ in bodies(call) for at in unknown(inner, outer)]
-    # No push tokens are kept, and so no consent to push.
+    # Whether messages may be pushed is told by the states of a push token, which has calls of its own.
     assert found == ["POST /client/subscriptions /data/attributes/profile/data/attributes/subscriptions/push"]
 
 

@@ -20,7 +20,7 @@ from gateway.dialects import MERGE, REMOVE, dialects
 from gateway.runner.host import Host
 from tests.cases import NOW, Case
 from tests.hostile.attacks import ATTACKS, Attack
-from tests.hostile.crossed import CANARY, EMAIL, ID, JOBS, TOKEN, Crossed, crossed, made
+from tests.hostile.crossed import CANARY, DEVICE, EMAIL, ID, JOBS, TOKEN, Crossed, crossed, made
 from tests.hostile.door import Door, Request, opened
 from tests.hostile.mutants import CORPORA, mutants
 
@@ -125,7 +125,7 @@ def test_mutants_of_the_corpora_leave_no_trace_where_refused(door: Door) -> None
 @pytest.fixture
 def guarded(host: Host, tmp_path: Path) -> Iterator[Door]:
     """A database in which every call of every dialect finds what it asks for."""
-    document = {"email": EMAIL, "external_id": CANARY, "given_name": STORED}
+    document = {"email": EMAIL, "external_id": CANARY, "given_name": STORED, "subscriptions": [DEVICE.address]}
     profiles = [{"id": ID, "document": document}, {"id": "e" * 24, "document": {"given_name": STORED}}]
     told = {"created": NOW, "total": 1, "failed": 0, "profiles": [ID], "failures": []}
     jobs = [{"id": id, "kind": kind, **told} for kind, id in JOBS.items()]

@@ -38,7 +38,9 @@ SPOKEN = [
 UNTOLD = (
     (r"/api/[^/]+/[^/]+/lists", "ListResponseObjectResource"),
     (r"/api/[^/]+/[^/]+/relationships/[^/]+", "an identifier"),
-    (r"/api/profiles/[^/]+/(segments|push-tokens)", "nothing"),
+    (r"/api/profiles/[^/]+/segments", "nothing"),
+    (r"/api/push-tokens/[^/]+/profile", "ProfileResponseObjectResource"),
+    (r"/api/(profiles/[^/]+/)?push-tokens(/[^/]+)?", "PushTokenResponseObjectResource"),
     (r"/api/profile-(un)?suppression-bulk-(create|delete)-jobs(/[^/]+)?", "a suppression job"),
 )
 """Paths that this OpenAPI does not hold, and what it calls the resources that they answer with."""

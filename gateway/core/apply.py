@@ -36,6 +36,8 @@ def applied(document: Document, update: Update) -> tuple[Document, list[Fault]]:
     if "subscriptions" in update:
         lenient = update.get("options", {}).get("skip_invalid_subscriptions", False)
         document = _subscribed(document, update["subscriptions"], lenient, faults)
+    if "drop" in update:
+        document = _without(document, update["drop"])
     if "segments" in update:
         document = _segmented(document, update["segments"])
     return document, faults
@@ -137,6 +139,15 @@ def _subscribed(document: Document, edits: Iterable[Mapping[str, Any]], lenient:
         subscriptions[place] = one
     after = list(subscriptions.values())
     return document if same(before, after) else {**document, "subscriptions": after}
+
+
+def _without(document: Document, gone: Iterable[Mapping[str, Any]]) -> Document:
+    """The document without the subscriptions of these channels and addresses, of whichever resource."""
+    addresses = {address(one)[1:] for one in gone}
+    before = document.get("subscriptions", [])
+    after = [one for one in before if address(one)[1:] not in addresses]
+    result: Document = merged(document, {"subscriptions": after or None})
+    return document if len(after) == len(before) else result
 
 
 def _as_patch(edit: Mapping[str, Any]) -> Mapping[str, Any]:

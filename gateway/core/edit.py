@@ -31,8 +31,8 @@ class Rules(Struct, frozen=True):
     now: int
 
 
-def updating(update: Update, key: tuple[Identity, ...], rules: Rules) -> Edit:
-    """The edit of one update.
+def updating(update: Update, key: tuple[Identity, ...], rules: Rules, released: tuple[Identity, ...] = ()) -> Edit:
+    """The edit of one update. Whom `released` names besides its profile gives up what the update says.
 
     Its refusals: profile_not_found, ambiguous_match, match_not_in_data, identifier_taken, invalid_patch, and what the
     functions and the check find.
@@ -53,9 +53,21 @@ def updating(update: Update, key: tuple[Identity, ...], rules: Rules) -> Edit:
                 document = as_it_was(document, before, place)
             gained, lost = moved(before, document, rules.identifiers)
         edited = _edited(profile, document, gained, lost, rules)
+        if released:
+            losses = [write for each in find(released) for write in _released(each, profile, update["release"], rules)]
+            edited = replace(edited, writes=(*losses, *edited.writes))
         return edited if len(found) < 2 else replace(edited, others=_others(found, profile))
 
     return edit
+
+
+def _released(other: Profile, profile: Profile | None, release: Update, rules: Rules) -> tuple[Write, ...]:
+    """What another profile gives up, of which nothing can be wrong: it only loses."""
+    if profile and other.id == profile.id:
+        return ()
+    document, _ = applied(other.document, release)
+    gained, lost = moved(other.document, document, rules.identifiers)
+    return _edited(other, document, gained, lost, rules).writes
 
 
 def removing(key: tuple[Identity, ...], identifiers: tuple[str, ...], several: str | None = None) -> Edit:

@@ -11,12 +11,14 @@ from typing import Any
 from gateway import media
 from gateway.core.fingerprint import fingerprint
 from gateway.dialects import Call, dialects
+from gateway.dialects.klaviyo.push import Token
 from tests.cases import TOKENS
 from tests.hostile.door import TOKEN, Request
 
 ID, CANARY = "c" * 24, "canary"
 JOBS = {"import": "d" * 24, "suppress": "f" * 24, "unsuppress": "a" * 24}
 """By kind, the id of a job."""
+DEVICE = Token("ios-apns", "device")
 EMAIL = f"{CANARY}@example.com"
 
 WRONG = (
@@ -106,6 +108,9 @@ def _klaviyo(call: Call, _database: int | None) -> tuple[Any, str]:
     kind = call.path.rpartition("/")[2].removesuffix("s")
     if "-bulk-" in kind:
         data = {"type": kind, "attributes": {"profiles": {"data": [data]}}}
+    elif kind.startswith("push-token"):
+        device = {"token": DEVICE.token, "platform": "ios", "vendor": "apns"}
+        data = {"type": kind, "attributes": {**device, "profile": {"data": data}}}
     elif kind == "subscription":
         a_list = {"list": {"data": {"type": "list", "id": "7"}}}
         data = {"type": kind, "attributes": {"profile": {"data": data}}, "relationships": a_list}
@@ -119,6 +124,7 @@ def _klaviyo(call: Call, _database: int | None) -> tuple[Any, str]:
 
 
 _NAMED = (
+    ("/api/push-tokens/", DEVICE.id),
     ("import-jobs", JOBS["import"]),
     ("suppression-bulk-create-jobs", JOBS["suppress"]),
     ("suppression-bulk-delete-jobs", JOBS["unsuppress"]),

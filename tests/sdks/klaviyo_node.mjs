@@ -15,8 +15,8 @@ const isOld = manifest.version.startsWith("3.");
 const mark = randomBytes(6).toString("hex");
 const done = new Set();
 
-// Methods of the profiles' class about push and conversations: no calls of this gateway's.
-const elsewhere = /PushToken(s?|ForProfile)$|ForPushToken$|onversation/;
+// Methods of the profiles' class that belong to the vendor's Conversations API, whose right they ask for.
+const elsewhere = /^getConversation(Id)?s?ForProfile$/;
 
 // --- the two generations as one ---
 
@@ -101,9 +101,8 @@ async function listing(id) {
 
 async function related(id) {
   const newer = ["getListsForProfile", "getListIdsForProfile", "getSegmentsForProfile", "getSegmentIdsForProfile"];
-  const tokens = ["getPushTokensForProfile", "getPushTokenIdsForProfile"];
   const older = ["getProfileLists", "getProfileRelationshipsLists", "getProfileSegments", "getProfileRelationshipsSegments"];
-  for (const name of isOld ? older : [...newer, ...tokens]) {
+  for (const name of isOld ? older : newer) {
     assert.deepEqual((await call(profiles, name, id, {})).data, []);
   }
 }
@@ -151,6 +150,23 @@ async function consent() {
     const listed = await call(profiles, `getBulk${verb}ProfilesJobs`, {});
     assert.ok(listed.data.some((each) => each.id === made.id));
   }
+}
+
+async function push(id) {
+  const token = `token-${mark}`;
+  const profile = { data: { type: "profile", id, attributes: {} } };
+  const attributes = { token, platform: "ios", vendor: "apns", deviceMetadata: { appId: "com.example.shop" }, profile };
+  await call(profiles, "createPushToken", body("push-token", attributes));
+  const [one] = (await call(profiles, "getPushTokensForProfile", id, {})).data;
+  assert.deepEqual([one.attributes.token, one.attributes.metadata.appId], [token, "com.example.shop"]);
+  const ids = (answer) => answer.data.map((each) => each.id);
+  assert.deepEqual(ids(await call(profiles, "getPushTokenIdsForProfile", id)), [one.id]);
+  assert.deepEqual(ids(await call(profiles, "getPushTokens", { filter: `equals(profile.id,"${id}")` })), [one.id]);
+  assert.equal((await call(profiles, "getPushToken", one.id, {})).data.attributes.vendor, "apns");
+  assert.equal((await call(profiles, "getProfileForPushToken", one.id, {})).data.id, id);
+  assert.equal((await call(profiles, "getProfileIdForPushToken", one.id)).data.id, id);
+  await call(profiles, "deletePushToken", one.id);
+  await refused(404, () => profiles.getPushToken(one.id, {}));
 }
 
 async function olderConsent() {
@@ -203,6 +219,7 @@ if (!isOld) {
   await jobs();
   await merge(id);
   await consent();
+  await push(id);
 } else {
   await olderConsent();
   await browser();

@@ -26,7 +26,7 @@ from gateway.dialects import (
     Incoming,
     Reply,
 )
-from gateway.dialects.klaviyo import consent, errors, jobs, queries, reading, relationships, replies, suppressions
+from gateway.dialects.klaviyo import consent, errors, jobs, push, queries, reading, relationships, replies, suppressions
 from gateway.dialects.klaviyo.fields import FIELDS
 from gateway.dialects.klaviyo.revisions import FIRST, revised
 
@@ -34,18 +34,20 @@ LARGEST_BODY = 5_000_000
 """Bytes."""
 
 CLIENT = ("350/second", "3500/minute")
+_INNER = {
+    "/profile/email": "/data/attributes/profile/data/attributes/email",
+    "/profile/phone_numbers": "/data/attributes/profile/data/attributes/phone_number",
+    "/match/values/email": "/data/attributes/profile/data/attributes/email",
+    "/match/values/phone": "/data/attributes/profile/data/attributes/phone_number",
+}
 NAMED = {
-    "/client/subscriptions": {
-        "/profile/email": "/data/attributes/profile/data/attributes/email",
-        "/profile/phone_numbers": "/data/attributes/profile/data/attributes/phone_number",
-        "/match/values/email": "/data/attributes/profile/data/attributes/email",
-        "/match/values/phone": "/data/attributes/profile/data/attributes/phone_number",
-        "/subscriptions": "/data/attributes/profile/data/attributes/subscriptions",
-    }
+    "/client/subscriptions": {**_INNER, "/subscriptions": "/data/attributes/profile/data/attributes/subscriptions"},
+    **dict.fromkeys(("/api/push-tokens", "/client/push-tokens"), _INNER),
 }
 """Where a fault is, of calls whose profile does not stand at `/data`."""
 
 FORMS = ("350/second", "750/minute")
+PUSH = ("150/second", "1400/minute")
 USUAL = ("75/second", "750/minute")
 BULK = ("10/second", "150/minute")
 PRIVACY = ("3/second", "60/minute")
@@ -144,6 +146,16 @@ CALLS: tuple[Row, ...] = (
         (f"GET /api/profiles/{{id}}/relationships/{name}", FIRST, FIND, READ, USUAL, queries.related, write)
         for name, write in ((name, relationships.identified(name)) for name in relationships.TYPES)
     ),
+    ("GET /api/profiles/{id}/push-tokens", FIRST, FIND, READ, USUAL, push.of_profile, push.shown_of_profile),
+    (
+        "GET /api/profiles/{id}/relationships/push-tokens",
+        FIRST,
+        FIND,
+        READ,
+        USUAL,
+        queries.related,
+        push.ids_of_profile,
+    ),
     ("POST /api/profile-import", "2024-02-15", UPDATE, WRITE, USUAL, reading.upsert, replies.one),
     (f"POST {jobs.IMPORTS.path}", "2023-10-15", IMPORT, WRITE, BULK, reading.bulk, jobs.spawned(jobs.IMPORTS)),
     *_jobs(jobs.IMPORTS, "2023-10-15", BULK),
@@ -176,6 +188,14 @@ CALLS: tuple[Row, ...] = (
     ),
     *_jobs(jobs.SUPPRESSIONS, "2023-09-15", USUAL),
     *_jobs(jobs.UNSUPPRESSIONS, "2023-09-15", USUAL),
+    ("POST /api/push-tokens", FIRST, UPDATE, WRITE, USUAL, push.registration, replies.accepted),
+    ("GET /api/push-tokens", FIRST, LIST, READ, BULK, push.many, push.shown_many),
+    ("GET /api/push-tokens/{id}", FIRST, FIND, READ, BULK, push.one, push.shown),
+    ("DELETE /api/push-tokens/{id}", FIRST, UPDATE, WRITE, USUAL, push.removal, push.removed),
+    ("GET /api/push-tokens/{id}/profile", FIRST, FIND, READ, USUAL, push.one, push.profile),
+    ("GET /api/push-tokens/{id}/relationships/profile", FIRST, FIND, READ, USUAL, push.one, push.profile_id),
+    ("POST /client/push-tokens", FIRST, UPDATE, WRITE, PUSH, push.client, replies.accepted),
+    ("POST /client/push-token-unregister", FIRST, UPDATE, WRITE, PUSH, push.unregistration, replies.accepted),
     ("POST /api/profile-merge", "2023-12-15", MERGE, WRITE, BULK, reading.merge, replies.merged),
     ("POST /api/data-privacy-deletion-jobs", "2023-01-24", REMOVE, DELETE, PRIVACY, reading.deletion, replies.accepted),
 )

@@ -21,7 +21,7 @@ from gateway.dialects.klaviyo.writing import writing
 
 MOST_SUBSCRIBED, MOST_UNSUBSCRIBED = 1000, 100
 KINDS = {"email": ("marketing", "open_tracking"), **dict.fromkeys(("sms", "whatsapp"), ("marketing", "transactional"))}
-"""By channel, what can be consented to. Push is not among them: an address of it is a token, and none are kept."""
+"""By channel, what can be consented to. Push is not among them: a push token tells by its own states what it may be."""
 
 IDENTIFIER = {"email": "email", "sms": "phone_number", "whatsapp": "phone_number"}
 AT = "/data/attributes/subscriptions"

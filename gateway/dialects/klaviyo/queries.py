@@ -46,6 +46,11 @@ def profiles(incoming: Incoming) -> Asked:
     return _asked(given, query, about(incoming))
 
 
+def listing(given: dict[str, str], named: dict[str, Any], told: dict[str, Any]) -> Asked:
+    """The canonical query of a page of profiles, which `named` may narrow; a reply is told the rest."""
+    return _asked(given, {**named, **_page(given, "id", ("id",))}, told)
+
+
 def jobs(kind: Kind) -> Callable[[Incoming], Asked]:
     """Reads `GET /api/profile-bulk-import-jobs` and its like, the latest first."""
 

@@ -1,4 +1,4 @@
-"""What a profile is related to: lists, which are static segments here; segments and push tokens, of which it has none.
+"""What a profile is related to: lists, which are static segments here, and segments, of which it has none.
 
 A Klaviyo segment is computed; only a list is kept by hand, as a static segment is.
 """
@@ -9,7 +9,7 @@ from typing import Any
 from gateway.core.model import Database, Profile
 from gateway.dialects import Answer, Reply
 
-TYPES = {"lists": "list", "segments": "segment", "push-tokens": "push-token"}
+TYPES = {"lists": "list", "segments": "segment"}
 
 
 def related(name: str) -> Callable[[Answer], Reply]:
