@@ -31,6 +31,8 @@ BEYOND = re.compile(
             "exactly one of email, phone_number and id",
             "cannot be merged into itself",
             ", as in the path",
+            "(email|sms|whatsapp) needs it",  # an address beside the channels
+            "with historical_import alone|a historical import needs it|it must be in the past",
             "The cursor is not valid",
             "Invalid filter: |cannot be filtered by|must be compared with a date",
             "the value there is another|there is no such place|it cannot be done there|what it leaves is not an object",
@@ -95,11 +97,25 @@ def map_headers(_context: Any, headers: Any) -> Any:
 
 
 @schemathesis.hook
+def map_query(context: Any, query: Any) -> Any:
+    """In earnest where something is deleted, or it would be looked for in vain among what is gone."""
+    if query and context.operation.method == "delete" and query.get("dry_run") in ("true", "1"):
+        query.pop("dry_run")
+    return query
+
+
+def is_untold(case: Any, response: Any) -> bool:
+    """Whether an import was asked to leave out how many of its profiles failed."""
+    is_import = case.method == "POST" and case.path.endswith("/profile-bulk-import-jobs")
+    return is_import and response.status_code == 202 and "failed_count" not in response.text
+
+
+@schemathesis.hook
 def filter_failure(_context: Any, failure: Any, case: Any, response: Any) -> bool:
     """Whether it counts. XML's negative data does not: a JSON Schema of it sees types, where XML has text alone."""
     kind, is_xml = type(failure).__name__, case.media_type == "application/xml"
     if kind == "AcceptedNegativeData":
-        return not (is_xml or TOLD_INSIDE.search(response.text))
+        return not (is_xml or TOLD_INSIDE.search(response.text) or is_untold(case, response))
     if kind == "UseAfterFree":
         # An id that nobody knows is on no list, and that is no error.
         return not case.path.endswith("/lists")

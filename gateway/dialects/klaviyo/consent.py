@@ -48,10 +48,10 @@ def client(incoming: Incoming) -> Asked:
     data, faults = resource(incoming.tree, "subscription")
     attributes = attributes_of(data, faults)
     element = _of_a_page(attributes, faults)
-    ids = related_ids(data, "list", "list", faults) or _listed(attributes)
+    ids = _lists(data, attributes, faults)
     if not ids:
         faults.append(Fault("missing_parameter", "it is missing", "/data/relationships/list/data"))
-    job = _Job("SUBSCRIBED", attributes.get("custom_source"), False, incoming.now)
+    job = _Job("SUBSCRIBED", _text(attributes, "custom_source", faults), False, incoming.now)
     read = job.read(element, {"segments": {"add": [segment(id) for id in ids]}})
     found = [replace(each, pointer=_inside(each.pointer)) for each in read.faults]
     if read.update is None:
@@ -93,22 +93,32 @@ def _consents(incoming: Incoming, type: str, consent: str, most: int) -> Asked:
     data, faults = resource(incoming.tree, type)
     attributes = attributes_of(data, faults)
     elements = _elements(attributes, consent, most, faults)
-    ids = related_ids(data, "list", "list", faults) or _listed(attributes)
+    ids = _lists(data, attributes, faults)
     way = "add" if consent == "SUBSCRIBED" else "remove"
     segments = {"segments": {way: [segment(id) for id in ids]}} if ids else {}
+    source = _text(attributes, "custom_source", faults)
     historical = attributes.get("historical_import")
-    if historical not in (None, "", True, False, "true", "false"):
+    if not (isinstance(historical, bool) or historical in (None, "", "true", "false")):
         faults.append(Fault("invalid_parameter", "it must be true or false", "/data/attributes/historical_import"))
     if faults:
         raise Refusal(faults)
-    job = _Job(consent, attributes.get("custom_source"), historical in (True, "true"), incoming.now)
+    job = _Job(consent, source, historical in (True, "true"), incoming.now)
     return Asked(None, [job.read(element, segments) for element in elements])
 
 
-def _listed(attributes: Mapping[str, Any]) -> list[str]:
-    """The list of a body of 2023."""
-    id = attributes.get("list_id")
-    return [id] if isinstance(id, str) and id else []
+def _lists(data: Mapping[str, Any], attributes: Mapping[str, Any], faults: list[Fault]) -> list[str]:
+    """The lists that are meant; a body of 2023 names its only one among the attributes."""
+    id = _text(attributes, "list_id", faults)
+    return related_ids(data, "list", "list", faults) or ([id] if id else [])
+
+
+def _text(attributes: Mapping[str, Any], name: str, faults: list[Fault]) -> str:
+    """A text among the attributes, "" where there is none."""
+    value = attributes.get(name)
+    if value is None or isinstance(value, str):
+        return value or ""
+    faults.append(Fault("invalid_parameter", "it must be a string", pointer_to("data", "attributes", name)))
+    return ""
 
 
 def _elements(attributes: Mapping[str, Any], consent: str, most: int, faults: list[Fault]) -> list[Any]:
@@ -131,7 +141,9 @@ def _of_2023(given: Any) -> Any:
         return given
     channels = given.get("channels")
     told: dict[str, Any] = {name: value for name, value in given.items() if name in ("email", "phone_number")}
-    if isinstance(channels, Mapping):
+    if not isinstance(channels, Mapping):
+        told["subscriptions"] = None if channels == "" else channels
+    else:
         told["subscriptions"] = {
             channel: {str(kind).lower(): {"consent": "SUBSCRIBED"} for kind in list_(kinds)}
             for channel, kinds in channels.items()
@@ -139,11 +151,11 @@ def _of_2023(given: Any) -> Any:
     return {"type": "profile", "id": given.get("profile_id"), "attributes": told}
 
 
-def _addressed(attributes: Mapping[str, Any]) -> Update:
+def _addressed(attributes: Mapping[str, Any], faults: list[Fault]) -> Update:
     """What else a consent writes: the addresses that the profile lacks, and its birthdate."""
-    plain = {"email": attributes.get("email"), "birthdate": attributes.get("age_gated_date_of_birth")}
+    plain = {"email": attributes.get("email"), "birthdate": _text(attributes, "age_gated_date_of_birth", faults)}
     parts: Update = {"conflict": REFUSE, "fill": ["/email", "/phone_numbers"]}
-    if profile := {name: value for name, value in plain.items() if value}:
+    if profile := {name: value for name, value in plain.items() if value not in (None, "")}:
         parts["profile"] = profile
     if phone := attributes.get("phone_number"):
         parts["operations"] = [{"function": "lead", "pointer": "/phone_numbers", "value": [phone]}]
@@ -153,7 +165,7 @@ def _addressed(attributes: Mapping[str, Any]) -> Update:
 class _Job:
     """What all profiles of a job have in common: the consent, where it came from, and whether it is an old one."""
 
-    def __init__(self, consent: str, source: Any, historical: bool, now: int) -> None:
+    def __init__(self, consent: str, source: str, historical: bool, now: int) -> None:
         self._consent, self._source, self._historical, self._now = consent, source, historical, now
 
     def read(self, element: Any, segments: Update) -> Read:
@@ -163,7 +175,7 @@ class _Job:
         attributes = attributes_of(element, faults)
         named = {name: attributes.get(name) for name in ("email", "phone_number")}
         given = list(self._given(attributes, faults))
-        update = {**naming({"id": element.get("id"), **named}, faults), **segments, **_addressed(attributes)}
+        update = {**naming({"id": element.get("id"), **named}, faults), **segments, **_addressed(attributes, faults)}
         marketing = [self._subscription(channel, named, told) for channel, kind, told in given if kind == "marketing"]
         if klaviyo := self._own(given):
             update["profile"] = {**update.get("profile", {}), "klaviyo": klaviyo}
@@ -200,6 +212,8 @@ class _Job:
     def _is_right(self, is_known: bool, parameters: Any, at: str, faults: list[Fault]) -> bool:
         if not is_known:
             faults.append(Fault("unknown_field", pointer=at))
+        elif parameters in (None, ""):
+            return False  # the vendor's contract lets it be null, which says nothing
         elif not isinstance(parameters, dict) or parameters.get("consent") != self._consent:
             faults.append(Fault("invalid_parameter", f"it must be {self._consent}", f"{at}/consent"))
         elif reason := self._reason_against(parameters.get("consented_at")):

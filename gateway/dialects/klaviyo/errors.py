@@ -101,7 +101,8 @@ def _detail(fault: Fault, kind: Kind) -> str:
         return f"A profile with id {fault.profile} does not exist."
     if fault.code == "unknown_field":
         return f"'{names_in(pointer)[-1]}' is not a valid field for the resource 'profile'."
-    if pointer.endswith("/phone_number") and "is not of type" not in fault.detail:
+    is_there = fault.code != "missing_parameter"
+    if is_there and pointer.endswith("/phone_number") and "is not of type" not in fault.detail:
         return PHONE_FORMAT
     return fault.text
 
