@@ -162,7 +162,8 @@ class Pipeline:
         updates = [_checked(form, read, incoming.typed) for read in asked.reads]
         sent = [read.sent for read in asked.reads]
         once = _once(exchange.message, call, asked.until or self._now() + DAY, updates)
-        return asked, Work(exchange.dialect, token, database, form, updates, sent, once, asked.job, rehearsal), left
+        work = Work(exchange.dialect, token, database, form, updates, sent, once, asked.job, rehearsal, call.open)
+        return asked, work, left
 
     def _bounds_of(self, call: Call) -> Bounds:
         """A batch may hold the nodes of many profiles; two levels more lead to each of them."""
@@ -256,7 +257,8 @@ def _once(message: Message, call: Call, until: int, updates: Sequence[Update | R
         raise refuse("invalid_parameter", f"it must be 1 to {LONGEST_KEY} ASCII characters", "/Idempotency-Key")
     meant = [update.faults if isinstance(update, Refusal) else update for update in updates]
     told = json.dumps([call.method, call.path, sorted(message.path.items()), meant], sort_keys=True, default=str)
-    return Once(f"/{key}", fingerprint(told), until)
+    # Calls that are open to any page have keys of their own: nobody could else take, or ask for, those of the others.
+    return Once(f"{'open' if call.open else ''}/{key}", fingerprint(told), until)
 
 
 def _is_rehearsal(message: Message, call: Call) -> bool:

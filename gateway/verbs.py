@@ -64,6 +64,8 @@ class Work(Struct, frozen=True):
     """What a job is remembered with, besides what came of it."""
     rehearsal: bool = False
     """Whether it is only asked what would come of it."""
+    is_open: bool = False
+    """Whether anybody may ask for it, so that what came of it must tell nothing of what is stored."""
 
     @property
     def update(self) -> Update:
@@ -143,7 +145,7 @@ class Verbs:
             return [refusal.anew()]
 
     async def _change_one(self, work: Work) -> list[Outcome]:
-        edited = await self._changed(self._update(work))
+        edited = await self._changed_untold(work) if work.is_open else await self._changed(self._update(work))
         if edited.profile and edited.others:
             others = ", ".join(edited.others)
             log.warning("a call named several profiles: %s was updated, and not %s", edited.profile.id, others)
@@ -234,6 +236,18 @@ class Verbs:
         if isinstance(outcome, Refusal):
             raise outcome.anew()
         return outcome
+
+    async def _changed_untold(self, work: Work) -> Edited:
+        """A change whose refusal is told to the operator alone: what is stored has a part in it."""
+        change = self._update(work)
+        try:
+            return await self._changed(change)
+        except Refusal as refusal:
+            code = refusal.faults[0].code
+            if code == "idempotency_conflict":  # these calls have keys of their own
+                raise
+            log.warning("a call that is open to any page was not carried out: %s", code)
+            return Edited(None)
 
     def _update(self, work: Work) -> Change:
         return self._updating(work.update, work, work.once)

@@ -18,6 +18,7 @@ import pytest
 from gateway import media
 from gateway.dialects import MERGE, REMOVE, dialects
 from gateway.runner.host import Host
+from gateway.stores import LARGEST_DOCUMENT
 from tests.cases import NOW, Case
 from tests.hostile.attacks import ATTACKS, Attack
 from tests.hostile.crossed import CANARY, DEVICE, EMAIL, ID, JOBS, TOKEN, Crossed, crossed, made
@@ -165,6 +166,50 @@ def assert_kept_out(door: Door, given: Crossed) -> None:
     assert STORED.encode() not in reply.body, (given, reply)
     if not given.may:
         assert reply.status in (400, 401, 403, 404), (given, reply)
+
+
+STORED_AS: tuple[Any, ...] = (None, "silver", 7, 7.5, True, [], ["gold"], [{"a": 1}], {"a": 1})
+FULL = ["x" * (LARGEST_DOCUMENT - 1_000)]
+"""What a property may hold, and what leaves hardly any place in a profile."""
+
+
+def test_a_public_company_id_learns_nothing_of_what_is_stored(host: Host, tmp_path: Path) -> None:
+    """Not even by what is refused: whatever stands there, the answer is the same to the byte."""
+    answers: dict[int, set[tuple[int, bytes]]] = {}
+    for number, held in enumerate((*STORED_AS, FULL)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        document = {"email": EMAIL, "custom": {"plan": held} if held is not None else {}}
+        (folder / "before.json").write_text(json.dumps([{"id": ID, "document": document}] if number else []))
+        with opened(host, folder, Case(folder, "json", {})) as door:
+            for index, request in enumerate(probes()):
+                reply = door.exchanged(request)
+                answers.setdefault(index, set()).add((reply.status, reply.body))
+    assert all(told == {(202, b"")} for told in answers.values()), answers
+
+
+def probes() -> Iterator[Request]:
+    """What might be asked of a property, or of an id, by who holds a company id alone."""
+    patches: list[dict[str, Any]] = [{action: {"plan": ["new"] * 3_000}} for action in ("append", "unappend")]
+    for meta in ({}, *({"patch_properties": patch} for patch in [*patches, {"unset": "plan"}])):
+        yield probe({"id": ID, "attributes": {"title": "Dr"}, "meta": meta})
+        yield probe({"attributes": {"email": EMAIL, "properties": {"more": "x" * 50_000}}, "meta": meta})
+
+
+def probe(profile: dict[str, Any]) -> Request:
+    headers = {"content-type": "application/json", "revision": "2025-10-15"}
+    body = json.dumps({"data": {"type": "profile", **profile}}).encode()
+    return Request("POST", "/client/profiles?company_id=demo", headers, body)
+
+
+def test_a_public_company_id_takes_no_idempotency_key_of_others(door: Door) -> None:
+    given = probe({"attributes": {"email": EMAIL}})
+    keyed = {**given.headers, "idempotency-key": "a"}
+    assert door.answer(Request("POST", given.path, keyed, given.body)).status == 202
+    secret = {**keyed, "authorization": f"Klaviyo-API-Key {TOKEN}"}
+    assert door.answer(Request("POST", "/api/profile-import", secret, given.body)).status == 200
+    other = probe({"attributes": {"email": "other@example.com"}})
+    assert door.answer(Request("POST", other.path, keyed, other.body)).status == 409
 
 
 def test_an_unknown_token_learns_nothing_of_databases(guarded: Door) -> None:
