@@ -22,8 +22,9 @@ from gateway.stores import LARGEST_DOCUMENT
 from tests.cases import NOW, Case
 from tests.hostile.attacks import ATTACKS, Attack
 from tests.hostile.crossed import CANARY, DEVICE, EMAIL, ID, JOBS, TOKEN, Crossed, crossed, made
-from tests.hostile.door import Door, Request, opened
+from tests.hostile.door import Door, Reply, Request, opened
 from tests.hostile.mutants import CORPORA, mutants
+from tests.hostile.typed import TYPED, without_types
 
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "300"))
 SEED = int(os.environ.get("HOSTILE_SEED", "20261122"))
@@ -49,6 +50,22 @@ def test_an_attack_is_answered_in_kind(door: Door, attack: Attack) -> None:
     assert attack.told in reply.body.decode(), reply
     assert len(reply.body) < 4096
     assert b"root:" not in reply.body
+
+
+@pytest.mark.parametrize("path", TYPED)
+def test_an_empty_text_is_of_no_other_type(door: Door, path: str) -> None:
+    """XML's empty element may be an object or a list; JSON's empty text may not."""
+    headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json", "revision": "2025-10-15"}
+    assert door.answer(Request("POST", path, headers, json.dumps(TYPED[path]).encode())).status < 300
+    for tree in without_types(TYPED[path]):
+        reply = door.answer(Request("POST", path, headers, json.dumps(tree).encode()))
+        assert is_refused(reply), (tree, reply)
+
+
+def is_refused(reply: Reply) -> bool:
+    """Whether all of a request was, a job of a single profile too."""
+    job = json.loads(reply.body).get("data", {}).get("attributes", {}) if reply.status == 202 and reply.body else {}
+    return reply.status == 400 or job.get("failed_count") == 1
 
 
 @pytest.mark.parametrize("call", ["update", "import", "update_batch"])

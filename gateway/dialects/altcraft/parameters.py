@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.faults import refuse
+from gateway.dialects import Incoming
 
 
 def word(value: Any) -> Any:
@@ -11,9 +12,24 @@ def word(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
+TEXTS = {
+    *("matching", "email", "phone", "profile_id", "provider", "subscription_id", "field_name", "field_value"),
+    *("channel", "status", "date", "ip", "url"),
+}
+"""Parameters and members of a subscription that are texts: an empty one says nothing. Of others it is a wrong type."""
+
+
+def parameters_of(incoming: Incoming) -> Mapping[str, Any]:
+    """A request's parameters, without those that are empty elements of XML; `<data/>` is an empty object."""
+    if incoming.typed:
+        return incoming.tree  # type: ignore[no-any-return]
+    return {name: value for name, value in incoming.tree.items() if value != "" or name == "data"}
+
+
 def given(top: Mapping[str, Any], name: str) -> bool:
-    """Whether a parameter is there with a value; an empty element of XML is as good as none."""
-    return top.get(name) not in (None, "")
+    """Whether a parameter is there with a value; an empty text is as good as none."""
+    value = top.get(name)
+    return value is not None and (value != "" or name not in TEXTS)
 
 
 def demanded(top: Mapping[str, Any], name: str) -> Any:
@@ -33,7 +49,21 @@ def object_(value: Any, name: str, typed: bool) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise refuse("invalid_parameter", "it must be an object", f"/{name}")
-    return value
+    return value if typed else _of_elements(value)
+
+
+def _of_elements(data: dict[str, Any]) -> dict[str, Any]:
+    """Data of XML, without the empty elements of its subscriptions, which say nothing; those of fields do."""
+    subscriptions = data.get("subscriptions")
+    if isinstance(subscriptions, list):
+        return {**data, "subscriptions": [_told(each) for each in subscriptions]}
+    return {**data, "subscriptions": _told(subscriptions) or None} if "subscriptions" in data else data
+
+
+def _told(subscription: Any) -> Any:
+    if not isinstance(subscription, dict):
+        return subscription
+    return {name: value for name, value in subscription.items() if value != ""}
 
 
 def list_(value: Any, name: str, typed: bool) -> list[Any]:

@@ -7,7 +7,7 @@ from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
 from gateway.dialects import Asked, Incoming, Read
 from gateway.dialects.altcraft.matching import SEARCHING, match_of, misnamed
-from gateway.dialects.altcraft.parameters import demanded, given, list_, object_
+from gateway.dialects.altcraft.parameters import demanded, given, list_, object_, parameters_of
 from gateway.dialects.altcraft.writing import edit_of, writing_of
 
 DELETE_MODES = ("email", "phone", "profile_id", "custom")
@@ -36,7 +36,7 @@ def one(create: bool, search: bool = True) -> Callable[[Incoming], Asked]:
     """Reads `update`, `import` (create) and `add` (create, nothing searched)."""
 
     def read(incoming: Incoming) -> Asked:
-        top = incoming.tree
+        top = parameters_of(incoming)
         data = object_(demanded(top, "data"), "data", incoming.typed)
         update, faults = _update({**_picked(data, OWN_MATCH_FIELDS), **top}, data, search, OWN_MATCH_FIELDS)
         return Asked(update["database"], [Read(_creating(update, create), faults)])
@@ -48,7 +48,7 @@ def many(create: bool, search: bool = True) -> Callable[[Incoming], Asked]:
     """Reads the batches of them; each element of `data` brings its own match value, in its fields or beside them."""
 
     def read(incoming: Incoming) -> Asked:
-        top = {name: value for name, value in incoming.tree.items() if name not in MATCH_VALUES}
+        top = {name: value for name, value in parameters_of(incoming).items() if name not in MATCH_VALUES}
         elements = list_(demanded(top, "data"), "data", incoming.typed)
         if search and (faults := misnamed(top, SEARCHING)):
             raise Refusal(faults)
@@ -62,8 +62,9 @@ def search(modes: Iterable[str] = SEARCHING) -> Callable[[Incoming], Asked]:
     """Reads `get` and `delete`: which profile, among these modes."""
 
     def read(incoming: Incoming) -> Asked:
-        match, faults = match_of(incoming.tree, {}, modes)
-        update = {**_common(incoming.tree), "match": match}
+        top = parameters_of(incoming)
+        match, faults = match_of(top, {}, modes)
+        update = {**_common(top), "match": match}
         return Asked(update["database"], [Read(update, faults)])
 
     return read
@@ -73,7 +74,7 @@ def segment(action: str) -> Callable[[Incoming], Asked]:
     """Reads `segstatic/add` and `/remove`: one profile, one segment."""
 
     def read(incoming: Incoming) -> Asked:
-        top = incoming.tree
+        top = parameters_of(incoming)
         match, faults = match_of(top, {}, default="profile_id")
         update = {**_common(top), "match": match, "segments": {action: [demanded(top, "segment_id")]}}
         return Asked(update["database"], [Read(update, faults)])
@@ -83,7 +84,7 @@ def segment(action: str) -> Callable[[Incoming], Asked]:
 
 def subscription(incoming: Incoming) -> Asked:
     """Reads `subscriptions/set`: the subscription's members stand at the top level, beside the profile's id."""
-    top = incoming.tree
+    top = parameters_of(incoming)
     match = {"mode": "profile_id", "values": {"profile_id": demanded(top, "profile_id")}}
     demanded(top, "resource_id")
     members = {name: top[name] for name in SUBSCRIPTION_MEMBERS if given(top, name)}
@@ -94,7 +95,7 @@ def subscription(incoming: Incoming) -> Asked:
 
 def description(incoming: Incoming) -> Asked:
     """Reads `databases/list`, `databases/fields_get` and `resources/fields_get`."""
-    top = incoming.tree
+    top = parameters_of(incoming)
     resource = next((top[name] for name in ("id", "resource_id") if given(top, name)), None)
     narrowed = {} if resource is None else {"resource_id": resource}
     database = top["db_id"] if given(top, "db_id") else None

@@ -10,7 +10,7 @@ from gateway.core.faults import Fault
 from gateway.core.model import Update
 from gateway.core.pointer import pointer_to
 from gateway.dialects.altcraft.fields import FIELDS, OWNED, place
-from gateway.dialects.altcraft.parameters import word
+from gateway.dialects.altcraft.parameters import TEXTS, word
 
 ACTIONS = ("set", "unset", "incr", "add", "delete", "upsert")
 DEEPEST = 32
@@ -24,7 +24,7 @@ def writing_of(data: Mapping[str, Any], faults: list[Fault]) -> Update:
     writing: Update = {}
     for name, value in data.items():
         if name == "subscriptions":
-            if value not in (None, ""):
+            if value is not None:
                 writing["subscriptions"] = _subscriptions(value, faults)
         elif not name:
             faults.append(Fault("unknown_field", pointer="/profile/custom/"))
@@ -120,8 +120,9 @@ def _subscriptions(value: Any, faults: list[Fault]) -> Any:
 
 def edit_of(members: Mapping[str, Any], at: str) -> tuple[dict[str, Any], list[Fault]]:
     if _READ_APART.isdisjoint(members):
-        return {name: value for name, value in members.items() if value != ""}, []
-    edit = {name: value for name, value in members.items() if value != "" and name not in _READ_APART}
+        return {name: value for name, value in members.items() if value != "" or name not in TEXTS}, []
+    told = {name: value for name, value in members.items() if value != "" or name not in TEXTS}
+    edit = {name: value for name, value in told.items() if name not in _READ_APART}
     for name, member in _DATA.items():
         if isinstance(members.get(name), dict):
             edit.setdefault(member, members[name].get(member))
@@ -133,7 +134,7 @@ def edit_of(members: Mapping[str, Any], at: str) -> tuple[dict[str, Any], list[F
         for name, value in fields.items():
             _write(edit, operations, ("custom_fields", name), value, faults, at)
         edit |= {"operations": operations} if operations else {}
-    elif fields not in (None, ""):
+    elif fields is not None:
         edit["custom_fields"] = fields
     return edit, faults
 

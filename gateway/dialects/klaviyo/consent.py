@@ -15,7 +15,17 @@ from gateway.core.model import Update
 from gateway.core.pointer import pointer_to
 from gateway.dialects import Asked, Incoming, Read
 from gateway.dialects.klaviyo.reading import FILLED, LEAVE, REFUSE, naming, segment
-from gateway.dialects.klaviyo.resources import attributes_of, list_, object_, related_ids, resource, type_faults
+from gateway.dialects.klaviyo.resources import (
+    PROFILES,
+    Faults,
+    attributes_of,
+    list_,
+    object_,
+    profiles_of,
+    related_ids,
+    resource,
+    type_faults,
+)
 from gateway.dialects.klaviyo.times import time_in
 from gateway.dialects.klaviyo.writing import writing
 
@@ -25,7 +35,6 @@ KINDS = {"email": ("marketing", "open_tracking"), **dict.fromkeys(("sms", "whats
 
 IDENTIFIER = {"email": "email", "sms": "phone_number", "whatsapp": "phone_number"}
 AT = "/data/attributes/subscriptions"
-PROFILES = "/data/attributes/profiles/data"
 
 
 def subscription(incoming: Incoming) -> Asked:
@@ -45,20 +54,20 @@ def old_unsubscription(incoming: Incoming) -> Asked:
 
 def client(incoming: Incoming) -> Asked:
     """Reads `POST /client/subscriptions`: one profile, filled as `POST /client/profiles` does, and subscribed."""
-    data, faults = resource(incoming.tree, "subscription")
+    data, faults = resource(incoming, "subscription")
     attributes = attributes_of(data, faults)
     element = _of_a_page(attributes, faults)
     ids = _lists(data, attributes, faults)
     if not ids:
         faults.append(Fault("missing_parameter", "it is missing", "/data/relationships/list/data"))
-    job = _Job("SUBSCRIBED", _text(attributes, "custom_source", faults), False, incoming.now)
+    job = _Job("SUBSCRIBED", _text(attributes, "custom_source", faults), False, incoming)
     read = job.read(element, {"segments": {"add": [segment(id) for id in ids]}})
     found = [replace(each, pointer=_inside(each.pointer)) for each in read.faults]
     if read.update is None:
         return Asked(None, [Read(None, [*faults, *found])])
-    told = object_(element.get("attributes"), "", [])
+    inner = Faults(incoming.typed)
+    told = object_(element.get("attributes"), "", Faults(incoming.typed))
     own = {name: value for name, value in told.items() if name not in CONSENTING}
-    inner: list[Fault] = []
     written = writing(own, element, inner)
     found += [replace(each, pointer=_inside(each.pointer)) for each in inner]
     profile = merged(written.get("profile", {}), read.update.get("profile", {}))
@@ -73,7 +82,7 @@ CONSENTING = ("email", "phone_number", "subscriptions", "age_gated_date_of_birth
 """The attributes of a profile that a subscription is made of."""
 
 
-def _of_a_page(attributes: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
+def _of_a_page(attributes: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
     """The profile of a client's subscription. In bodies of 2023 its attributes stand among the subscription's own."""
     if "profile" not in attributes:
         own = {name: attributes[name] for name in ("email", "phone_number", "properties") if name in attributes}
@@ -90,7 +99,7 @@ def _inside(pointer: str) -> str:
 
 
 def _consents(incoming: Incoming, type: str, consent: str, most: int) -> Asked:
-    data, faults = resource(incoming.tree, type)
+    data, faults = resource(incoming, type)
     attributes = attributes_of(data, faults)
     elements = _elements(attributes, consent, most, faults)
     ids = _lists(data, attributes, faults)
@@ -98,21 +107,25 @@ def _consents(incoming: Incoming, type: str, consent: str, most: int) -> Asked:
     segments = {"segments": {way: [segment(id) for id in ids]}} if ids else {}
     source = _text(attributes, "custom_source", faults)
     historical = attributes.get("historical_import")
-    if not (isinstance(historical, bool) or historical in (None, "", "true", "false")):
+    if not (isinstance(historical, bool) or faults.is_empty(historical) or _spells_boolean(historical, incoming)):
         faults.append(Fault("invalid_parameter", "it must be true or false", "/data/attributes/historical_import"))
     if faults:
         raise Refusal(faults)
-    job = _Job(consent, source, historical in (True, "true"), incoming.now)
+    job = _Job(consent, source, historical in (True, "true"), incoming)
     return Asked(None, [job.read(element, segments) for element in elements])
 
 
-def _lists(data: Mapping[str, Any], attributes: Mapping[str, Any], faults: list[Fault]) -> list[str]:
+def _spells_boolean(value: Any, incoming: Incoming) -> bool:
+    return not incoming.typed and value in ("true", "false")
+
+
+def _lists(data: Mapping[str, Any], attributes: Mapping[str, Any], faults: Faults) -> list[str]:
     """The lists that are meant; a body of 2023 names its only one among the attributes."""
     id = _text(attributes, "list_id", faults)
     return related_ids(data, "list", "list", faults) or ([id] if id else [])
 
 
-def _text(attributes: Mapping[str, Any], name: str, faults: list[Fault]) -> str:
+def _text(attributes: Mapping[str, Any], name: str, faults: Faults) -> str:
     """A text among the attributes, "" where there is none."""
     value = attributes.get(name)
     if value is None or isinstance(value, str):
@@ -121,37 +134,36 @@ def _text(attributes: Mapping[str, Any], name: str, faults: list[Fault]) -> str:
     return ""
 
 
-def _elements(attributes: Mapping[str, Any], consent: str, most: int, faults: list[Fault]) -> list[Any]:
+def _elements(attributes: Mapping[str, Any], consent: str, most: int, faults: Faults) -> list[Any]:
     """The profiles of a job. Bodies of 2023 hold them by other names, which are read as those of today."""
-    profiles = attributes.get("profiles")
-    elements = list_(profiles.get("data") if isinstance(profiles, Mapping) else profiles)
-    elements += [_of_2023(each) for each in list_(attributes.get("subscriptions"))]
+    elements = profiles_of(attributes, faults)
+    elements += [_of_2023(each, faults) for each in list_(attributes.get("subscriptions"), faults)]
     for name, field, channel in (("emails", "email", "email"), ("phone_numbers", "phone_number", "sms")):
         told = {"subscriptions": {channel: {"marketing": {"consent": consent}}}}
-        values = list_(attributes.get(name))
+        values = list_(attributes.get(name), faults)
         elements += [{"type": "profile", "attributes": {field: value, **told}} for value in values]
     if not 0 < len(elements) <= most:
         faults.append(Fault("invalid_parameter", f"it must hold 1 to {most} profiles", PROFILES))
     return elements
 
 
-def _of_2023(given: Any) -> Any:
+def _of_2023(given: Any, faults: Faults) -> Any:
     """`{"channels": {"email": ["MARKETING"]}, "email", "phone_number", "profile_id"}` as a resource."""
     if not isinstance(given, dict):
         return given
     channels = given.get("channels")
     told: dict[str, Any] = {name: value for name, value in given.items() if name in ("email", "phone_number")}
     if not isinstance(channels, Mapping):
-        told["subscriptions"] = None if channels == "" else channels
+        told["subscriptions"] = None if faults.is_empty(channels) else channels
     else:
         told["subscriptions"] = {
-            channel: {str(kind).lower(): {"consent": "SUBSCRIBED"} for kind in list_(kinds)}
+            channel: {str(kind).lower(): {"consent": "SUBSCRIBED"} for kind in list_(kinds, faults)}
             for channel, kinds in channels.items()
         }
     return {"type": "profile", "id": given.get("profile_id"), "attributes": told}
 
 
-def _addressed(attributes: Mapping[str, Any], faults: list[Fault]) -> Update:
+def _addressed(attributes: Mapping[str, Any], faults: Faults) -> Update:
     """What else a consent writes: the addresses that the profile lacks, and its birthdate."""
     plain = {"email": attributes.get("email"), "birthdate": _text(attributes, "age_gated_date_of_birth", faults)}
     parts: Update = {"conflict": REFUSE, "fill": ["/email", "/phone_numbers"]}
@@ -165,13 +177,14 @@ def _addressed(attributes: Mapping[str, Any], faults: list[Fault]) -> Update:
 class _Job:
     """What all profiles of a job have in common: the consent, where it came from, and whether it is an old one."""
 
-    def __init__(self, consent: str, source: str, historical: bool, now: int) -> None:
-        self._consent, self._source, self._historical, self._now = consent, source, historical, now
+    def __init__(self, consent: str, source: str, historical: bool, incoming: Incoming) -> None:
+        self._consent, self._source, self._historical = consent, source, historical
+        self._now, self._typed = incoming.now, incoming.typed
 
     def read(self, element: Any, segments: Update) -> Read:
         if not isinstance(element, dict):
             return Read(None, [Fault("invalid_parameter", "it must be an object", "/data")])
-        faults = type_faults(element, "profile", "/data")
+        faults = Faults(self._typed, type_faults(element, "profile", "/data"))
         attributes = attributes_of(element, faults)
         named = {name: attributes.get(name) for name in ("email", "phone_number")}
         given = list(self._given(attributes, faults))
@@ -189,7 +202,7 @@ class _Job:
             own["suppression"] = None
         return own
 
-    def _given(self, attributes: Mapping[str, Any], faults: list[Fault]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    def _given(self, attributes: Mapping[str, Any], faults: Faults) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Each consent that is told, as channel, kind and what is told of it; marketing by either where none is."""
         default = {
             channel: {"marketing": {"consent": self._consent}}
@@ -209,10 +222,10 @@ class _Job:
                     if self._is_right(kind in KINDS[channel], parameters, at + pointer_to(kind), faults):
                         yield channel, kind, parameters
 
-    def _is_right(self, is_known: bool, parameters: Any, at: str, faults: list[Fault]) -> bool:
+    def _is_right(self, is_known: bool, parameters: Any, at: str, faults: Faults) -> bool:
         if not is_known:
             faults.append(Fault("unknown_field", pointer=at))
-        elif parameters in (None, ""):
+        elif faults.is_empty(parameters):
             return False  # the vendor's contract lets it be null, which says nothing
         elif not isinstance(parameters, dict) or parameters.get("consent") != self._consent:
             faults.append(Fault("invalid_parameter", f"it must be {self._consent}", f"{at}/consent"))

@@ -19,7 +19,7 @@ from gateway.dialects.klaviyo.pages import page, related_links, single
 from gateway.dialects.klaviyo.queries import conditions, listing, related
 from gateway.dialects.klaviyo.reading import FILLED, LEAVE, REFUSE, naming
 from gateway.dialects.klaviyo.replies import resource_of
-from gateway.dialects.klaviyo.resources import attributes_of, object_, resource, type_faults
+from gateway.dialects.klaviyo.resources import Faults, attributes_of, object_, resource, type_faults
 from gateway.dialects.klaviyo.times import shown_time
 from gateway.dialects.klaviyo.writing import writing
 
@@ -100,7 +100,7 @@ def client(incoming: Incoming) -> Asked:
 
 def unregistration(incoming: Incoming) -> Asked:
     """Reads `POST /client/push-token-unregister`; a token that nobody has is none any more."""
-    data, faults = resource(incoming.tree, "push-token-unregister")
+    data, faults = resource(incoming, "push-token-unregister")
     token = _token(attributes_of(data, faults), faults)
     if faults:
         raise Refusal(faults)
@@ -159,12 +159,12 @@ def _named(incoming: Incoming) -> Token:
 
 
 def _registered(incoming: Incoming, rules: Update, choice: Mapping[str, str]) -> Asked:
-    data, faults = resource(incoming.tree, "push-token")
+    data, faults = resource(incoming, "push-token")
     attributes = attributes_of(data, faults)
     token, known = _token(attributes, faults), dict(_known(attributes, faults))
     holder = object_(attributes.get("profile"), _PROFILE, faults)
     element = object_(holder.get("data"), f"{_PROFILE}/data", faults)
-    inner = type_faults(element, "profile", "/data")
+    inner = Faults(incoming.typed, type_faults(element, "profile", "/data"))
     told = attributes_of(element, inner)
     update: Update = {**naming({"id": element.get("id"), **told}, inner), **rules, **writing(told, element, inner)}
     faults += [replace(each, pointer=_PROFILE + each.pointer) for each in inner]
@@ -198,10 +198,11 @@ def _token(attributes: Mapping[str, Any], faults: list[Fault]) -> Token:
     return Token(provider, str(token))
 
 
-def _known(attributes: Mapping[str, Any], faults: list[Fault]) -> Iterator[tuple[str, Any]]:
+def _known(attributes: Mapping[str, Any], faults: Faults) -> Iterator[tuple[str, Any]]:
     """What else is told of a token: its states, and its device."""
     for name, words in STATES.items():
-        yield name, _word(attributes.get(name) or words[0], words, f"{_AT}/{name}", faults)
+        value = attributes.get(name)
+        yield name, _word(words[0] if value in (None, "") else value, words, f"{_AT}/{name}", faults)
     device = object_(attributes.get("device_metadata"), _DEVICE, faults)
     told = {name: value for name, value in device.items() if value not in (None, "")}
     unknown = [name for name in told if name not in DEVICE]

@@ -12,7 +12,16 @@ from gateway.dialects import Asked, Incoming, Read
 from gateway.dialects.klaviyo import jobs
 from gateway.dialects.klaviyo.fields import IDENTIFIERS
 from gateway.dialects.klaviyo.links import about, about_jobs
-from gateway.dialects.klaviyo.resources import attributes_of, list_, object_, related_ids, resource, type_faults
+from gateway.dialects.klaviyo.resources import (
+    PROFILES,
+    Faults,
+    attributes_of,
+    object_,
+    profiles_of,
+    related_ids,
+    resource,
+    type_faults,
+)
 from gateway.dialects.klaviyo.writing import writing
 
 KINDS = ("email", "phone", "external_id", "anonymous_id", "kx", "custom")
@@ -25,7 +34,7 @@ NOTHING_SEARCHED: dict[str, Any] = {"mode": "none", "values": {}}
 
 def create(incoming: Incoming) -> Asked:
     """Reads `POST /api/profiles`: a new profile, whose identifiers nobody else may have."""
-    data, faults = resource(incoming.tree, "profile")
+    data, faults = resource(incoming, "profile")
     attributes = attributes_of(data, faults)
     update = {"match": NOTHING_SEARCHED, "create": True, "conflict": REFUSE, **writing(attributes, data, faults)}
     _demand_identifier(attributes, faults)
@@ -34,7 +43,7 @@ def create(incoming: Incoming) -> Asked:
 
 def patch(incoming: Incoming) -> Asked:
     """Reads `PATCH /api/profiles/{id}`; the resource repeats the id of the path."""
-    data, faults = resource(incoming.tree, "profile")
+    data, faults = resource(incoming, "profile")
     id = incoming.path["id"]
     if data.get("id") != id:
         detail = f"it must be {id}, as in the path" if data.get("id") else "it is missing"
@@ -46,7 +55,7 @@ def patch(incoming: Incoming) -> Asked:
 
 def upsert(incoming: Incoming) -> Asked:
     """Reads `POST /api/profile-import`: whom any of the identifiers names is updated, whom none names is created."""
-    data, faults = resource(incoming.tree, "profile")
+    data, faults = resource(incoming, "profile")
     return Asked(None, [Read(_upserting(data, faults), faults)], about(incoming))
 
 
@@ -55,7 +64,7 @@ def client(incoming: Incoming) -> Asked:
 
     Bodies of 2022 name the profile in `meta.identifiers`, beside what is written to it.
     """
-    data, faults = resource(incoming.tree, "profile")
+    data, faults = resource(incoming, "profile")
     meta = object_(data.get("meta"), "/data/meta", faults)
     identifiers = object_(meta.get("identifiers"), "/data/meta/identifiers", faults)
     named = {name: value for name, value in identifiers.items() if name in IDENTIFIERS and value not in (None, "")}
@@ -67,22 +76,21 @@ def client(incoming: Incoming) -> Asked:
 
 def bulk(incoming: Incoming) -> Asked:
     """Reads `POST /api/profile-bulk-import-jobs`: many imports, each on its own. Here null does not clear."""
-    data, faults = resource(incoming.tree, "profile-bulk-import-job")
-    profiles = attributes_of(data, faults).get("profiles")
-    elements = list_(profiles.get("data") if isinstance(profiles, Mapping) else profiles)
-    if not elements:
-        faults.append(Fault("missing_parameter", "it is missing", "/data/attributes/profiles/data"))
+    data, faults = resource(incoming, "profile-bulk-import-job")
+    elements = profiles_of(attributes_of(data, faults), faults)
+    if not (elements or any(fault.pointer == PROFILES for fault in faults)):
+        faults.append(Fault("missing_parameter", "it is missing", PROFILES))
     lists = _lists(data, faults)
     if faults:
         raise Refusal(faults)
     told = about_jobs(incoming, jobs.IMPORTS.type, jobs.IMPORTS.attributes)
     job = {"kind": jobs.IMPORTS.name, "lists": tuple(lists["segments"]["add"]) if lists else ()}
-    return Asked(None, [_imported(element, lists) for element in elements], told, job=job)
+    return Asked(None, [_imported(element, lists, incoming.typed) for element in elements], told, job=job)
 
 
 def merge(incoming: Incoming) -> Asked:
     """Reads `POST /api/profile-merge`: the profiles of the relationship go into the one that `data.id` names."""
-    data, faults = resource(incoming.tree, "profile-merge")
+    data, faults = resource(incoming, "profile-merge")
     sources = related_ids(data, "profiles", "profile", faults)
     destination = data.get("id")
     if not destination:
@@ -105,7 +113,7 @@ def deletion(incoming: Incoming) -> Asked:
 
     Bodies of 2023 have the identifiers among the job's own attributes.
     """
-    data, faults = resource(incoming.tree, "data-privacy-deletion-job")
+    data, faults = resource(incoming, "data-privacy-deletion-job")
     given = {at: value for at, value in _deleted(attributes_of(data, faults), faults).items() if value}
     if len(given) != 1:
         faults.append(Fault("invalid_parameter", "provide exactly one of email, phone_number and id", _DELETED))
@@ -119,7 +127,7 @@ def deletion(incoming: Incoming) -> Asked:
     return Asked(None, [Read({"match": match}, faults)])
 
 
-def _deleted(attributes: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
+def _deleted(attributes: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
     """What names the profile, by its place in the body."""
     if "profile" not in attributes:
         return {f"/data/attributes/{name}": attributes.get(name) for name in ("profile_id", "email", "phone_number")}
@@ -136,13 +144,13 @@ _DELETED = "/data/attributes/profile/data"
 # --- whom an update is about ---
 
 
-def _upserting(data: dict[str, Any], faults: list[Fault]) -> Update:
+def _upserting(data: dict[str, Any], faults: Faults) -> Update:
     attributes = attributes_of(data, faults)
     named = naming({"id": data.get("id"), **attributes}, faults)
     return {**named, "conflict": REFUSE, **writing(attributes, data, faults)}
 
 
-def naming(identifiers: Mapping[str, Any], faults: list[Fault]) -> Update:
+def naming(identifiers: Mapping[str, Any], faults: Faults) -> Update:
     """The match by every identifier that is given. An id alone names a profile and cannot make one."""
     given = {IDENTIFIERS[name]: identifiers[name] for name in IDENTIFIERS if identifiers.get(name) not in (None, "")}
     if not given:
@@ -153,7 +161,7 @@ def naming(identifiers: Mapping[str, Any], faults: list[Fault]) -> Update:
     return {"match": {"mode": "identifiers", "values": given}, "create": True}
 
 
-def _demand_identifier(identifiers: Mapping[str, Any], faults: list[Fault]) -> None:
+def _demand_identifier(identifiers: Mapping[str, Any], faults: Faults) -> None:
     if not any(identifiers.get(name) for name in IDENTIFIERS):
         names = ", ".join(name for name in IDENTIFIERS if name != "id")
         faults.append(Fault("missing_parameter", f"At least one identifier is required: {names}.", "/data/attributes"))
@@ -162,7 +170,7 @@ def _demand_identifier(identifiers: Mapping[str, Any], faults: list[Fault]) -> N
 # --- many ---
 
 
-def _lists(data: Mapping[str, Any], faults: list[Fault]) -> Update:
+def _lists(data: Mapping[str, Any], faults: Faults) -> Update:
     """The lists that imported profiles are put on: static segments, in the canonical form."""
     ids = related_ids(data, "lists", "list", faults)
     return {"segments": {"add": [segment(id) for id in ids]}} if ids else {}
@@ -174,10 +182,10 @@ def segment(list_id: str) -> int | str:
     return int(list_id) if is_integer and str(int(list_id)) == list_id else list_id
 
 
-def _imported(element: Any, lists: Update) -> Read:
+def _imported(element: Any, lists: Update, typed: bool) -> Read:
     if not isinstance(element, dict):
         return Read(None, [Fault("invalid_parameter", "it must be an object", "/data")])
-    faults = type_faults(element, "profile", "/data")
+    faults = Faults(typed, type_faults(element, "profile", "/data"))
     kept: dict[str, Any] = {**element, "attributes": _without_nulls(element.get("attributes"))}
     return Read({**_upserting(kept, faults), **lists}, faults, element)
 

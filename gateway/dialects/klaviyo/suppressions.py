@@ -3,7 +3,6 @@
 A suppression has no counterpart in the canonical form: it stays under `klaviyo`, and leaves every consent as it is.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from gateway.core import normal
@@ -11,11 +10,19 @@ from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
 from gateway.core.pointer import pointer_to
 from gateway.dialects import Asked, Incoming, Read
-from gateway.dialects.klaviyo.consent import PROFILES
 from gateway.dialects.klaviyo.jobs import SUPPRESSIONS, UNSUPPRESSIONS, Kind
 from gateway.dialects.klaviyo.links import about_jobs
 from gateway.dialects.klaviyo.reading import LEAVE
-from gateway.dialects.klaviyo.resources import attributes_of, list_, object_, resource, type_faults
+from gateway.dialects.klaviyo.resources import (
+    PROFILES,
+    Faults,
+    attributes_of,
+    list_,
+    object_,
+    profiles_of,
+    resource,
+    type_faults,
+)
 
 MOST_SUPPRESSED = 100
 
@@ -42,27 +49,26 @@ _LIFTED: Update = {"profile": {"klaviyo": {"suppression": None}}}
 
 def _suppressed(incoming: Incoming, kind: Kind, type: str, parts: Update) -> Asked:
     """Each address on its own: what came of it is remembered as a job."""
-    data, faults = resource(incoming.tree, type)
+    data, faults = resource(incoming, type)
     attributes = attributes_of(data, faults)
-    profiles = attributes.get("profiles")
-    elements = list_(profiles.get("data") if isinstance(profiles, Mapping) else profiles)
-    elements += [{"type": "profile", "attributes": each} for each in list_(attributes.get("suppressions"))]
+    elements = profiles_of(attributes, faults)
+    elements += [{"type": "profile", "attributes": each} for each in list_(attributes.get("suppressions"), faults)]
     if any(object_(data.get("relationships"), "/data/relationships", faults).values()):
         detail = "profiles are named one by one here, not by a list or a segment"
         faults.append(Fault("invalid_parameter", detail, "/data/relationships"))
     elif not 0 < len(elements) <= MOST_SUPPRESSED:
         faults.append(Fault("invalid_parameter", f"it must hold 1 to {MOST_SUPPRESSED} profiles", PROFILES))
-    reads = [_address(element, parts) for element in elements]
+    reads = [_address(element, parts, incoming.typed) for element in elements]
     faults += [_within(index, fault) for index, read in enumerate(reads) for fault in read.faults]
     if faults:
         raise Refusal(faults)
     return Asked(None, reads, about_jobs(incoming, kind.type, kind.attributes), job={"kind": kind.name})
 
 
-def _address(element: Any, parts: Update) -> Read:
+def _address(element: Any, parts: Update, typed: bool) -> Read:
     if not isinstance(element, dict):
         return Read(None, [Fault("invalid_parameter", "it must be an object", "/data")])
-    faults = type_faults(element, "profile", "/data")
+    faults = Faults(typed, type_faults(element, "profile", "/data"))
     email = attributes_of(element, faults).get("email")
     if not isinstance(email, str) or normal.email(email) is None:
         faults.append(Fault("missing_parameter", "it must be an e-mail address", "/data/attributes/email"))

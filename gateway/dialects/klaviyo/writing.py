@@ -7,10 +7,10 @@ from gateway.core.faults import Fault
 from gateway.core.model import Update
 from gateway.core.pointer import pointer_to
 from gateway.dialects.klaviyo.fields import COORDINATES, FIELDS, IDENTIFIERS, LOCATION, as_sent, number_in
-from gateway.dialects.klaviyo.resources import list_, object_
+from gateway.dialects.klaviyo.resources import Faults, list_, object_
 
 
-def writing(attributes: Mapping[str, Any], data: Mapping[str, Any], faults: list[Fault]) -> Update:
+def writing(attributes: Mapping[str, Any], data: Mapping[str, Any], faults: Faults) -> Update:
     """The merge patch and the operations of a resource: its attributes, then its patches."""
     profile: dict[str, Any] = {}
     operations: list[dict[str, Any]] = []
@@ -40,7 +40,7 @@ def _put(target: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
     target[place[-1]] = value
 
 
-def _write_location(profile: dict[str, Any], location: Any, faults: list[Fault]) -> None:
+def _write_location(profile: dict[str, Any], location: Any, faults: Faults) -> None:
     """null clears all of it."""
     members = dict.fromkeys(LOCATION) if location is None else object_(location, "/data/attributes/location", faults)
     for member, value in members.items():
@@ -56,7 +56,7 @@ def _write_location(profile: dict[str, Any], location: Any, faults: list[Fault])
 
 
 def _write_properties(
-    profile: dict[str, Any], operations: list[dict[str, Any]], properties: Any, faults: list[Fault]
+    profile: dict[str, Any], operations: list[dict[str, Any]], properties: Any, faults: Faults
 ) -> None:
     """Properties merge one level deep: an object takes the place of what was there. null clears them all."""
     if properties is None:
@@ -69,9 +69,9 @@ def _write_properties(
 
 
 def _unset(
-    profile: dict[str, Any], operations: list[dict[str, Any]], patches: Mapping[str, Any], faults: list[Fault]
+    profile: dict[str, Any], operations: list[dict[str, Any]], patches: Mapping[str, Any], faults: Faults
 ) -> None:
-    names = list_(patches.get("unset"))
+    names = list_(patches.get("unset"), faults)
     if not all(isinstance(name, str) for name in names):
         at = "/data/meta/patch_properties/unset"
         faults.append(Fault("invalid_parameter", "it must be a name or a list of names", at))
@@ -82,16 +82,16 @@ def _unset(
         _put(profile, ("custom", name), None)
 
 
-def _patching(patches: Mapping[str, Any], member: str, at: str, faults: list[Fault]) -> list[dict[str, Any]]:
+def _patching(patches: Mapping[str, Any], member: str, at: str, faults: Faults) -> list[dict[str, Any]]:
     """append and unappend, each a value or a list of them."""
     return [
-        {"function": function, "pointer": pointer_to(member, name), "value": list_(value)}
+        {"function": function, "pointer": pointer_to(member, name), "value": list_(value, faults)}
         for action, function in (("append", "add"), ("unappend", "delete"))
         for name, value in object_(patches.get(action), f"{at}/{action}", faults).items()
     ]
 
 
-def _patching_identifiers(meta: Mapping[str, Any], faults: list[Fault]) -> list[dict[str, Any]]:
+def _patching_identifiers(meta: Mapping[str, Any], faults: Faults) -> list[dict[str, Any]]:
     """Further addresses of a profile: the vendor's revision of 2026 knows them, and no other identifier so far."""
     at = "/data/meta/patch_identifiers"
     operations = _patching(object_(meta.get("patch_identifiers"), at, faults), "klaviyo", at, faults)
