@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -521,6 +522,46 @@ def test_what_is_in_flight_when_told_to_stop_is_answered(serving: Callable[..., 
         assert no_longer_listens(server.address)
         client.sendall(body[10:])
         assert client.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_nobody_is_cut_off_when_it_is_told_to_stop(serving: Callable[..., Server], url: str, workers: str) -> None:
+    """Whoever connects under load, until nobody listens any more, is answered or refused."""
+    server = serving(url, "--workers", workers)
+    assert get(f"{server.address}/healthz").status_code == 200
+    with ThreadPoolExecutor(16) as clients:
+        heard = [clients.submit(answers_until_nobody_listens, server.address) for _ in range(16)]
+        time.sleep(0.5)
+        server.process.send_signal(signal.SIGTERM)
+        answers = [answer for each in heard for answer in each.result(20)]
+    assert len(answers) > 100
+    assert all(answer.startswith(b"HTTP/1.1 200 OK") for answer in answers), answers
+
+
+def answers_until_nobody_listens(address: str) -> list[bytes]:
+    """Each on a connection of its own; a reset is an answer of its own kind."""
+    host, port = address.removeprefix("http://").split(":")
+    answers = []
+    while True:
+        try:
+            connection = socket.create_connection((host, int(port)), 10)
+        except ConnectionRefusedError:
+            return answers
+        with connection:
+            try:
+                connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n")
+                answers.append(connection.recv(65_536))
+            except ConnectionError as error:
+                answers.append(repr(error).encode())
+
+
+def test_workers_stop_when_their_parent_is_killed(serving: Callable[..., Server], url: str) -> None:
+    server = serving(url, "--workers", "2")
+    assert get(f"{server.address}/healthz").status_code == 200
+    server.process.kill()
+    server.process.communicate(timeout=20)  # the workers hold its output open
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{server.address}/healthz")
 
 
 def test_the_printed_curls_write_one_profile(serving: Callable[..., Server], url: str) -> None:

@@ -1,9 +1,12 @@
 """Several processes on one socket: when they stop, nobody is left waiting in it."""
 
 import socket
+import sys
 from typing import Any
 
-from gateway.workers import Workers
+import pytest
+
+from gateway.workers import Workers, let_none_begin
 
 
 def test_the_parent_stops_listening_before_its_workers_do() -> None:
@@ -17,3 +20,18 @@ def test_the_parent_stops_listening_before_its_workers_do() -> None:
     workers.sockets, workers.processes = [listening], [Process(), Process()]
     workers.terminate_all()
     assert listened == [False, False]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no such filter")
+def test_what_has_begun_goes_on_and_nothing_else_begins() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.create_connection(listening.getsockname()) as first,
+    ):
+        let_none_begin([listening])
+        with pytest.raises(TimeoutError):
+            socket.create_connection(listening.getsockname(), timeout=0.2)
+        accepted, _ = listening.accept()
+        with accepted:
+            first.sendall(b"more")
+            assert accepted.recv(4) == b"more"
