@@ -7,7 +7,7 @@
 - A refusal waits for the answers to earlier requests, and the connection is first closed in one direction, for a reset
   would take the refusal with it (RFC 9112, 9.6). uvicorn does neither.
 - Trailers are no headers (RFC 9110, 6.5.1), and a request names its host once (RFC 9112, 3.2).
-- When the server stops, what a client has sent by then is answered.
+- When the server stops, what a client has sent by then is answered. So is who sends no more, but still listens.
 """
 
 import asyncio
@@ -78,16 +78,22 @@ class Together:
 
     def write(self, data: bytes) -> None:
         if not self._held:
-            self._soon(self._send)
+            self._soon(self.flush)
         self._held.append(data)
 
     def close(self) -> None:
-        self._send()
+        self.flush()
         self._transport.close()
 
     def write_eof(self) -> None:
-        self._send()
+        self.flush()
         self._transport.write_eof()
+
+    def flush(self) -> None:
+        """Sends what is held, before the transport may be closed by somebody else."""
+        if self._held:
+            self._transport.write(b"".join(self._held))
+            self._held.clear()
 
     def get_write_buffer_size(self) -> int:
         """Bytes that the client has not taken yet."""
@@ -95,11 +101,6 @@ class Together:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
-
-    def _send(self) -> None:
-        if self._held:
-            self._transport.write(b"".join(self._held))
-            self._held.clear()
 
 
 class Protocols:
@@ -161,7 +162,8 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """As uvicorn's, but not for more connections than there may be."""
-        super().connection_made(cast(asyncio.Transport, Together(transport, self.loop)))
+        self._wire = Together(transport, self.loop)
+        super().connection_made(cast(asyncio.Transport, self._wire))
         self._counting.opened()
         if len(self.connections) > self._limits.connections:
             self._phase = DEAF
@@ -194,6 +196,14 @@ class Protocol(HttpToolsProtocol):
             self._refuse(_meant(error))
         except Unread as unread:
             self._refuse(unread)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Whether the connection stays: who has said all that he will say still gets the answers that he is owed."""
+        is_owed = self.cycle is not None and not self.cycle.response_complete
+        if is_owed and self._phase in (IDLE, HEAD):  # in a body he has left
+            self._phase = DEAF
+        self._wire.flush()
+        return is_owed and self._phase == DEAF
 
     def on_headers_complete(self) -> None:
         """Begins a request, unless it will be read again without its offer, or is refused for its headers alone."""

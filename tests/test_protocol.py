@@ -238,6 +238,14 @@ def test_a_body_that_breaks_does_not_take_the_answers_before_it(strict: Host) ->
     assert b"HTTP/1.1 400 Bad Request" in answer
 
 
+@pytest.mark.parametrize("requests", [1, 3])
+def test_who_will_say_no_more_still_gets_every_answer(serving: Host, requests: int) -> None:
+    with connected(serving) as connection:
+        connection.sendall(PLAIN * requests)
+        connection.shutdown(socket.SHUT_WR)
+        assert read_all(connection).count(ANSWERED) == requests
+
+
 def test_only_so_many_requests_wait_in_line(strict: Host) -> None:
     answer = said(strict, PLAIN * 10, answers=10)
     assert answer.count(ANSWERED) == 3
