@@ -6,7 +6,8 @@
   look a second at every connection keeps the time: a timer for each request would cost more than all the rest.
 - A refusal waits for the answers to earlier requests, and the connection is first closed in one direction, for a reset
   would take the refusal with it (RFC 9112, 9.6). uvicorn does neither.
-- Trailers are no headers (RFC 9110, 6.5.1), and a request names its host once (RFC 9112, 3.2).
+- Trailers are no headers (RFC 9110, 6.5.1), a request names its host once (RFC 9112, 3.2), and a body whose transfer coding
+  is not known cannot be read (RFC 9112, 6.1).
 - When the server stops, what a client has sent by then is answered. So is who sends no more, but still listens.
 """
 
@@ -22,6 +23,9 @@ from uvicorn.server import ServerState
 
 OFFERS = (b"upgrade", b"connection", b"http2-settings")
 """The headers of an offer to speak another protocol."""
+
+SPOKEN = ("1.1", "1.0")
+"""Versions of HTTP. The parser knows more, and frames them as HTTP/1.1."""
 
 LINGER = 2.0
 """Seconds in which a client that was refused may still send before its connection is closed."""
@@ -268,17 +272,30 @@ class Protocol(HttpToolsProtocol):
         return self.cycle.response_complete or self._received - self._began < self._limits.body_rate * waited
 
     def _judge_head(self) -> None:
-        """Raises `Unread` on a header block that is too large, and on a request that does not name one host."""
+        """Raises `Unread` on a header block that is too large, and on a request that is not right HTTP/1.1."""
         limits, headers = self._limits, self.headers
         if len(headers) > limits.headers:
             raise _too_many(limits)
         # Only where so much was received can a header block be so long.
         if self._received - self._began > limits.head_bytes and _size(self.url, headers) > limits.head_bytes:
             raise _too_long(limits)
-        if [name for name, _ in headers].count(b"host") != 1 and self.parser.get_http_version() == "1.1":
+        version, names = self.parser.get_http_version(), [name for name, _ in headers]
+        if version not in SPOKEN:
+            raise Unread(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "this server speaks HTTP/1.1")
+        hosts = names.count(b"host")
+        if hosts != 1 and (hosts or version == "1.1"):
             raise Unread(HTTPStatus.BAD_REQUEST, "a request of HTTP/1.1 has one Host")
+        if b"transfer-encoding" in names:
+            self._judge_framing(version)
         if len(self.pipeline) >= limits.pipelined:
             raise Unread(HTTPStatus.SERVICE_UNAVAILABLE, f"at most {limits.pipelined} requests may wait in line")
+
+    def _judge_framing(self, version: str) -> None:
+        """Raises `Unread` where a body comes in another coding than chunks, or to HTTP/1.0 (RFC 9112, 6.1 and 7)."""
+        if version == "1.0":
+            raise Unread(HTTPStatus.BAD_REQUEST, "HTTP/1.0 has no Transfer-Encoding")
+        if [value.lower() for name, value in self.headers if name == b"transfer-encoding"] != [b"chunked"]:
+            raise Unread(HTTPStatus.NOT_IMPLEMENTED, "the only Transfer-Encoding is chunked")
 
     def _enter(self, phase: int) -> None:
         self._phase, self._since, self._began = phase, self._protocols.now, self._received

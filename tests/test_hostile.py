@@ -117,14 +117,23 @@ def test_every_xml_body_is_refused(door: Door, corpus: str) -> None:
         door.answer(Request("POST", "/profiles/corpora", headers, b"<xml><profile>%s</profile></xml>" % body))
 
 
+def test_every_raw_request_is_judged_as_expected(door: Door) -> None:
+    """What is refused is so on the wire, in plain text; what is not gets 404, for none is a call."""
+    for row in rows("http_raw"):
+        expected = VERDICTS["http_raw"].get(row["id"], {}).get("verdict", row["expect"])
+        received = door.raw(b64decode(row["b64"]))
+        if expected != "either":
+            assert (b"content-type: text/plain" in received) == (expected == "reject"), (row["id"], received)
+
+
 def test_raw_bytes_never_break_the_server(door: Door) -> None:
     before = door.version
     for corpus in ("http_raw", "json_bodies", "xml_bodies", "xml_attacks"):
         for row in rows(corpus):
             received = door.raw(b64decode(row["b64"]))
             assert not received or received.startswith(b"HTTP/1."), (row["id"], received)
-            # 501 says of CONNECT that this is no proxy (RFC 9110, 9.3.6).
-            assert not received[9:].startswith(b"5") or received[9:].startswith(b"501"), (row["id"], received)
+            # 501 says of CONNECT that this is no proxy (RFC 9110, 9.3.6), 505 of a version that it is not spoken.
+            assert not received[9:].startswith(b"5") or received[9:12] in (b"501", b"505"), (row["id"], received)
     assert door.version == before
 
 
