@@ -6,8 +6,8 @@
   look a second at every connection keeps the time: a timer for each request would cost more than all the rest.
 - A refusal waits for the answers to earlier requests, and the connection is first closed in one direction, for a reset
   would take the refusal with it (RFC 9112, 9.6). uvicorn does neither.
-- Trailers are no headers (RFC 9110, 6.5.1), a request names its host once (RFC 9112, 3.2), and a body whose transfer coding
-  is not known cannot be read (RFC 9112, 6.1).
+- Trailers are no headers (RFC 9110, 6.5.1), a request names its host once (RFC 9112, 3.2), and a body whose transfer
+  coding is not known cannot be read (RFC 9112, 6.1).
 - When the server stops, what a client has sent by then is answered. So is who sends no more, but still listens.
 """
 
