@@ -56,7 +56,9 @@ class Altcraft:
         scheme, _, bearer = incoming.headers.get("authorization", "").partition(" ")
         bearer = bearer if scheme.lower() == "bearer" else ""
         for secret in (_member(incoming.tree, "token"), bearer, incoming.query.get("token")):
-            if isinstance(secret, str) and secret.strip():
+            if not isinstance(secret, str | None):
+                raise refuse("invalid_parameter", "it must be a string", "/token")
+            if secret and secret.strip():
                 return Credential(secret.strip())
         raise refuse("no_token")
 

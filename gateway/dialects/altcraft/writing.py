@@ -123,11 +123,10 @@ def edit_of(members: Mapping[str, Any], at: str) -> tuple[dict[str, Any], list[F
         return {name: value for name, value in members.items() if value != "" or name not in TEXTS}, []
     told = {name: value for name, value in members.items() if value != "" or name not in TEXTS}
     edit = {name: value for name, value in told.items() if name not in _READ_APART}
-    for name, member in _DATA.items():
-        if isinstance(members.get(name), dict):
-            edit.setdefault(member, members[name].get(member))
     # Canonical form has a member of this name, Altcraft has none.
     faults = [Fault("unknown_field", pointer=f"{at}/operations")] if "operations" in members else []
+    for name, member in _DATA.items():
+        _write_address(edit, member, members.get(name), faults, f"{at}/{name}")
     fields = members.get("custom_fields")
     if isinstance(fields, dict):
         operations: list[dict[str, Any]] = []
@@ -137,6 +136,18 @@ def edit_of(members: Mapping[str, Any], at: str) -> tuple[dict[str, Any], list[F
     elif fields is not None:
         edit["custom_fields"] = fields
     return edit, faults
+
+
+def _write_address(edit: dict[str, Any], member: str, told: Any, faults: list[Fault], at: str) -> None:
+    """An address that an object holds; it cannot be another one than stands beside the object."""
+    if told is None:
+        return
+    if not isinstance(told, dict):
+        faults.append(Fault("invalid_field", "it must be an object", at))
+    elif edit.get(member) is None:
+        edit |= {member: told[member]} if member in told else {}
+    elif told.get(member) not in (None, edit[member]):
+        faults.append(Fault("invalid_field", f"it must hold the same as {member}", at))
 
 
 _DATA = {"email_data": "email", "phone_data": "phone"}
