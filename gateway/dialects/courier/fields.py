@@ -13,6 +13,7 @@ from gateway.core.pointer import names_in, pointer_to
 
 PHONE, PHONES, OTHERS = "phone_number", "phone_numbers", "courier"
 OBJECTS = ("address", "custom")
+CLAIMS_OF_ADDRESS = ("formatted", "street_address", "locality", "region", "postal_code", "country")
 FIELDS: dict[str, tuple[str, ...]] = {
     **{name: (name,) for name in ("email", "name", "given_name", "family_name", "middle_name", "nickname")},
     **{name: (name,) for name in ("gender", "birthdate", "zoneinfo", "locale", "picture", "website", *OBJECTS)},
@@ -56,7 +57,10 @@ def merging(profile: Mapping[str, Any]) -> Update:
 
 
 def replacing(profile: Mapping[str, Any]) -> Update:
-    """The parts of an update that puts a profile in the place of all that Courier shows."""
+    """The parts of an update that puts a profile in the place of all that Courier shows; no claim is null."""
+    if isinstance(address := profile.get("address"), dict):
+        gone = [name for name in CLAIMS_OF_ADDRESS if name in address and address[name] is None]
+        profile = {**profile, "address": {name: claim for name, claim in address.items() if name not in gone}}
     parts = merging(profile)
     return {**parts, "write": "replace", "scope": [one for one in SHOWN if one != PHONES or "operations" not in parts]}
 
