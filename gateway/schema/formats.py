@@ -34,11 +34,11 @@ def _ip(text: str) -> bool:
     return "%" not in text
 
 
-_DEGREES = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,32})?")
+_DEGREES = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,32})?([eE](-[0-9]{1,3}|\+?[0-9]{1,2}))?")
 
 
 def _degrees(text: str) -> bool:
-    """A number of degrees as JSON spells numbers, without an exponent."""
+    """A number of degrees as JSON spells numbers, of a size that every float holds."""
     return bool(_DEGREES.fullmatch(text))
 
 

@@ -103,7 +103,7 @@ def number_in(text: str) -> float | None:
     return float(text) if _NUMBER.fullmatch(text) else None
 
 
-_NUMBER = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,32})?")
+_NUMBER = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,32})?([eE](-[0-9]{1,3}|\+?[0-9]{1,2}))?")
 
 
 def at(document: Any, place: Sequence[str]) -> Any:
