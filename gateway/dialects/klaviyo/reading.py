@@ -114,7 +114,8 @@ def deletion(incoming: Incoming) -> Asked:
     Bodies of 2023 have the identifiers among the job's own attributes.
     """
     data, faults = resource(incoming, "data-privacy-deletion-job")
-    given = {at: value for at, value in _deleted(attributes_of(data, faults), faults).items() if value}
+    named = _deleted(attributes_of(data, faults), faults)
+    given = {at: value for at, value in named.items() if value not in (None, "")}
     if len(given) != 1:
         faults.append(Fault("invalid_parameter", "provide exactly one of email, phone_number and id", _DELETED))
         return Asked(None, [Read({"match": NOTHING_SEARCHED}, faults)])
@@ -129,13 +130,15 @@ def deletion(incoming: Incoming) -> Asked:
 
 def _deleted(attributes: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
     """What names the profile, by its place in the body."""
-    if "profile" not in attributes:
-        return {f"/data/attributes/{name}": attributes.get(name) for name in ("profile_id", "email", "phone_number")}
+    of_2023 = {f"/data/attributes/{name}": attributes.get(name) for name in ("profile_id", "email", "phone_number")}
+    if attributes.get("profile") is None:
+        return of_2023
     profile = object_(attributes["profile"], "/data/attributes/profile", faults)
     inner = object_(profile.get("data"), _DELETED, faults)
+    faults += type_faults(inner, "profile", _DELETED)
     named = object_(inner.get("attributes"), f"{_DELETED}/attributes", faults)
     identifiers = {f"{_DELETED}/attributes/{name}": named.get(name) for name in ("email", "phone_number")}
-    return {f"{_DELETED}/id": inner.get("id"), **identifiers}
+    return {**of_2023, f"{_DELETED}/id": inner.get("id"), **identifiers}
 
 
 _DELETED = "/data/attributes/profile/data"

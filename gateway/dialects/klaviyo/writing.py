@@ -94,7 +94,8 @@ def _patching(patches: Mapping[str, Any], member: str, at: str, faults: Faults) 
 def _patching_identifiers(meta: Mapping[str, Any], faults: Faults) -> list[dict[str, Any]]:
     """Further addresses of a profile: the vendor's revision of 2026 knows them, and no other identifier so far."""
     at = "/data/meta/patch_identifiers"
-    operations = _patching(object_(meta.get("patch_identifiers"), at, faults), "klaviyo", at, faults)
+    patches = object_(meta.get("patch_identifiers"), at, faults)
+    operations = [each for each in _patching(patches, "klaviyo", at, faults) if each["value"]]
     for operation in operations:
         if operation["pointer"] == "/klaviyo/email":
             operation["pointer"] = "/klaviyo/emails"
