@@ -184,6 +184,13 @@ def test_two_trees_that_differ_in_json_differ_across_media_types(mine: dict[str,
         ({"case_json": {**CASE, "metod": "GET"}}, "case.json", "/metod there is no such member"),
         ({"case_json": {"method": "POST", "path": "x", "status": 999}}, "case.json", "/path"),
         ({"case_json": {**CASE, "response_headers": {"a": {"$pat": "x"}}}}, "case.json", "/response_headers/a"),
+        ({"case_json": ""}, "case.json", "it is empty"),
+        ({"case_json": {**CASE, "path": "/a\nb"}}, "case.json", "/path"),
+        ({"case_json": {**CASE, "path": "/a#b"}}, "case.json", "/path"),
+        ({"case_json": {**CASE, "path": "//a"}}, "case.json", "/path"),
+        ({"case_json": {**CASE, "headers": {"X": "\u0436"}}}, "case.json", "/headers/X"),
+        ({"case_json": {**CASE, "headers": {"X": "a\r\nb: c"}}}, "case.json", "/headers/X"),
+        ({"case_json": {**CASE, "headers": {"X Y": "a"}}}, "case.json", "/headers"),
         ({"response_json": None}, "response.json", "it is missing"),
         ({"response_json": '{"a": 1, "a": 2}'}, "response.json", "twice"),
         ({"response_json": {"id": {"$pattern": "["}}}, "response.json", "/id/$pattern"),
@@ -192,6 +199,7 @@ def test_two_trees_that_differ_in_json_differ_across_media_types(mine: dict[str,
         ({"response_xml": "<xml><a></xml>"}, "response.xml", "line 1"),
         ({"before_json": [{"id": "a"}]}, "before.json", "/0/document it is missing"),
         ({"before_json": [{"id": "a", "document": {"email": 5}}]}, "before.json", "/0/document/email"),
+        ({"before_json": [{"id": "a", "document": {}}, {"id": "a", "document": {}}]}, "before.json", "the id a"),
         ({"after_json": {"$any": False}}, "after.json", "/$any"),
         ({"respones_json": {}}, "respones.json", "no file of a case is called so"),
     ],
@@ -203,6 +211,16 @@ def test_names_the_file_and_what_is_wrong_with_it(
         read(folder(tmp_path, **changed))
     assert refused.value.file.name == file
     assert words in refused.value.reason
+
+
+@pytest.mark.parametrize("name", ["request.json", "response.json", "after.json"])
+def test_what_is_called_like_a_file_is_one(tmp_path: Path, name: str) -> None:
+    made = folder(tmp_path)
+    (made / name).unlink(missing_ok=True)
+    (made / name).symlink_to("nowhere")
+    with pytest.raises(IllFormed) as refused:
+        read(made)
+    assert (refused.value.file.name, refused.value.reason) == (name, "it is no file")
 
 
 def test_holds_a_request_in_both_media_types_unless_the_case_names_one(tmp_path: Path) -> None:
@@ -317,7 +335,15 @@ def test_says_that_nothing_was_checked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [["--header", "a: b"], ["--token", "a"], ["--url", "x"], ["--url", "http://x", "--header", "a"]]
+    "options",
+    [
+        ["--header", "a: b"],
+        ["--token", "a"],
+        ["--url", "x"],
+        ["--url", "http://x", "--header", "a"],
+        ["--url", "http://x", "--header", "a: \u0436"],
+        ["--url", "http://x", "--token", "\u0436"],
+    ],
 )
 def test_refuses_options_that_say_nothing(tmp_path: Path, options: list[str]) -> None:
     folder(tmp_path)

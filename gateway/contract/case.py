@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.contract import masks
-from gateway.contract.meaning import Meaning, differences, meaning
+from gateway.contract.meaning import ABSENT, Meaning, differences, meaning
 from gateway.core.faults import Fault, Refusal
 from gateway.core.pointer import pointer_to
 from gateway.media import json as json_codec
@@ -94,7 +94,7 @@ class Case:
     @property
     def known_gap(self) -> str:
         """Why this case is expected to fail, as the file `xfail` says; "" where it is not."""
-        return (self.folder / "xfail").read_text().strip() if self._has("xfail") else ""
+        return (self.folder / "xfail").read_text(errors="replace").strip() if self._has("xfail") else ""
 
     @property
     def needs(self) -> str:
@@ -171,6 +171,8 @@ def _check_files(folder: Path) -> None:
     for file in sorted(folder.iterdir()):
         if file.suffix in (".json", ".xml") and file.name not in FILES:
             raise IllFormed(file, f"no file of a case is called so; there are {', '.join(sorted(FILES))}, xfail")
+        if file.name in FILES and not file.is_file():
+            raise IllFormed(file, "it is no file")
     for name in ("before", "after", "jobs"):
         if (file := folder / f"{name}.json").exists():
             _check_rows(file, _json(file))
@@ -188,6 +190,9 @@ def _check_rows(file: Path, rows: Any) -> None:
     judged = {"before.json": _profiles, "jobs.json": _jobs, "after.json": _profiles_after}[file.name]()
     if faults := judged.faults(rows):
         raise IllFormed(file, _listed(faults))
+    ids = [row["id"] for row in rows if "id" in row]
+    if twice := next((id for id in ids if ids.count(id) > 1), None):
+        raise IllFormed(file, f"two have the id {twice}")
 
 
 def _check_response(file: Path) -> None:
@@ -205,11 +210,14 @@ def _check_masks(file: Path, expected: Any) -> None:
 
 def _json(file: Path) -> Any:
     try:
-        return meaning("json", file.read_bytes()).tree
+        found = meaning("json", file.read_bytes()).tree
     except OSError as reason:
         raise IllFormed(file, str(reason.strerror)) from None
     except ValueError as reason:
         raise IllFormed(file, f"it is not JSON: {reason}") from None
+    if found is ABSENT:
+        raise IllFormed(file, "it is empty")
+    return found
 
 
 def _listed(faults: Iterable[Fault]) -> str:

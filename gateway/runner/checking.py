@@ -62,7 +62,7 @@ async def _judged(case: Case, converse: Converse) -> tuple[str, Sequence[str]]:
     try:
         answer, profiles = await converse(case)
         found = [str(difference) for difference in judge(case, answer, profiles)]
-    except (Away, Garbage, IllFormed) as reason:
+    except (Away, Garbage, IllFormed, OSError) as reason:
         return BROKEN, [str(reason)]
     if case.known_gap:
         return (

@@ -32,13 +32,20 @@ def headers(_: click.Context, __: click.Parameter, lines: Sequence[str]) -> dict
         raise click.BadParameter(str(reason)) from None
 
 
+def token(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    """A token, which must fit a header. Raises `BadParameter`."""
+    if text is not None and not (text.isascii() and text.isprintable()):
+        raise click.BadParameter("it has other characters than ASCII's")
+    return text
+
+
 @click.command()
 @click.argument("folder", metavar="DIR", type=FOLDER)
 @click.option("--url", callback=url, help="a server to ask; without it, a gateway of its own for each case")
 @click.option(
     "--header", "headers", multiple=True, callback=headers, metavar="'Name: value'", help="sent with every request"
 )
-@click.option("--token", help="sent where requests have the token of cases, abcdefghijklmnqrstuvwxyz")
+@click.option("--token", callback=token, help="sent where requests have the token of cases, abcdefghijklmnqrstuvwxyz")
 @click.option("--media", type=click.Choice(["json", "xml", "both"]), default="both", show_default=True)
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="write JUnit XML too")
 def check(

@@ -1,7 +1,9 @@
 """Carries a case to a server at some URL. What the server holds before and after, nobody here can know."""
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import quote
+from xml.sax.saxutils import escape
 
 import httpx
 
@@ -9,6 +11,9 @@ from gateway.contract.case import Case
 from gateway.contract.judging import Answer
 from gateway.contract.standins import FIRST_TOKEN as TOKEN
 from gateway.runner.embedded import answer_of
+
+_SPELLED: Mapping[str, Callable[[str], str]] = {"json": lambda text: json.dumps(text)[1:-1], "xml": escape}
+"""A text as it stands inside a body."""
 
 PATIENCE = 30.0
 """Seconds that a server may take for an answer."""
@@ -19,8 +24,8 @@ def headers_in(lines: Iterable[str]) -> dict[str, str]:
     found = {}
     for line in lines:
         name, colon, value = line.partition(":")
-        if not (name.strip() and colon):
-            raise ValueError(f"{line!r} is not of the form 'Name: value'")
+        if not (name.strip() and colon and line.isascii() and line.isprintable()):
+            raise ValueError(f"{line!r} is not of the form 'Name: value', in ASCII")
         found[name.strip()] = value.strip()
     return found
 
@@ -46,7 +51,7 @@ class Remote:
         own = {name: value for name, value in case.headers.items() if name != "host" or name in named}
         given = {name: value.replace(TOKEN, self._token) for name, value in own.items()}
         path = case.about["path"].replace(TOKEN, quote(self._token, safe=""))
-        body = case.request.replace(TOKEN.encode(), self._token.encode())
+        body = case.request.replace(TOKEN.encode(), _SPELLED[case.media](self._token).encode())
         return await self._asked(case.about["method"], path, given | self._headers, body), None
 
     async def _asked(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
