@@ -105,7 +105,8 @@ def _info(version: str) -> JSON:
     return {
         "title": "Profile Gateway",
         "version": version,
-        "description": "Profile updates of three vendors' dialects, in XML and in JSON. Every path may end in a slash.",
+        "description": "Profile updates of three vendors' dialects, in XML and in JSON. Every path may end in a slash, "
+        "and parameters of a query that are not known are passed over.",
         "license": {"name": "MIT", "identifier": "MIT"},
     }
 
