@@ -4,8 +4,8 @@
 """
 
 from gateway.__main__ import main
-from gateway.stores.postgresql import writer
+from gateway.stores import _queue, postgresql
 
-writer.LARGEST_GROUP = writer.LARGEST_SLICE = 1
+_queue.LARGEST_SLICE = postgresql.LARGEST_GROUP = 1
 
 main()

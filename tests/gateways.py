@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
@@ -27,7 +27,7 @@ from gateway.protocol import Limits, Protocols
 from gateway.settings import Settings
 from gateway.stores import Store, open_store
 from gateway.stores.postgresql import locked
-from gateway.stores.sqlite import writer
+from gateway.stores.sqlite import Sqlite, layout, writer
 from tests.stores import postgresql
 
 TOKEN = "gateway-of-the-tests"
@@ -68,10 +68,17 @@ def slow_creations(store: Store) -> None:
     store.change = changed  # type: ignore[method-assign]
 
 
-def no_lock(_store: Store) -> None:
+def no_lock(store: Store) -> None:
     """Nothing is locked between what is found and what is kept."""
-    writer.transaction = lambda _connection: nullcontext()  # type: ignore[assignment]
+    if isinstance(store, Sqlite):
+        store._connections[0].set_busy_handler(layout._try_again)
+    writer.Writer._begin = _nothing  # type: ignore[method-assign]
+    writer.Writer._commit = lambda _writer: None  # type: ignore[method-assign, assignment]
     locked.LOCK = locked.TRY_TO_LOCK = "SELECT number FROM unnest(%b::bigint[]) AS number WHERE false"
+
+
+async def _nothing(_writer: writer.Writer) -> None:
+    pass
 
 
 def stale_reads(store: Store) -> None:

@@ -260,10 +260,8 @@ async def test_waits_for_the_lock_of_another_process(file: Path, store: Store) -
 
 
 async def test_is_unavailable_while_another_process_keeps_the_lock(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "PATIENCE", 0.1)
     store = await furnish(await open_store(f"sqlite:///{file}"))
-    await store.close()
-    monkeypatch.setattr(layout, "PATIENCE", 0.1)
-    store = await open_store(f"sqlite:///{file}")
     with locked(file) as release:
         for call in (
             store.change([change(creating("a", ANN))]),
@@ -377,21 +375,3 @@ async def test_a_change_is_kept_though_its_caller_was_cancelled(store: Store) ->
         await call
     await store.ready()
     assert (await one(store, ANN)).id == "a"
-
-
-async def test_survives_an_event_loop_that_ended_without_waiting(file: Path) -> None:
-    store = await furnish(await open_store(f"sqlite:///{file}"))
-    edit = change(creating("a", ANN, pause=0.05), ANN)
-
-    def abandon() -> None:
-        loop = asyncio.new_event_loop()
-        call = loop.create_task(store.change([edit]))
-        loop.run_until_complete(asyncio.sleep(0.01))
-        call.cancel()
-        loop.run_until_complete(asyncio.gather(call, return_exceptions=True))
-        loop.close()
-
-    await asyncio.to_thread(abandon)
-    await store.change([change(counting(ANN), ANN)])
-    assert (await one(store, ANN)).document == {"n": 1}
-    await store.close()

@@ -202,7 +202,7 @@ async def open_store(url: str) -> Store:
     Raises `ValueError` on a URL that no engine knows, `Unavailable` where the engine cannot be reached.
     """
     scheme = url.partition(":")[0]
-    if not scheme.isidentifier() or find_spec(f"{__name__}.{scheme}") is None:
+    if not scheme.isalpha() or find_spec(f"{__name__}.{scheme}") is None:
         raise ValueError(f"the store {scheme!r} is not known: use sqlite:///FILE or postgresql://HOST/NAME")
     store: Store = await import_module(f"{__name__}.{scheme}").open(url)
     return store

@@ -27,6 +27,7 @@ from gateway.core.model import (
     Token,
 )
 from gateway.stores import Duplicate, Missing, Past, Unavailable, job_of, job_row, recorded_of, settled
+from gateway.stores._queue import Queue
 from gateway.stores.postgresql.engine import Engine, closed_on_failure, transaction
 from gateway.stores.postgresql.epoch import Epoch, follow, move
 from gateway.stores.postgresql.group import run_together, text
@@ -34,7 +35,6 @@ from gateway.stores.postgresql.layout import Connection, migrate
 from gateway.stores.postgresql.listing import ADD_JOB, JOB, jobs_of, profiles_of
 from gateway.stores.postgresql.locked import spelled
 from gateway.stores.postgresql.moving import BEGIN, Snapshot, restore
-from gateway.stores.postgresql.writer import Writer
 
 FIND = """SELECT id, document, version, created, updated FROM profiles WHERE database = %(database)s AND id = ANY (
     SELECT profile FROM unnest(%(kinds)b::text[], %(values)b::text[]) AS wanted (kind, value)
@@ -63,6 +63,9 @@ LISTED_AT_ONCE = 2
 
 Statement: TypeAlias = "tuple[str, tuple[Any, ...] | dict[str, Any]]"
 
+LARGEST_GROUP = 256
+"""A change takes some locks, for which the server has limited room: see max_locks_per_transaction."""
+
 
 async def open(url: str) -> "Postgresql":
     """The store of `postgresql://user:password@host:port,host:port/name`; its tables are made or migrated where needed.
@@ -87,10 +90,10 @@ class Postgresql:
         self._engine = engine
         self._epoch = epoch
         self._listing = asyncio.Semaphore(LISTED_AT_ONCE)
-        self._writer = Writer(self._run)
+        self._queue = Queue(self._run, LARGEST_GROUP)
 
     async def change(self, changes: Sequence[Change]) -> list[Edited | Refusal]:
-        return settled(await self._writer.run(changes))
+        return settled(await self._queue.run(changes))
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         wanted = [spelled((database, kind, value))[1:] for kind, value in identities]
@@ -203,7 +206,7 @@ class Postgresql:
             raise Unavailable("the server cannot be written to")
 
     async def close(self) -> None:
-        await self._writer.close()
+        await self._queue.close()
         await self._epoch.close()
         await self._engine.close()
 

@@ -6,11 +6,11 @@ Only SQL and rows live here; where a connection comes from and when it is lost i
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import orjson
 import psycopg
 
-from gateway.core.model import Answered, Job, Profile, Recorded
-from gateway.stores import Past, Unavailable, answered_of, answered_row, job_of, job_row, recorded_of, unknown
+from gateway.core.model import Answered, Job, Recorded
+from gateway.stores import Past, Unavailable, answered_row, job_row, unknown
+from gateway.stores._snapshot import RowSnapshot
 from gateway.stores.postgresql.layout import Connection
 from gateway.stores.postgresql.locked import columns
 
@@ -45,33 +45,19 @@ ADD_ANSWERED = """INSERT INTO once SELECT * FROM unnest(%b::bigint[], %b::text[]
     ON CONFLICT DO NOTHING"""
 
 
-class Snapshot:
+class Snapshot(RowSnapshot):
     """What a connection sees inside its read transaction."""
+
+    PROFILES, JOBS, CHANGES, ANSWERED = PROFILES, JOBS, CHANGES, ANSWERED
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def size(self) -> int:
-        [size] = [size async for [size] in self._rows(SIZE, ())]
+        [size] = [size async for [size] in self.rows(SIZE, ())]
         return int(size)
 
-    async def profiles(self, database: int, after: str = "") -> AsyncIterator[Profile]:
-        async for id, document, *rest in self._rows(PROFILES, (database, after)):
-            yield Profile(id, orjson.loads(document), *rest)
-
-    async def jobs(self, database: int, after: str = "") -> AsyncIterator[Job]:
-        async for row in self._rows(JOBS, (database, after)):
-            yield job_of(row)
-
-    async def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
-        async for row in self._rows(CHANGES, (database, since)):
-            yield recorded_of(row)
-
-    async def answered(self, database: int, after: str = "") -> AsyncIterator[Answered]:
-        async for row in self._rows(ANSWERED, (database, after)):
-            yield answered_of(row)
-
-    async def _rows(self, sql: str, values: Sequence[Any]) -> AsyncIterator[tuple[Any, ...]]:
+    async def rows(self, sql: str, values: Sequence[Any]) -> AsyncIterator[tuple[Any, ...]]:
         try:
             async with self._connection.cursor("rows") as cursor:
                 cursor.itersize = READ_AT_ONCE

@@ -9,8 +9,9 @@ from typing import Any
 import apsw
 import orjson
 
-from gateway.core.model import Answered, Job, Profile, Recorded
-from gateway.stores import Past, Unavailable, answered_of, answered_row, job_of, job_row, recorded_of, unknown
+from gateway.core.model import Answered, Job, Recorded
+from gateway.stores import Past, Unavailable, answered_row, job_row, unknown
+from gateway.stores._snapshot import RowSnapshot
 from gateway.stores.sqlite.layout import OUT_OF_ORDER
 from gateway.stores.sqlite.listing import ADD_JOB
 
@@ -28,34 +29,20 @@ ADD_CHANGE = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 ADD_ANSWERED = "INSERT INTO once VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 
 
-class Snapshot:
+class Snapshot(RowSnapshot):
     """What a connection sees inside its read transaction."""
+
+    PROFILES, JOBS, CHANGES, ANSWERED = PROFILES, JOBS, CHANGES, ANSWERED
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
 
     async def size(self) -> int:
         # The newest row's number is not behind how many there are, unless many were removed: it costs no counting.
-        [size] = [size async for [size] in self._rows(SIZE, ())]
+        [size] = [size async for [size] in self.rows(SIZE, ())]
         return int(size)
 
-    async def profiles(self, database: int, after: str = "") -> AsyncIterator[Profile]:
-        async for id, document, *rest in self._rows(PROFILES, (database, after)):
-            yield Profile(id, orjson.loads(document), *rest)
-
-    async def jobs(self, database: int, after: str = "") -> AsyncIterator[Job]:
-        async for row in self._rows(JOBS, (database, after)):
-            yield job_of(row)
-
-    async def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
-        async for row in self._rows(CHANGES, (database, since)):
-            yield recorded_of(row)
-
-    async def answered(self, database: int, after: str = "") -> AsyncIterator[Answered]:
-        async for row in self._rows(ANSWERED, (database, after)):
-            yield answered_of(row)
-
-    async def _rows(self, sql: str, values: tuple[Any, ...]) -> AsyncIterator[tuple[Any, ...]]:
+    async def rows(self, sql: str, values: Sequence[Any]) -> AsyncIterator[tuple[Any, ...]]:
         try:
             for row in self._connection.execute(sql, values):
                 yield row
