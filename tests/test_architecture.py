@@ -14,7 +14,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "media": ({"core"}, {"jiter", "lxml", "orjson", "xmltodict"}),
     "schema": ({"core"}, {"jsonschema", "jsonschema_rs", "referencing"}),
     "dialects": ({"core"}, {"jsonpatch", "msgspec"}),
-    "stores": ({"core"}, {"apsw", "orjson", "psycopg"}),
+    "stores": ({"core"}, {"apsw", "msgspec", "orjson", "psycopg"}),
     "geo": ({"core"}, {"maxminddb"}),
     "rates": ({"core"}, {"limits"}),
     "settings": (set(), {"msgspec"}),

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec import structs
 
 from gateway.__main__ import main
 from gateway.archive import BadLine, Differs, Existing, Loading, Place, Whole, dumped, place_in
@@ -57,7 +58,7 @@ async def furnished(url: str) -> Store:
         await store.add_database(database)
     await store.add_token(TOKEN)
     await store.add_token(Token("t2", "hash 2", 2, frozenset(), 999, revoked=True))
-    for database, profiles in ((1, (BOB, ANN)), (2, (replace(ANN, document={}),))):
+    for database, profiles in ((1, (BOB, ANN)), (2, (structs.replace(ANN, document={}),))):
         writes = tuple(Write(None, profile, patch=None) for profile in profiles)
         await store.change([change(lambda _, writes=writes: Edited(None, writes), database=database)])
     await store.restore(1, PAST)

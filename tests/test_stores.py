@@ -555,7 +555,7 @@ def seeing(edit: Any, others: list[Identity]) -> Any:
         if not edited.writes or edited.writes[-1].after is None:
             return edited
         last = edited.writes[-1]
-        after = replace(last.after, document={**last.after.document, "seen": seen})
+        after = altered(last.after, document={**last.after.document, "seen": seen})
         return Edited(after, (*edited.writes[:-1], altered(last, after=after)))
 
     return looking
@@ -687,7 +687,7 @@ async def test_pages_are_as_the_core_lists_them(
     open_empty: Callable[[], Awaitable[Store]], drawn: list[Any], query: Query, start: int
 ) -> None:
     store, profiles = await open_empty(), people_of(drawn)
-    others = [replace(profile, id=f"other {profile.id}") for profile in profiles]
+    others = [altered(profile, id=f"other {profile.id}") for profile in profiles]
     for database, kept in ((1, profiles), (2, others)):
         writes = tuple(Write(None, profile) for profile in kept)
         await store.change([change(lambda _, writes=writes: Edited(None, writes), database=database)])

@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import partial
 
 import orjson
+from msgspec.structs import asdict
 
 from gateway.archive.lines import AnyLine, BadLine, DatabaseLine, DumpLine, EndLine, Row, read, row_of
 from gateway.core.faults import Refusal
@@ -208,7 +209,7 @@ def _ids(profiles: Mapping[int, Profile]) -> tuple[Identity, ...]:
 
 def _is_same(there: Profile | None, profile: Profile) -> bool:
     """Are they the same to the byte? To Python, 1 and true would be."""
-    return there is not None and orjson.dumps(there) == orjson.dumps(profile)
+    return there is not None and orjson.dumps(asdict(there)) == orjson.dumps(asdict(profile))
 
 
 def _check_fields(database: Database) -> None:

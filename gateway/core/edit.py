@@ -48,7 +48,7 @@ def updating(update: Update, key: tuple[Identity, ...], rules: Rules, released: 
         gained, lost = moved(before, document, rules.identifiers)
         if profile is None:
             _demand_findable(key, gained, update["match"]["mode"])
-        if left := _left_alone(find, gained, update.get("conflict", {}), profile):
+        if gained and (left := _left_alone(find, gained, update.get("conflict", {}), profile)):
             for place in left:
                 document = as_it_was(document, before, place)
             gained, lost = moved(before, document, rules.identifiers)

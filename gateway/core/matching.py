@@ -122,6 +122,8 @@ def identities(document: Document, identifiers: Iterable[str]) -> frozenset[Iden
     return frozenset((kind, value) for kind, value in found if value is not None)
 
 
+NOBODY: frozenset[Identity] = frozenset()
+NONE: Mapping[str, Any] = {}
 NAMING = ("email", "external_id", "klaviyo", "phone_numbers", "subscriptions")
 """The members of a document that its identities come from, beside the identifiers among its own fields."""
 
@@ -130,16 +132,18 @@ def moved(
     before: Document, after: Document, identifiers: Iterable[str]
 ) -> tuple[frozenset[Identity], frozenset[Identity]]:
     """The identities that a document gains and loses. What two documents share (`is`) names the same."""
-    if all(map(is_, _naming(before, identifiers), _naming(after, identifiers))):
-        return frozenset(), frozenset()
+    if _name_alike(before, after, identifiers):
+        return NOBODY, NOBODY
     then, now = identities(before, identifiers), identities(after, identifiers)
     return now - then, then - now
 
 
-def _naming(document: Document, identifiers: Iterable[str]) -> list[Any]:
-    """What the identities of a document come from."""
-    custom = document.get("custom", {})
-    return [*map(document.get, NAMING), *map(custom.get, identifiers)]
+def _name_alike(before: Document, after: Document, identifiers: Iterable[str]) -> bool:
+    """Whether two documents share everything that identities come from."""
+    then, now = before.get("custom", NONE), after.get("custom", NONE)
+    return all(map(is_, map(before.get, NAMING), map(after.get, NAMING))) and (
+        then is now or all(map(is_, map(then.get, identifiers), map(now.get, identifiers)))
+    )
 
 
 def _identities_of_subscription(subscription: Mapping[str, Any]) -> Iterable[tuple[str, str | None]]:

@@ -34,8 +34,7 @@ READ, WRITE, DELETE = "read", "write", "delete"
 RIGHTS = (READ, WRITE, DELETE)
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True):
     """A stored profile. `version` counts from 1; times are milliseconds since 1970 in UTC."""
 
     id: str
@@ -45,8 +44,7 @@ class Profile:
     updated: int
 
 
-@dataclass(frozen=True, slots=True)
-class Created(Profile):
+class Created(Profile, frozen=True):
     """A profile as the change that made it answers: whoever asks again finds a `Profile`."""
 
 

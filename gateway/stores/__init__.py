@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Any, Protocol, TypeAlias
 
 import orjson
+from msgspec.structs import asdict
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import (
@@ -229,7 +230,7 @@ def document_text(write: Write) -> str:
 
 def remembered(profile: Profile | None) -> str:
     """What is kept of an outcome that may have to be repeated: its profile, and whether the change made it."""
-    return orjson.dumps([isinstance(profile, Created), profile]).decode()
+    return orjson.dumps([isinstance(profile, Created), profile and asdict(profile)]).decode()
 
 
 def recalled(kept: str) -> Profile | None:

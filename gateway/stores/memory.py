@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import orjson
+from msgspec.structs import asdict
 
 from gateway.core.faults import Refusal
 from gateway.core.listing import is_behind, listed
@@ -164,7 +165,7 @@ class Memory:
             edited = change.edit(partial(self._find, change.database))
             for write in edited.writes:
                 document_text(write)
-            texts = [(orjson.dumps(write.after), _text(write.patch)) for write in edited.writes]
+            texts = [(orjson.dumps(write.after and asdict(write.after)), _text(write.patch)) for write in edited.writes]
         except Exception as error:
             return error
         for write, (profile, patch) in zip(edited.writes, texts, strict=True):

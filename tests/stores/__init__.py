@@ -5,8 +5,10 @@ An edit here may pause: a race test proves nothing unless the edit holds the rac
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace as altered
 
 from gateway.core.faults import refuse
 from gateway.core.model import (
@@ -67,7 +69,7 @@ def altering(
         if not found:
             raise refuse("profile_not_found")
         before = found[0]
-        after = replace(before, document=alter(before.document), version=before.version + 1, updated=before.updated + 1)
+        after = altered(before, document=alter(before.document), version=before.version + 1, updated=before.updated + 1)
         patch = ({"op": "replace", "path": "", "value": after.document},)
         return Edited(after, (Write(before, after, frozenset(gained), frozenset(lost), patch),))
 

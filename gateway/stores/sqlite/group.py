@@ -1,7 +1,7 @@
 """What one group of changes sees and writes inside its transaction, and how profiles are looked up.
 
-A group reads what its changes are known to ask for as one row, and holds its writes back to send many rows in one
-statement: with each row the interpreter's lock is let go, and to get it back the writer waits for a busy event loop.
+A group reads what its changes are known to ask for at once, and holds its writes back to send many rows in one
+statement: preparing and stepping through statements would cost more than the rows do.
 Only SQL lives here; when a transaction begins or ends is not decided here.
 """
 
@@ -52,11 +52,12 @@ def look_up(read: Read, keys: Iterable[Key]) -> dict[Key, list[Profile]]:
     while some := tuple(islice(remaining, AT_ONCE)):
         # Filled up with nulls, which name nothing, to one of nine lengths.
         room = 1 << (len(some) - 1).bit_length()
-        [[text]] = read(_named_by(room), (*chain(*some), *NOTHING * (room - len(some))))
-        for numbers, *row in orjson.loads(text):
-            profile = Profile(*row)
-            for number in numbers:
-                found[some[number]].append(profile)
+        profiles: dict[tuple[int, str], Profile] = {}
+        for number, id, document, *rest in read(_named_by(room), (*chain(*some), *NOTHING * (room - len(some)))):
+            key = some[number]
+            if (profile := profiles.get((key[0], id))) is None:
+                profiles[key[0], id] = profile = Profile(id, orjson.loads(document), *rest)
+            found[key].append(profile)
     return found
 
 
@@ -67,12 +68,8 @@ def _named_by(count: int) -> str:
         WITH wanted (number, database, kind, value) AS (VALUES {", ".join(f"({n}, ?, ?, ?)" for n in range(count))}),
         named (number, database, id) AS (
             SELECT number, database, profile FROM wanted CROSS JOIN identities USING (database, kind, value)
-            UNION ALL SELECT number, database, value FROM wanted WHERE kind = 'id'),
-        each (numbers, database, id) AS (
-            SELECT json_group_array(number), database, id FROM named GROUP BY database, id)
-        SELECT '[' || ifnull(group_concat(
-            '[' || concat_ws(',', numbers, json_quote(id), document, version, created, updated) || ']'), '') || ']'
-        FROM each CROSS JOIN profiles USING (database, id)"""
+            UNION ALL SELECT number, database, value FROM wanted WHERE kind = 'id')
+        SELECT number, id, document, version, created, updated FROM named CROSS JOIN profiles USING (database, id)"""
 
 
 def _in_few_lengths(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
@@ -94,7 +91,7 @@ def _for_rows(sql: str, count: int, width: int) -> str:
 def by_id(profiles: Iterable[Profile]) -> list[Profile]:
     """Each profile once, ordered by id."""
     unique = {profile.id: profile for profile in profiles}
-    return [unique[id] for id in sorted(unique)]
+    return [unique[id] for id in sorted(unique)] if len(unique) > 1 else [*unique.values()]
 
 
 class Group:
@@ -149,15 +146,18 @@ class Group:
     def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         keys = [(database, kind, value) for kind, value in identities]
         found = self._foreseen
-        if not all(self._is_fresh(key) for key in keys):
+        if not all(map(found.__contains__, keys)) or not self._is_as_foreseen(keys):
             self.flush()
             found = look_up(self._connection.execute, keys)
-        return by_id(profile for key in keys for profile in found[key])
+        return by_id(chain(*map(found.__getitem__, keys)))
 
-    def _is_fresh(self, key: Key) -> bool:
-        """Was it foreseen, and has no change of this group given it to a profile, or written one that it names?"""
-        named = self._foreseen.get(key)
-        return named is not None and self._touched.isdisjoint([key, *((key[0], "id", profile.id) for profile in named)])
+    def _is_as_foreseen(self, keys: Iterable[Key]) -> bool:
+        """Has no change of this group given one of the keys to a profile, or written a profile that one names?"""
+        touched = self._touched
+        if not touched:
+            return True
+        named = ((key[0], "id", profile.id) for key in keys for profile in self._foreseen[key])
+        return touched.isdisjoint(keys) and touched.isdisjoint(named)
 
     def _hold(self, change: Change, write: Write, document: str) -> None:
         database, origin, held = change.database, change.origin, self._held
@@ -166,7 +166,8 @@ class Group:
         if key in self._touched:
             # Each profile is held once, so that the statements may be sent in any order.
             self.flush()
-        self._touched |= {key, *((database, *identity) for identity in write.gained)}
+        self._touched.add(key)
+        self._touched.update((database, *identity) for identity in write.gained)
         if after := write.after:
             held[PUT].append((database, id, document, version, after.created, after.updated))
         else:
