@@ -4,9 +4,11 @@ import asyncio
 import gzip
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from subprocess import PIPE
@@ -30,6 +32,7 @@ from tests.cases import cases, furnish
 
 JSON = (b"content-type", b"application/json")
 XML = (b"content-type", b"application/xml")
+PACKED = (b"content-encoding", b"gzip")
 ID = "65f1a0c2d4e8b7a19c3f0001"
 PERSONAL = ("nina.orlova@acme.org", "Orlova", "Нина", "+79161234567", "7916", "sesame", "1987-03-09", "crm-77", ID)
 
@@ -85,6 +88,29 @@ def test_passes_everything_byte_for_byte(host: Host, proxy: Host) -> None:
     assert (answer.status_code, raw) == (207, packed)
     assert answer.headers.get_list("set-cookie") == ["a=1", "b=2"]
     assert kept[0][1].plain == b'{"a":  1}'
+
+
+def test_passes_an_answer_that_tells_how_long_its_body_would_be(proxy: Host) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
+        answer = b"HTTP/1.1 304 Not Modified\r\netag: x\r\ncontent-length: 9\r\n\r\n"
+        answered = pool.submit(_answer_once, server, answer)
+        with forwarding(proxy, f"http://127.0.0.1:{server.getsockname()[1]}", _unseen), httpx.Client() as client:
+            passed = client.get(proxy.url)
+            answered.result()
+    assert (passed.status_code, passed.headers["etag"], passed.content) == (304, "x", b"")
+    assert "content-length" not in passed.headers  # uvicorn waits for as many bytes, and breaks off without them
+
+
+def _answer_once(server: socket.socket, answer: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65_536)
+        connection.sendall(answer)
+    server.close()
+
+
+async def _unseen(_sent: Sent, _got: Got) -> None:
+    pass
 
 
 def test_says_502_where_the_server_is_away() -> None:
@@ -199,12 +225,31 @@ def test_writes_what_is_the_same_once_and_never_over_what_is_there(recorder: Rec
         (sent("POST", "/a", b"{"), got({})),
         (sent("POST", "/a", {}), got(b"<html>", 200, (b"content-type", b"text/html"))),
         (sent("POST", "/a", {}), got(b"<a/>", 200, XML)),
+        (sent("POST", "/a", {}), got(b"{}", 200, JSON, PACKED)),
+        (sent("POST", "/a", b"{}", JSON, PACKED), got({})),
     ],
 )
 def test_does_not_write_what_it_cannot_read(recorder: Recorder, tmp_path: Path, request_: Sent, answer: Got) -> None:
     with pytest.raises(Unreadable):
         recorder.record(request_, answer)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_reads_what_came_compressed(recorder: Recorder) -> None:
+    packed = gzip.compress(json.dumps(IMPORT).encode())
+    written = recorder.record(sent("POST", "/a", packed, JSON, PACKED), got({}))
+    assert written == recorder._folder / "posts-a"
+    assert json.loads((written / "request.json").read_bytes())["email"] == "person1@example.com"
+    assert recorder.record(sent("POST", "/a", IMPORT), got({})) is None
+
+
+def test_a_long_text_holds_nobody_up() -> None:
+    """In a process of its own, since a search that takes minutes lets no other thread end it."""
+    program = (
+        "from gateway.contract.standins import StandIns\n"
+        "for text in ('x', 'eyJ', 'a@', '+1', 'a.', '- '):\n    StandIns().tree({'a': text * 200_000})"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_what_was_recorded_holds_against_a_gateway(tmp_path: Path, host: Host, proxy: Host) -> None:

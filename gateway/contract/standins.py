@@ -40,9 +40,11 @@ FIRST_TOKEN, FIRST_COMPANY = "abcdefghijklmnqrstuvwxyz", "demo"
 NAMES = ("Ada", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gina", "Hugo", "Ines", "Jan", "Kira", "Leo")
 
 HEX, UUID = "[0-9a-f]{24}", "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_IN_ADDRESS = r"[^\s\"'<>@,;:/?&=(){}\[\]]"
+# What may be long is looked for from its beginning alone: or a long text would be read as often as it has characters.
 _LOOKS = re.compile(
-    r"(?P<token>eyJ[\w-]+\.[\w-]+\.[\w-]+)"
-    r"|(?P<email>[^\s\"'<>@,;:/?&=(){}\[\]]+@[^\s\"'<>@,;:/?&=(){}\[\]]+\.\w{2,})"
+    r"(?P<token>(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]+)"
+    rf"|(?P<email>(?<!{_IN_ADDRESS}){_IN_ADDRESS}+@{_IN_ADDRESS}+\.\w{{2,}})"
     r"|(?P<phone>\+\d[\d ()-]{6,}\d)"
     rf"|(?P<id>(?<![0-9a-f-])(?:{UUID}|{HEX})(?![0-9a-f-]))"
 )

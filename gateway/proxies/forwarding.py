@@ -32,6 +32,11 @@ class Sent:
     headers: Headers
     body: bytes
 
+    @property
+    def plain(self) -> bytes:
+        """The body without its content encoding. Raises `httpx.DecodingError`."""
+        return _decoded(self.headers, self.body)
+
 
 @dataclass(frozen=True, slots=True)
 class Got:
@@ -47,8 +52,8 @@ class Got:
 
     @property
     def plain(self) -> bytes:
-        """The body without its content encoding."""
-        return httpx.Response(self.status, headers=self.headers, content=self.body).content
+        """The body without its content encoding. Raises `httpx.DecodingError`."""
+        return _decoded(self.headers, self.body)
 
 
 AWAY = Got(502, [(b"content-type", b"text/plain")], b"the server behind this does not answer\n")
@@ -129,8 +134,16 @@ async def _sent(scope: Scope, receive: Receive) -> Sent:
 
 
 async def _answer(send: Send, got: Got) -> None:
-    await send({"type": "http.response.start", "status": got.status, "headers": got.headers})
+    # 304 has no body, and may tell how long one would have been (RFC 9110, 8.6): uvicorn would wait for that.
+    left_out = {b"content-length"} if got.status == 304 else set()
+    headers = [(name, value) for name, value in got.headers if name.lower() not in left_out]
+    await send({"type": "http.response.start", "status": got.status, "headers": headers})
     await send({"type": "http.response.body", "body": got.body})
+
+
+def _decoded(headers: Headers, body: bytes) -> bytes:
+    encodings = [(name, value) for name, value in headers if name.lower() == b"content-encoding"]
+    return httpx.Response(200, headers=encodings, content=body).content
 
 
 def _end_to_end(headers: Iterable[tuple[bytes, bytes]], *others: bytes) -> Headers:

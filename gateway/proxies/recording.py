@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import httpx
+
 from gateway import media
 from gateway.contract.case import MEDIA_TYPES
 from gateway.contract.meaning import ABSENT, Meaning, meaning
@@ -60,8 +62,8 @@ class Recorder:
 
     def _files(self, sent: Sent, got: Got) -> Iterator[tuple[str, bytes]]:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in sent.headers}
-        asked = _read("request", headers.get("content-type", ""), sent.body)
-        answered = _read("answer", got.header("content-type"), got.plain)
+        asked = _read("request", headers.get("content-type", ""), sent)
+        answered = _read("answer", got.header("content-type"), got)
         request = self._stand_ins.tree(asked.meaning.tree) if sent.body else ABSENT
         _, target = self._name(sent)
         shown = {name: self._stand_ins.header(name, value) for name, value in headers.items() if _is_told(name, value)}
@@ -109,14 +111,15 @@ class _Body:
         self.meaning = meaning
 
 
-def _read(which: str, content_type: str, body: bytes) -> _Body:
+def _read(which: str, content_type: str, message: Sent | Got) -> _Body:
     """The media type and meaning of a body. Raises `Unreadable`."""
     try:
+        body = message.plain
         name = media.codec_for(content_type)[0].name if body else "json"
         return _Body(name, meaning(name, body))
     except Refusal:
         raise Unreadable(f"the {which} is neither JSON nor XML") from None
-    except ValueError:
+    except (ValueError, httpx.DecodingError):
         raise Unreadable(f"the {which} says that it is JSON or XML, and cannot be read as that") from None
 
 

@@ -69,7 +69,8 @@ class Shadow:
 
     async def _compare(self, sent: Sent, got: Got) -> None:
         theirs = await self._other.ask(self._with_its_ids(sent))
-        if found := [self._told(each) for each in self._apart(sent, got, theirs)]:
+        # In a thread: large answers take seconds to compare, and no client is to wait so long.
+        if found := await asyncio.to_thread(lambda: [self._told(each) for each in self._apart(sent, got, theirs)]):
             self._say(sent, differences=found)
 
     def _apart(self, sent: Sent, got: Got, theirs: Got) -> Iterator[Difference]:
