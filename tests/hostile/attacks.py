@@ -76,6 +76,12 @@ def _many_segments(_number: int) -> bytes:
     return _json(b'"data":{},"add_to_segments":[%s]' % _colliding())
 
 
+def _many_phones(number: int) -> bytes:
+    """Each of them another one, so that none was judged before."""
+    phones = b",".join(b'"+7951%07d"' % (number * 9_000 + index) for index in range(9_000))
+    return _json(b'"data":{"phones":[%s]}' % phones)
+
+
 XML_ATTACKS = (
     Attack("a-doctype", 400, "DOCTYPE", _elements(b"", b"<!DOCTYPE xml>"), XML),
     Attack("a-billion-laughs", 400, "DOCTYPE", _elements(b"&e9;", b'<!DOCTYPE x [<!ENTITY e0 "ha">%s]>' % LAUGHS), XML),
@@ -112,6 +118,11 @@ JSON_ATTACKS = (
 VALUE_ATTACKS = (
     Attack("colliding-integers", 200, "", _data(b'{"a":{"action":"add","value":[%s]}}' % _colliding())),
     Attack("many-segments", 400, "more than 1000", _many_segments),
+    Attack("many-phones", 400, "more than 1000", _many_phones),
+    Attack(
+        "many-subscriptions-that-are-none", 400, "more than 1000", _data(b'{"subscriptions":[%s[]]}' % (b"[]," * 9_800))
+    ),
+    Attack("many-wrong-subscriptions", 400, "channel", _data(b'{"subscriptions":[%s{}]}' % (b'{"a":1},' * 998))),
     Attack("digits-of-another-script", 400, "integer", _full_width_id, XML),
     Attack("a-look-alike-address", 400, "e-mail", _data('{"email":"\u212aelvin@example.com"}'.encode())),
     Attack("a-full-width-domain", 400, "e-mail", _data('{"email":"a@\uff45xample.com"}'.encode())),
