@@ -12,6 +12,7 @@
 """
 
 import asyncio
+import string
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
@@ -24,8 +25,14 @@ from uvicorn.server import ServerState
 OFFERS = (b"upgrade", b"connection", b"http2-settings")
 """The headers of an offer to speak another protocol."""
 
+FRAMING = 8
+"""Bytes that may frame one byte of a body, as chunks of one byte each do. More than that is held against a client."""
+
 SPOKEN = ("1.1", "1.0")
 """Versions of HTTP. The parser knows more, and frames them as HTTP/1.1."""
+
+IN_A_HOST = b"-._~%!$&'()*+,;=:[]" + (string.ascii_letters + string.digits).encode()
+"""What a host and its port are made of (RFC 3986, 3.2.2)."""
 
 LINGER = 2.0
 """Seconds in which a client that was refused may still send before its connection is closed."""
@@ -158,7 +165,7 @@ class Protocol(HttpToolsProtocol):
         self._counting: Counting = app_state.get("counting") or Counting()
         self._phase = HEAD
         self._since = self._moved = protocols.now
-        self._received = self._began = self._mark = 0
+        self._received = self._began = self._mark = self._body = self._framing = 0
         self._last_words = b""
         self._stopping = False
 
@@ -188,8 +195,12 @@ class Protocol(HttpToolsProtocol):
             self._enter(HEAD)
         self._received += len(data)
         self._unset_keepalive_if_required()
+        begun, self._body = self._began, 0
         try:
             self.parser.feed_data(data)
+            if self._phase == BODY:
+                # Where it has only just begun, some of the data was its headers.
+                self._judge_chunks(len(data) - (self._limits.head_bytes if self._began != begun else 0))
             if self._phase == HEAD and self._received - self._began > self._limits.head_bytes:
                 raise _too_long(self._limits)
             if len(self.headers) > self._limits.headers:  # or trailers
@@ -219,6 +230,11 @@ class Protocol(HttpToolsProtocol):
         self._enter(BODY)
         if self._stopping:
             self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """As uvicorn's."""
+        self._body += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """As uvicorn's, for requests that have begun."""
@@ -279,13 +295,13 @@ class Protocol(HttpToolsProtocol):
         # Only where so much was received can a header block be so long.
         if self._received - self._began > limits.head_bytes and _size(self.url, headers) > limits.head_bytes:
             raise _too_long(limits)
-        version, names = self.parser.get_http_version(), [name for name, _ in headers]
+        version, names, named = self.parser.get_http_version(), [name for name, _ in headers], dict(headers)
         if version not in SPOKEN:
             raise Unread(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "this server speaks HTTP/1.1")
         hosts = names.count(b"host")
-        if hosts != 1 and (hosts or version == "1.1"):
+        if (hosts != 1 and (hosts or version == "1.1")) or named.get(b"host", b"").translate(None, IN_A_HOST):
             raise Unread(HTTPStatus.BAD_REQUEST, "a request of HTTP/1.1 has one Host")
-        if b"transfer-encoding" in names:
+        if b"transfer-encoding" in named:
             self._judge_framing(version)
         if len(self.pipeline) >= limits.pipelined:
             raise Unread(HTTPStatus.SERVICE_UNAVAILABLE, f"at most {limits.pipelined} requests may wait in line")
@@ -297,8 +313,15 @@ class Protocol(HttpToolsProtocol):
         if [value.lower() for name, value in self.headers if name == b"transfer-encoding"] != [b"chunked"]:
             raise Unread(HTTPStatus.NOT_IMPLEMENTED, "the only Transfer-Encoding is chunked")
 
+    def _judge_chunks(self, received: int) -> None:
+        """Raises `Unread` where what frames a body is out of proportion: extensions, or trailers, without end."""
+        self._framing = max(0, self._framing + received - (1 + FRAMING) * self._body)
+        if self._framing > self._limits.head_bytes:
+            raise _too_long(self._limits)
+
     def _enter(self, phase: int) -> None:
         self._phase, self._since, self._began = phase, self._protocols.now, self._received
+        self._framing = 0
 
     # --- ends ---
 
