@@ -30,13 +30,17 @@ class MediaType:
 
 
 def media_type(text: str) -> MediaType | None:
-    """A media type or range as a header writes it (RFC 9110, 8.3.1), `*` too; None where it is malformed."""
+    """A media type or range as a header writes it (RFC 9110, 8.3.1), `*` too; None where it is malformed.
+
+    So is one that has a parameter twice (RFC 6838, 4.3): readers differ on which of them counts.
+    """
     found = _MEDIA_TYPE.fullmatch(text.strip(" \t"))
     if found is None:
         return None
-    parameters: dict[str, str] = {}
-    for name, value in _PARAMETER.findall(found[2]):
-        parameters.setdefault(name.lower(), _unquoted(value).lower())
+    told = [(name.lower(), _unquoted(value).lower()) for name, value in _PARAMETER.findall(found[2])]
+    parameters = dict(told)
+    if len(parameters) < len(told):
+        return None
     quality = _weight(parameters.pop("q", "1"))
     return MediaType("*/*" if found[1] == "*" else found[1].lower(), parameters, quality)
 
