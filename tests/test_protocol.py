@@ -220,9 +220,9 @@ def test_a_slow_client_that_gets_on_is_answered(strict: Host) -> None:
         "many headers", "long header", "unfinished long header", "long target", "empty lines", "many trailers",
         "no host", "two hosts", "length and chunks", "two lengths", "chunks within another", "folded header",
         "bare carriage return", "blank before the colon", "a proxy's method", "long trailer",
-        "long extension of a chunk", "long extensions of many chunks", "no host's characters", "no host's parts", "http/2",
-        "http/2 in http/1's form", "http/0.9", "chunks in http/1.0", "two hosts in http/1.0", "compressed chunks",
-        "no chunks",
+        "long extension of a chunk", "long extensions of many chunks", "no host's characters", "no host's parts",
+        "http/2", "http/2 in http/1's form", "http/0.9", "chunks in http/1.0", "two hosts in http/1.0",
+        "compressed chunks", "no chunks",
     ],
 )  # fmt: skip
 def test_what_is_out_of_bounds_on_the_wire_is_refused(strict: Host, sent: bytes, status: int) -> None:
