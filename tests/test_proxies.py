@@ -227,6 +227,9 @@ def test_writes_what_is_the_same_once_and_never_over_what_is_there(recorder: Rec
         (sent("POST", "/a", {}), got(b"<a/>", 200, XML)),
         (sent("POST", "/a", {}), got(b"{}", 200, JSON, PACKED)),
         (sent("POST", "/a", b"{}", JSON, PACKED), got({})),
+        (sent("PURGE", "/a"), got({})),
+        (sent("GET", "//a"), got({})),
+        (sent("GET", "/a", b"", (b"x-own", b"\xe9")), got({})),
     ],
 )
 def test_does_not_write_what_it_cannot_read(recorder: Recorder, tmp_path: Path, request_: Sent, answer: Got) -> None:

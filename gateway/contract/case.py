@@ -123,12 +123,17 @@ def folders_in(path: Path) -> list[Path]:
 def read(folder: Path, media: Sequence[str] = tuple(MEDIA_TYPES)) -> list[Case]:
     """The conversations of a folder in these media types. Raises `IllFormed`."""
     about = _json(folder / "case.json")
-    if faults := _about().faults(about):
-        raise IllFormed(folder / "case.json", _listed(faults))
+    if reason := unsayable(about):
+        raise IllFormed(folder / "case.json", reason)
     _check_files(folder)
     present = [name for name in MEDIA_TYPES if (folder / f"request.{name}").exists()]
     spoken = [about["media"]] if "media" in about else _spoken(about, present)
     return [Case(folder, name, about) for name in spoken if name in media]
+
+
+def unsayable(about: Any) -> str:
+    """Why this is no case.json, or ""."""
+    return _listed(_about().faults(about))
 
 
 def untranslatable(case: Case) -> str:

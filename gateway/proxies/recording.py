@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import httpx
 
 from gateway import media
-from gateway.contract.case import MEDIA_TYPES
+from gateway.contract.case import MEDIA_TYPES, unsayable
 from gateway.contract.meaning import ABSENT, Meaning, meaning
 from gateway.contract.standins import StandIns
 from gateway.contract.volatile import ids_in, masked
@@ -39,7 +39,7 @@ NOT_TOLD = frozenset(
 
 
 class Unreadable(ValueError):
-    """A body that is neither JSON nor XML, so that what is personal in it cannot be found."""
+    """A body that is neither JSON nor XML, so that what is personal in it cannot be found; or what no case can say."""
 
 
 class Recorder:
@@ -80,6 +80,8 @@ class Recorder:
             "status": got.status,
             **({"reply": answered.media} if answered.media != asked.media else {}),
         }
+        if reason := unsayable(about):
+            raise Unreadable(f"no case can say this: {reason}")
         yield "case.json", _pretty(about)
         if request is not ABSENT:
             yield f"request.{asked.media}", _spelled(asked.media, request)
