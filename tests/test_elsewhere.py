@@ -66,6 +66,18 @@ def test_is_green_and_then_red_where_one_value_differs(elsewhere: Path, reposito
     assert told.count("answer /error: expected 5, got 0") >= 2
 
 
+@pytest.mark.parametrize("where", ["cases", "tests/cases"])
+def test_cases_are_run_wherever_the_repository_has_its_tests(elsewhere: Path, repository: Path, where: str) -> None:
+    (repository / "tests").mkdir()
+    (repository / "test_own.py").rename(repository / "tests" / "test_own.py")
+    (repository / "cases").rename(repository / where)
+    (repository / "pytest.ini").write_text(f"[pytest]\ntestpaths = tests\ngateway_cases = {where}\n")
+    python = elsewhere / "bin" / "python"
+    for asked, passed in (("", "7 passed"), (" tests/test_own.py", "1 passed")):
+        status, told = run(python, f"pytest -p no:cacheprovider -q{asked}", repository)
+        assert (status, re.findall(r"\d+ passed", told)) == (0, [passed])
+
+
 def test_a_repository_without_cases_is_not_disturbed(elsewhere: Path, tmp_path: Path) -> None:
     (tmp_path / "case.json").write_text('{"not": "ours"}')
     (tmp_path / "test_own.py").write_text(

@@ -34,9 +34,12 @@ def headers(_: click.Context, __: click.Parameter, lines: Sequence[str]) -> dict
 
 def token(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
     """A token, which must fit a header. Raises `BadParameter`."""
-    if text is not None and not (text.isascii() and text.isprintable()):
-        raise click.BadParameter("it has other characters than ASCII's")
-    return text
+    from gateway.runner.remote import token_in
+
+    try:
+        return token_in(text) if text else text
+    except ValueError as reason:
+        raise click.BadParameter(str(reason)) from None
 
 
 @click.command()

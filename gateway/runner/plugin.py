@@ -29,8 +29,18 @@ def pytest_configure(config: pytest.Config) -> None:
     for folder in config.getini("gateway_cases"):
         if not folder.is_dir():
             raise pytest.UsageError(f"gateway_cases: there is no folder {folder}")
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        # Where `testpaths` says what is run without arguments, it says so of tests in files.
+        config.args += [str(folder) for folder in config.getini("gateway_cases") if not _is_run(folder, config)]
     if lines := config.getoption("gateway_header"):
         _headers(lines)
+    if token := config.getoption("gateway_token"):
+        _token(token)
+
+
+def _is_run(folder: Path, config: pytest.Config) -> bool:
+    asked = (config.invocation_params.dir / arg.partition("::")[0] for arg in config.args)
+    return any(folder.resolve().is_relative_to(each.resolve()) for each in asked)
 
 
 def _headers(lines: list[str]) -> dict[str, str]:
@@ -40,6 +50,15 @@ def _headers(lines: list[str]) -> dict[str, str]:
         return headers_in(lines)
     except ValueError as reason:
         raise pytest.UsageError(f"--gateway-header: {reason}") from None
+
+
+def _token(text: str) -> str:
+    from gateway.runner.remote import token_in
+
+    try:
+        return token_in(text)
+    except ValueError as reason:
+        raise pytest.UsageError(f"--gateway-token: {reason}") from None
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "CaseFile | None":

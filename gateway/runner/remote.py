@@ -30,6 +30,13 @@ def headers_in(lines: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def token_in(text: str) -> str:
+    """A token that fits a header. Raises `ValueError` on another text."""
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("it has other characters than ASCII's")
+    return text
+
+
 class Away(Exception):
     """No answer came: the server is not there, or what it sent is no HTTP."""
 
