@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator, Sequence
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ EMAILS = ("ann@example.com", "bob@example.com", "Ann@Example.com", "cy@example.c
 PHONES = ("+12025550123", "+12025550124", "+79511059000", "555")
 EXTERNAL = ("x-1", "x-2", "x-3")
 NAMES = ("Ann", "Bob", 5, None, "")
+TOKENS = ("a81c264a938b", "b7")
 
 
 class Heard:
@@ -32,6 +34,16 @@ class Heard:
     def __init__(self) -> None:
         self.outcomes: Sequence[Any] = ()
         self.spoken = [self._listening(dialect) for dialect in dialects({})]
+        self._named = {(call.method, call.path): call.named for dialect in self.spoken for call in dialect.calls}
+
+    def places(self, method: str, path: str, row: Any) -> Any:
+        """A row whose faults are told by the call's own names for places, as they are in earnest."""
+        names = self._named.get((method, path), {})
+        return {**row, "faults": [self._placed(fault, names) for fault in row["faults"]]}
+
+    def _placed(self, fault: Any, names: Mapping[str, str]) -> Any:
+        place = next((place for place in names if fault["pointer"].startswith(place)), "")
+        return {**fault, "pointer": names.get(place, "") + fault["pointer"].removeprefix(place)}
 
     def _listening(self, dialect: Dialect) -> Dialect:
         heard: Any = dialect
@@ -74,7 +86,9 @@ class Requests:
         return {name: self._pick(values) for name, values in fields.items() if self._random.random() < 0.5}
 
     def _altcraft(self) -> tuple[str, str, dict[str, str], Any]:
-        call = self._pick(("update", "import", "add", "delete", "import_batch", "update_batch"))
+        if self._random.random() < 0.3:
+            return self._altcraft_part()
+        call = self._pick(("update", "import", "add", "delete", "import_batch", "update_batch", "add_batch"))
         matching = self._pick(("email", "phone", "email_phone", "profile_id"))
         data: Any = self._altcraft_data()
         named = {"email": self._pick(EMAILS), "phone": self._pick(PHONES), "profile_id": self._pick(self.ids)}
@@ -83,6 +97,17 @@ class Requests:
             matching = "email"
         body = {"token": TOKEN, "db_id": 1, "matching": matching, **named}
         return "POST", f"/api/v1.1/profiles/{call}", {}, body if call == "delete" else {**body, "data": data}
+
+    def _altcraft_part(self) -> tuple[str, str, dict[str, str], Any]:
+        """One segment or one subscription of a profile."""
+        named = {"token": TOKEN, "db_id": 1, "profile_id": self._pick(self.ids)}
+        call = self._pick(("profiles/segstatic/add", "profiles/segstatic/remove", "subscriptions/set"))
+        if call != "subscriptions/set":
+            return "POST", f"/api/v1.1/{call}", {}, {**named, **self._some(segment_id=(5, 7, "x"))}
+        push = {"channel": "push", "provider": "ios-apns", "subscription_id": self._pick(TOKENS)}
+        mail = {"channel": "email", "email": self._pick(EMAILS)}
+        members = {"resource_id": self._pick((5, 6)), **self._pick((push, mail)), **self._some(priority=(1, -2))}
+        return "POST", f"/api/v1.1/{call}", {}, {**named, **members}
 
     def _altcraft_data(self) -> dict[str, Any]:
         data = self._some(email=EMAILS, _fname=NAMES, _sex=("male", "x", 1), tags=(["a"], "b"))
@@ -113,6 +138,7 @@ class Requests:
     def _klaviyo(self) -> tuple[str, str, dict[str, str], Any]:
         headers = {"authorization": f"Klaviyo-API-Key {TOKEN}", "revision": "2025-10-15"}
         calls = (self._create, self._patch, self._import, self._job, self._merge, self._deletion)
+        calls += (self._subscriptions, self._suppressions, self._push_token, self._end_of_push_token)
         return (*self._pick(calls)()[:2], headers, self._last)
 
     def _resource(self) -> dict[str, Any]:
@@ -143,6 +169,36 @@ class Requests:
         sources = {"profiles": {"data": [{"type": "profile", "id": self._pick(self.ids)}]}}
         self._last = {"data": {"type": "profile-merge", "id": self._pick(self.ids), "relationships": sources}}
         return "POST", "/api/profile-merge"
+
+    def _subscriptions(self) -> tuple[str, str]:
+        """All or none; consent to what is given, of some profiles."""
+        kind = self._pick(("create", "delete"))
+        consent = {"email": {"marketing": {"consent": "SUBSCRIBED" if kind == "create" else "UNSUBSCRIBED"}}}
+        attributes = [{"email": self._pick(EMAILS), "subscriptions": consent} for _ in range(self._pick((1, 2)))]
+        profiles = {"data": [{"type": "profile", "attributes": each} for each in attributes]}
+        lists = self._some(relationships=({"list": {"data": {"type": "list", "id": "7"}}},))
+        type = f"profile-subscription-bulk-{kind}-job"
+        self._last = {"data": {"type": type, "attributes": {"profiles": profiles}, **lists}}
+        return "POST", f"/api/{type}s"
+
+    def _suppressions(self) -> tuple[str, str]:
+        type = f"profile-suppression-bulk-{self._pick(('create', 'delete'))}-job"
+        attributes = [{"email": self._pick(EMAILS)} for _ in range(self._pick((1, 3)))]
+        profiles = {"data": [{"type": "profile", "attributes": each} for each in attributes]}
+        self._last = {"data": {"type": type, "attributes": {"profiles": profiles}}}
+        return "POST", f"/api/{type}s"
+
+    def _push_token(self) -> tuple[str, str]:
+        """One of few, so that it is often taken from another profile."""
+        device = {"token": self._pick(TOKENS), "platform": "ios", "vendor": "apns", **self._some(background=("x", None))}
+        attributes = {**device, "profile": {"data": self._resource()}}
+        self._last = {"data": {"type": "push-token", "attributes": attributes}}
+        return "POST", "/api/push-tokens"
+
+    def _end_of_push_token(self) -> tuple[str, str]:
+        id = urlsafe_b64encode(f"ios-apns:{self._pick(TOKENS)}".encode()).decode().rstrip("=")
+        self._last = None
+        return "DELETE", f"/api/push-tokens/{id}"
 
     def _deletion(self) -> tuple[str, str]:
         profile = {"type": "profile", "attributes": {"email": self._pick(EMAILS)}}
@@ -207,7 +263,7 @@ async def compare(client: httpx.AsyncClient, world: World, heard: Heard, request
     rows = dry.json()["results"]
     judge_changes(rows, await world.look(), before, world.documents)
     for row, outcome in zip(rows, outcomes_of(heard.outcomes, len(rows)), strict=True):
-        judge_outcome(row, outcome)
+        judge_outcome(heard.places(method, path, row), outcome)
     requests.ids = list(world.documents)[-6:] or requests.ids
     return [row["outcome"] for row in rows]
 
