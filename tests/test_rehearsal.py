@@ -190,8 +190,8 @@ class Requests:
 
     def _push_token(self) -> tuple[str, str]:
         """One of few, so that it is often taken from another profile."""
-        device = {"token": self._pick(TOKENS), "platform": "ios", "vendor": "apns", **self._some(background=("x", None))}
-        attributes = {**device, "profile": {"data": self._resource()}}
+        device = {"token": self._pick(TOKENS), "platform": "ios", "vendor": "apns"}
+        attributes = {**device, **self._some(background=("x", None)), "profile": {"data": self._resource()}}
         self._last = {"data": {"type": "push-token", "attributes": attributes}}
         return "POST", "/api/push-tokens"
 
