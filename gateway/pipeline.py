@@ -25,6 +25,7 @@ from gateway.dialects import BATCHES, CONTENT_TYPES, Answer, Asked, Call, Dialec
 from gateway.media import Bounds, Codec
 from gateway.rates import Rates, TooOften
 from gateway.schema import Form, integer
+from gateway.schema.checking import MOST_FAULTS
 from gateway.stores import Unavailable
 from gateway.turns import Turns
 from gateway.verbs import Verbs, Work
@@ -48,6 +49,9 @@ SAID = {"true": True, "false": False, "1": True, "0": False}
 
 LARGE = 256 * 1024
 """Bodies from this size on (bytes) are understood beside the event loop, so that they hold up nobody else's."""
+
+MOST_OF_ALL = 2_000
+"""Faults that a request is told at most, where each of its updates is told at least one."""
 
 MANY = 100
 """From so many updates on, what came of them is told beside it."""
@@ -159,7 +163,8 @@ class Pipeline:
             raise refuse("too_many_profiles", f"at most {self._most} profiles a request")
         database = self._catalog.database(token, asked.database if incoming.typed else integer(asked.database))
         form = self._catalog.form(database, exchange.dialect)
-        updates = [_checked(form, read, incoming.typed) for read in asked.reads]
+        most = _faults_told(len(asked.reads))
+        updates = [_checked(form, read, incoming.typed, most) for read in asked.reads]
         sent = [read.sent for read in asked.reads]
         once = _once(exchange.message, call, asked.until or self._now() + DAY, updates)
         work = Work(exchange.dialect, token, database, form, updates, sent, once, asked.job, rehearsal, call.open)
@@ -277,24 +282,30 @@ def _is_rehearsal(message: Message, call: Call) -> bool:
 # --- judging what was asked ---
 
 
-def _checked(form: Form, read: Read, typed: bool) -> Update | Refusal:
+def _faults_told(updates: int) -> int:
+    """Of each of so many updates: many faults in many updates would take minutes to find."""
+    return max(1, min(MOST_FAULTS, MOST_OF_ALL // max(1, updates)))
+
+
+def _checked(form: Form, read: Read, typed: bool, most: int = MOST_FAULTS) -> Update | Refusal:
     """The update with its leaves read and everything judged, or the refusal that names every fault."""
     if read.update is None:
         return Refusal(read.faults)
-    return _judged(form, read.update if typed else form.read(read.update), read.faults)
+    return _judged(form, read.update if typed else form.read(read.update), read.faults, most)
 
 
-def _judged(form: Form, update: Update, found: Sequence[Fault]) -> Update | Refusal:
-    faults = [*found, *form.check(update)]
+def _judged(form: Form, update: Update, found: Sequence[Fault], most: int) -> Update | Refusal:
+    # What is left out must be known, and nobody is told of it.
+    faults = [*found, *form.check(update, MOST_OF_ALL if _is_lenient(update) else most)]
     if not faults:
         return update
     at = [names_in(fault.pointer) for fault in faults]
     bad = {int(path[1]) for path in at if path[0:1] == ["subscriptions"] and path[1:]}
     rest = [fault for fault, path in zip(faults, at, strict=True) if path[0:1] != ["subscriptions"] or not path[1:]]
     if not bad or not _is_lenient(update):
-        return Refusal(faults)
+        return Refusal(faults[:most])
     kept = [each for index, each in enumerate(update["subscriptions"]) if index not in bad]
-    return Refusal(rest) if rest else _judged(form, {**update, "subscriptions": kept}, ())
+    return Refusal(rest[:most]) if rest else _judged(form, {**update, "subscriptions": kept}, (), most)
 
 
 def _is_lenient(update: Update) -> bool:

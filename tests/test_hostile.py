@@ -68,6 +68,17 @@ def is_refused(reply: Reply) -> bool:
     return reply.status == 400 or job.get("failed_count") == 1
 
 
+@pytest.mark.parametrize(("updates", "told"), [(1, 100), (200, 10)])
+def test_so_many_faults_are_told(door: Door, updates: int, told: int) -> None:
+    """Each takes its time to be found: 2,000 updates of 90 took 17 seconds."""
+    data = [{"email": EMAIL, "subscriptions": [{}] * 300}] * updates
+    tree = {"token": TOKEN, "db_id": 1, "matching": "email", "data": data}
+    headers = {"content-type": "application/json"}
+    request = Request("POST", "/api/v1.1/profiles/import_batch", headers, json.dumps(tree).encode())
+    rows = json.loads(door.answer(request).body)["result"]
+    assert [row["error_text"].count("it is missing") for row in rows] == [told] * updates
+
+
 @pytest.mark.parametrize("call", ["update", "import", "update_batch"])
 def test_a_refusal_holds_nothing_of_its_request(door: Door, call: str) -> None:
     """Not even until the garbage collector comes by: that counts objects, and a large request is few of them."""

@@ -13,7 +13,7 @@ from gateway.core import matching
 from gateway.core.faults import Fault
 from gateway.core.model import Database, Document, Update
 from gateway.core.pointer import pointer_to
-from gateway.schema.checking import Checker, JSONSchema
+from gateway.schema.checking import MOST_FAULTS, Checker, JSONSchema
 from gateway.schema.closed import unknown
 from gateway.schema.declared import IN_PROFILE, PROFILE, SUBSCRIPTION, UPDATE, Declared, laid_over
 from gateway.schema.fitting import misfit
@@ -52,13 +52,16 @@ class Form:
         """An update whose leaves are all strings (from XML), each read by its declared type; undeclared ones stay."""
         return self._reader.read(update)
 
-    def check(self, update: Update) -> list[Fault]:
-        """Every fault of a typed update; pointers are into the update. What a null clears is not judged as a value."""
+    def check(self, update: Update, most: int = MOST_FAULTS) -> list[Fault]:
+        """The faults of a typed update; pointers are into the update. What a null clears is not judged as a value.
+
+        Of each kind of rules, so many are told at most.
+        """
         plain = written_plainly(update, "set")
         # Few updates clear anything: what is well as it stands needs no copy without its nulls.
-        faults = [] if self._canonical.accepts(plain) else self._canonical.faults(present_in(plain))
+        faults = [] if self._canonical.accepts(plain) else self._canonical.faults(present_in(plain), most=most)
         told = {fault.pointer for fault in faults}
-        further = self._constraints.faults(written_plainly(update, "set", "add", "lead"))
+        further = self._constraints.faults(written_plainly(update, "set", "add", "lead"), most=most)
         faults += [fault for fault in further if fault.pointer not in told]
         faults += self._misfits(update)
         if not any(fault.pointer.startswith("/match") for fault in faults):

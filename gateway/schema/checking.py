@@ -44,12 +44,12 @@ class Checker:
         accepted: bool = self._quick.is_valid(value)
         return accepted
 
-    def faults(self, value: Any, at: str = "") -> list[Fault]:
-        """Every fault of a value, or the first hundred; pointers begin with `at`."""
+    def faults(self, value: Any, at: str = "", most: int = MOST_FAULTS) -> list[Fault]:
+        """The faults of a value, so many at most; pointers begin with `at`."""
         if self.accepts(value):
             return []
-        errors = islice(self._thorough.iter_errors(value), MOST_FAULTS)
-        faults = islice((fault for error in errors for fault in _faults_of(error, at)), MOST_FAULTS)
+        errors = islice(self._thorough.iter_errors(value), most)
+        faults = islice((fault for error in errors for fault in _faults_of(error, at)), most)
         return list(dict.fromkeys(faults)) or [Fault("invalid_field", "the value is not valid", at)]
 
 
