@@ -84,6 +84,33 @@ def test_a_request_keeps_its_own_id_where_it_looks_like_one(ear: Ear, sent: str,
     assert (row["id"] == sent) is is_kept
 
 
+CANARY = "a-canary-of-ours@example.com"
+CARRYING = (
+    *("user-agent", "referer", "cookie", "from", "origin", "forwarded", "x-forwarded-for", "x-real-ip"),
+    *("authorization", "accept", "content-type", "content-encoding", "accept-language", "if-match", "prefer"),
+    *("idempotency-key", "x-idempotency-expiration", "revision", "x-request-id", CANARY.replace("@", "-")),
+)
+"""Headers, each of which carries a canary; the last one is one."""
+
+
+def test_what_a_request_carries_beside_its_body_is_told_nobody(ear: Ear) -> None:
+    async def converse(client: httpx.AsyncClient) -> str:
+        paths = (IMPORT, f"/profiles/{CANARY}", f"/api/profiles/{CANARY}", "/client/profiles", f"/{CANARY}", "/docs")
+        for path in paths:
+            for method in ("GET", "POST", "PATCH", "DELETE", "PROPFIND"):
+                await client.request(method, f"{path}?token={CANARY}&company_id={CANARY}&filter={CANARY}&{CANARY}=1")
+                for header in CARRYING:
+                    await client.request(method, path, headers={header: CANARY}, content=CANARY.encode())
+        return (await client.get("/metrics", headers=BEARER)).text
+
+    start = len(ear.heard)
+    metrics = asked(converse, asyncio.run(furnished()), SEEN)
+    told = "".join(ear.heard[start:])
+    assert '"route":"/profiles/{recipient_id}"' in told
+    assert 'route="/profiles/{recipient_id}"' in metrics
+    assert "canary" not in (told + metrics).lower()
+
+
 def test_a_reader_who_is_slow_holds_up_nobody_and_learns_what_he_missed() -> None:
     free, written = Event(), []
 
