@@ -16,6 +16,9 @@ from gateway.core.pointer import names_in, pointer_to
 SPACES = ("altcraft", "courier", "klaviyo")
 """The members of a document that are each one dialect's own. None shows them, so an empty one says nothing."""
 
+DECLARED = ("altcraft", "klaviyo")
+"""Those whose members are all declared: an empty object there is what was left of one. Courier's are any JSON."""
+
 AS_IT_WAS = -1
 """Altcraft's number for a status or priority that an update leaves alone."""
 
@@ -72,7 +75,11 @@ def as_it_was(document: Document, before: Document, place: Sequence[str]) -> Doc
 
 
 def without_empty_spaces(document: Document) -> Document:
-    """The document without those of its spaces in which nothing is left."""
+    """The document without those of its spaces in which nothing is left, nor what is left of their objects."""
+    for space in DECLARED:
+        members = document.get(space, {})
+        if any(value == {} for value in members.values()):
+            document = {**document, space: {name: value for name, value in members.items() if value != {}}}
     empty = [name for name in SPACES if document.get(name) == {}]
     return {name: value for name, value in document.items() if name not in empty} if empty else document
 

@@ -131,7 +131,7 @@ def deletion(incoming: Incoming) -> Asked:
 def _deleted(attributes: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
     """What names the profile, by its place in the body."""
     of_2023 = {f"/data/attributes/{name}": attributes.get(name) for name in ("profile_id", "email", "phone_number")}
-    if attributes.get("profile") is None:
+    if faults.is_empty(attributes.get("profile")):
         return of_2023
     profile = object_(attributes["profile"], "/data/attributes/profile", faults)
     inner = object_(profile.get("data"), _DELETED, faults)
