@@ -147,8 +147,8 @@ class _Writer:
         group = _child(type, "choice", minOccurs="0", maxOccurs="unbounded") if repeats else _child(type, "all")
         for name, each in shapes.items():
             member = _child(group, "element", name=_tag(name))
-            if not repeats and name not in shape.required:
-                member.set("minOccurs", "0")
+            if not repeats and (name not in shape.required or "null" in shape.types):
+                member.set("minOccurs", "0")  # an empty element is null, which has no members
             self._declare(member, each)
 
     def _declare_open(self, type: etree._Element, shape: Shape) -> None:
