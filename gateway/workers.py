@@ -109,5 +109,7 @@ def let_none_begin(sockets: Iterable[socket.socket]) -> None:
     instructions = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in BEGINS_NOTHING))
     program = struct.pack("HP", len(BEGINS_NOTHING), ctypes.addressof(instructions))
     for listening in sockets if sys.platform == "linux" else ():
+        if listening.fileno() < 0:  # closed: told to stop a second time
+            continue
         with socket.socket(fileno=os.dup(listening.fileno())) as same:
             same.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)

@@ -379,6 +379,12 @@ def test_more_attributes_than_elements_are_refused_before_they_are_held() -> Non
     assert xml_codec.decode(b"<xml><a>" + b"b=c " * 20_000 + b"</a></xml>") == {"a": "b=c " * 20_000}
 
 
+def test_no_long_name_is_remembered_whatever_the_bounds_are() -> None:
+    with pytest.raises(Refusal) as refused:
+        xml_codec.decode(b"<xml><" + b"a" * 5_000 + b"/></xml>", None, Bounds(name=10_000))
+    assert "more than 4096 characters" in refused.value.faults[0].detail
+
+
 @pytest.mark.parametrize(
     ("codec", "body"),
     [

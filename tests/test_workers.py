@@ -28,7 +28,9 @@ def test_what_has_begun_goes_on_and_nothing_else_begins() -> None:
         socket.create_server(("127.0.0.1", 0)) as listening,
         socket.create_connection(listening.getsockname()) as first,
     ):
-        let_none_begin([listening])
+        closed = socket.socket()
+        closed.close()
+        let_none_begin([closed, listening])
         with pytest.raises(TimeoutError):
             socket.create_connection(listening.getsockname(), timeout=0.2)
         accepted, _ = listening.accept()
