@@ -137,19 +137,33 @@ class _Work:
 
 
 class _Sight:
-    """What an operator sees of an answer: a line of the log, and the metrics, where they are wanted."""
+    """Sends answers, and what an operator sees of each: a line of the log, and the metrics, where they are wanted."""
 
     def __init__(self, log: AccessLog | None, metrics: Metrics | None) -> None:
         self._log = log
         self._metrics = metrics
         self._ids = _request_ids()
 
-    def id_for(self, message: Message) -> str:
+    async def of(
+        self, send: Send, dialect: str, route: str, message: Message, response: Response, began: float
+    ) -> None:
+        """Sends the answer to a request that began at a time of `perf_counter`, and shows it."""
+        id = self._id_for(message)
+        await _send(send, response, message.method, id)
+        self._saw(dialect, route, id, message, response, perf_counter() - began)
+
+    def close(self) -> None:
+        if self._log:
+            self._log.close()
+        if self._metrics:
+            self._metrics.close()
+
+    def _id_for(self, message: Message) -> str:
         """The request's own id, where it may be repeated, else a new one."""
         sent = message.headers.get("x-request-id")
         return sent if sent and _REPEATABLE(sent) else next(self._ids)
 
-    def saw(self, dialect: str, route: str, id: str, message: Message, response: Response, seconds: float) -> None:
+    def _saw(self, dialect: str, route: str, id: str, message: Message, response: Response, seconds: float) -> None:
         status, fault = response.status, response.fault
         if self._log:
             self._log.add(
@@ -165,12 +179,6 @@ class _Sight:
             )
         if self._metrics:
             self._metrics.answered(dialect, message.method, route, status, fault, seconds)
-
-    def close(self) -> None:
-        if self._log:
-            self._log.close()
-        if self._metrics:
-            self._metrics.close()
 
 
 _REPEATABLE = re.compile(r"[A-Za-z0-9._:/=-]{1,128}").fullmatch
@@ -208,10 +216,7 @@ class _Door:
             message, response = await self._answered(scope, receive)
         except Gone:
             return
-        sight = self._house.sight
-        id = sight.id_for(message)
-        await _send(send, response, message.method, id)
-        sight.saw(self._dialect.name, self._route, id, message, response, perf_counter() - began)
+        await self._house.sight.of(send, self._dialect.name, self._route, message, response, began)
 
     async def _answered(self, scope: Scope, receive: Receive) -> tuple[Message, Response]:
         pipeline: Pipeline = scope["app"].state.pipeline
@@ -249,9 +254,7 @@ class _Nowhere:
         pipeline: Pipeline = scope["app"].state.pipeline
         message = _message(scope, b"")
         response = pipeline.refused(dialect, message, Fault("unknown_call"), {})
-        id = self._sight.id_for(message)
-        await _send(send, response, message.method, id)
-        self._sight.saw(dialect.name, "", id, message, response, perf_counter() - began)
+        await self._sight.of(send, dialect.name, "", message, response, began)
 
 
 def _doors(dialect: Dialect, house: _House) -> list[Route]:

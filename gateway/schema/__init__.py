@@ -58,16 +58,22 @@ class Form:
         Of each kind of rules, so many are told at most.
         """
         plain = written_plainly(update, "set")
-        # Few updates clear anything: what is well as it stands needs no copy without its nulls.
-        faults = [] if self._canonical.accepts(plain) else self._canonical.faults(present_in(plain), most=most)
+        if plain is update and self._canonical.accepts(update) and self._constraints.accepts(update):
+            # What most are: without functions, and well as it stands.
+            faults = matching.faults(update["match"], self.identifiers)
+        else:
+            faults = self._faults(update, plain, most)
+        return [*faults, *(unknown(update, self._database) if self._database.closed else ())]
+
+    def _faults(self, update: Update, plain: Update, most: int) -> list[Fault]:
+        faults = self._canonical.faults(present_in(plain), most=most)
         told = {fault.pointer for fault in faults}
         further = self._constraints.faults(written_plainly(update, "set", "add", "lead"), most=most)
         faults += [fault for fault in further if fault.pointer not in told]
         faults += self._misfits(update)
         if not any(fault.pointer.startswith("/match") for fault in faults):
             faults += matching.faults(update["match"], self.identifiers)
-        faults = [where_it_works(fault, update) for fault in faults]
-        return [*faults, *(unknown(update, self._database) if self._database.closed else ())]
+        return [where_it_works(fault, update) for fault in faults]
 
     def check_profile(self, document: Document, before: Document) -> list[Fault]:
         """Every fault of a document about to be stored; pointers are as if it stood at an update's `/profile`.

@@ -51,7 +51,8 @@ class UpdateReader:
         fields = self._declared.fields_of(subscription)
         if "custom_fields" in subscription:
             subscription["custom_fields"] = self._reader({"type": "object", **fields})(subscription["custom_fields"])
-        self._read_operations(subscription, subscription, {"properties": {"custom_fields": fields}})
+        if "operations" in subscription:
+            self._read_operations(subscription, subscription, {"properties": {"custom_fields": fields}})
 
     def _read_operations(self, holder: dict[str, Any], patch: dict[str, Any], declared: JSONSchema) -> None:
         """Reads each operation's value; what turns out to set no object belongs to the merge patch.

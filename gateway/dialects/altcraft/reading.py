@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from gateway.core.faults import Fault, Refusal
+from gateway.core.faults import Refusal
 from gateway.core.model import Update
 from gateway.dialects import Asked, Incoming, Read
 from gateway.dialects.altcraft.matching import SEARCHING, match_of, misnamed
@@ -38,8 +38,9 @@ def one(create: bool, search: bool = True) -> Callable[[Incoming], Asked]:
     def read(incoming: Incoming) -> Asked:
         top = parameters_of(incoming)
         data = object_(demanded(top, "data"), "data", incoming.typed)
-        update, faults = _update({**_picked(data, OWN_MATCH_FIELDS), **top}, data, search, OWN_MATCH_FIELDS)
-        return Asked(update["database"], [Read(_creating(update, create), faults)])
+        common = _common_to_writes(top, create)
+        given_here = {**_picked(data, OWN_MATCH_FIELDS), **top}
+        return Asked(common["database"], [_update(common, given_here, data, search, OWN_MATCH_FIELDS)])
 
     return read
 
@@ -52,8 +53,9 @@ def many(create: bool, search: bool = True) -> Callable[[Incoming], Asked]:
         elements = list_(demanded(top, "data"), "data", incoming.typed)
         if search and (faults := misnamed(top, SEARCHING)):
             raise Refusal(faults)
-        reads = [_element(top, element, create, search, incoming.typed) for element in elements]
-        return Asked(demanded(top, "db_id"), reads)
+        common = _common_to_writes(top, create)
+        reads = [_element(common, top, element, search, incoming.typed) for element in elements]
+        return Asked(common["database"], reads)
 
     return read
 
@@ -112,6 +114,14 @@ def _common(top: Mapping[str, Any]) -> Update:
     return update
 
 
+def _common_to_writes(top: Mapping[str, Any], create: bool) -> Update:
+    """What every update of a request has from its parameters; `create` says whether one may make a profile."""
+    update = {**_common(top), "conflict": CONFLICT, "create": create}
+    if segments := {action: top[name] for action, name in SEGMENTS.items() if given(top, name)}:
+        update["segments"] = segments
+    return update
+
+
 # --- the profile of one update ---
 
 OWN_MATCH_FIELDS = ("profile_id",)
@@ -124,13 +134,12 @@ MATCH_VALUES = ("email", "phone", "profile_id", "subscription_id", "field_value"
 """Match fields that say which one profile is meant: beside a batch they say nothing."""
 
 
-def _element(top: Mapping[str, Any], element: Any, create: bool, search: bool, typed: bool) -> Read:
+def _element(common: Update, top: Mapping[str, Any], element: Any, search: bool, typed: bool) -> Read:
     try:
         data = object_(element, "data", typed)
-        update, faults = _update({**top, **_picked(data, ELEMENT_MATCH_FIELDS)}, data, search, ELEMENT_MATCH_FIELDS)
     except Refusal as refusal:
         return Read(None, refusal.faults)
-    return Read(_creating(update, create), faults)
+    return _update(common, {**top, **_picked(data, ELEMENT_MATCH_FIELDS)}, data, search, ELEMENT_MATCH_FIELDS)
 
 
 def _picked(data: Mapping[str, Any], match_fields: tuple[str, ...]) -> dict[str, Any]:
@@ -138,19 +147,14 @@ def _picked(data: Mapping[str, Any], match_fields: tuple[str, ...]) -> dict[str,
     return {name: data[name] for name in match_fields if given(data, name)}
 
 
-def _creating(update: Update, create: bool) -> Update:
-    """Whether the update may make a profile. Ids are the gateway's to give: by an unknown one nothing is made."""
-    return {**update, "create": create and update["match"]["mode"] != "profile_id"}
-
-
 def _update(
-    top: Mapping[str, Any], data: dict[str, Any], search: bool, match_fields: tuple[str, ...]
-) -> tuple[Update, list[Fault]]:
-    update = {**_common(top), "conflict": CONFLICT}
+    common: Update, top: Mapping[str, Any], data: dict[str, Any], search: bool, match_fields: tuple[str, ...]
+) -> Read:
     match, faults = match_of(top, data) if search else ({"mode": "none", "values": {}}, [])
     taken = {name for name in match_fields if name in match["values"] or name in OWN_MATCH_FIELDS}
     written = {name: value for name, value in data.items() if name not in taken}
-    segments = {action: top[name] for action, name in SEGMENTS.items() if given(top, name)}
-    if segments:
-        update["segments"] = segments
-    return {**update, "match": match, **writing_of(written, faults)}, faults
+    update = {**common, "match": match, **writing_of(written, faults)}
+    if match["mode"] == "profile_id":
+        # Ids are the gateway's to give: by an unknown one nothing is made.
+        update["create"] = False
+    return Read(update, faults)
