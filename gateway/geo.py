@@ -27,6 +27,8 @@ class Locator:
         The registration address fills the registration's country and city; the current one country, region, city, time
         zone and coordinates. A private, unknown or cleared address fills nothing.
         """
+        if self._reader is None:
+            return update
         profile = update.get("profile", {})
         registered = self._record(_at(profile, ("altcraft", "_regip")))
         current = self._record(_at(profile, ("ip",)))

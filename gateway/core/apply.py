@@ -159,9 +159,10 @@ def _without(document: Document, gone: Iterable[Mapping[str, Any]]) -> Document:
 
 def _as_patch(edit: Mapping[str, Any]) -> Mapping[str, Any]:
     """What an edit of a subscription writes plainly."""
-    apart = [name for name in ("status", "priority") if edit.get(name) == AS_IT_WAS]
-    apart += ["operations"] if "operations" in edit else []
-    return {name: value for name, value in edit.items() if name not in apart} if apart else edit
+    if AS_IT_WAS not in (edit.get("status"), edit.get("priority")) and "operations" not in edit:
+        return edit
+    apart = ["operations", *(name for name in ("status", "priority") if edit.get(name) == AS_IT_WAS)]
+    return {name: value for name, value in edit.items() if name not in apart}
 
 
 def _segmented(document: Document, segments: Mapping[str, list[int | str]]) -> Document:

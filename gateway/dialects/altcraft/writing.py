@@ -30,8 +30,10 @@ def writing_of(data: Mapping[str, Any], faults: list[Fault]) -> Update:
             faults.append(Fault("unknown_field", pointer="/profile/custom/"))
         elif name in OWNED:
             faults.append(Fault("read_only_field", pointer=pointer_to("profile", name)))
-        else:
+        elif isinstance(value, dict):
             _write(profile, operations, place(name), value, faults, "/profile")
+        else:
+            _set(profile, place(name), value)
     written = {"profile": profile, "operations": operations}
     return {**writing, **{name: value for name, value in written.items() if value}}
 
@@ -53,15 +55,13 @@ def _write(
     target: dict[str, Any],
     operations: list[dict[str, Any]],
     path: tuple[str, ...],
-    value: Any,
+    told: dict[str, Any],
     faults: list[Fault],
     at: str,
 ) -> None:
-    """Writes one field: a plain value into the merge patch, an object or an update function as an operation."""
-    if not isinstance(value, dict):
-        return _set(target, path, value)
+    """Writes what an object says of one field: a plain value into the merge patch, all else as an operation."""
     try:
-        action, value, argument = function_of(value)
+        action, value, argument = function_of(told)
     except ValueError as reason:
         return faults.append(Fault("invalid_function", str(reason), at + pointer_to(*path)))
     if action == "set" and not isinstance(value, dict):
@@ -131,7 +131,11 @@ def edit_of(members: Mapping[str, Any], at: str) -> tuple[dict[str, Any], list[F
     if isinstance(fields, dict):
         operations: list[dict[str, Any]] = []
         for name, value in fields.items():
-            _write(edit, operations, ("custom_fields", name), value, faults, at)
+            path = ("custom_fields", name)
+            if isinstance(value, dict):
+                _write(edit, operations, path, value, faults, at)
+            else:
+                _set(edit, path, value)
         edit |= {"operations": operations} if operations else {}
     elif fields is not None:
         edit["custom_fields"] = fields
