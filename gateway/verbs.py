@@ -44,8 +44,8 @@ Outcome: TypeAlias = Profile | Job | Sequence[Fault] | None
 """A profile or a job, None where there is none to speak of, or the faults of one element of a batch."""
 
 
-SLICE = 50
-"""As many updates of a batch are prepared in one turn of the event loop."""
+SLICE = 128
+"""As many updates of a batch are prepared in one turn of the event loop, and carried out before the next ones are."""
 
 
 class Work(Struct, frozen=True):
@@ -152,11 +152,16 @@ class Verbs:
         return [edited.profile]
 
     async def _change_many(self, work: Work) -> list[Outcome]:
-        """Each on its own: what was refused before is answered beside what the store says of the rest."""
-        prepared = await self._updates(work)
-        answers = iter(await self._store.change([each for each in prepared if isinstance(each, Change)]))
-        outcomes = [next(answers) if isinstance(each, Change) else each for each in prepared]
-        return [each.faults if isinstance(each, Refusal) else each.profile for each in outcomes]
+        """Each on its own: what was refused before is answered beside what the store says of the rest.
+
+        Some at a time, so that others have their turn, and no more documents are held than these have.
+        """
+        outcomes: list[Outcome] = []
+        for start in range(0, len(work.updates), SLICE):
+            prepared = self._slice(work, start)
+            answers = iter(await self._store.change([each for each in prepared if isinstance(each, Change)]))
+            outcomes += [_briefly(next(answers) if isinstance(each, Change) else each) for each in prepared]
+        return outcomes
 
     async def _change_together(self, work: Work) -> list[Outcome]:
         return [(await self._changed(self._joint(work))).profile]
@@ -255,11 +260,13 @@ class Verbs:
     async def _updates(self, work: Work) -> list[Change | Refusal]:
         prepared: list[Change | Refusal] = []
         for start in range(0, len(work.updates), SLICE):
-            if start:
-                await asyncio.sleep(0)  # others take their turn of the event loop
-            some = enumerate(work.updates[start : start + SLICE], start)
-            prepared += [self._prepared(update, work, _nth(work.once, index)) for index, update in some]
+            await asyncio.sleep(0)  # others take their turn of the event loop
+            prepared += self._slice(work, start)
         return prepared
+
+    def _slice(self, work: Work, start: int) -> list[Change | Refusal]:
+        some = enumerate(work.updates[start : start + SLICE], start)
+        return [self._prepared(update, work, _nth(work.once, index)) for index, update in some]
 
     def _joint(self, work: Work) -> Change:
         """One change of all updates. Raises `Refusal` with every fault of any of them."""
@@ -305,6 +312,13 @@ class Verbs:
     def _origin(self, update: Update, work: Work) -> Origin:
         triggers = not update.get("options", {}).get("skip_triggers", False)
         return Origin(work.token.id, work.dialect.name, self._now(), triggers)
+
+
+def _briefly(answer: Edited | Refusal) -> Outcome:
+    """What came of one update of many: the faults, or the profile without its document, of which none is told."""
+    if isinstance(answer, Refusal):
+        return answer.faults
+    return answer.profile and replace(answer.profile, document={})
 
 
 def _failures(outcomes: Sequence[Outcome], sent: Sequence[Tree]) -> Iterator[dict[str, Any]]:

@@ -51,7 +51,7 @@ REVOKE_TOKEN = "UPDATE tokens SET revoked = 1 WHERE id = ?"
 CHANGES_AT_ONCE = 500
 
 LARGEST_GROUP = 128
-"""Changes in one transaction: they have the event loop for some 8 ms, and then others have it."""
+"""Changes in one transaction: they have the event loop for some 5 ms, and then others have it."""
 
 BROKEN = {
     apsw.SQLITE_CONSTRAINT_PRIMARYKEY: Duplicate,

@@ -8,6 +8,7 @@ Only SQL lives here; when a transaction begins or ends is not decided here.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from itertools import chain, islice
+from math import inf
 from typing import Any, TypeAlias
 
 import apsw
@@ -45,9 +46,14 @@ EXPIRE = """DELETE FROM once WHERE rowid IN (SELECT once.rowid FROM (VALUES {row
 """Goes with the keys that are kept: so those that expired go faster than new ones come."""
 
 
-def look_up(read: Read, keys: Iterable[Key]) -> dict[Key, list[Profile]]:
-    """The profiles that each key names."""
+LARGEST_READ = LARGEST_HELD = 4 * 1024 * 1024
+"""Characters of documents that a group reads before they are asked for, and that it holds before it sends them."""
+
+
+def look_up(read: Read, keys: Iterable[Key], most: float = inf) -> dict[Key, list[Profile]]:
+    """The profiles that each key names. A key is left out whose profiles' documents lie past `most` characters."""
     found: dict[Key, list[Profile]] = {key: [] for key in keys}
+    left_out: set[Key] = set()
     remaining = iter(tuple(found))
     while some := tuple(islice(remaining, AT_ONCE)):
         # Filled up with nulls, which name nothing, to one of nine lengths.
@@ -56,9 +62,13 @@ def look_up(read: Read, keys: Iterable[Key]) -> dict[Key, list[Profile]]:
         for number, id, document, *rest in read(_named_by(room), (*chain(*some), *NOTHING * (room - len(some)))):
             key = some[number]
             if (profile := profiles.get((key[0], id))) is None:
+                most -= len(document)
+                if most < 0:
+                    left_out.add(key)
+                    continue
                 profiles[key[0], id] = profile = Profile(id, orjson.loads(document), *rest)
             found[key].append(profile)
-    return found
+    return {key: each for key, each in found.items() if key not in left_out} if left_out else found
 
 
 @cache
@@ -99,11 +109,12 @@ class Group:
 
     def __init__(self, connection: apsw.Connection, steps: Sequence[Step]) -> None:
         self._connection = connection
-        self._foreseen = look_up(connection.execute, _foreseeable(steps))
+        self._foreseen = look_up(connection.execute, _foreseeable(steps), LARGEST_READ)
         self._touched: set[Key] = set()
         self._held: dict[str, list[tuple[Any, ...]]] = {
             sql: [] for sql in (REMOVE, PUT, LOSE, GAIN, RECORD, EXPIRE, ONCE)
         }
+        self._size = 0
 
     def run(self, step: Step) -> Any:
         """A change's outcome, its writes held back; or what the housekeeping answers."""
@@ -142,6 +153,7 @@ class Group:
             for some in _in_few_lengths(rows):
                 self._connection.execute(_for_rows(sql, len(some), len(some[0])), tuple(chain(*some)))
             rows.clear()
+        self._size = 0
 
     def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         keys = [(database, kind, value) for kind, value in identities]
@@ -163,9 +175,10 @@ class Group:
         database, origin, held = change.database, change.origin, self._held
         id, version = outcome(write)
         key = (database, "id", id)
-        if key in self._touched:
+        if key in self._touched or self._size > LARGEST_HELD:
             # Each profile is held once, so that the statements may be sent in any order.
             self.flush()
+        self._size += len(document)
         self._touched.add(key)
         self._touched.update((database, *identity) for identity in write.gained)
         if after := write.after:

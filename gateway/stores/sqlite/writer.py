@@ -18,6 +18,9 @@ from gateway.stores import Unavailable
 from gateway.stores.sqlite.group import Group, Step
 from gateway.stores.sqlite.layout import NAP, OUT_OF_ORDER, PATIENCE
 
+LONGEST_TURN = 0.01
+"""Seconds from which on a group takes no further step, but is committed: others wait for the event loop."""
+
 LARGE_LOG, HUGE_LOG = 4_000, 16_000
 """Pages in the log from which on it is moved into the file by a thread beside the load, or else between two groups.
 
@@ -39,7 +42,14 @@ class Writer:
         connection.set_busy_handler(None)
 
     async def run(self, steps: Sequence[Step]) -> list[Any]:
-        """Runs the steps together, else each alone, and answers what each came to."""
+        """Runs the steps, together as far as there is time, and answers what each came to."""
+        answers: list[Any] = []
+        while len(answers) < len(steps):
+            answers += await self._first(steps[len(answers) :])
+        return answers
+
+    async def _first(self, steps: Sequence[Step]) -> list[Any]:
+        """Runs the first of the steps together, else each alone."""
         try:
             return await self._together(steps)
         except OUT_OF_ORDER as error:
@@ -48,7 +58,7 @@ class Writer:
             # One step failed and took its neighbours' work back with it. Nothing was kept, and steps may be rerun: so
             # each gets a transaction of its own, where it can hurt itself alone. Such a failure is a fault in our own
             # code and rare; savepoints would spare the second run, but burden every step that goes well.
-            return [error] if len(steps) == 1 else [answer for step in steps for answer in await self.run([step])]
+            return [error] if len(steps) == 1 else [answer for step in steps for answer in await self._first([step])]
 
     def close(self) -> None:
         """Waits for the commit that runs."""
@@ -59,8 +69,12 @@ class Writer:
             await self._beside(self._checkpoints.catch_up)
         await self._begin()
         try:
-            group = Group(self._connection, steps)
-            answers = [group.run(step) for step in steps]
+            group, answers = Group(self._connection, steps), []
+            until = monotonic() + LONGEST_TURN
+            for step in steps:
+                answers.append(group.run(step))
+                if monotonic() > until:
+                    break
             group.flush()
             await self._beside(self._commit)
         except Exception:
