@@ -157,6 +157,14 @@ def test_a_slow_client_is_told_that_it_took_too_long(strict: Host, start: bytes,
     assert dribbled(strict, start, drop).startswith(b"HTTP/1.1 408 Request Timeout")
 
 
+def test_who_sends_much_and_then_nothing_is_told_so_too(strict: Host) -> None:
+    with connected(strict) as connection:
+        connection.sendall(HEAD + b"Content-Length: 20000\r\n\r\n")
+        time.sleep(0.05)
+        connection.sendall(b" " * 10_000)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 408 Request Timeout")
+
+
 def test_who_says_nothing_is_let_go_without_a_word(strict: Host) -> None:
     assert said(strict) == b""
 
