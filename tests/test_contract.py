@@ -230,6 +230,15 @@ def test_holds_a_request_in_both_media_types_unless_the_case_names_one(tmp_path:
     assert [case.media for case in read(in_xml)] == ["xml"]
 
 
+def test_says_in_xml_whatever_the_gateway_takes() -> None:
+    batch = {"data": [{"email": f"{index}@example.com"} for index in range(10_001)], "text": "x" * 2_000_000}
+    assert differences_in(batch, said_in_xml(json.dumps(batch).encode())) == []
+
+
+def differences_in(tree: Any, document: bytes) -> list[str]:
+    return [str(each) for each in differences(Meaning(tree, True), meaning("xml", document), "request")]
+
+
 @pytest.mark.parametrize("body", ['{"a": null}', '{"a": "\\u0001"}', '{"": 1}', "{"])
 def test_says_nothing_in_xml_that_would_mean_something_else(tmp_path: Path, body: str) -> None:
     with pytest.raises(ValueError, match=r"."):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.contract import masks
-from gateway.contract.meaning import ABSENT, Meaning, differences, meaning
+from gateway.contract.meaning import ABSENT, BOUNDS, Meaning, differences, meaning
 from gateway.core.faults import Fault, Refusal
 from gateway.core.pointer import pointer_to
 from gateway.media import json as json_codec
@@ -148,7 +148,7 @@ def untranslatable(case: Case) -> str:
 def said_in_xml(body: bytes) -> bytes:
     """A JSON body in XML. Raises `ValueError` where XML has no words for it, such as for null."""
     try:
-        tree = json_codec.decode(body)
+        tree = json_codec.decode(body, bounds=BOUNDS)
     except Refusal as refusal:
         raise ValueError(refusal.faults[0].text) from None
     if (null := _null_in(tree)) is not None:

@@ -18,8 +18,8 @@ from gateway.core.shown import shown
 from gateway.media import Bounds, xml
 from gateway.schema.reading import leaf_reader
 
-BOUNDS = Bounds(depth=200, nodes=5_000_000)
-"""What an answer may have: more than the gateway itself takes in, for a batch of its answers is as large as a batch."""
+BOUNDS = Bounds(depth=200, nodes=5_000_000, text=50_000_000, items=5_000_000)
+"""What a body may have: more than the gateway itself takes in, which a case may be about."""
 
 LONGEST = 200
 """As many characters of a value as are shown."""
