@@ -407,9 +407,9 @@ def test_no_long_name_is_remembered_whatever_the_bounds_are() -> None:
     ids=range(15),
 )
 def test_hostile_bodies_are_refused_soon(codec: Codec, body: bytes) -> None:
-    begun = time.perf_counter()
+    begun = time.thread_time()
     fault_of(codec.decode, body)
-    assert time.perf_counter() - begun < 3
+    assert time.thread_time() - begun < 3
 
 
 FULL_OF_NEW = {
@@ -461,10 +461,10 @@ def test_a_tree_outlives_the_dictionary_that_it_was_read_with(monkeypatch: pytes
     ids=range(5),
 )
 def test_hostile_headers_are_read_soon(header: str) -> None:
-    begun = time.perf_counter()
+    begun = time.thread_time()
     assert reply_codec(None, header, json_codec) is json_codec
     assert fault_of(codec_for, header).code == "unsupported_media_type"
-    assert time.perf_counter() - begun < 1
+    assert time.thread_time() - begun < 1
 
 
 def test_no_file_is_read_for_a_body(tmp_path: Path) -> None:
