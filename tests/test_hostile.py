@@ -334,6 +334,17 @@ def test_a_public_company_id_takes_no_idempotency_key_of_others(door: Door) -> N
     assert door.answer(Request("POST", other.path, keyed, other.body)).status == 409
 
 
+@pytest.mark.parametrize(
+    ("key", "status"), [("", 400), ("\xe9", 400), ("a\tb", 400), ("x" * 256, 400), ("x" * 255, 200)]
+)
+def test_an_idempotency_key_is_visible_and_short(door: Door, key: str, status: int) -> None:
+    body = json.dumps({"token": TOKEN, "db_id": 1, "email": EMAIL, "data": {"plan": "gold"}}).encode()
+    headers = {"content-type": "application/json", "idempotency-key": key}
+    reply = door.answer(Request("POST", "/api/v1.1/profiles/import", headers, body))
+    assert reply.status == status
+    assert status == 200 or "Idempotency-Key" in reply.body.decode()
+
+
 def test_an_unknown_token_learns_nothing_of_databases(guarded: Door) -> None:
     """Whether a database exists is told neither to a stranger nor to another database's token."""
     by_token: dict[str, set[bytes]] = {}
