@@ -59,6 +59,9 @@ MANY = 100
 PLACES = 32
 """Requests that are carried out at once: enough to share a commit, and few to stand before one that comes."""
 
+FEW = int(__import__("os").environ.get("FEW", "8"))
+"""Of them, those of one token, where others ask too."""
+
 
 class Message(Struct, frozen=True):
     """One request, whole. Header names are in lower case; `path` holds the names of the call's path.
@@ -99,7 +102,7 @@ class Pipeline:
         self._most = most
         self._now = now
         self._outage = _Outage()
-        self._turns = Turns(PLACES)
+        self._turns = Turns(PLACES, FEW)
         self._large = asyncio.Semaphore(1)
 
     async def respond(self, dialect: Dialect, call: Call, message: Message) -> Response:
@@ -131,7 +134,7 @@ class Pipeline:
         try:
             tell = await self._carried_out(exchange, call, asked, work)
         finally:
-            self._turns.leave()
+            self._turns.leave(work.token.id)
         told = partial(_told, exchange, tell, left)
         return told() if len(work.updates) < MANY else await asyncio.to_thread(told)
 
