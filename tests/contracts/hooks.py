@@ -1,13 +1,19 @@
 """What schemathesis must know of this contract; it runs in schemathesis's own environment, where the gateway is too."""
 
+import json
 import re
 import time
 from typing import Any
 
 import schemathesis
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
+from gateway.dialects import dialects
 from gateway.media import xml
+from gateway.published import contracts
+
+DOCUMENT = json.loads(contracts(dialects({}))["openapi.json"])
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=20)
 FORMATS = {
@@ -35,6 +41,8 @@ BEYOND = re.compile(
             ", as in the path",
             "(email|sms|whatsapp) needs it",  # an address beside the channels
             "with historical_import alone|a historical import needs it|it must be in the past",
+            # Formats of ours, which the generator keeps where it draws a text, not where it takes one of an answer's.
+            "is not (an international phone number|a date or time|an IP address|a number of degrees)",
             "The cursor is not valid",
             "Invalid filter: |cannot be filtered by|must be compared with a date",
             "the value there is another|there is no such place|it cannot be done there|what it leaves is not an object",
@@ -105,6 +113,19 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
         case.query.pop("dry_run")
 
 
+def is_of_the_contract(case: Any, failure: Any) -> bool:
+    """Whether a body that is said to break rules breaks none: they were of an alternative, and another one admits it.
+
+    Formats are left to the generator, which knows more of them.
+    """
+    broken = set(re.findall("violates `(\\w+)`", failure.message))
+    if broken <= {"format"} or "Invalid component: in body" not in failure.message:
+        return False
+    operation = DOCUMENT["paths"][case.operation.path][case.method.lower()]
+    schema = operation["requestBody"]["content"][case.media_type]["schema"]
+    return Draft202012Validator({**schema, "components": DOCUMENT["components"]}).is_valid(case.body)
+
+
 def is_lenient(case: Any, failure: Any) -> bool:
     """Whether subscriptions that are wrong were asked to be left out."""
     asked = isinstance(case.body, dict) and case.body.get("skip_invalid_subscriptions") in (True, 1)
@@ -124,7 +145,7 @@ def filter_failure(_context: Any, failure: Any, case: Any, response: Any) -> boo
     if kind == "AcceptedNegativeData":
         told = TOLD_INSIDE.search(response.text) or is_untold(case, response)
         passed_over = PASSED_OVER in failure.message or is_lenient(case, failure)
-        return not (is_xml or told or passed_over)
+        return not (is_xml or told or passed_over or is_of_the_contract(case, failure))
     if kind == "UseAfterFree":
         # An id that nobody knows is on no list, and that is no error.
         return not case.path.endswith("/lists")
