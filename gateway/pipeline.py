@@ -298,22 +298,35 @@ def _checked(form: Form, read: Read, typed: bool, most: int = MOST_FAULTS) -> Up
 
 
 def _judged(form: Form, update: Update, found: Sequence[Fault], most: int) -> Update | Refusal:
-    # What is left out must be known, and nobody is told of it.
-    faults = [*found, *form.check(update, MOST_OF_ALL if _is_lenient(update) else most)]
+    faults = [*found, *form.check(update, most)]
     if not faults:
         return update
-    at = [names_in(fault.pointer) for fault in faults]
-    bad = {int(path[1]) for path in at if path[0:1] == ["subscriptions"] and path[1:]}
-    rest = [fault for fault, path in zip(faults, at, strict=True) if path[0:1] != ["subscriptions"] or not path[1:]]
-    if not bad or not _is_lenient(update):
+    kept = _right_ones(form, update["subscriptions"], found) if _is_lenient(update) else None
+    if kept is None or len(kept) == len(update["subscriptions"]):
         return Refusal(faults[:most])
-    kept = [each for index, each in enumerate(update["subscriptions"]) if index not in bad]
-    return Refusal(rest[:most]) if rest else _judged(form, {**update, "subscriptions": kept}, (), most)
+    rest = [fault for fault in found if _subscription_of(fault) is None]
+    return _judged(form, {**update, "subscriptions": kept}, rest, most)
+
+
+def _right_ones(form: Form, subscriptions: Sequence[Tree], found: Sequence[Fault]) -> list[Tree]:
+    """The subscriptions of which nothing is wrong: what is, nobody is told."""
+    bad = set(map(_subscription_of, found))
+    return [each for index, each in enumerate(subscriptions) if index not in bad and form.accepts_subscription(each)]
+
+
+def _subscription_of(fault: Fault) -> int | None:
+    """The index of the subscription that a fault is about, if it is about one."""
+    match names_in(fault.pointer):
+        case ["subscriptions", index, *_]:
+            return int(index)
+    return None
 
 
 def _is_lenient(update: Update) -> bool:
-    options = update.get("options")
-    return isinstance(options, dict) and options.get("skip_invalid_subscriptions") is True
+    """Whether subscriptions that are not right are left out, and there are any."""
+    options, subscriptions = update.get("options"), update.get("subscriptions")
+    is_asked = isinstance(options, dict) and options.get("skip_invalid_subscriptions") is True
+    return is_asked and isinstance(subscriptions, list)
 
 
 def _named(fault: Fault, names: Mapping[str, str]) -> Fault:

@@ -79,6 +79,17 @@ def test_so_many_faults_are_told(door: Door, updates: int, told: int) -> None:
     assert [row["error_text"].count("it is missing") for row in rows] == [told] * updates
 
 
+def test_wrong_subscriptions_are_left_out_however_many_they_are(door: Door) -> None:
+    right = {"resource_id": 1, "channel": "email", "email": EMAIL}
+    tree = {"token": TOKEN, "db_id": 1, "email": EMAIL, "skip_invalid_subscriptions": True}
+    headers = {"content-type": "application/json"}
+    written = {**tree, "data": {"subscriptions": [*[{}] * 500, right, *[{**right, "channel": 5}] * 400]}}
+    for call, body in (("import", written), ("get", tree)):
+        reply = door.answer(Request("POST", f"/api/v1.1/profiles/{call}", headers, json.dumps(body).encode()))
+        assert reply.status == 200, reply
+    assert [each["email"] for each in json.loads(reply.body)["data"]["subscriptions"]] == [EMAIL]
+
+
 @pytest.mark.parametrize("call", ["update", "import", "update_batch"])
 def test_a_refusal_holds_nothing_of_its_request(door: Door, call: str) -> None:
     """Not even until the garbage collector comes by: that counts objects, and a large request is few of them."""

@@ -65,6 +65,11 @@ class Form:
             faults = self._faults(update, plain, most)
         return [*faults, *(unknown(update, self._database) if self._database.closed else ())]
 
+    def accepts_subscription(self, one: Any) -> bool:
+        """Whether a subscription is right. Of one that is not, the verdict alone: words take five times as long."""
+        update: Update = {"match": {"mode": "none", "values": {}}, "subscriptions": [one]}
+        return self._canonical.accepts(present_in(written_plainly(update, "set"))) and not self.check(update, 1)
+
     def _faults(self, update: Update, plain: Update, most: int) -> list[Fault]:
         faults = self._canonical.faults(present_in(plain), most=most)
         told = {fault.pointer for fault in faults}
