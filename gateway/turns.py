@@ -9,6 +9,7 @@ no store.
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 
 LATELY = 1.0
@@ -24,12 +25,13 @@ class Turns:
         self._now = now
         self._taken: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-        self._last, self._changed = "", -LATELY
+        self._last, self._changed = "", -inf
 
     async def enter(self, token: str) -> None:
         """Takes a place, now or when it is this token's turn."""
         if token != self._last:
-            self._last, self._changed = token, self._now()
+            self._changed = self._now() if self._last else -inf
+            self._last = token
         if token not in self._waiting and self._may_enter(token, self._most()):
             return self._take(token)
         place = asyncio.get_running_loop().create_future()
