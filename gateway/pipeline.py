@@ -59,7 +59,7 @@ MANY = 100
 PLACES = 32
 """Requests that are carried out at once: enough to share a commit, and few to stand before one that comes."""
 
-FEW = int(__import__("os").environ.get("FEW", "8"))
+FEW = 6
 """Of them, those of one token, where others ask too."""
 
 
