@@ -46,7 +46,7 @@ from gateway.verbs import Verbs
 
 log = logging.getLogger("gateway")
 
-SWITCH_INTERVAL = 0.0005
+SWITCH_INTERVAL = 0.0002
 """Seconds that a thread may keep the others from the interpreter, as one that understands a large body would."""
 
 PRUNING_PAUSE = 60.0

@@ -19,7 +19,7 @@ LARGEST_SLICE = 64
 """Of one call in one group, where others wait too: a batch of 10,000 takes its turns like everybody else."""
 
 TURNS_BETWEEN = 8
-"""Turns of the event loop between two groups."""
+"""Turns of the event loop between two large groups; half as many as there were calls between small ones."""
 
 Run: TypeAlias = "Callable[[Sequence[Any]], Awaitable[list[Any]]]"
 """Runs a group of steps and answers what each of them came to, an exception where it failed. It never raises."""
@@ -87,7 +87,7 @@ class Queue:
             # A call that is not done waits again, behind those that came meanwhile.
             self._calls += [call for call, taken in turns if not call.answer(list(islice(answers, len(taken))))]
             if len(turns) > 1:
-                for _ in range(TURNS_BETWEEN):
+                for _ in range(min(TURNS_BETWEEN, len(turns) // 2)):
                     await asyncio.sleep(0)
         self._serving = None
 

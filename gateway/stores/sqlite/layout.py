@@ -18,12 +18,12 @@ PATIENCE, NAP = 5.0, 0.001
 SYNCHRONOUS = "FULL"
 """Each commit is synced before it is acknowledged. No setting leads here: less would lose what was acknowledged."""
 
-CACHE, CACHE_OF_WRITER = 16_384, 32_768
+CACHE, CACHE_OF_WRITER = 16_384, 24_576
 """Pages that a connection keeps in memory, in KiB, as far as the file has as many.
 
 Among a million profiles each change is to other pages: with 16 MiB it had to get 3.2 of them from the file, with
 256 MiB 1.3, and took 97 µs of a processor, not 119. But a process then grew to 357 MiB in a million requests, whatever
-it held: the operating system keeps the same pages anyway.
+it held, with 32 MiB to 106, and with 24 to 96: the operating system keeps the same pages anyway.
 """
 
 OUT_OF_ORDER = (
