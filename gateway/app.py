@@ -137,14 +137,14 @@ class _Work:
 
 
 class _Sight:
-    """Sends answers, and what an operator sees of each: a line of the log, and the metrics, where they are wanted."""
+    """Sends answers, and shows each to an operator: as a line of the log and in the metrics, where they are wanted."""
 
     def __init__(self, log: AccessLog | None, metrics: Metrics | None) -> None:
         self._log = log
         self._metrics = metrics
         self._ids = _request_ids()
 
-    async def of(
+    async def answer(
         self, send: Send, dialect: str, route: str, message: Message, response: Response, began: float
     ) -> None:
         """Sends the answer to a request that began at a time of `perf_counter`, and shows it."""
@@ -216,7 +216,7 @@ class _Door:
             message, response = await self._answered(scope, receive)
         except Gone:
             return
-        await self._house.sight.of(send, self._dialect.name, self._route, message, response, began)
+        await self._house.sight.answer(send, self._dialect.name, self._route, message, response, began)
 
     async def _answered(self, scope: Scope, receive: Receive) -> tuple[Message, Response]:
         pipeline: Pipeline = scope["app"].state.pipeline
@@ -254,7 +254,7 @@ class _Nowhere:
         pipeline: Pipeline = scope["app"].state.pipeline
         message = _message(scope, b"")
         response = pipeline.refused(dialect, message, Fault("unknown_call"), {})
-        await self._sight.of(send, dialect.name, "", message, response, began)
+        await self._sight.answer(send, dialect.name, "", message, response, began)
 
 
 def _doors(dialect: Dialect, house: _House) -> list[Route]:

@@ -30,21 +30,22 @@ class Locator:
         if self._reader is None:
             return update
         profile = update.get("profile", {})
-        registered = self._record(_at(profile, ("altcraft", "_regip")))
-        current = self._record(_at(profile, ("ip",)))
+        registered = _record(self._reader, _at(profile, ("altcraft", "_regip")))
+        current = _record(self._reader, _at(profile, ("ip",)))
         for path, value in {**_registration(registered), **_location(current)}.items():
             if value is not None:
                 profile = _filled(profile, path, value)
         return {**update, "profile": profile}
 
-    def _record(self, address: Any) -> Mapping[str, Any]:
-        if self._reader is None or not isinstance(address, str):
-            return {}
-        try:
-            found = self._reader.get(address)
-        except ValueError:  # an IPv6 address, in a file that has IPv4 alone
-            return {}
-        return found if isinstance(found, dict) else {}
+
+def _record(reader: maxminddb.Reader, address: Any) -> Mapping[str, Any]:
+    if not isinstance(address, str):
+        return {}
+    try:
+        found = reader.get(address)
+    except ValueError:  # an IPv6 address, in a file that has IPv4 alone
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _registration(record: Mapping[str, Any]) -> Place:

@@ -291,7 +291,7 @@ def _faults_told(updates: int) -> int:
 
 
 def _checked(form: Form, read: Read, typed: bool, most: int = MOST_FAULTS) -> Update | Refusal:
-    """The update with its leaves read and everything judged, or the refusal that names every fault."""
+    """The update with its leaves read and everything judged, or the refusal that names so many faults at most."""
     if read.update is None:
         return Refusal(read.faults)
     return _judged(form, read.update if typed else form.read(read.update), read.faults, most)

@@ -86,9 +86,8 @@ class Queue:
             answers = iter(await self._run([step for _, taken in turns for step in taken]))
             # A call that is not done waits again, behind those that came meanwhile.
             self._calls += [call for call, taken in turns if not call.answer(list(islice(answers, len(taken))))]
-            if len(turns) > 1:
-                for _ in range(min(TURNS_BETWEEN, len(turns) // 2)):
-                    await asyncio.sleep(0)
+            for _ in range(min(TURNS_BETWEEN, len(turns) // 2)):
+                await asyncio.sleep(0)
         self._serving = None
 
     def _next_group(self) -> list[tuple[_Call, Sequence[Any]]]:

@@ -119,9 +119,9 @@ def _subscriptions(value: Any, faults: list[Fault]) -> Any:
 
 
 def edit_of(members: Mapping[str, Any], at: str) -> tuple[dict[str, Any], list[Fault]]:
-    if _READ_APART.isdisjoint(members):
-        return {name: value for name, value in members.items() if value != "" or name not in TEXTS}, []
     told = {name: value for name, value in members.items() if value != "" or name not in TEXTS}
+    if _READ_APART.isdisjoint(members):
+        return told, []
     edit = {name: value for name, value in told.items() if name not in _READ_APART}
     # Canonical form has a member of this name, Altcraft has none.
     faults = [Fault("unknown_field", pointer=f"{at}/operations")] if "operations" in members else []
