@@ -3,9 +3,9 @@
 `python -m bench.ungrouped serve`; all else is the gateway's own command line.
 """
 
-from gateway.__main__ import main
-from gateway.stores import _queue, postgresql
+from gateway.cli.main import main
+from gateway.stores import group_commit, postgresql
 
-_queue.LARGEST_SLICE = postgresql.LARGEST_GROUP = 1
+group_commit.LARGEST_SLICE = postgresql.LARGEST_GROUP = 1
 
 main()

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.contract.case import Case, folders_in, read, untranslatable
-from gateway.runner.embedded import NOW, TOKENS, database_of, furnish, ids, stored
+from gateway.testkit.case import Case, folders_in, read, untranslatable
+from gateway.testkit.embedded import NOW, TOKENS, database_of, furnish, ids, stored
 
 __all__ = ["FIXTURES", "HOST", "NOW", "TOKENS", "Case", "cases", "database_of", "furnish", "ids", "stored"]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-from gateway import app
-from gateway.runner.host import Host
+from gateway.server import app
+from gateway.testkit.server_thread import Host
 from tests.silence import Ear
 from tests.stores import postgresql
 from tests.wheel import dist, elsewhere

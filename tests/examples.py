@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gateway.dialects import dialects
-from gateway.published import schema
+from gateway.dialects import load_dialects
+from gateway.openapi.files import schema
 from tests.cases import FIXTURES
 
 FILE = Path(__file__).parents[1] / "schemas" / "examples.json"
@@ -16,7 +16,7 @@ FILE = Path(__file__).parents[1] / "schemas" / "examples.json"
 
 def examples() -> dict[str, Any]:
     """By dialect and case: the status, and the bodies of request and reply by media type."""
-    return {dialect.name: _of(dialect.name) for dialect in dialects({})}
+    return {dialect.name: _of(dialect.name) for dialect in load_dialects({})}
 
 
 def _of(dialect: str) -> dict[str, Any]:

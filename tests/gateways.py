@@ -19,14 +19,15 @@ from typing import Any
 import uvicorn
 from msgspec.structs import replace as altered
 
-from gateway.app import create
-from gateway.bootstrap import bootstrap
 from gateway.core.faults import Refusal
 from gateway.core.model import Change, Edit, Edited, Find, Identity, Profile
-from gateway.protocol import Limits, Protocols
+from gateway.server.app import create
+from gateway.server.protocol import Limits, Protocols
+from gateway.service.bootstrap import bootstrap
 from gateway.settings import Settings
-from gateway.stores import Store, open_store
-from gateway.stores.postgresql import locked
+from gateway.stores import open_store
+from gateway.stores.postgresql import locks
+from gateway.stores.protocol import Store
 from gateway.stores.sqlite import Sqlite, layout, writer
 from tests.stores import postgresql
 
@@ -74,7 +75,7 @@ def no_lock(store: Store) -> None:
         store._connections[0].set_busy_handler(layout._try_again)
     writer.Writer._begin = _nothing  # type: ignore[method-assign]
     writer.Writer._commit = lambda _writer: None  # type: ignore[method-assign, assignment]
-    locked.LOCK = locked.TRY_TO_LOCK = "SELECT number FROM unnest(%b::bigint[]) AS number WHERE false"
+    locks.LOCK = locks.TRY_TO_LOCK = "SELECT number FROM unnest(%b::bigint[]) AS number WHERE false"
 
 
 async def _nothing(_writer: writer.Writer) -> None:

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from gateway.dialects import Dialect, dialects
+from gateway.dialects import load_dialects
+from gateway.dialects.protocol import Dialect
 from gateway.settings import table
 
 README = Path(__file__).parents[1] / "README.md"
@@ -18,7 +19,7 @@ def settings() -> str:
 
 def fields() -> str:
     """One row for each place of a profile that at least one dialect has a name for."""
-    spoken = dialects({})
+    spoken = load_dialects({})
     places = dict.fromkeys(_member(place) for dialect in spoken for place in dialect.fields.values())
     heads = ("canonical", *(dialect.name.capitalize() for dialect in spoken))
     shared = [place for place in sorted(places, key=len) if place[0] not in {dialect.name for dialect in spoken}]

@@ -10,9 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.app import create
+from gateway.server.app import create
 from gateway.settings import Settings
-from gateway.stores import Store, Unavailable, open_store
+from gateway.stores import open_store
+from gateway.stores.errors import Unavailable
+from gateway.stores.protocol import Store
 from tests.cases import TOKENS, Case, furnish
 from tests.test_geo import written
 

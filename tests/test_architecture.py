@@ -9,59 +9,31 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "gateway"
 
+BELOW_SERVICE = {"core", "media", "schema", "dialects", "stores"}
+
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "core": (set(), {"email_validator", "msgspec", "phonenumbers"}),
     "media": ({"core"}, {"jiter", "lxml", "orjson", "xmltodict"}),
     "schema": ({"core"}, {"jsonschema", "jsonschema_rs", "referencing"}),
     "dialects": ({"core"}, {"jsonpatch", "msgspec"}),
     "stores": ({"core"}, {"apsw", "msgspec", "orjson", "psycopg"}),
-    "geo": ({"core"}, {"maxminddb"}),
-    "rates": ({"core"}, {"limits"}),
     "settings": (set(), {"msgspec"}),
-    "bootstrap": ({"core", "settings", "stores"}, set()),
-    "catalog": ({"core", "dialects", "schema", "stores"}, set()),
-    "verbs": ({"core", "dialects", "geo", "schema", "stores"}, {"msgspec"}),
-    "pipeline": ({"catalog", "core", "dialects", "media", "rates", "schema", "stores", "turns", "verbs"}, {"msgspec"}),
-    "turns": (set(), set()),
-    "published": ({"core", "dialects", "media"}, {"lxml"}),
-    "app": (
-        {
-            *(
-                "access_log",
-                "bodies",
-                "catalog",
-                "core",
-                "dialects",
-                "geo",
-                "media",
-                "metrics",
-                "pipeline",
-                "published",
-            ),
-            *("rates", "settings", "stores", "verbs"),
-        },
-        {"starlette"},
+    "service": ({*BELOW_SERVICE, "settings"}, {"limits", "maxminddb", "msgspec"}),
+    "transfer": ({*BELOW_SERVICE, "service"}, {"jiter", "msgspec", "orjson"}),
+    "openapi": ({*BELOW_SERVICE, "service"}, {"lxml"}),
+    "server": (
+        {*BELOW_SERVICE, "service", "openapi", "settings"},
+        {"httptools", "orjson", "prometheus_client", "starlette", "uvicorn"},
     ),
-    "contract": ({"core", "media", "schema"}, set()),
-    "runner": (
-        {"app", "contract", "core", "declared", "protocol", "settings", "stores"},
-        {"click", "httpx", "msgspec", "pytest", "starlette", "uvicorn", "uvloop"},
+    "testkit": (
+        {*BELOW_SERVICE, "server", "settings"},
+        {"httpx", "msgspec", "pytest", "starlette", "uvicorn", "uvloop"},
     ),
-    "bodies": ({"core"}, set()),
-    "access_log": (set(), {"orjson"}),
-    "metrics": (set(), {"prometheus_client"}),
-    "proxies": ({"contract", "core", "dialects", "media"}, {"click", "httpx", "starlette", "uvicorn"}),
-    "protocol": (set(), {"httptools", "uvicorn"}),
-    "workers": (set(), {"uvicorn"}),
-    "archive": ({"core", "declared", "schema", "stores"}, {"jiter", "msgspec", "orjson"}),
-    "declared": ({"core"}, {"jsonschema", "jsonschema_rs"}),
-    "__main__": (
-        {
-            *("archive", "bootstrap", "core", "declared", "dialects", "geo", "protocol", "published", "settings"),
-            *("proxies", "runner", "stores", "workers"),
-        },
-        {"click", "msgspec", "orjson", "uvicorn"},
+    "cli": (
+        {*BELOW_SERVICE, "service", "transfer", "openapi", "server", "testkit", "settings"},
+        {"click", "httpx", "msgspec", "orjson", "uvicorn"},
     ),
+    "__main__": ({"cli"}, set()),
     "__init__": (set(), set()),
 }
 """For each room: the rooms it may import, and the libraries that it alone may know (or shares by name here)."""
@@ -108,8 +80,8 @@ def test_siblings_do_not_know_each_other(room: str) -> None:
             continue
         for name in imported(file):
             if name.startswith(f"gateway.{room}."):
-                known = name.split(".")[2]
-                assert known == dialect_of(file) or known.startswith("_"), f"{file} imports {name}"
+                sibling = PACKAGE / room / name.split(".")[2]
+                assert sibling.name == dialect_of(file) or not sibling.is_dir(), f"{file} imports {name}"
 
 
 @pytest.mark.parametrize("file", modules(), ids=lambda file: str(file.relative_to(PACKAGE)))

@@ -14,8 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from msgspec import structs
 
-from gateway.__main__ import main
-from gateway.archive import BadLine, Differs, Existing, Loading, Place, Whole, dumped, place_in
+from gateway.cli.main import main
 from gateway.core.model import (
     Answered,
     Created,
@@ -31,7 +30,9 @@ from gateway.core.model import (
     Token,
     Write,
 )
-from gateway.stores import Store, open_store
+from gateway.stores import open_store
+from gateway.stores.protocol import Store
+from gateway.transfer import BadLine, Differs, Existing, Loading, Place, Whole, dumped, place_in
 from tests.stores import change, postgresql
 
 FIELDS = {"type": "object", "properties": {"card": {"type": "string", "x-identifier": True}}}

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.bodies import Bodies, Unreadable
+from gateway.server.bodies import Bodies, Unreadable
 from gateway.settings import Settings
 from tests.test_app import UPDATE, XML, asked, furnished
 

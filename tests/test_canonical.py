@@ -9,12 +9,13 @@ import pytest
 from gateway import media
 from gateway.core.faults import Refusal
 from gateway.core.model import Database, Resource, Segment
-from gateway.dialects import Call, Dialect, Incoming, dialects
-from gateway.pipeline import _checked
-from gateway.schema import Form, published
+from gateway.dialects import load_dialects
+from gateway.dialects.protocol import Call, Dialect, Incoming
+from gateway.schema.compiled import Form, published
+from gateway.service.pipeline import _checked
 from tests.cases import NOW, Case, cases, database_of
 
-SPOKEN = {dialect.name: dialect for dialect in dialects({})}
+SPOKEN = {dialect.name: dialect for dialect in load_dialects({})}
 JUDGED = [case for case in cases(*SPOKEN) if (case.folder / "canonical.json").exists()]
 
 

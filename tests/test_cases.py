@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.contract.case import Case
-from gateway.contract.judging import Answer, judge
-from gateway.runner.embedded import answer_of, application, converse
-from gateway.runner.host import Host
 from gateway.stores import open_store
+from gateway.testkit.case import Case
+from gateway.testkit.embedded import answer_of, application, converse
+from gateway.testkit.server_thread import Host
+from gateway.testkit.verdict import Answer, judge
 from tests.cases import FIXTURES, cases, furnish, stored
 
 DIALECTS = [folder.name for folder in sorted(FIXTURES.iterdir()) if any(folder.glob("*/case.json"))]

@@ -23,11 +23,12 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.__main__ import main
-from gateway.bootstrap import bootstrap
+from gateway.cli.main import main
 from gateway.core.model import Database, Token
+from gateway.service.bootstrap import bootstrap
 from gateway.settings import Settings
-from gateway.stores import Store, open_store
+from gateway.stores import open_store
+from gateway.stores.protocol import Store
 
 Run = Callable[..., Result]
 

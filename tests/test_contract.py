@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import media
-from gateway.__main__ import main
-from gateway.contract.case import IllFormed, read, said_in_xml, untranslatable
-from gateway.contract.meaning import ABSENT, Meaning, differences, meaning, spelled_apart
-from gateway.runner.host import Host
+from gateway.cli.main import main
+from gateway.testkit.case import IllFormed, read, said_in_xml, untranslatable
+from gateway.testkit.comparison import ABSENT, Meaning, differences, meaning, spelled_apart
+from gateway.testkit.server_thread import Host
 
 CASE = {"method": "POST", "path": "/api/v1.1/profiles/import", "status": 200}
 REQUEST = {
@@ -373,6 +373,6 @@ def test_writes_junit_xml_that_is_well_formed_whatever_a_value_holds(tmp_path: P
 
 
 def test_serving_loads_nothing_of_this() -> None:
-    loaded = "{'httpx', 'pytest', 'gateway.contract'} & sys.modules.keys()"
-    code = f"import sys, gateway.__main__, gateway.app; sys.exit(len({loaded}))"
+    loaded = "{'httpx', 'pytest', 'gateway.testkit'} & sys.modules.keys()"
+    code = f"import sys, gateway.cli.main, gateway.server.app; sys.exit(len({loaded}))"
     subprocess.run([sys.executable, "-c", code], check=True)

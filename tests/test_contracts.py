@@ -14,19 +14,20 @@ from click.testing import CliRunner
 from lxml import etree
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from gateway.__main__ import main
-from gateway.app import create
-from gateway.dialects import Call, dialects
+from gateway.cli.main import main
+from gateway.dialects import load_dialects
 from gateway.dialects.klaviyo.fields import WRITE_ONLY
+from gateway.dialects.protocol import Call
 from gateway.media import Bounds, codec_for
 from gateway.media.charsets import to_utf8
-from gateway.published import contracts, schema, site
-from gateway.runner.host import Host
+from gateway.openapi.files import contracts, schema, site
+from gateway.server.app import create
 from gateway.settings import Settings
+from gateway.testkit.server_thread import Host
 from tests.cases import Case, cases
 from tests.examples import FILE, rendered
 
-SPOKEN = {dialect.name: dialect for dialect in dialects({})}
+SPOKEN = {dialect.name: dialect for dialect in load_dialects({})}
 PUBLISHED = contracts(list(SPOKEN.values()))
 DOCUMENT = json.loads(PUBLISHED["openapi.json"])
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -148,7 +149,7 @@ def test_every_call_is_described_and_nothing_else_is() -> None:
 
 
 def test_a_call_that_is_not_described_cannot_be_published() -> None:
-    dialect = dialects({})[0]
+    dialect = load_dialects({})[0]
     call = dialect.calls[0]
     more = Call(call.method, f"{call.path}/more", call.verb, call.right, call.read, call.write)
     dialect.calls = (*dialect.calls, more)
@@ -190,7 +191,7 @@ def members(schema: dict[str, Any]) -> set[str]:
 
 
 def test_a_setting_that_answers_200_to_refusals_is_in_the_contract() -> None:
-    document = json.loads(contracts(dialects({"altcraft_always_200": True}))["openapi.json"])
+    document = json.loads(contracts(load_dialects({"altcraft_always_200": True}))["openapi.json"])
     responses = document["paths"]["/api/v1.1/profiles/add"]["post"]["responses"]
     assert responses.keys() == {"200"}
     named = re.findall("Altcraft\\w+", json.dumps(responses["200"]["content"]["application/json"]))
@@ -251,7 +252,7 @@ def test_examples_are_what_the_fixtures_say() -> None:
 
 
 def test_they_are_the_same_each_time() -> None:
-    assert contracts(dialects({})) == PUBLISHED
+    assert contracts(load_dialects({})) == PUBLISHED
 
 
 def test_the_command_writes_what_is_served(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from gateway.dialects import dialects
-from gateway.published import contracts
+from gateway.dialects import load_dialects
+from gateway.openapi.files import contracts
 
 FILE = Path(__file__).parents[2] / "shared" / "reference" / "klaviyo-profiles-openapi-2026-07-15.json"
-OURS = json.loads(contracts(dialects({}))["openapi.json"])
+OURS = json.loads(contracts(load_dialects({}))["openapi.json"])
 VENDORS = json.loads(FILE.read_text()) if FILE.exists() else {"paths": {}}
 JSON_API = "application/vnd.api+json"
 Document = Mapping[str, Any]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import matching, normal
+from gateway.core import matching, normalization
 from gateway.core.apply import difference, merged
 from gateway.core.faults import CATALOG, Refusal
 from gateway.core.functions import FUNCTIONS
@@ -76,20 +76,20 @@ def test_identities(row: dict[str, Any]) -> None:
 
 @given(st.text(max_size=12), st.sampled_from(["example.com", "EXAMPLE.com", "münchen.de", "xn--mnchen-3ya.de"]))
 def test_an_address_in_normal_form_is_its_own_normal_form(local: str, domain: str) -> None:
-    once = normal.email(f"{local}@{domain}")
-    assert once is None or normal.email(once) == once
+    once = normalization.email(f"{local}@{domain}")
+    assert once is None or normalization.email(once) == once
 
 
 @pytest.mark.parametrize("sign", ["\u212a", "\uff4b", "\uff2b", "\u043a", "\u03ba"])
 def test_a_letter_that_looks_like_k_is_not_k(sign: str) -> None:
-    assert normal.email(f"{sign}elvin@example.com") != normal.email("kelvin@example.com")
-    assert normal.email(f"a@{sign}elvin.com") != normal.email("a@kelvin.com")
+    assert normalization.email(f"{sign}elvin@example.com") != normalization.email("kelvin@example.com")
+    assert normalization.email(f"a@{sign}elvin.com") != normalization.email("a@kelvin.com")
 
 
 def test_no_character_of_unicode_is_taken_for_an_ascii_one() -> None:
     for code in range(128, 0x30000):
         sign = chr(code)
-        if unicodedata.category(sign) not in ("Cs", "Cn") and (found := normal.email(f"x{sign}y@example.com")):
+        if unicodedata.category(sign) not in ("Cs", "Cn") and (found := normalization.email(f"x{sign}y@example.com")):
             assert not found.isascii(), hex(code)
 
 
@@ -97,15 +97,15 @@ def test_no_character_of_unicode_is_taken_for_an_ascii_one() -> None:
     "value", ["+1-800-FLOWERS", "+1 212 555 1234 ext. 5", "+12125551234;ext=5", "+٧٩٥١١٠٥٩٠٠٠", "12", ""]
 )
 def test_what_would_become_another_number_is_none(value: str) -> None:
-    assert normal.phone(value) is None
+    assert normalization.phone(value) is None
 
 
 def test_a_text_past_every_value_has_no_form_and_is_not_kept() -> None:
     seen: list[str] = []
-    form = normal.remembered(lambda text: seen.append(text) or text)  # type: ignore[func-returns-value]
-    answers = [form(text) for text in ("a" * normal.LONGEST, "a" * (normal.LONGEST + 1), "b", "b")]
-    assert answers == ["a" * normal.LONGEST, None, "b", "b"]
-    assert seen == ["a" * normal.LONGEST, "b"]
+    form = normalization.remembered(lambda text: seen.append(text) or text)  # type: ignore[func-returns-value]
+    answers = [form(text) for text in ("a" * normalization.LONGEST, "a" * (normalization.LONGEST + 1), "b", "b")]
+    assert answers == ["a" * normalization.LONGEST, None, "b", "b"]
+    assert seen == ["a" * normalization.LONGEST, "b"]
 
 
 # --- merge and difference ---

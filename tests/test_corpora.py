@@ -12,10 +12,10 @@ from xml.sax.saxutils import escape
 import httpx
 import pytest
 
-from gateway.app import create
-from gateway.runner.host import Host
+from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
+from gateway.testkit.server_thread import Host
 from tests.cases import TOKENS, Case, furnish
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"

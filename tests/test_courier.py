@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.app import create
 from gateway.core.apply import difference, merged
 from gateway.core.faults import Refusal
 from gateway.core.model import Database
 from gateway.dialects.courier.fields import FIELDS, OBJECTS
-from gateway.dialects.courier.patching import Bounds, patched
+from gateway.dialects.courier.json_patch import Bounds, patched
 from gateway.media import xml
-from gateway.schema import Form, published
+from gateway.schema.compiled import Form, published
+from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
 from tests.cases import TOKENS, Case, furnish

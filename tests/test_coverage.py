@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from gateway.core.faults import CATALOG, Fault
-from gateway.dialects import dialects
+from gateway.dialects import load_dialects
+from gateway.dialects.altcraft.data import ACTIONS
 from gateway.dialects.altcraft.fields import FIELDS, OWNED
 from gateway.dialects.altcraft.matching import SEARCHING
-from gateway.dialects.altcraft.reading import OPTIONS, SEGMENTS
-from gateway.dialects.altcraft.writing import ACTIONS
-from gateway.runner.embedded import converse
+from gateway.dialects.altcraft.requests import OPTIONS, SEGMENTS
+from gateway.testkit.embedded import converse
 from tests.cases import cases
 
-SPOKEN = {dialect.name: dialect for dialect in dialects({})}
+SPOKEN = {dialect.name: dialect for dialect in load_dialects({})}
 ALTCRAFT = list(cases("altcraft"))
 BODIES = "\n".join(case.request.decode("utf-8", "replace") for case in ALTCRAFT)
 REPLIES = "\n".join(case.response.decode("utf-8", "replace") for name in SPOKEN for case in cases(name))

@@ -6,13 +6,13 @@ from pathlib import Path
 import click
 import pytest
 
-from gateway.__main__ import main
+from gateway.cli.main import main
 from gateway.core.faults import CATALOG
-from gateway.dialects import dialects
+from gateway.dialects import load_dialects
+from gateway.dialects.altcraft.data import ACTIONS
 from gateway.dialects.altcraft.matching import SEARCHING
-from gateway.dialects.altcraft.reading import OPTIONS, SEGMENTS
-from gateway.dialects.altcraft.writing import ACTIONS
-from gateway.published import PATHS
+from gateway.dialects.altcraft.requests import OPTIONS, SEGMENTS
+from gateway.openapi.files import PATHS
 from tests.readme import rendered
 
 ROOT = Path(__file__).parents[1]
@@ -21,7 +21,7 @@ WORDS = set(re.findall(r"[\w./-]+", README))
 
 
 @pytest.mark.parametrize(
-    "call", [call for dialect in dialects({}) for call in dialect.calls], ids=lambda call: call.path
+    "call", [call for dialect in load_dialects({}) for call in dialect.calls], ids=lambda call: call.path
 )
 def test_every_call_is_documented(call: object) -> None:
     path = call.path.removeprefix("/api/v1.1/")  # type: ignore[attr-defined]

@@ -81,7 +81,7 @@ def test_cases_are_run_wherever_the_repository_has_its_tests(elsewhere: Path, re
 def test_a_repository_without_cases_is_not_disturbed(elsewhere: Path, tmp_path: Path) -> None:
     (tmp_path / "case.json").write_text('{"not": "ours"}')
     (tmp_path / "test_own.py").write_text(
-        "import sys\ndef test_own(): assert not {'gateway.contract', 'httpx', 'lxml'} & sys.modules.keys()\n"
+        "import sys\ndef test_own(): assert not {'gateway.testkit.case', 'httpx', 'lxml'} & sys.modules.keys()\n"
     )
     status, told = run(elsewhere / "bin" / "python", "pytest -p no:cacheprovider", tmp_path)
     assert (status, re.findall(r"\d+ \w+ in", told)) == (0, ["1 passed in"])

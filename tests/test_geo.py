@@ -7,7 +7,7 @@ import pytest
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
-from gateway.geo import Locator
+from gateway.service.geolocation import Locator
 
 MOSCOW = {
     "country": {"iso_code": "RU"},

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from gateway import media
-from gateway.dialects import MERGE, REMOVE, dialects
-from gateway.runner.host import Host
-from gateway.stores import LARGEST_DOCUMENT
+from gateway.dialects import load_dialects
+from gateway.dialects.protocol import MERGE, REMOVE
+from gateway.stores.rows import LARGEST_DOCUMENT
+from gateway.testkit.server_thread import Host
 from tests.cases import NOW, Case
 from tests.hostile.attacks import ATTACKS, Attack
 from tests.hostile.crossed import CANARY, DEVICE, EMAIL, ID, JOBS, TOKEN, Crossed, crossed, made
@@ -271,7 +272,7 @@ def guarded(host: Host, tmp_path: Path) -> Iterator[Door]:
 
 def calls() -> list[tuple[str, Any]]:
     """Every call of every dialect, those that remove behind all others."""
-    found = [(dialect.name, call) for dialect in dialects({}) for call in dialect.calls]
+    found = [(dialect.name, call) for dialect in load_dialects({}) for call in dialect.calls]
     return sorted(found, key=lambda row: (row[1].verb in (MERGE, REMOVE), row[1].verb))
 
 

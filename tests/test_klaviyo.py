@@ -15,16 +15,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.app import create
 from gateway.core.apply import applied
 from gateway.core.faults import Refusal
 from gateway.core.model import Profile
-from gateway.dialects import Incoming
 from gateway.dialects.klaviyo import dialect, queries
 from gateway.dialects.klaviyo.fields import FIELDS, WRITE_ONLY, shown
 from gateway.dialects.klaviyo.queries import OPERATORS, Condition, conditions
 from gateway.dialects.klaviyo.reading import create as read_creation
-from gateway.rates import Rates, TooOften
+from gateway.dialects.protocol import Incoming
+from gateway.server.app import create
+from gateway.service.rate_limits import Rates, TooOften
 from gateway.settings import Settings
 from gateway.stores import open_store
 from tests.cases import HOST, NOW, Case, cases, furnish, ids

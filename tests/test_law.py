@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from gateway import media
 from gateway.core.faults import Refusal
 from gateway.core.model import Database
-from gateway.dialects import Incoming, dialects
-from gateway.pipeline import _checked
-from gateway.schema import Form, published
+from gateway.dialects import load_dialects
+from gateway.dialects.protocol import Incoming
+from gateway.schema.compiled import Form, published
+from gateway.service.pipeline import _checked
 
 FIELDS = {
     "checks": {"type": "integer"},
@@ -34,7 +35,7 @@ FIELDS = {
     },
 }
 DATABASE = Database(1, "law", fields={"type": "object", "properties": FIELDS})
-(ALTCRAFT,) = (dialect for dialect in dialects({}) if dialect.name == "altcraft")
+(ALTCRAFT,) = (dialect for dialect in load_dialects({}) if dialect.name == "altcraft")
 FORM = Form(DATABASE, published("altcraft"))
 IMPORT = next(call for call in ALTCRAFT.calls if call.path.endswith("profiles/import"))
 

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Tree
-from gateway.media import CODECS, Bounds, Codec, codec_for, negotiate, parser, reply_codec
+from gateway.media import CODECS, Bounds, Codec, codec_for, negotiate, reply_codec, xml_parser
 from gateway.media import json as json_codec
 from gateway.media import xml as xml_codec
 from gateway.media.codec import STANDARD
-from gateway.media.names import element_name, member_name
+from gateway.media.xml_names import element_name, member_name
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "media"
 CASES = sorted(path for path in FIXTURES.glob("*/*") if path.is_dir())
@@ -444,8 +444,8 @@ def resident() -> int:
 
 
 def test_a_tree_outlives_the_dictionary_that_it_was_read_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parser, "REMEMBERED", 16)
-    trees = [parser.parsed(b"<xml><a%d/></xml>" % number) for number in range(100)]
+    monkeypatch.setattr(xml_parser, "REMEMBERED", 16)
+    trees = [xml_parser.parsed(b"<xml><a%d/></xml>" % number) for number in range(100)]
     assert [tree[0].tag for tree in trees] == [f"a{number}" for number in range(100)]
 
 

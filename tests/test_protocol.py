@@ -13,11 +13,12 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from gateway.app import create
-from gateway.protocol import Limits
-from gateway.runner.host import Host
+from gateway.server.app import create
+from gateway.server.protocol import Limits
 from gateway.settings import Settings
-from gateway.stores import Store, open_store
+from gateway.stores import open_store
+from gateway.stores.protocol import Store
+from gateway.testkit.server_thread import Host
 from tests.cases import Case, furnish
 from tests.test_corpora import rows
 

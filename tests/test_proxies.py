@@ -18,16 +18,16 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from gateway.__main__ import main
-from gateway.contract.case import Case, read
-from gateway.contract.standins import FIRST_TOKEN, StandIns
-from gateway.dialects import dialects
-from gateway.proxies.forwarding import Forwarder, Got, Sent, Server
-from gateway.proxies.recording import Recorder, Unreadable
-from gateway.proxies.shadowing import Shadow
-from gateway.runner.embedded import application
-from gateway.runner.host import Host
+from gateway.cli.main import main
+from gateway.dialects import load_dialects
 from gateway.stores import open_store
+from gateway.testkit.case import Case, read
+from gateway.testkit.embedded import application
+from gateway.testkit.proxy import Forwarder, Got, Sent, Server
+from gateway.testkit.pseudonyms import FIRST_TOKEN, StandIns
+from gateway.testkit.record import Recorder, Unreadable
+from gateway.testkit.server_thread import Host
+from gateway.testkit.shadow import Shadow
 from tests.cases import cases, furnish
 
 JSON = (b"content-type", b"application/json")
@@ -132,7 +132,7 @@ async def _asked(app: Any) -> httpx.Response:
 
 @pytest.fixture
 def recorder(tmp_path: Path) -> Recorder:
-    return Recorder(tmp_path, "vendor.example", StandIns(), dialects({}))
+    return Recorder(tmp_path, "vendor.example", StandIns(), load_dialects({}))
 
 
 def sent(method: str, target: str, body: Any = b"", *headers: tuple[bytes, bytes]) -> Sent:
@@ -249,7 +249,7 @@ def test_reads_what_came_compressed(recorder: Recorder) -> None:
 def test_a_long_text_holds_nobody_up() -> None:
     """In a process of its own, since a search that takes minutes lets no other thread end it."""
     program = (
-        "from gateway.contract.standins import StandIns\n"
+        "from gateway.testkit.pseudonyms import StandIns\n"
         "for text in ('x', 'eyJ', 'a@', '+1', 'a.', '- '):\n    StandIns().tree({'a': text * 200_000})"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
@@ -260,7 +260,7 @@ def test_what_was_recorded_holds_against_a_gateway(tmp_path: Path, host: Host, p
     case = Case(tmp_path, "json", {})
     store = host.run(open_store("memory:"))
     host.run(furnish(store, case))
-    recorder = Recorder(tmp_path, host.url.removeprefix("http://"), StandIns(), dialects({}))
+    recorder = Recorder(tmp_path, host.url.removeprefix("http://"), StandIns(), load_dialects({}))
 
     async def seen(request: Sent, answer: Got) -> None:
         recorder.record(request, answer)

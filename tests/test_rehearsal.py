@@ -11,12 +11,14 @@ import httpx
 import jsonpatch
 from msgspec.structs import replace
 
-from gateway.app import create
 from gateway.core.faults import Fault
 from gateway.core.model import Job, Profile, Query, Recorded
-from gateway.dialects import Answer, Dialect, Reply, dialects
+from gateway.dialects import load_dialects
+from gateway.dialects.protocol import Answer, Dialect, Reply
+from gateway.server.app import create
 from gateway.settings import Settings
-from gateway.stores import Store, open_store
+from gateway.stores import open_store
+from gateway.stores.protocol import Store
 from tests.cases import HOST, NOW, Case, furnish, ids
 
 REQUESTS = 1_000
@@ -33,7 +35,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.outcomes: Sequence[Any] = ()
-        self.spoken = [self._listening(dialect) for dialect in dialects({})]
+        self.spoken = [self._listening(dialect) for dialect in load_dialects({})]
         self._named = {(call.method, call.path): call.named for dialect in self.spoken for call in dialect.calls}
 
     def places(self, method: str, path: str, row: Any) -> Any:

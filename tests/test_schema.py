@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.core.model import Database
-from gateway.schema import Form
+from gateway.schema.compiled import Form
 
 FIELDS: dict[str, Any] = {
     "any": True,

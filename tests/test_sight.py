@@ -13,12 +13,12 @@ import pytest
 from msgspec.structs import replace
 from starlette.applications import Starlette
 
-from gateway.access_log import MOST_WAITING, AccessLog
-from gateway.app import create
-from gateway.metrics import Metrics
-from gateway.runner.embedded import converse
+from gateway.server.access_log import MOST_WAITING, AccessLog
+from gateway.server.app import create
+from gateway.server.metrics import Metrics
 from gateway.settings import Settings
-from gateway.stores import Unavailable
+from gateway.stores.errors import Unavailable
+from gateway.testkit.embedded import converse
 from tests.cases import cases
 from tests.silence import Ear, canaries
 from tests.test_app import UPDATE, asked, failing, furnished
@@ -192,8 +192,8 @@ def test_an_outage_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixtu
 def test_conversations_leave_no_trace_in_the_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor in a log: conftest.py listens to this suite as to every other."""
     metrics = Metrics()
-    monkeypatch.setattr("gateway.app.Metrics", lambda: metrics)
-    monkeypatch.setattr("gateway.runner.embedded.create", partial(_sighted, create))
+    monkeypatch.setattr("gateway.server.app.Metrics", lambda: metrics)
+    monkeypatch.setattr("gateway.testkit.embedded.create", partial(_sighted, create))
     for case in islice(cases("altcraft", "courier", "klaviyo"), 0, None, 25):
         asyncio.run(converse(case))
     told = metrics.exposition().decode()

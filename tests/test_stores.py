@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as altered
 
+from gateway.core.edit_sequence import Overlay, Rehearsed, rehearsing, together
 from gateway.core.faults import Refusal
-from gateway.core.inturn import Overlay, Rehearsed, rehearsing, together
 from gateway.core.listing import listed, sorted_value
 from gateway.core.model import (
     Answered,
@@ -34,7 +34,10 @@ from gateway.core.model import (
     Token,
     Write,
 )
-from gateway.stores import Duplicate, Missing, Store, document_text, open_store
+from gateway.stores import open_store
+from gateway.stores.errors import Duplicate, Missing
+from gateway.stores.protocol import Store
+from gateway.stores.rows import document_text
 from tests.stores import (
     ANN,
     BOB,

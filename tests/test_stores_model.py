@@ -21,19 +21,20 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from gateway import dialects
 from gateway.core.faults import Refusal
 from gateway.core.model import Database, Identity, Once, Profile, Query, Token, Update
-from gateway.geo import Locator
-from gateway.schema import Form
-from gateway.stores import Store, open_store
-from gateway.verbs import Verbs, Work
+from gateway.dialects import load_dialects
+from gateway.schema.compiled import Form
+from gateway.service.geolocation import Locator
+from gateway.service.operations import Verbs, Work
+from gateway.stores import open_store
+from gateway.stores.protocol import Store
 from tests.stores import postgresql
 
 OWN = {"card": {"type": "string", "x-identifier": True}, "visits": {"type": "integer"}}
 FIELDS = {"type": "object", "properties": {**OWN, "tags": {"type": "array", "items": {"type": "string"}}}}
 TOKEN = Token("token", "", 1, frozenset(), 0)
-(COURIER,) = (dialect for dialect in dialects.dialects({}) if dialect.name == "courier")
+(COURIER,) = (dialect for dialect in load_dialects({}) if dialect.name == "courier")
 
 ids = st.integers(0, 5).map("#{}".format)
 """One of the profiles that there are, by its place among them."""

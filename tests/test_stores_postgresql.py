@@ -26,8 +26,10 @@ from gateway.core.model import (
     Recorded,
     Write,
 )
-from gateway.stores import Store, Unavailable, open_store
-from gateway.stores.postgresql import engine, group, layout, locked
+from gateway.stores import open_store
+from gateway.stores.errors import Unavailable
+from gateway.stores.postgresql import connections, group, layout, locks
+from gateway.stores.protocol import Store
 from tests.stores import (
     ANN,
     BOB,
@@ -262,13 +264,13 @@ async def test_a_group_with_more_locks_than_the_server_has_is_parted(store: Stor
 
 async def test_a_group_costs_a_handful_of_round_trips(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     trips: list[Any] = []
-    take = locked.in_one_trip
+    take = locks.in_one_trip
 
     async def counted(*arguments: Any) -> Any:
         trips.append(arguments)
         return await take(*arguments)
 
-    monkeypatch.setattr(locked, "in_one_trip", counted)
+    monkeypatch.setattr(locks, "in_one_trip", counted)
     keys = [(numbered(n), ("phone", f"{n}")) for n in range(100)]
     for edits, expected in (
         ([creating(f"p{n}", *key) for n, key in enumerate(keys)], 2),
@@ -328,7 +330,7 @@ async def test_without_its_locks_a_store_would_create_an_identity_twice(
     store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for lock in ("LOCK", "TRY_TO_LOCK"):
-        monkeypatch.setattr(locked, lock, "SELECT number FROM unnest(%b::bigint[]) AS number WHERE false")
+        monkeypatch.setattr(locks, lock, "SELECT number FROM unnest(%b::bigint[]) AS number WHERE false")
     assert await racing(store, other) > 0
 
 
@@ -426,10 +428,10 @@ async def test_waits_for_the_locks_of_another_process(
     url: str, admin: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await furnished(url)
-    monkeypatch.setattr(engine, "PATIENCE", 0.3)
+    monkeypatch.setattr(connections, "PATIENCE", 0.3)
     store = await open_store(url)
     with admin.transaction():
-        admin.execute(locked.LOCK, locked.numbers([(1, *ANN)]))
+        admin.execute(locks.LOCK, locks.numbers([(1, *ANN)]))
         with pytest.raises(Unavailable, match="lock"):
             await store.change([change(creating("a", ANN), ANN)])
         waiting = asyncio.create_task(store.change([change(creating("b", ANN), ANN)]))
@@ -443,11 +445,11 @@ async def test_waits_for_the_locks_of_another_process(
 async def test_a_process_that_stops_in_the_middle_gives_its_locks_back(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "FROZEN", 0.2)
+    monkeypatch.setattr(connections, "FROZEN", 0.2)
     store = await furnish(await open_store(url))
-    frozen = await engine.Engine(url).connect()
+    frozen = await connections.Engine(url).connect()
     await frozen.execute("BEGIN")
-    await frozen.execute(locked.LOCK, locked.numbers([(1, *ANN)]))
+    await frozen.execute(locks.LOCK, locks.numbers([(1, *ANN)]))
     await store.change([change(creating("a", ANN), ANN)])
     await frozen.close()
     await store.close()
@@ -502,7 +504,7 @@ async def test_an_immediate_stop_loses_nothing_and_doubles_nothing(own_url: str)
 async def test_without_a_server_it_is_unavailable_and_then_recovers(
     own_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "PATIENCE", 0.3)
+    monkeypatch.setattr(connections, "PATIENCE", 0.3)
     store = await furnish(await open_store(own_url))
     await store.change([change(creating("a", ANN))])
     with stopped():

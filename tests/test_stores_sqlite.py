@@ -10,7 +10,9 @@ import apsw
 import pytest
 
 from gateway.core.model import Database
-from gateway.stores import Store, Unavailable, open_store
+from gateway.stores import open_store
+from gateway.stores.errors import Unavailable
+from gateway.stores.protocol import Store
 from gateway.stores.sqlite import layout, writer
 from tests.stores import ANN, BOB, change, counting, creating, furnish, one, picture, record
 from tests.stores.processes import child, hear, results, tell

@@ -6,12 +6,13 @@ from typing import Any
 
 import httpx
 
-from gateway.app import create
 from gateway.core.faults import Fault, refuse
 from gateway.core.model import WRITE, Document, Profile
-from gateway.dialects import CONTENT_TYPES, UPDATE, Answer, Asked, Call, Credential, Incoming, Read, Reply
+from gateway.dialects.protocol import CONTENT_TYPES, UPDATE, Answer, Asked, Call, Credential, Incoming, Read, Reply
+from gateway.server.app import create
 from gateway.settings import Settings
-from gateway.stores import Store, open_store
+from gateway.stores import open_store
+from gateway.stores.protocol import Store
 from tests.cases import FIXTURES, Case, furnish, stored
 
 TOKEN = "abcdefghijklmnqrstuvwxyz"

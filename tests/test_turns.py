@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.turns import LATELY, Turns
+from gateway.service.fair_queue import LATELY, Turns
 
 
 async def carried_out(places: int, few: int, tokens: Sequence[str]) -> list[str]:

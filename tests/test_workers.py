@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.workers import Workers, let_none_begin
+from gateway.server.workers import Workers, let_none_begin
 
 
 def test_the_parent_stops_listening_before_its_workers_do() -> None:

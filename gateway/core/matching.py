@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import is_
 from typing import Any
 
-from gateway.core import normal
+from gateway.core import normalization
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Document, Identity
 
@@ -72,13 +72,13 @@ def _missing(mode: str, values: Values) -> Iterable[Fault]:
 
 def _identities_of_match(mode: str, values: Values, resource: int | None) -> Iterable[Identity]:
     if mode in ("email", "email_profile", "email_phone") and "email" in values:
-        yield EMAIL, _normal(normal.email, values["email"])
+        yield EMAIL, _normal(normalization.email, values["email"])
     if mode in ("email", "email_sub", "email_phone", "email_phone_sub") and "email" in values:
-        yield _narrowed(EMAIL_SUB, resource), _normal(normal.email, values["email"])
+        yield _narrowed(EMAIL_SUB, resource), _normal(normalization.email, values["email"])
     if mode in ("phone", "email_phone") and "phone" in values:
-        yield PHONE, _normal(normal.phone, values["phone"])
+        yield PHONE, _normal(normalization.phone, values["phone"])
     if mode in ("phone", "phone_sub", "email_phone", "email_phone_sub") and "phone" in values:
-        yield _narrowed(PHONE_SUB, resource), _normal(normal.phone, values["phone"])
+        yield _narrowed(PHONE_SUB, resource), _normal(normalization.phone, values["phone"])
     if mode == "profile_id":
         yield ID, values["profile_id"]
     if mode in ("external_id", "identifiers"):
@@ -99,22 +99,22 @@ def _identities_by_priority(values: Values) -> Iterable[Identity]:
             yield kind, _normal(_FORMS.get(kind, str), values[name])
 
 
-_FORMS: dict[str, Callable[[str], str | None]] = {EMAIL: normal.email, PHONE: normal.phone}
+_FORMS: dict[str, Callable[[str], str | None]] = {EMAIL: normalization.email, PHONE: normalization.phone}
 
 
 def identities(document: Document, identifiers: Iterable[str]) -> frozenset[Identity]:
     """Every identity of a document. A value that has no normal form names nobody."""
     found: set[tuple[str, str | None]] = set()
     if "email" in document:
-        found.add((EMAIL, normal.email(document["email"])))
+        found.add((EMAIL, normalization.email(document["email"])))
     if "external_id" in document:
         found.add((EXTERNAL_ID, document["external_id"]))
     klaviyo = document.get("klaviyo", {})
-    found.update((EMAIL, normal.email(further)) for further in klaviyo.get("emails", ()))
+    found.update((EMAIL, normalization.email(further)) for further in klaviyo.get("emails", ()))
     found.update(
         (kind, klaviyo[name]) for name, kind in (("anonymous_id", ANONYMOUS_ID), ("_kx", KX)) if name in klaviyo
     )
-    found.update((PHONE, normal.phone(number)) for number in document.get("phone_numbers", ()))
+    found.update((PHONE, normalization.phone(number)) for number in document.get("phone_numbers", ()))
     custom = document.get("custom", {})
     found.update((f"{CUSTOM}/{name}", str(custom[name])) for name in identifiers if custom.get(name, "") != "")
     for subscription in document.get("subscriptions", ()):
@@ -157,8 +157,8 @@ def _identities_of_subscription(subscription: Mapping[str, Any]) -> Iterable[tup
 
 
 _NAMED_BY_CHANNEL: dict[str, Callable[[Values], tuple[tuple[str, ...], str | None]]] = {
-    "email": lambda values: ((EMAIL_SUB,), normal.email(values["email"])),
-    "sms": lambda values: ((PHONE_SUB,), normal.phone(values["phone"])),
+    "email": lambda values: ((EMAIL_SUB,), normalization.email(values["email"])),
+    "sms": lambda values: ((PHONE_SUB,), normalization.phone(values["phone"])),
     "push": lambda values: ((PUSH_SUB,), _push(values)),
     "custom": lambda values: ((CUSTOM_SUB, values["field_name"]), str(values["field_value"])),
 }
@@ -174,7 +174,7 @@ def address(subscription: Mapping[str, Any]) -> tuple[Any, ...]:
 def _chat(values: Values) -> tuple[tuple[str, ...], str | None]:
     """A bot's chat is known by its id, any other by its phone: what the schema demands of each."""
     chat = values["cc_data"]
-    return ("cc_data",), str(chat["id"]) if values["channel"] == "telegram_bot" else normal.phone(chat["phone"])
+    return ("cc_data",), str(chat["id"]) if values["channel"] == "telegram_bot" else normalization.phone(chat["phone"])
 
 
 def _push(values: Values) -> str:

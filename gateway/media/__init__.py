@@ -7,8 +7,8 @@ and the JSON libraries. A new media type is a new module that has what `Codec` n
 from collections.abc import Sequence
 from functools import lru_cache
 
+from gateway.core.excerpt import shown
 from gateway.core.faults import refuse
-from gateway.core.shown import shown
 from gateway.media import json, xml
 from gateway.media.codec import Bounds, Codec
 from gateway.media.negotiation import elements, media_type, negotiate

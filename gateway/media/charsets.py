@@ -3,8 +3,8 @@
 The list is closed, so that no label (`utf-7`, `idna`, `zlib`) reaches Python's own registry. Knows no media type.
 """
 
+from gateway.core.excerpt import shown
 from gateway.core.faults import refuse
-from gateway.core.shown import shown
 
 _PYTHON_CODECS = {
     "utf-8": "utf-8",

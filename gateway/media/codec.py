@@ -6,9 +6,9 @@ Knows no media type. The bounds stand here once, so that a body means the same i
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.core.excerpt import shown
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
-from gateway.core.shown import shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ import re
 import jiter
 import orjson
 
+from gateway.core.excerpt import shown
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
 from gateway.core.numbers import number_in
-from gateway.core.shown import shown
 from gateway.media.charsets import to_utf8
 from gateway.media.codec import STANDARD, Bounds
 

@@ -27,13 +27,13 @@ from typing import Any
 import xmltodict
 from lxml import etree
 
+from gateway.core.excerpt import shown
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
-from gateway.core.shown import shown
 from gateway.media.charsets import to_utf8
 from gateway.media.codec import STANDARD, Bounds
-from gateway.media.names import element_name, member_name
-from gateway.media.parser import parsed
+from gateway.media.xml_names import element_name, member_name
+from gateway.media.xml_parser import parsed
 
 name = "xml"
 media_type = "application/xml"

@@ -6,12 +6,12 @@ from datetime import date, datetime
 from ipaddress import ip_address
 from typing import Any
 
-from gateway.core import normal
+from gateway.core import normalization
 
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})?)?", re.ASCII)
 
 
-@normal.remembered
+@normalization.remembered
 def _moment(text: str) -> bool:
     """A date, or a time of RFC 3339 with or without seconds and offset."""
     if not _MOMENT.fullmatch(text):
@@ -24,7 +24,7 @@ def _moment(text: str) -> bool:
     return True
 
 
-@normal.remembered
+@normalization.remembered
 def _ip(text: str) -> bool:
     """An IPv4 or IPv6 address (RFC 4291), without a zone."""
     try:
@@ -52,8 +52,8 @@ def _of_text(predicate: Callable[[str], object]) -> Callable[[Any], bool]:
 FORMATS: dict[str, Callable[[Any], bool]] = {
     name: _of_text(predicate)
     for name, predicate in {
-        "email": normal.email,
-        "phone": normal.phone,
+        "email": normalization.email,
+        "phone": normalization.phone,
         "moment": _moment,
         "ip": _ip,
         "degrees": _degrees,

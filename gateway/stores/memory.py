@@ -33,17 +33,9 @@ from gateway.core.model import (
     Token,
     Write,
 )
-from gateway.stores import (
-    Duplicate,
-    Missing,
-    Past,
-    document_text,
-    outcome,
-    recalled,
-    remembered,
-    repeated,
-    settled,
-)
+from gateway.stores.errors import Duplicate, Missing
+from gateway.stores.protocol import Past
+from gateway.stores.rows import document_text, outcome, recalled, remembered, repeated, settled
 
 
 async def open(url: str) -> "Memory":

@@ -9,11 +9,11 @@ import schemathesis
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from gateway.dialects import dialects
+from gateway.dialects import load_dialects
 from gateway.media import xml
-from gateway.published import contracts
+from gateway.openapi.files import contracts
 
-DOCUMENT = json.loads(contracts(dialects({}))["openapi.json"])
+DOCUMENT = json.loads(contracts(load_dialects({}))["openapi.json"])
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=20)
 FORMATS = {

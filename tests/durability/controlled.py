@@ -6,7 +6,7 @@ GATEWAY_TEST_LARGE_LOG says from how many pages on the log is moved into the fil
 
 import os
 
-from gateway.__main__ import main
+from gateway.cli.main import main
 from gateway.stores.sqlite import layout, writer
 
 layout.SYNCHRONOUS = os.environ.get("GATEWAY_TEST_SYNCHRONOUS", layout.SYNCHRONOUS)

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from gateway.stores import Unavailable, open_store
+from gateway.stores import open_store
+from gateway.stores.errors import Unavailable
 from tests.durability import Outcome
 from tests.durability.disk import Disk
 from tests.durability.load import appended, clients

@@ -10,8 +10,9 @@ from typing import Any
 
 from gateway import media
 from gateway.core.fingerprint import fingerprint
-from gateway.dialects import Call, dialects
+from gateway.dialects import load_dialects
 from gateway.dialects.klaviyo.push import Token
+from gateway.dialects.protocol import Call
 from tests.cases import TOKENS
 from tests.hostile.door import TOKEN, Request
 
@@ -48,7 +49,7 @@ class Crossed:
 def crossed(seed: int) -> Iterator[Crossed]:
     """Requests without end, by any credential, for any database, to any call, in either media type."""
     chance = random.Random(seed)
-    calls = [(dialect.name, call) for dialect in dialects({}) for call in dialect.calls]
+    calls = [(dialect.name, call) for dialect in load_dialects({}) for call in dialect.calls]
     while True:
         name, call = chance.choice(calls)
         secret, database = chance.choice(WRONG), chance.choice(DATABASES)

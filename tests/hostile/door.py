@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import apsw
 from lxml import etree
 
-from gateway.app import create
-from gateway.runner.host import Host
+from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
+from gateway.testkit.server_thread import Host
 from tests.cases import NOW, TOKENS, Case, furnish
 
 T = TypeVar("T")

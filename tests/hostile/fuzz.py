@@ -14,15 +14,16 @@ with atheris.instrument_imports(include=["gateway"]):
     from gateway import media
     from gateway.core.faults import Refusal
     from gateway.core.model import Database
-    from gateway.dialects import Incoming, dialects
-    from gateway.schema import Form, published
+    from gateway.dialects import load_dialects
+    from gateway.dialects.protocol import Incoming
+    from gateway.schema.compiled import Form, published
 
 from tests.cases import cases
 
 DATABASE = Database(1, "fuzzed", company_id="demo")
 READERS = [
     (call, Form(DATABASE, published(dialect.constraints) if dialect.constraints else {}))
-    for dialect in dialects({})
+    for dialect in load_dialects({})
     for call in dialect.calls
     if call.method not in ("GET", "DELETE")
 ]

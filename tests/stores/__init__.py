@@ -24,7 +24,7 @@ from gateway.core.model import (
     Recorded,
     Write,
 )
-from gateway.stores import Store
+from gateway.stores.protocol import Store
 
 ANN: Identity = ("email", "ann@example.com")
 BOB: Identity = ("email", "bob@example.com")

@@ -5,7 +5,10 @@ from typing import Any
 
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import DELETE, READ, WRITE, Document, Profile
-from gateway.dialects import (
+from gateway.dialects.altcraft import requests
+from gateway.dialects.altcraft.fields import FIELDS, SUBSCRIPTION_FIELDS, TYPES, described, shown, system_rows, told
+from gateway.dialects.altcraft.parameters import word
+from gateway.dialects.protocol import (
     BATCH,
     CONTENT_TYPES,
     DESCRIBE,
@@ -18,9 +21,6 @@ from gateway.dialects import (
     Incoming,
     Reply,
 )
-from gateway.dialects.altcraft import reading
-from gateway.dialects.altcraft.fields import FIELDS, SUBSCRIPTION_FIELDS, TYPES, described, shown, system_rows, told
-from gateway.dialects.altcraft.parameters import word
 
 ROOT = "/api/v1.1"
 DONE = {"error": 0, "error_text": "Successful operation"}
@@ -150,18 +150,18 @@ NAMED = {
 """Where a call has a parameter of its own for what stands elsewhere in the others."""
 
 CALLS: tuple[tuple[str, str, str, Any, Any], ...] = (
-    ("profiles/update", UPDATE, WRITE, reading.one(create=False), _with_id),
-    ("profiles/import", UPDATE, WRITE, reading.one(create=True), _with_id),
-    ("profiles/add", UPDATE, WRITE, reading.one(create=True, search=False), _with_id),
-    ("profiles/update_batch", BATCH, WRITE, reading.many(create=False), _rows),
-    ("profiles/import_batch", BATCH, WRITE, reading.many(create=True), _rows),
-    ("profiles/add_batch", BATCH, WRITE, reading.many(create=True, search=False), _rows),
-    ("profiles/get", FIND, READ, reading.search(), _profile),
-    ("profiles/delete", REMOVE, DELETE, reading.search(reading.DELETE_MODES), _removed),
-    ("profiles/segstatic/add", UPDATE, WRITE, reading.segment("add"), _done),
-    ("profiles/segstatic/remove", UPDATE, WRITE, reading.segment("remove"), _done),
-    ("subscriptions/set", UPDATE, WRITE, reading.subscription, _with_id),
-    ("databases/list", DESCRIBE, READ, reading.description, _databases),
-    ("databases/fields_get", DESCRIBE, READ, reading.description, _fields),
-    ("resources/fields_get", DESCRIBE, READ, reading.description, _resource_fields),
+    ("profiles/update", UPDATE, WRITE, requests.one(create=False), _with_id),
+    ("profiles/import", UPDATE, WRITE, requests.one(create=True), _with_id),
+    ("profiles/add", UPDATE, WRITE, requests.one(create=True, search=False), _with_id),
+    ("profiles/update_batch", BATCH, WRITE, requests.many(create=False), _rows),
+    ("profiles/import_batch", BATCH, WRITE, requests.many(create=True), _rows),
+    ("profiles/add_batch", BATCH, WRITE, requests.many(create=True, search=False), _rows),
+    ("profiles/get", FIND, READ, requests.search(), _profile),
+    ("profiles/delete", REMOVE, DELETE, requests.search(requests.DELETE_MODES), _removed),
+    ("profiles/segstatic/add", UPDATE, WRITE, requests.segment("add"), _done),
+    ("profiles/segstatic/remove", UPDATE, WRITE, requests.segment("remove"), _done),
+    ("subscriptions/set", UPDATE, WRITE, requests.subscription, _with_id),
+    ("databases/list", DESCRIBE, READ, requests.description, _databases),
+    ("databases/fields_get", DESCRIBE, READ, requests.description, _fields),
+    ("resources/fields_get", DESCRIBE, READ, requests.description, _resource_fields),
 )

@@ -5,8 +5,8 @@ from typing import Any
 
 from gateway.core.faults import Fault
 from gateway.core.matching import MODES
+from gateway.dialects.altcraft.data import edit_of
 from gateway.dialects.altcraft.parameters import given, word
-from gateway.dialects.altcraft.writing import edit_of
 
 SEARCHING = (
     *("email", "email_profile", "email_sub", "phone", "phone_sub", "profile_id", "push_sub"),

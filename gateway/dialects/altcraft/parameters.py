@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.faults import refuse
-from gateway.dialects import Incoming
+from gateway.dialects.protocol import Incoming
 
 
 def word(value: Any) -> Any:

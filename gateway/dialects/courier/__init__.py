@@ -8,10 +8,21 @@ from typing import Any
 from gateway.core.apply import applied
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import DELETE, READ, WRITE, Database, Document, Profile
-from gateway.dialects import CONTENT_TYPES, FIND, REMOVE, UPDATE, Answer, Asked, Call, Credential, Incoming, Reply
-from gateway.dialects.courier import reading
+from gateway.dialects.courier import requests
 from gateway.dialects.courier.fields import FIELDS, merging, misfits, replacing, shown, told
-from gateway.dialects.courier.patching import Bounds, patched
+from gateway.dialects.courier.json_patch import Bounds, patched
+from gateway.dialects.protocol import (
+    CONTENT_TYPES,
+    FIND,
+    REMOVE,
+    UPDATE,
+    Answer,
+    Asked,
+    Call,
+    Credential,
+    Incoming,
+    Reply,
+)
 
 PROFILE = "/profiles/{recipient_id}"
 LISTS = f"{PROFILE}/lists"
@@ -110,7 +121,7 @@ def _lists(answer: Answer) -> Reply:
     (profile,) = answer.outcomes
     segments = sorted(profile.document.get("segments", ()), key=_order) if isinstance(profile, Profile) else []
     if cursor := answer.about["cursor"]:
-        segments = [one for one in segments if _order(one) > _order(reading.segment(cursor))]
+        segments = [one for one in segments if _order(one) > _order(requests.segment(cursor))]
     page, more = segments[:PAGE], len(segments) > PAGE
     paging = {"cursor": str(page[-1]), "more": True} if more else {"more": False}
     results = [_list(one, profile, answer.database) for one in page if isinstance(profile, Profile)]
@@ -140,14 +151,14 @@ def _iso8601(milliseconds: int) -> str:
 
 
 CALLS: tuple[tuple[str, str, str, str, Callable[[Incoming], Asked], Callable[[Answer], Reply]], ...] = (
-    ("POST", PROFILE, UPDATE, WRITE, reading.profile(merging), _done),
-    ("PUT", PROFILE, UPDATE, WRITE, reading.profile(replacing), _done),
-    ("PATCH", PROFILE, UPDATE, WRITE, reading.patch, _done),
-    ("GET", PROFILE, FIND, READ, reading.search, _profile),
-    ("DELETE", PROFILE, REMOVE, DELETE, reading.search_or_none, _done),
-    ("GET", LISTS, FIND, READ, reading.search_or_none, _lists),
-    ("POST", LISTS, UPDATE, WRITE, reading.subscription, _done),
-    ("DELETE", LISTS, UPDATE, WRITE, reading.unsubscription, _done),
+    ("POST", PROFILE, UPDATE, WRITE, requests.profile(merging), _done),
+    ("PUT", PROFILE, UPDATE, WRITE, requests.profile(replacing), _done),
+    ("PATCH", PROFILE, UPDATE, WRITE, requests.patch, _done),
+    ("GET", PROFILE, FIND, READ, requests.search, _profile),
+    ("DELETE", PROFILE, REMOVE, DELETE, requests.search_or_none, _done),
+    ("GET", LISTS, FIND, READ, requests.search_or_none, _lists),
+    ("POST", LISTS, UPDATE, WRITE, requests.subscription, _done),
+    ("DELETE", LISTS, UPDATE, WRITE, requests.unsubscription, _done),
 )
 
 

@@ -8,7 +8,10 @@ from typing import Any, TypeAlias
 
 from gateway.core.faults import Fault, refuse
 from gateway.core.model import DELETE, READ, WRITE, Document
-from gateway.dialects import (
+from gateway.dialects.klaviyo import consent, errors, jobs, push, queries, reading, relationships, replies, suppressions
+from gateway.dialects.klaviyo.fields import FIELDS
+from gateway.dialects.klaviyo.revisions import FIRST, revised
+from gateway.dialects.protocol import (
     FIND,
     IMPORT,
     JOB,
@@ -26,9 +29,6 @@ from gateway.dialects import (
     Incoming,
     Reply,
 )
-from gateway.dialects.klaviyo import consent, errors, jobs, push, queries, reading, relationships, replies, suppressions
-from gateway.dialects.klaviyo.fields import FIELDS
-from gateway.dialects.klaviyo.revisions import FIRST, revised
 
 LARGEST_BODY = 5_000_000
 """Bytes."""

@@ -13,7 +13,6 @@ from gateway.core.apply import merged
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
 from gateway.core.pointer import pointer_to
-from gateway.dialects import Asked, Incoming, Read
 from gateway.dialects.klaviyo.reading import FILLED, LEAVE, REFUSE, naming, segment
 from gateway.dialects.klaviyo.resources import (
     PROFILES,
@@ -28,6 +27,7 @@ from gateway.dialects.klaviyo.resources import (
 )
 from gateway.dialects.klaviyo.times import time_in
 from gateway.dialects.klaviyo.writing import writing
+from gateway.dialects.protocol import Asked, Incoming, Read
 
 MOST_SUBSCRIBED, MOST_UNSUBSCRIBED = 1000, 100
 KINDS = {"email": ("marketing", "open_tracking"), **dict.fromkeys(("sms", "whatsapp"), ("marketing", "transactional"))}

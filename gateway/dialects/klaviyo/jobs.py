@@ -7,12 +7,12 @@ from typing import Any
 from gateway.core.faults import Fault
 from gateway.core.model import Job, Profile
 from gateway.core.pointer import pointer_to
-from gateway.dialects import Answer, Reply
 from gateway.dialects.klaviyo.errors import told
 from gateway.dialects.klaviyo.pages import page, related_links, single, slice_of
 from gateway.dialects.klaviyo.relationships import identifiers_of_lists, lists_of
 from gateway.dialects.klaviyo.replies import resource_of
 from gateway.dialects.klaviyo.times import shown_time
+from gateway.dialects.protocol import Answer, Reply
 
 
 @dataclass(frozen=True, slots=True)

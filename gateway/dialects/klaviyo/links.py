@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.pointer import pointer_to
-from gateway.dialects import Incoming
 from gateway.dialects.klaviyo.fields import ADDITIONAL, SHOWN
+from gateway.dialects.protocol import Incoming
 
 CURSOR, SIZE = "page[cursor]", "page[size]"
 FIELDS_OF_PROFILE, MORE_OF_PROFILE = "fields[profile]", "additional-fields[profile]"

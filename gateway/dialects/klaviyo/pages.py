@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.dialects import Reply
 from gateway.dialects.klaviyo.links import page_link
+from gateway.dialects.protocol import Reply
 
 
 def single(resource: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from typing import Any
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import Document, Profile, Update
 from gateway.core.pointer import pointer_to
-from gateway.dialects import Answer, Asked, Incoming, Read, Reply
 from gateway.dialects.klaviyo.links import about, parameters, wrong
 from gateway.dialects.klaviyo.pages import page, related_links, single
 from gateway.dialects.klaviyo.queries import conditions, listing, related
@@ -22,6 +21,7 @@ from gateway.dialects.klaviyo.replies import resource_of
 from gateway.dialects.klaviyo.resources import Faults, attributes_of, object_, resource, type_faults
 from gateway.dialects.klaviyo.times import shown_time
 from gateway.dialects.klaviyo.writing import writing
+from gateway.dialects.protocol import Answer, Asked, Incoming, Read, Reply
 
 PROVIDERS = {
     "android-firebase": ("android", "fcm"),

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.dialects import Asked, Incoming, Read
 from gateway.dialects.klaviyo.fields import IDENTIFIERS
 from gateway.dialects.klaviyo.jobs import IMPORTS, Kind
 from gateway.dialects.klaviyo.links import about, about_jobs, base, cursor_of, parameters, size_of, wrong
 from gateway.dialects.klaviyo.reading import NOTHING_SEARCHED
 from gateway.dialects.klaviyo.times import time_in
+from gateway.dialects.protocol import Asked, Incoming, Read
 
 COMPARED = ("greater-than", "greater-or-equal", "less-than", "less-or-equal")
 NAMED = ("equals", "any")

@@ -8,7 +8,6 @@ from typing import Any
 
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
-from gateway.dialects import Asked, Incoming, Read
 from gateway.dialects.klaviyo import jobs
 from gateway.dialects.klaviyo.fields import IDENTIFIERS
 from gateway.dialects.klaviyo.links import about, about_jobs
@@ -23,6 +22,7 @@ from gateway.dialects.klaviyo.resources import (
     type_faults,
 )
 from gateway.dialects.klaviyo.writing import writing
+from gateway.dialects.protocol import Asked, Incoming, Read
 
 KINDS = ("email", "phone", "external_id", "anonymous_id", "kx", "custom")
 REFUSE, LEAVE = dict.fromkeys(KINDS, "refuse"), dict.fromkeys(KINDS, "leave")

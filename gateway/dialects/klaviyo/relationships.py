@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.core.model import Database, Profile
-from gateway.dialects import Answer, Reply
+from gateway.dialects.protocol import Answer, Reply
 
 TYPES = {"lists": "list", "segments": "segment"}
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from gateway.core.listing import sorted_value
 from gateway.core.model import Created, Profile
-from gateway.dialects import Answer, Reply
 from gateway.dialects.klaviyo.fields import shown
 from gateway.dialects.klaviyo.pages import page, related_links, single
+from gateway.dialects.protocol import Answer, Reply
 
 
 def accepted(_answer: Answer) -> Reply:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gateway.core.faults import Fault, refuse
-from gateway.dialects import Incoming
+from gateway.dialects.protocol import Incoming
 
 PROFILES = "/data/attributes/profiles/data"
 LARGEST_PROFILE = 100_000

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from datetime import date
 
 from gateway.core.faults import refuse
-from gateway.dialects import Asked, Incoming
 from gateway.dialects.klaviyo.times import day_of
+from gateway.dialects.protocol import Asked, Incoming
 
 FIRST = "2022-10-17"
 """The vendor's first dated revision."""

@@ -5,11 +5,10 @@ A suppression has no counterpart in the canonical form: it stays under `klaviyo`
 
 from typing import Any
 
-from gateway.core import normal
+from gateway.core import normalization
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
 from gateway.core.pointer import pointer_to
-from gateway.dialects import Asked, Incoming, Read
 from gateway.dialects.klaviyo.jobs import SUPPRESSIONS, UNSUPPRESSIONS, Kind
 from gateway.dialects.klaviyo.links import about_jobs
 from gateway.dialects.klaviyo.reading import LEAVE
@@ -23,6 +22,7 @@ from gateway.dialects.klaviyo.resources import (
     resource,
     type_faults,
 )
+from gateway.dialects.protocol import Asked, Incoming, Read
 
 MOST_SUPPRESSED = 100
 
@@ -70,7 +70,7 @@ def _address(element: Any, parts: Update, typed: bool) -> Read:
         return Read(None, [Fault("invalid_parameter", "it must be an object", "/data")])
     faults = Faults(typed, type_faults(element, "profile", "/data"))
     email = attributes_of(element, faults).get("email")
-    if not isinstance(email, str) or normal.email(email) is None:
+    if not isinstance(email, str) or normalization.email(email) is None:
         faults.append(Fault("missing_parameter", "it must be an e-mail address", "/data/attributes/email"))
         return Read(None, faults)
     profile = {"email": email, **parts.get("profile", {})} if parts.get("create") else parts["profile"]

@@ -26,15 +26,17 @@ from gateway.core.model import (
     Segment,
     Token,
 )
-from gateway.stores import Duplicate, Missing, Past, Unavailable, job_of, job_row, recorded_of, settled
-from gateway.stores._queue import Queue
-from gateway.stores.postgresql.engine import Engine, closed_on_failure, transaction
+from gateway.stores.errors import Duplicate, Missing, Unavailable
+from gateway.stores.group_commit import Queue
+from gateway.stores.postgresql.connections import Engine, closed_on_failure, transaction
 from gateway.stores.postgresql.epoch import Epoch, follow, move
 from gateway.stores.postgresql.group import run_together, text
 from gateway.stores.postgresql.layout import Connection, migrate
 from gateway.stores.postgresql.listing import ADD_JOB, JOB, jobs_of, profiles_of
-from gateway.stores.postgresql.locked import spelled
-from gateway.stores.postgresql.moving import BEGIN, Snapshot, restore
+from gateway.stores.postgresql.locks import spelled
+from gateway.stores.postgresql.snapshot import BEGIN, Snapshot, restore
+from gateway.stores.protocol import Past
+from gateway.stores.rows import job_of, job_row, recorded_of, settled
 
 FIND = """SELECT id, document, version, created, updated FROM profiles WHERE database = %(database)s AND id = ANY (
     SELECT profile FROM unnest(%(kinds)b::text[], %(values)b::text[]) AS wanted (kind, value)

@@ -10,7 +10,7 @@ from itertools import count
 
 import psycopg
 
-from gateway.stores.postgresql.engine import NAP, Engine, closed_on_failure
+from gateway.stores.postgresql.connections import NAP, Engine, closed_on_failure
 from gateway.stores.postgresql.layout import Connection
 
 _MOVE = """WITH moved AS (UPDATE epoch SET number = number + 1 RETURNING number)

@@ -12,10 +12,10 @@ from typing import Any
 import orjson
 
 from gateway.core.model import Change, Edited, Identity, Profile, Write
-from gateway.stores import document_text, outcome, remembered, repeated
-from gateway.stores.postgresql.engine import commit
+from gateway.stores.postgresql.connections import commit
 from gateway.stores.postgresql.layout import Connection
-from gateway.stores.postgresql.locked import ID, ONCE, Key, Locked, Row, Statement, Taken, columns, spelled
+from gateway.stores.postgresql.locks import ID, ONCE, Key, Locked, Row, Statement, Taken, columns, spelled
+from gateway.stores.rows import document_text, outcome, remembered, repeated
 
 REMOVE = """DELETE FROM profiles USING unnest(%b::bigint[], %b::text[]) AS gone (database, id)
     WHERE profiles.database = gone.database AND profiles.id = gone.id"""

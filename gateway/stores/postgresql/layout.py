@@ -12,7 +12,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
 from psycopg.pq import Format
 
-from gateway.stores import Unavailable
+from gateway.stores.errors import Unavailable
 
 Connection: TypeAlias = "AsyncConnection[tuple[Any, ...]]"
 

@@ -30,12 +30,14 @@ from gateway.core.model import (
     Segment,
     Token,
 )
-from gateway.stores import Duplicate, Missing, Past, Unavailable, job_of, job_row, recorded_of, settled
-from gateway.stores._queue import Queue
+from gateway.stores.errors import Duplicate, Missing, Unavailable
+from gateway.stores.group_commit import Queue
+from gateway.stores.protocol import Past
+from gateway.stores.rows import job_of, job_row, recorded_of, settled
 from gateway.stores.sqlite.group import by_id, look_up, text
 from gateway.stores.sqlite.layout import CACHE, CACHE_OF_WRITER, OUT_OF_ORDER, connect, migrate
 from gateway.stores.sqlite.listing import ADD_JOB, JOB, PRUNE_JOBS, jobs_of, profiles_of
-from gateway.stores.sqlite.moving import Snapshot, restore
+from gateway.stores.sqlite.snapshot import Snapshot, restore
 from gateway.stores.sqlite.writer import Checkpoints, Writer
 
 CHANGES = """SELECT time, rowid, profile, version, token, dialect, triggers, patch FROM changes

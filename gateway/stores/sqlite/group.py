@@ -16,7 +16,7 @@ import orjson
 
 from gateway.core.faults import Refusal
 from gateway.core.model import Change, Edited, Identity, Profile, Write
-from gateway.stores import document_text, outcome, remembered, repeated
+from gateway.stores.rows import document_text, outcome, remembered, repeated
 
 Step: TypeAlias = "Change | Callable[[apsw.Connection], Any]"
 """A change, or a piece of housekeeping that is given the connection."""

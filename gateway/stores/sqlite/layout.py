@@ -10,7 +10,7 @@ from time import monotonic, sleep
 
 import apsw
 
-from gateway.stores import Unavailable
+from gateway.stores.errors import Unavailable
 
 PATIENCE, NAP = 5.0, 0.001
 """How long a connection waits for another's lock, and between two tries, in seconds."""

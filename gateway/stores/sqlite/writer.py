@@ -14,7 +14,7 @@ from typing import Any
 
 import apsw
 
-from gateway.stores import Unavailable
+from gateway.stores.errors import Unavailable
 from gateway.stores.sqlite.group import Group, Step
 from gateway.stores.sqlite.layout import NAP, OUT_OF_ORDER, PATIENCE
 

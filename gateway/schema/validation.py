@@ -1,0 +1,143 @@
+"""One schema, twice: compiled for the verdict, and jsonschema's, whose errors are the better ones, for the words.
+
+The thorough one runs only where the quick one refuses. Nothing here reads or changes a value.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import islice
+from typing import Any, TypeAlias
+
+import jsonschema
+import jsonschema_rs
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+
+from gateway.core.excerpt import shown
+from gateway.core.faults import Fault
+from gateway.core.numbers import INTEGERS
+from gateway.core.pointer import pointer_to
+from gateway.schema.formats import FORMATS, called
+
+JSONSchema: TypeAlias = dict[str, Any]
+
+LONGEST_REASON = 200
+MOST_FAULTS = 100
+"""Nobody reads more of them at once, and thousands take a second to find."""
+
+_ENGINE: Any = {"formats": FORMATS, "validate_formats": True, "pattern_options": jsonschema_rs.RegexOptions()}
+
+
+class Checker:
+    """Judges values by one schema; `resources` are the schemas that it may refer to, by their URI."""
+
+    def __init__(self, schema: JSONSchema, resources: Mapping[str, JSONSchema]) -> None:
+        schema = _prepared(schema)
+        contents: list[tuple[str, Any]] = [(uri, _prepared(each)) for uri, each in resources.items()]
+        self._quick = jsonschema_rs.Draft202012Validator(schema, registry=jsonschema_rs.Registry(contents), **_ENGINE)
+        created = ((uri, DRAFT202012.create_resource(each)) for uri, each in contents)
+        registry: Registry[Any] = Registry().with_resources(created)
+        self._thorough = _Thorough(schema, registry=registry)
+
+    def accepts(self, value: Any) -> bool:
+        """The verdict alone."""
+        accepted: bool = self._quick.is_valid(value)
+        return accepted
+
+    def faults(self, value: Any, at: str = "", most: int = MOST_FAULTS) -> list[Fault]:
+        """The faults of a value, so many at most; pointers begin with `at`."""
+        if self.accepts(value):
+            return []
+        errors = islice(self._thorough.iter_errors(value), most)
+        faults = islice((fault for error in errors for fault in _faults_of(error, at)), most)
+        return list(dict.fromkeys(faults)) or [Fault("invalid_field", "the value is not valid", at)]
+
+
+def _prepared(schema: Any) -> Any:
+    """A schema whose integers end at 64 bits, and whose parts name no draft.
+
+    To JSON Schema 1e300 is an integer. What names a draft would be judged by jsonschema's own class.
+    """
+    if isinstance(schema, list):
+        return [_prepared(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    bounds = {"minimum": INTEGERS[0], "maximum": INTEGERS[-1]} if "integer" in _types(schema) else {}
+    kept = {key: each for key, each in schema.items() if key != "$schema" or isinstance(each, dict)}
+    return {**bounds, **{key: each if key in _VALUES else _prepared(each) for key, each in kept.items()}}
+
+
+_VALUES = ("const", "default", "enum", "examples")
+"""Keywords that hold values and no schemas."""
+
+
+def _types(schema: JSONSchema) -> Sequence[Any]:
+    types = schema.get("type", ())
+    return [types] if isinstance(types, str) else types if isinstance(types, list) and "number" not in types else ()
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterable[jsonschema.ValidationError]:
+    # `re` can take seconds on a hostile pair of pattern and text; the compiled validator's engine is linear.
+    if validator.is_type(instance, "string") and not _alone("pattern", pattern).is_valid(instance):
+        yield jsonschema.ValidationError(f"{shown(instance)} does not match {pattern}")
+
+
+def _format(_validator: Any, format: str, instance: Any, _schema: Any) -> Iterable[jsonschema.ValidationError]:
+    # jsonschema itself knows fewer formats, and would have no words for what the compiled validator refuses.
+    if not _alone("format", format).is_valid(instance):
+        yield jsonschema.ValidationError(f"{shown(instance)} is not {called(format)}")
+
+
+def _items(validator: Any, items: Any, instance: Any, schema: Any) -> Iterable[jsonschema.ValidationError]:
+    # Of a list that is too long nothing else is said: its elements would take as long as an attacker likes.
+    if not validator.is_type(instance, "array") or len(instance) <= schema.get("maxItems", len(instance)):
+        yield from _usual_items(validator, items, instance, schema)
+
+
+_usual_items: Any = jsonschema.Draft202012Validator.VALIDATORS["items"]
+
+
+@cache
+def _alone(keyword: str, value: str) -> Any:
+    """The compiled validator of one keyword."""
+    return jsonschema_rs.Draft202012Validator({keyword: value}, **_ENGINE)
+
+
+_Thorough: Any = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+    jsonschema.Draft202012Validator, {"pattern": _pattern, "format": _format, "items": _items}
+)
+
+
+def _faults_of(error: Any, at: str) -> Iterable[Fault]:
+    pointer = at + pointer_to(*error.absolute_path)
+    match error.validator:
+        case "additionalProperties" | "unevaluatedProperties":
+            # The names are told inside the message alone, each as Python shows it.
+            names = (name for name in error.instance if repr(name) in error.message)
+            yield from (Fault("unknown_field", pointer=pointer + pointer_to(name)) for name in names)
+        case "required":
+            name = next(name for name in error.validator_value if error.message.startswith(repr(name)))
+            yield Fault("invalid_field", "it is missing", pointer + pointer_to(name))
+        case "type" if error.instance is None and all(isinstance(step, str) for step in error.absolute_path):
+            # A null that stands in a list is an item of it; every other one clears a member.
+            yield Fault("invalid_field", "it cannot be cleared", pointer)
+        case "type":
+            types = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
+            yield Fault("invalid_field", f"{shown(error.instance)} is not of type {' or '.join(types)}", pointer)
+        case "enum":
+            choices = ", ".join(shown(choice) for choice in error.validator_value if choice is not None)
+            yield Fault("invalid_field", f"{shown(error.instance)} is not one of {choices}", pointer)
+        case "maxItems":
+            yield Fault("invalid_field", f"it has more than {error.validator_value} elements", pointer)
+        case "maxLength":
+            yield Fault("invalid_field", f"it has more than {error.validator_value} characters", pointer)
+        case "minLength":
+            least = f"it has fewer than {error.validator_value} characters"
+            yield Fault("invalid_field", least if error.instance else "it is empty", pointer)
+        case "const" | "not" | "oneOf" | "dependentRequired" | "items" | "unevaluatedItems":
+            # jsonschema's own words for these show values as Python does.
+            reason = f"{shown(error.instance)} does not satisfy {error.validator} {shown(error.validator_value)}"
+            yield Fault("invalid_field", reason, pointer)
+        case _:
+            reason = error.message.replace(repr(error.instance), shown(error.instance), 1)
+            yield Fault("invalid_field", reason[:LONGEST_REASON], pointer)

@@ -1,0 +1,76 @@
+"""The catalog: which tokens, databases and forms there are, as the store's registry says right now.
+
+It keeps what it read until the store's epoch moves on, so that a revoked token is refused on the next request and a
+request still costs no read of the registry.
+"""
+
+from collections.abc import Iterable
+
+from gateway.core.faults import refuse
+from gateway.core.fingerprint import fingerprint
+from gateway.core.model import WRITE, Database, Token
+from gateway.dialects.protocol import Credential, Dialect
+from gateway.schema.compiled import Form, published
+from gateway.stores.protocol import Store
+
+
+class Catalog:
+    """What the registry holds; `refresh` it before asking."""
+
+    def __init__(self, store: Store, dialects: Iterable[Dialect]) -> None:
+        self._store = store
+        self._constraints = {each.name: published(each.constraints) if each.constraints else {} for each in dialects}
+        self._epoch: int | None = None
+        self._tokens: dict[str, Token] = {}
+        self._databases: dict[int, Database] = {}
+        self._forms: dict[tuple[int, str], Form] = {}
+
+    async def refresh(self) -> None:
+        """Reads the registry again where it may have changed."""
+        epoch = self._store.epoch()
+        if epoch == self._epoch:
+            return
+        self._tokens = {token.hash: token for token in await self._store.tokens() if not token.revoked}
+        self._databases = {database.id: database for database in await self._store.databases()}
+        self._forms = {}
+        self._epoch = epoch
+
+    def token(self, credential: Credential, right: str) -> Token:
+        """The token of a credential that may do this. Raises `Refusal`: unknown_token, unknown_company, missing_right.
+
+        A company id is public: it may write, and reads and deletes nothing.
+        """
+        token = self._by_company(credential.company) if credential.token is None else self._by_secret(credential.token)
+        if right not in token.rights:
+            raise refuse("missing_right", f"the token does not have the right to {right}")
+        return token
+
+    def _by_secret(self, secret: str) -> Token:
+        token = self._tokens.get(fingerprint(secret))
+        if token is None:
+            raise refuse("unknown_token")
+        return token
+
+    def _by_company(self, company: str | None) -> Token:
+        database = next((each.id for each in self._databases.values() if each.company_id == company), None)
+        if database is None or company is None:
+            raise refuse("unknown_company")
+        return Token(f"company {company}", "", database, frozenset({WRITE}), 0)
+
+    def database(self, token: Token, id: object) -> Database:
+        """The token's database, where `id` is its id or None. Raises `Refusal`: unknown_database, invalid_parameter.
+
+        Whether another database exists is nobody's business who has no token for it.
+        """
+        if id is not None and (not isinstance(id, int) or isinstance(id, bool)):
+            raise refuse("invalid_parameter", "it must be an integer", "/database")
+        if id not in (None, token.database):
+            raise refuse("unknown_database", f"there is no database {id}", "/database")
+        return self._databases[token.database]
+
+    def form(self, database: Database, dialect: Dialect) -> Form:
+        """The canonical form in a database, under a dialect's constraints."""
+        found = self._forms.get((database.id, dialect.name))
+        if found is None:
+            found = self._forms[database.id, dialect.name] = Form(database, self._constraints[dialect.name])
+        return found

@@ -1,0 +1,61 @@
+"""A real server in this process: one uvicorn in a thread, whose application can be exchanged while it runs."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
+
+from gateway.server.protocol import Limits, Protocols
+
+T = TypeVar("T")
+
+
+class Host:
+    """A uvicorn over a real socket; the application behind it can be exchanged while it runs."""
+
+    def __init__(self, limits: Limits = Limits(), pause: float = 1.0) -> None:  # noqa: B008
+        self._loop = uvloop.new_event_loop()  # as in service; asyncio leaves Nagle on for such a socket
+        self._app: Starlette | None = None
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        protocols: Any = Protocols(limits, pause)
+        config = uvicorn.Config(
+            self._serve, interface="asgi3", lifespan="off", http=protocols, access_log=False, log_level="error"
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            threading.Event().wait(0.005)
+
+    @contextmanager
+    def serving(self, app: Starlette) -> Iterator[None]:
+        context = app.router.lifespan_context(app)
+        self.run(context.__aenter__())
+        self._app = app
+        try:
+            yield
+        finally:
+            self.run(context.__aexit__(None, None, None))
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
+
+    def close(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._server.serve([self._socket]))
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._app is not None
+        await self._app(scope, receive, send)
