@@ -20,7 +20,7 @@ import uvicorn
 from msgspec.structs import replace as altered
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Change, Edit, Edited, Find, Identity, Profile
+from gateway.core.model import Change, Edit, EditResult, Find, Identity, Profile
 from gateway.server.app import create
 from gateway.server.protocol import Limits, Protocols
 from gateway.service.bootstrap import bootstrap
@@ -63,7 +63,7 @@ def slow_creations(store: Store) -> None:
     """Creations pause between what they found and what is kept."""
     change = store.change
 
-    async def changed(changes: Sequence[Change]) -> list[Edited | Refusal]:
+    async def changed(changes: Sequence[Change]) -> list[EditResult | Refusal]:
         return await change([altered(each, edit=_pausing(each.edit)) for each in changes])
 
     store.change = changed  # type: ignore[method-assign]
@@ -103,7 +103,7 @@ FAULTS: dict[str, Callable[[Store], None]] = {
 
 
 def _pausing(edit: Edit) -> Edit:
-    def paused(find: Find) -> Edited:
+    def paused(find: Find) -> EditResult:
         edited = edit(find)
         if any(write.before is None for write in edited.writes):
             time.sleep(PAUSE)

@@ -16,17 +16,17 @@ from msgspec import structs
 
 from gateway.cli.main import main
 from gateway.core.model import (
-    Answered,
+    ChangeRecord,
     Created,
     Database,
-    Edited,
+    EditResult,
+    IdempotencyKey,
     Job,
-    Once,
     Origin,
     Profile,
-    Recorded,
     Resource,
     Segment,
+    StoredAnswer,
     Token,
     Write,
 )
@@ -42,13 +42,13 @@ TOKEN = Token("t1", "hash 1", 1, frozenset({"write", "read"}), 1000)
 ANN = Profile("a", {"email": "Ann@Example.com", "custom": {"card": "7", "n": 1.0, "long": 2**63 - 1}}, 3, 10, 20)
 BOB = Profile("b", {"phone_numbers": ["+7 951 105-90-00"], "custom": {"имя": "\u2028", "": [None, {}]}}, 1, 5, 5)
 CHANGES = [
-    Recorded(1, "a", n, Origin("t1", "altcraft", 100 + n // 3), [{"op": "test", "path": ""}]) for n in range(1, 8)
+    ChangeRecord(1, "a", n, Origin("t1", "altcraft", 100 + n // 3), [{"op": "test", "path": ""}]) for n in range(1, 8)
 ]
 PAST = [
     Job("j", 3, 2, 1, ("a",), ({"index": 0, "sent": {"b": 1, "a": None}},), (5, "x"), "other"),
     *CHANGES,
-    Answered(Once("/k", "f", 9), None),
-    Answered(Once("/n", "g", 9), Created("b", {"custom": {}}, 1, 5, 5)),
+    StoredAnswer(IdempotencyKey("/k", "f", 9), None),
+    StoredAnswer(IdempotencyKey("/n", "g", 9), Created("b", {"custom": {}}, 1, 5, 5)),
 ]
 
 
@@ -61,7 +61,7 @@ async def furnished(url: str) -> Store:
     await store.add_token(Token("t2", "hash 2", 2, frozenset(), 999, revoked=True))
     for database, profiles in ((1, (BOB, ANN)), (2, (structs.replace(ANN, document={}),))):
         writes = tuple(Write(None, profile, patch=None) for profile in profiles)
-        await store.change([change(lambda _, writes=writes: Edited(None, writes), database=database)])
+        await store.change([change(lambda _, writes=writes: EditResult(None, writes), database=database)])
     await store.restore(1, PAST)
     await store.restore(2, [replace(CHANGES[0], database=2)])
     return store

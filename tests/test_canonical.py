@@ -10,8 +10,8 @@ from gateway import media
 from gateway.core.faults import Refusal
 from gateway.core.model import Database, Resource, Segment
 from gateway.dialects import load_dialects
-from gateway.dialects.protocol import Call, Dialect, Incoming
-from gateway.schema.compiled import Form, published
+from gateway.dialects.protocol import Call, Dialect, Request
+from gateway.schema.compiled import CompiledSchema, published
 from gateway.service.pipeline import _checked
 from tests.cases import NOW, Case, cases, database_of
 
@@ -25,8 +25,8 @@ def test_becomes_the_canonical_update(case: Case) -> None:
     call = _call(dialect, case)
     codec, charset = media.codec_for(case.headers.get("content-type"))
     tree = codec.decode(case.request, charset) or {}
-    asked = call.read(Incoming(tree, {}, case.headers, _names(call, case), case.about["path"], NOW, codec.typed))
-    form = Form(_database(case), published(dialect.constraints) if dialect.constraints else {})
+    asked = call.read(Request(tree, {}, case.headers, _names(call, case), case.about["path"], NOW, codec.typed))
+    form = CompiledSchema(_database(case), published(dialect.constraints) if dialect.constraints else {})
     updates = [_told(_checked(form, read, codec.typed)) for read in asked.reads]
     expected = case.value("canonical.json")
     assert _spelled(updates) == _spelled(expected if isinstance(expected, list) else [expected])

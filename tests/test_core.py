@@ -12,7 +12,7 @@ from gateway.core import matching, normalization
 from gateway.core.apply import difference, merged
 from gateway.core.faults import CATALOG, Refusal
 from gateway.core.functions import FUNCTIONS
-from gateway.core.pointer import names_in, pointer_to
+from gateway.core.pointer import join_pointer, split_pointer
 from tests.cases import FIXTURES
 
 json_values = st.recursive(
@@ -115,7 +115,7 @@ def test_a_text_past_every_value_has_no_form_and_is_not_kept() -> None:
 def test_the_difference_leads_from_one_document_to_the_other(before: dict[str, Any], after: dict[str, Any]) -> None:
     document = json.loads(json.dumps(before))
     for step in difference(before, after):
-        *path, name = names_in(step["path"])
+        *path, name = split_pointer(step["path"])
         holder = document
         for each in path:
             holder = holder[each]
@@ -160,7 +160,7 @@ def test_merge_patch(target: Any, patch: Any, result: Any) -> None:
 
 @given(st.lists(st.text(), max_size=4))
 def test_a_pointer_leads_back_to_its_names(names: list[str]) -> None:
-    assert names_in(pointer_to(*names)) == names
+    assert split_pointer(join_pointer(*names)) == names
 
 
 def test_every_fault_has_a_status_that_is_a_refusal() -> None:

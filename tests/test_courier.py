@@ -19,14 +19,14 @@ from gateway.core.model import Database
 from gateway.dialects.courier.fields import FIELDS, OBJECTS
 from gateway.dialects.courier.json_patch import Bounds, patched
 from gateway.media import xml
-from gateway.schema.compiled import Form, published
+from gateway.schema.compiled import CompiledSchema, published
 from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
 from tests.cases import TOKENS, Case, furnish
 
 PATCHES = Path(__file__).parents[2] / "shared" / "corpora" / "patches.jsonl"
-FORM = Form(Database(1, "patches"), published("courier"))
+FORM = CompiledSchema(Database(1, "patches"), published("courier"))
 BOUNDS = Bounds(depth=31, nodes=10_000)
 REFUSED = "refused"
 

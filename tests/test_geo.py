@@ -7,7 +7,7 @@ import pytest
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
-from gateway.service.geolocation import Locator
+from gateway.service.geolocation import Geolocator
 
 MOSCOW = {
     "country": {"iso_code": "RU"},
@@ -19,8 +19,8 @@ COUNTRY_ALONE = {"country": {"iso_code": "DE"}}
 
 
 @pytest.fixture(scope="module")
-def locator(tmp_path_factory: pytest.TempPathFactory) -> Locator:
-    return Locator(str(written(tmp_path_factory.mktemp("geo") / "both.mmdb", 6)))
+def locator(tmp_path_factory: pytest.TempPathFactory) -> Geolocator:
+    return Geolocator(str(written(tmp_path_factory.mktemp("geo") / "both.mmdb", 6)))
 
 
 def written(file: Path, version: int) -> Path:
@@ -33,12 +33,12 @@ def written(file: Path, version: int) -> Path:
     return file
 
 
-def filled(locator: Locator, profile: dict[str, Any]) -> dict[str, Any]:
+def filled(locator: Geolocator, profile: dict[str, Any]) -> dict[str, Any]:
     return locator.located({"profile": profile})["profile"]
 
 
 @pytest.mark.parametrize("address", ["94.231.119.122", "2a02:6b8::1"])
-def test_the_current_address_tells_everything(locator: Locator, address: str) -> None:
+def test_the_current_address_tells_everything(locator: Geolocator, address: str) -> None:
     assert filled(locator, {"ip": address}) == {
         "ip": address,
         "address": {"country": "RU", "region": "Moscow Oblast", "locality": "Moscow"},
@@ -48,13 +48,13 @@ def test_the_current_address_tells_everything(locator: Locator, address: str) ->
     }
 
 
-def test_the_registration_address_tells_of_the_registration(locator: Locator) -> None:
+def test_the_registration_address_tells_of_the_registration(locator: Geolocator) -> None:
     assert filled(locator, {"altcraft": {"_regip": "94.231.119.122"}}) == {
         "altcraft": {"_regip": "94.231.119.122", "_regcountry": "RU", "_regcity": "Moscow"}
     }
 
 
-def test_only_what_the_request_leaves_out_is_filled(locator: Locator) -> None:
+def test_only_what_the_request_leaves_out_is_filled(locator: Geolocator) -> None:
     profile = {
         "ip": "94.231.119.122",
         "zoneinfo": "Asia/Omsk",
@@ -68,12 +68,12 @@ def test_only_what_the_request_leaves_out_is_filled(locator: Locator) -> None:
     }
 
 
-def test_what_the_file_does_not_know_is_not_filled(locator: Locator) -> None:
+def test_what_the_file_does_not_know_is_not_filled(locator: Geolocator) -> None:
     assert filled(locator, {"ip": "78.46.1.1"}) == {"ip": "78.46.1.1", "address": {"country": "DE"}}
 
 
 @pytest.mark.parametrize("address", ["192.168.0.179", "127.0.0.1", "8.8.8.8", "fe80::1", None])
-def test_a_private_unknown_or_cleared_address_fills_nothing(locator: Locator, address: str | None) -> None:
+def test_a_private_unknown_or_cleared_address_fills_nothing(locator: Geolocator, address: str | None) -> None:
     assert filled(locator, {"ip": address, "altcraft": {"_regip": address}}) == {
         "ip": address,
         "altcraft": {"_regip": address},
@@ -81,14 +81,14 @@ def test_a_private_unknown_or_cleared_address_fills_nothing(locator: Locator, ad
 
 
 def test_an_address_that_the_file_cannot_hold_fills_nothing(tmp_path: Path) -> None:
-    assert filled(Locator(str(written(tmp_path / "four.mmdb", 4))), {"ip": "2a02:6b8::1"}) == {"ip": "2a02:6b8::1"}
+    assert filled(Geolocator(str(written(tmp_path / "four.mmdb", 4))), {"ip": "2a02:6b8::1"}) == {"ip": "2a02:6b8::1"}
 
 
 def test_without_a_file_nothing_is_filled() -> None:
-    assert filled(Locator(None), {"ip": "94.231.119.122"}) == {"ip": "94.231.119.122"}
+    assert filled(Geolocator(None), {"ip": "94.231.119.122"}) == {"ip": "94.231.119.122"}
 
 
 def test_another_file_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("no database")
     with pytest.raises(ValueError, match=r"other\.txt is no MaxMind-format file"):
-        Locator(str(tmp_path / "other.txt"))
+        Geolocator(str(tmp_path / "other.txt"))

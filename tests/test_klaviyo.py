@@ -22,9 +22,9 @@ from gateway.dialects.klaviyo import dialect, queries
 from gateway.dialects.klaviyo.fields import FIELDS, WRITE_ONLY, shown
 from gateway.dialects.klaviyo.queries import OPERATORS, Condition, conditions
 from gateway.dialects.klaviyo.reading import create as read_creation
-from gateway.dialects.protocol import Incoming
+from gateway.dialects.protocol import Request
 from gateway.server.app import create
-from gateway.service.rate_limits import Rates, TooOften
+from gateway.service.rate_limits import RateLimitExceeded, RateLimits
 from gateway.settings import Settings
 from gateway.stores import open_store
 from tests.cases import HOST, NOW, Case, cases, furnish, ids
@@ -150,7 +150,7 @@ def test_what_is_written_is_read_back_value_for_value(values: dict[str, str]) ->
 
 
 def _written(tree: dict[str, Any]) -> dict[str, Any]:
-    [read] = read_creation(Incoming(tree, target="/api/profiles")).reads
+    [read] = read_creation(Request(tree, target="/api/profiles")).reads
     assert read.update is not None
     assert not read.faults
     document, faults = applied({}, read.update)
@@ -189,7 +189,7 @@ def test_a_filter_is_read_or_refused(text: str) -> None:
 @example(urlsafe_b64encode(rb'["next","id","\ud800","1"]').decode())
 def test_a_cursor_is_read_or_refused(text: str) -> None:
     target = str(httpx.URL("http://x/api/profiles", params={"page[cursor]": text}).raw_path, "ascii")
-    refused = pointer_of_the_refusal(lambda: queries.profiles(Incoming({}, target=target)))
+    refused = pointer_of_the_refusal(lambda: queries.profiles(Request({}, target=target)))
     assert refused in (None, "/parameter/page[cursor]")
 
 
@@ -422,15 +422,15 @@ def test_the_fourth_deletion_of_a_second_comes_too_early() -> None:
 
 
 def test_there_are_no_rates_where_they_are_off() -> None:
-    rates = Rates(0)
+    rates = RateLimits(0)
     assert [rates.spend(["1/minute"], "key") for _ in range(3)] == [{}, {}, {}]
 
 
 def test_rates_are_taken_so_many_times() -> None:
-    rates = Rates(2)
+    rates = RateLimits(2)
     left = [rates.spend(["1/minute", "9/minute"], "key")["ratelimit-remaining"] for _ in range(2)]
     assert left == ["1", "0"]
-    with pytest.raises(TooOften) as refused:
+    with pytest.raises(RateLimitExceeded) as refused:
         rates.spend(["1/minute", "9/minute"], "key")
     assert 1 <= refused.value.pause <= 60
     assert rates.spend(["1/minute"], "another key")

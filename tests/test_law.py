@@ -16,8 +16,8 @@ from gateway import media
 from gateway.core.faults import Refusal
 from gateway.core.model import Database
 from gateway.dialects import load_dialects
-from gateway.dialects.protocol import Incoming
-from gateway.schema.compiled import Form, published
+from gateway.dialects.protocol import Request
+from gateway.schema.compiled import CompiledSchema, published
 from gateway.service.pipeline import _checked
 
 FIELDS = {
@@ -36,7 +36,7 @@ FIELDS = {
 }
 DATABASE = Database(1, "law", fields={"type": "object", "properties": FIELDS})
 (ALTCRAFT,) = (dialect for dialect in load_dialects({}) if dialect.name == "altcraft")
-FORM = Form(DATABASE, published("altcraft"))
+FORM = CompiledSchema(DATABASE, published("altcraft"))
 IMPORT = next(call for call in ALTCRAFT.calls if call.path.endswith("profiles/import"))
 
 texts = st.text(
@@ -148,7 +148,7 @@ LISTS = {("tags", "value"), ("ranks", "value")}
 
 def canonical(body: bytes, content_type: str) -> str:
     codec, charset = media.codec_for(content_type)
-    asked = IMPORT.read(Incoming(codec.decode(body, charset), typed=codec.typed))
+    asked = IMPORT.read(Request(codec.decode(body, charset), typed=codec.typed))
     (checked,) = (_checked(FORM, read, codec.typed) for read in asked.reads)
     told = [vars_of(fault) for fault in checked.faults] if isinstance(checked, Refusal) else checked
     return json.dumps(told, sort_keys=True)

@@ -12,9 +12,9 @@ import jsonpatch
 from msgspec.structs import replace
 
 from gateway.core.faults import Fault
-from gateway.core.model import Job, Profile, Query, Recorded
+from gateway.core.model import ChangeRecord, Job, Profile, Query
 from gateway.dialects import load_dialects
-from gateway.dialects.protocol import Answer, Dialect, Reply
+from gateway.dialects.protocol import Dialect, Reply, Result
 from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
@@ -53,8 +53,8 @@ class Heard:
         heard.refused = self._refusing(dialect.refused)
         return dialect
 
-    def _writing(self, write: Callable[[Answer], Reply]) -> Callable[[Answer], Reply]:
-        def listen(answer: Answer) -> Reply:
+    def _writing(self, write: Callable[[Result], Reply]) -> Callable[[Result], Reply]:
+        def listen(answer: Result) -> Reply:
             self.outcomes = answer.outcomes
             return write(answer)
 
@@ -244,7 +244,7 @@ class World:
         self.time = NOW
         self.documents: dict[str, Any] = {}
 
-    async def look(self) -> list[Recorded]:
+    async def look(self) -> list[ChangeRecord]:
         """Learns the profiles as they are now; answers the changes of this moment."""
         self.documents = {each.id: each.document for each in await self._store.page(1, Query(1000))}
         return [record async for record in self._store.changes(1, self.time)]
@@ -270,7 +270,7 @@ async def compare(client: httpx.AsyncClient, world: World, heard: Heard, request
     return [row["outcome"] for row in rows]
 
 
-def judge_changes(rows: list[Any], happened: list[Recorded], before: dict[str, Any], after: dict[str, Any]) -> None:
+def judge_changes(rows: list[Any], happened: list[ChangeRecord], before: dict[str, Any], after: dict[str, Any]) -> None:
     """Each profile ends as the dry run's patches would have left it."""
     changes = [change for row in rows for change in row["changes"]]
     assert [change["patch"] for change in changes] == [record.patch for record in happened]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.core.model import Database
-from gateway.schema.compiled import Form
+from gateway.schema.compiled import CompiledSchema
 
 FIELDS: dict[str, Any] = {
     "any": True,
@@ -14,7 +14,7 @@ FIELDS: dict[str, Any] = {
     "maybe": {"type": ["number", "null"]},
     "code": {"type": "string", "pattern": "^(a+)+$"},
 }
-FORM = Form(Database(1, "own", fields={"properties": FIELDS}), {})
+FORM = CompiledSchema(Database(1, "own", fields={"properties": FIELDS}), {})
 
 
 def update(**custom: Any) -> dict[str, Any]:

@@ -12,25 +12,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as altered
 
-from gateway.core.edit_sequence import Overlay, Rehearsed, rehearsing, together
+from gateway.core.edit_sequence import DryRunResult, Overlay, rehearsing, together
 from gateway.core.faults import Refusal
 from gateway.core.listing import listed, sorted_value
 from gateway.core.model import (
-    Answered,
     Change,
+    ChangeRecord,
     Created,
     Database,
-    Edited,
+    EditResult,
     Find,
+    IdempotencyKey,
     Identity,
     Job,
-    Once,
     Origin,
     Profile,
     Query,
-    Recorded,
     Resource,
     Segment,
+    StoredAnswer,
     Token,
     Write,
 )
@@ -98,10 +98,10 @@ async def test_answers_what_the_edit_decided_and_keeps_it(store: Store) -> None:
 
 async def test_takes_version_and_times_from_the_edit(store: Store) -> None:
     profile = Profile("a", {}, 7, 123, 456)
-    await store.change([change(lambda _: Edited(profile, (Write(None, profile, frozenset([ANN])),)))])
+    await store.change([change(lambda _: EditResult(profile, (Write(None, profile, frozenset([ANN])),)))])
     assert await one(store, ANN) == profile
     other = Profile("a", {"name": "Ann"}, 8, 124, 457)
-    await store.change([change(lambda _: Edited(other, (Write(profile, other),)))])
+    await store.change([change(lambda _: EditResult(other, (Write(profile, other),)))])
     assert await one(store, ANN) == other
 
 
@@ -113,13 +113,13 @@ async def test_an_edit_that_writes_nothing_leaves_no_trace(store: Store) -> None
     await store.change([change(creating("a", ANN))])
     before = await picture(store, [ANN])
     [edited] = await store.change([change(creating("b", ANN), ANN)])
-    assert edited == Edited(await one(store, ANN))
+    assert edited == EditResult(await one(store, ANN))
     assert await picture(store, [ANN]) == before
 
 
 async def test_an_edit_may_write_several_profiles(store: Store) -> None:
     writes = made("b", BOB).writes + made("a", ANN, PHONE).writes
-    await store.change([change(lambda _: Edited(None, writes))])
+    await store.change([change(lambda _: EditResult(None, writes))])
     assert [profile.id for profile in await store.find(1, [ANN, BOB])] == ["a", "b"]
     assert {recorded.profile for recorded in await record(store)} == {"a", "b"}
 
@@ -129,12 +129,12 @@ async def test_what_is_rehearsed_sees_what_came_before_and_leaves_no_trace(store
     before = await picture(store, [ANN, BOB])
     edits = [creating("b", BOB), altering(BOB, lambda document: {**document, "n": 1}), creating("c", ANN)]
     [first] = await store.change([change(rehearsing(edits, Overlay(), document_text), ANN)])
-    assert isinstance(first, Rehearsed)
-    found = [outcome.profile.id for outcome in first.outcomes if isinstance(outcome, Edited) and outcome.profile]
+    assert isinstance(first, DryRunResult)
+    found = [outcome.profile.id for outcome in first.outcomes if isinstance(outcome, EditResult) and outcome.profile]
     assert found == ["b", "b", "a"]
     [then] = await store.change([change(rehearsing([creating("d", BOB)], first.overlay, document_text))])
-    assert isinstance(then, Rehearsed)
-    assert then.outcomes == [Edited(Profile("b", {"n": 1}, 2, 1000, 1001))]
+    assert isinstance(then, DryRunResult)
+    assert then.outcomes == [EditResult(Profile("b", {"n": 1}, 2, 1000, 1001))]
     assert await picture(store, [ANN, BOB]) == before
 
 
@@ -167,9 +167,9 @@ async def test_keeps_the_order_of_calls(store: Store) -> None:
 async def test_an_edit_finds_what_earlier_ones_did_by_every_identity(store: Store) -> None:
     seen: list[list[str]] = []
 
-    def looking(find: Find) -> Edited:
+    def looking(find: Find) -> EditResult:
         seen.append([profile.id for key in (ANN, BOB, PHONE, ("id", "a")) for profile in find([key])])
-        return Edited(None)
+        return EditResult(None)
 
     changes = [
         change(looking, ANN, BOB, PHONE, ("id", "a")),
@@ -195,7 +195,7 @@ async def test_an_edit_may_ask_for_identities_that_its_change_does_not_name(stor
 async def test_an_edit_that_does_not_look_writes_in_order_all_the_same(store: Store) -> None:
     first, second = Profile("a", {"n": 1}, 1, 1000, 1000), Profile("a", {"n": 2}, 2, 1000, 1000)
     steps = [Write(None, first, frozenset([ANN])), Write(first, None, lost=frozenset([ANN])), Write(None, second)]
-    await each_alone(store, *(change(lambda _, step=step: Edited(None, (step,))) for step in steps))
+    await each_alone(store, *(change(lambda _, step=step: EditResult(None, (step,))) for step in steps))
     assert await store.find(1, [("id", "a"), ANN]) == [second]
     assert await store.find(1, [ANN]) == []
 
@@ -216,7 +216,7 @@ async def test_a_refusal_hurts_no_neighbour(store: Store) -> None:
     answers = await store.change(
         [change(creating("a", ANN), ANN), change(counting(BOB), BOB), change(creating("b", BOB), BOB)]
     )
-    assert [type(answer) for answer in answers] == [Edited, Refusal, Edited]
+    assert [type(answer) for answer in answers] == [EditResult, Refusal, EditResult]
     assert [profile.id for profile in await store.find(1, [ANN, BOB])] == ["a", "b"]
 
 
@@ -227,7 +227,7 @@ async def test_a_refusal_hurts_no_neighbour(store: Store) -> None:
         raising(StopIteration(), ANN),
         lambda _find: made("z", BOB, thing=object()),
         lambda _find: made("z", BOB, number=2**64),
-        lambda _find: Edited(None, made("y", BOB).writes + made("z", PHONE, thing={1, 2}).writes),
+        lambda _find: EditResult(None, made("y", BOB).writes + made("z", PHONE, thing={1, 2}).writes),
         altering(ANN, lambda document: {**document, "thing": object()}, gained=[BOB], lost=[ANN]),
     ],
     ids=["raises", "raises StopIteration", "no JSON", "too large a number", "no JSON in the second write", "alters"],
@@ -556,14 +556,14 @@ named = st.lists(keys, max_size=3)
 def seeing(edit: Any, others: list[Identity]) -> Any:
     """An edit that also notes what it finds by other keys: whatever it sees becomes part of what it writes."""
 
-    def looking(find: Find) -> Edited:
+    def looking(find: Find) -> EditResult:
         seen = [[profile.id, profile.version, profile.document.get("n")] for profile in find(others)]
         edited = edit(find)
         if not edited.writes or edited.writes[-1].after is None:
             return edited
         last = edited.writes[-1]
         after = altered(last.after, document={**last.after.document, "seen": seen})
-        return Edited(after, (*edited.writes[:-1], altered(last, after=after)))
+        return EditResult(after, (*edited.writes[:-1], altered(last, after=after)))
 
     return looking
 
@@ -600,73 +600,77 @@ async def test_answers_as_memory_does(store: Store, groups: list[list[Change]]) 
         assert await record(store, database) == await record(memory, database)
 
 
-def _emptying(find: Find) -> Edited:
+def _emptying(find: Find) -> EditResult:
     """Removes what an earlier example left."""
     everything = frozenset([ANN, BOB, PHONE])
     left = find([("id", id) for id in "abc"])
-    return Edited(None, tuple(Write(profile, None, lost=everything) for profile in left))
+    return EditResult(None, tuple(Write(profile, None, lost=everything) for profile in left))
 
 
 def _plain(answer: Any) -> Any:
-    return answer if isinstance(answer, Edited) else (type(answer), str(answer))
+    return answer if isinstance(answer, EditResult) else (type(answer), str(answer))
 
 
 # --- once ---
 
 
-def numbered(number: int, once: Once | None, time: int = 5) -> Change:
+def numbered(number: int, once: IdempotencyKey | None, time: int = 5) -> Change:
     """A change that makes a profile of this number, whatever there is."""
     profile = Created(f"{number:024x}", {"number": number}, 1, time, time)
-    return Change(1, (), lambda _find: Edited(profile, (Write(None, profile),)), Origin("t", "d", time), once)
+    return Change(1, (), lambda _find: EditResult(profile, (Write(None, profile),)), Origin("t", "d", time), once)
 
 
 async def test_a_change_under_a_key_happens_once(store: Store) -> None:
-    once = Once("key", "same", until=100)
+    once = IdempotencyKey("key", "same", until=100)
     [first] = await store.change([numbered(1, once)])
     [again] = await store.change([numbered(2, once)])
-    assert isinstance(first, Edited)
-    assert isinstance(again, Edited)
+    assert isinstance(first, EditResult)
+    assert isinstance(again, EditResult)
     assert (type(again.profile), again.profile) == (type(first.profile), first.profile)
     assert again.writes == ()
     assert await store.find(1, [("id", f"{2:024x}")]) == []
 
 
 async def test_a_key_counts_within_one_group(store: Store) -> None:
-    once = Once("key", "same", until=100)
+    once = IdempotencyKey("key", "same", until=100)
     answers = await store.change([numbered(1, once), numbered(2, once), numbered(3, None)])
-    assert [isinstance(each, Edited) and each.profile and each.profile.id[-1] for each in answers] == ["1", "1", "3"]
+    assert [isinstance(each, EditResult) and each.profile and each.profile.id[-1] for each in answers] == [
+        "1",
+        "1",
+        "3",
+    ]
 
 
 async def test_a_key_for_another_request_is_refused(store: Store) -> None:
-    await store.change([numbered(1, Once("key", "one", until=100))])
-    [answer] = await store.change([numbered(2, Once("key", "other", until=100))])
+    await store.change([numbered(1, IdempotencyKey("key", "one", until=100))])
+    [answer] = await store.change([numbered(2, IdempotencyKey("key", "other", until=100))])
     assert isinstance(answer, Refusal)
     assert answer.faults[0].code == "idempotency_conflict"
     assert await store.find(1, [("id", f"{2:024x}")]) == []
 
 
 async def test_a_key_expires(store: Store) -> None:
-    await store.change([numbered(1, Once("key", "one", until=100), time=5)])
-    [answer] = await store.change([numbered(2, Once("key", "other", until=300), time=101)])
-    assert isinstance(answer, Edited)
+    await store.change([numbered(1, IdempotencyKey("key", "one", until=100), time=5)])
+    [answer] = await store.change([numbered(2, IdempotencyKey("key", "other", until=300), time=101)])
+    assert isinstance(answer, EditResult)
     assert answer.profile is not None
     assert answer.profile.id == f"{2:024x}"
 
 
 async def test_a_key_belongs_to_its_database(store: Store) -> None:
-    await store.change([numbered(1, Once("key", "one", until=100))])
-    [answer] = await store.change([altered(numbered(2, Once("key", "other", until=100)), database=2)])
-    assert isinstance(answer, Edited)
+    await store.change([numbered(1, IdempotencyKey("key", "one", until=100))])
+    [answer] = await store.change([altered(numbered(2, IdempotencyKey("key", "other", until=100)), database=2)])
+    assert isinstance(answer, EditResult)
 
 
 async def test_a_refusal_is_not_kept_under_a_key(store: Store) -> None:
-    def refusing(_find: Find) -> Edited:
+    def refusing(_find: Find) -> EditResult:
         raise Refusal([])
 
-    once = Once("key", "same", until=100)
+    once = IdempotencyKey("key", "same", until=100)
     await store.change([Change(1, (), refusing, Origin("t", "d", 5), once)])
     [answer] = await store.change([numbered(1, once)])
-    assert isinstance(answer, Edited)
+    assert isinstance(answer, EditResult)
 
 
 # Pages and jobs
@@ -697,7 +701,7 @@ async def test_pages_are_as_the_core_lists_them(
     others = [altered(profile, id=f"other {profile.id}") for profile in profiles]
     for database, kept in ((1, profiles), (2, others)):
         writes = tuple(Write(None, profile) for profile in kept)
-        await store.change([change(lambda _, writes=writes: Edited(None, writes), database=database)])
+        await store.change([change(lambda _, writes=writes: EditResult(None, writes), database=database)])
     if start < len(profiles):
         query = replace(query, after=(sorted_value(profiles[start], query.sort), profiles[start].id))
     assert await store.page(1, query) == listed(profiles, query)
@@ -718,7 +722,7 @@ def open_empty(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], A
 
 async def test_a_page_follows_the_one_before(store: Store) -> None:
     profiles = [Profile(f"p{n}", {}, 1, n % 3, 0) for n in range(20)]
-    await store.change([change(lambda _: Edited(None, tuple(Write(None, each) for each in profiles)))])
+    await store.change([change(lambda _: EditResult(None, tuple(Write(None, each) for each in profiles)))])
     query, seen = Query(3, "created", descending=True), []
     while page := await store.page(1, query):
         seen += page
@@ -766,7 +770,7 @@ async def test_a_document_that_is_too_large_is_refused_and_leaves_no_trace(store
         value = {"in": value}
     large = Profile(f"{2:024x}", value, 1, 5, 5)
     small = Profile(f"{1:024x}", {}, 1, 5, 5)
-    edited = Edited(large, (Write(None, small), Write(None, large)))
+    edited = EditResult(large, (Write(None, small), Write(None, large)))
     [answer] = await store.change([Change(1, (), lambda _find: edited, Origin("t", "d", 5))])
     assert isinstance(answer, Refusal)
     assert answer.faults[0].code == "profile_too_large"
@@ -778,15 +782,18 @@ async def test_a_document_that_is_too_large_is_refused_and_leaves_no_trace(store
 
 ORIGIN = Origin("token", "dialect", 7, triggers=False)
 PAST = [
-    *(Recorded(1, "a", version, altered(ORIGIN, time=7 + version // 3), [{"op": "test"}]) for version in range(1, 9)),
-    Recorded(1, "A", 1, altered(ORIGIN, time=3), []),
+    *(
+        ChangeRecord(1, "a", version, altered(ORIGIN, time=7 + version // 3), [{"op": "test"}])
+        for version in range(1, 9)
+    ),
+    ChangeRecord(1, "A", 1, altered(ORIGIN, time=3), []),
     *(
         Job(id, 5, 2, 1, ("a",), ({"index": 0, "sent": {"b": 1, "a": None}},), (7, "x"), "other")
         for id in ("j", "J", "é")
     ),
-    Answered(Once("/k", "f", until=1), None),
-    Answered(Once("K" * 262, "g", until=9), Profile("a", {"b": 1.0, "a": "\x00"}, 1, 2, 3)),
-    Answered(Once("/0", "h", until=3), Created("b", {}, 1, 2, 3)),
+    StoredAnswer(IdempotencyKey("/k", "f", until=1), None),
+    StoredAnswer(IdempotencyKey("K" * 262, "g", until=9), Profile("a", {"b": 1.0, "a": "\x00"}, 1, 2, 3)),
+    StoredAnswer(IdempotencyKey("/0", "h", until=3), Created("b", {}, 1, 2, 3)),
 ]
 
 
@@ -799,7 +806,7 @@ async def everything(store: Store, database: int = 1) -> list[Any]:
 
 async def test_a_snapshot_has_everything_in_one_order(store: Store) -> None:
     profiles = [Profile(id, {"n": 1.0, "a": "\x00"}, 3, 1, 2) for id in ("b", "B", "a", "é")]
-    await store.change([change(lambda _: Edited(None, tuple(Write(None, each) for each in profiles)))])
+    await store.change([change(lambda _: EditResult(None, tuple(Write(None, each) for each in profiles)))])
     await store.prune(before=10_000, limit=100)
     assert await store.restore(1, PAST) == len(PAST)
     rows = await everything(store)
@@ -813,7 +820,9 @@ async def test_a_snapshot_has_everything_in_one_order(store: Store) -> None:
 
 
 async def test_a_snapshot_is_read_from_a_place_on(store: Store) -> None:
-    await store.change([change(lambda _: Edited(None, tuple(Write(None, Profile(id, {}, 1, 1, 1)) for id in "abc")))])
+    await store.change(
+        [change(lambda _: EditResult(None, tuple(Write(None, Profile(id, {}, 1, 1, 1)) for id in "abc")))]
+    )
     await store.restore(1, PAST)
     async with store.snapshot() as snapshot:
         assert [each.id async for each in snapshot.profiles(1, "a")] == ["b", "c"]
@@ -848,7 +857,7 @@ async def test_the_past_is_put_back_once(store: Store) -> None:
     others = [
         replace(PAST[0], patch=[]),
         replace(PAST[9], failed=0),
-        Answered(Once("/k", "other", until=99), Profile("a", {}, 1, 2, 3)),
+        StoredAnswer(IdempotencyKey("/k", "other", until=99), Profile("a", {}, 1, 2, 3)),
     ]
     assert await store.restore(1, [*others, *PAST]) == 0
     assert await everything(store) == before
@@ -859,14 +868,14 @@ async def test_what_is_put_back_counts(store: Store) -> None:
     await store.restore(1, PAST)
     assert await store.job(1, "j") == PAST[9]
     assert (await record(store))[0] == PAST[8]
-    [answer] = await store.change([numbered(1, Once("K" * 262, "g", until=99))])
-    assert answer == Edited(PAST[13].profile)
+    [answer] = await store.change([numbered(1, IdempotencyKey("K" * 262, "g", until=99))])
+    assert answer == EditResult(PAST[13].profile)
     assert await store.prune(before=10_000, limit=100) == 12
 
 
 async def test_a_write_without_a_patch_is_not_recorded(store: Store) -> None:
     profile = Profile("a", {}, 5, 1, 1)
-    await store.change([change(lambda _: Edited(profile, (Write(None, profile, frozenset([ANN]), patch=None),)))])
-    await store.change([change(lambda _: Edited(None, (Write(profile, None, lost=frozenset([ANN]), patch=None),)))])
+    await store.change([change(lambda _: EditResult(profile, (Write(None, profile, frozenset([ANN]), patch=None),)))])
+    await store.change([change(lambda _: EditResult(None, (Write(profile, None, lost=frozenset([ANN]), patch=None),)))])
     assert await store.find(1, [ANN, ("id", "a")]) == []
     assert await record(store) == []

@@ -22,11 +22,11 @@ from hypothesis.stateful import (
 )
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Database, Identity, Once, Profile, Query, Token, Update
+from gateway.core.model import Database, IdempotencyKey, Identity, Profile, Query, Token, Update
 from gateway.dialects import load_dialects
-from gateway.schema.compiled import Form
-from gateway.service.geolocation import Locator
-from gateway.service.operations import Verbs, Work
+from gateway.schema.compiled import CompiledSchema
+from gateway.service.geolocation import Geolocator
+from gateway.service.operations import Operations, PreparedRequest
 from gateway.stores import open_store
 from gateway.stores.protocol import Store
 from tests.stores import postgresql
@@ -122,14 +122,14 @@ class World(RuleBasedStateMachine):
         self._known: list[Profile] = []
         self._under_keys: dict[str, tuple[str, list[Update]]] = {}
         self._database = Database(next(databases), "one", fields=FIELDS)
-        self._form = Form(self._database, {})
+        self._form = CompiledSchema(self._database, {})
         self._verbs = [self._verbs_on(store) for store in stores]
         for store in stores:
             runner.run(store.add_database(self._database))
 
-    def _verbs_on(self, store: Store) -> Verbs:
+    def _verbs_on(self, store: Store) -> Operations:
         numbers = itertools.count(1)
-        return Verbs(store, Locator(None), lambda: self._now, lambda: f"{next(numbers):024x}")
+        return Operations(store, Geolocator(None), lambda: self._now, lambda: f"{next(numbers):024x}")
 
     @initialize(several=st.lists(updates, min_size=6, max_size=12))
     def fill(self, several: list[Update]) -> None:
@@ -188,10 +188,10 @@ class World(RuleBasedStateMachine):
     def _ask(self, verb: str, asked: list[Update], key: str | None = None) -> Any:
         if key:
             self._under_keys[key] = verb, asked
-        once = Once(key, repr((verb, asked)), self._now + 20) if key else None
+        once = IdempotencyKey(key, repr((verb, asked)), self._now + 20) if key else None
         asked = self._with_ids(asked)
         checked = [self._checked(update) for update in asked]
-        work = Work(COURIER, TOKEN, self._database, self._form, checked, asked, once)
+        work = PreparedRequest(COURIER, TOKEN, self._database, self._form, checked, asked, once)
         return self._same([self._runner.run(answer(verbs, verb, work)) for verbs in self._verbs])
 
     def _with_ids(self, asked: Any) -> Any:
@@ -214,7 +214,7 @@ class World(RuleBasedStateMachine):
         return answers[0]
 
 
-async def answer(verbs: Verbs, verb: str, work: Work) -> Any:
+async def answer(verbs: Operations, verb: str, work: PreparedRequest) -> Any:
     """The outcomes, each with its type; or what the request was refused for."""
     try:
         return await verbs.carry_out(verb, work)

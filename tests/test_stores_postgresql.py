@@ -14,16 +14,16 @@ from msgspec.structs import replace as altered
 
 from gateway.core.model import (
     Change,
+    ChangeRecord,
     Database,
-    Edited,
+    EditResult,
     Find,
+    IdempotencyKey,
     Identity,
     Job,
-    Once,
     Origin,
     Profile,
     Query,
-    Recorded,
     Write,
 )
 from gateway.stores import open_store
@@ -199,7 +199,7 @@ async def test_the_layout_partitions_and_nothing_else_changes(
 
 async def _use(store: Store) -> None:
     """Each statement that a table that grows knows, at least once."""
-    once = Once("key", "same", until=5000)
+    once = IdempotencyKey("key", "same", until=5000)
     keys = [("email", f"{number}@example.com") for number in range(40)]
     await store.change([change(creating(f"p{number}", key), key) for number, key in enumerate(keys)])
     await asyncio.gather(*(store.change([change(counting(key), key)]) for key in keys for _ in range(3)))
@@ -208,7 +208,7 @@ async def _use(store: Store) -> None:
     await store.change([change(removing(keys[0], keys[0]), keys[0])])
     await store.change([change(altering(ANN, dict, gained=[BOB], lost=[PHONE]), ANN)])
     await store.add_job(1, Job("j", 1, 0, 0))
-    await store.restore(1, [Job("j", 1, 0, 0), Recorded(1, "p1", 1, Origin("t", "d", 1000), [])])
+    await store.restore(1, [Job("j", 1, 0, 0), ChangeRecord(1, "p1", 1, Origin("t", "d", 1000), [])])
     assert [job.id for job in await store.jobs(1, "import", Query(5, "created"))] == ["j"]
     assert [each.id for each in await store.page(1, Query(3, "id"))] == ["before", "p1", "p10"]
     assert await store.prune(before=10, limit=5) == 1
@@ -244,7 +244,7 @@ def test_the_spelling_of_texts_keeps_them_apart_and_in_order() -> None:
 async def test_what_the_server_refuses_hurts_no_neighbour(store: Store) -> None:
     await store.change([change(creating("a", ANN))])
     profile = Profile("z", {}, 2**70, 0, 0)
-    failing = change(lambda _: Edited(profile, (Write(None, profile, frozenset([BOB])),)), BOB)
+    failing = change(lambda _: EditResult(profile, (Write(None, profile, frozenset([BOB])),)), BOB)
     calls = [store.change([each]) for each in (change(counting(ANN), ANN), failing, change(counting(ANN), ANN))]
     first, failure, second = await asyncio.gather(*calls, return_exceptions=True)
     assert isinstance(failure, psycopg.DataError)
@@ -376,7 +376,7 @@ async def test_who_asks_for_further_keys_crosswise_waits_for_nobody_in_a_circle(
     await store.change([change(creating("a", ANN)), change(creating("b", BOB))])
 
     def both(first: Identity, second: Identity) -> Change:
-        def edit(find: Find) -> Edited:
+        def edit(find: Find) -> EditResult:
             find([second])
             return counting(first)(find)
 
@@ -403,7 +403,7 @@ async def test_what_one_gains_another_does_not_create(store: Store, other: Store
 
 async def test_two_stores_do_a_change_under_a_key_once(store: Store, other: Store) -> None:
     for n in range(20):
-        once = Once(f"key {n}", "same", until=2000)
+        once = IdempotencyKey(f"key {n}", "same", until=2000)
         calls = [
             each.change([altered(change(lambda _, id=f"{n} {at}": made(id)), once=once)])
             for at, each in enumerate((store, other))
@@ -418,7 +418,7 @@ async def test_a_key_that_expired_is_cleared_away_by_those_that_come(
 ) -> None:
     for began in (1000, 2000):
         for n in range(10):
-            once = Once(f"{began} {n}", "same", until=began + 500)
+            once = IdempotencyKey(f"{began} {n}", "same", until=began + 500)
             made_once = change(lambda _, n=n: made(f"{n}"), time=began)
             await store.change([altered(made_once, once=once)])
     assert admin.execute("SELECT count(*), min(until) FROM once").fetchall() == [(10, 2500)]
@@ -529,7 +529,7 @@ async def test_without_a_server_it_is_unavailable_and_then_recovers(
 
 
 async def test_a_connection_lost_before_the_commit_is_not_noticed(store: Store, admin: psycopg.Connection[Any]) -> None:
-    def killing(find: Find) -> Edited:
+    def killing(find: Find) -> EditResult:
         runs.append(1)
         if len(runs) == 1:
             kill(admin)
@@ -553,7 +553,7 @@ async def test_a_connection_lost_at_the_commit_is_told_and_nothing_is_done_twice
             FOR EACH ROW EXECUTE FUNCTION die()""")
     runs: list[int] = []
 
-    def noted(find: Find) -> Edited:
+    def noted(find: Find) -> EditResult:
         runs.append(1)
         return counting(ANN)(find)
 

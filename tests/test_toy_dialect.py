@@ -8,7 +8,17 @@ import httpx
 
 from gateway.core.faults import Fault, refuse
 from gateway.core.model import WRITE, Document, Profile
-from gateway.dialects.protocol import CONTENT_TYPES, UPDATE, Answer, Asked, Call, Credential, Incoming, Read, Reply
+from gateway.dialects.protocol import (
+    CONTENT_TYPES,
+    UPDATE,
+    Call,
+    Credential,
+    ParsedCommand,
+    ParsedRequest,
+    Reply,
+    Request,
+    Result,
+)
 from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
@@ -30,10 +40,10 @@ class Toy:
     def __init__(self) -> None:
         self.calls = (Call("POST", "/toy", UPDATE, WRITE, self._read, self._write),)
 
-    def media_type(self, _incoming: Incoming) -> str | None:
+    def media_type(self, _incoming: Request) -> str | None:
         return None
 
-    def credential(self, incoming: Incoming) -> Credential:
+    def credential(self, incoming: Request) -> Credential:
         return Credential(incoming.headers.get("x-toy", ""))
 
     def patched(self, _document: Document, _patch: Sequence[Any]) -> Document:
@@ -42,12 +52,12 @@ class Toy:
     def refused(self, faults: Sequence[Fault]) -> Reply:
         return Reply(faults[0].row.status, {"refused": [fault.text for fault in faults]})
 
-    def _read(self, incoming: Incoming) -> Asked:
+    def _read(self, incoming: Request) -> ParsedRequest:
         profile = {self.fields[name][0]: value for name, value in incoming.tree.items() if name in self.fields}
         match = {"mode": "email", "values": {"email": profile.get("email")}}
-        return Asked(None, [Read({"match": match, "create": True, "profile": profile})])
+        return ParsedRequest(None, [ParsedCommand({"match": match, "create": True, "profile": profile})])
 
-    def _write(self, answer: Answer) -> Reply:
+    def _write(self, answer: Result) -> Reply:
         (profile,) = answer.outcomes
         assert isinstance(profile, Profile)
         return Reply(200, {"done": profile.id})

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.service.fair_queue import LATELY, Turns
+from gateway.service.fair_queue import LATELY, FairQueue
 
 
 async def carried_out(places: int, few: int, tokens: Sequence[str]) -> list[str]:
     """The order in which requests that come together are carried out."""
-    turns, order = Turns(places, few), []
+    turns, order = FairQueue(places, few), []
 
     async def work(token: str) -> None:
         await turns.enter(token)
@@ -24,7 +24,7 @@ async def carried_out(places: int, few: int, tokens: Sequence[str]) -> list[str]
     return order
 
 
-async def admitted(turns: Turns, *tokens: str) -> str:
+async def admitted(turns: FairQueue, *tokens: str) -> str:
     """Those who have a place at once."""
     entering = [asyncio.ensure_future(turns.enter(token)) for token in tokens]
     await asyncio.sleep(0)
@@ -40,17 +40,17 @@ def test_tokens_take_turns_and_each_keeps_its_order() -> None:
 
 
 def test_so_many_are_at_once() -> None:
-    assert asyncio.run(admitted(Turns(3, 1), *"aaaaa")) == "aaa"
+    assert asyncio.run(admitted(FairQueue(3, 1), *"aaaaa")) == "aaa"
 
 
 def test_beside_others_a_token_has_few_places() -> None:
-    assert asyncio.run(admitted(Turns(8, 2), *"baaaabb")) == "baab"
+    assert asyncio.run(admitted(FairQueue(8, 2), *"baaaabb")) == "baab"
 
 
 def test_alone_again_a_token_has_all_places() -> None:
     async def run() -> None:
         now = 10.0
-        turns = Turns(4, 1, lambda: now)
+        turns = FairQueue(4, 1, lambda: now)
         assert await admitted(turns, *"baaa") == "ba"
         turns.leave("b")
         assert turns._taken == {"a": 1}
@@ -66,7 +66,7 @@ def test_alone_again_a_token_has_all_places() -> None:
 @pytest.mark.parametrize("is_chosen", [False, True])
 def test_a_place_is_not_lost_with_who_waited_for_it(is_chosen: bool) -> None:
     async def run() -> None:
-        turns = Turns(1, 1)
+        turns = FairQueue(1, 1)
         await turns.enter("a")
         waiting = [asyncio.ensure_future(turns.enter("b")) for _ in range(2)]
         await asyncio.sleep(0)

@@ -32,7 +32,7 @@ from gateway.schema.field_declarations import inlined, problems_of
 from gateway.server import workers
 from gateway.server.protocol import Limits, Protocols
 from gateway.service.bootstrap import bootstrap, new_secret, token
-from gateway.service.geolocation import Locator
+from gateway.service.geolocation import Geolocator
 from gateway.settings import Settings, table, variable
 from gateway.stores import open_store
 from gateway.stores.errors import Duplicate, Missing, Unavailable
@@ -159,7 +159,7 @@ def check(settings: Settings) -> None:
     if settings.store.startswith("memory:"):
         raise Misset("a store in memory is for tests: the server would not see the database and token made here")
     try:
-        Locator(settings.geoip)
+        Geolocator(settings.geoip)
     except (OSError, ValueError, RuntimeError) as reason:  # the library's InvalidDatabaseError is a RuntimeError
         raise Misset(f"{variable('geoip')}: {reason}") from None
 

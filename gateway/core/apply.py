@@ -11,7 +11,7 @@ from gateway.core.faults import Fault
 from gateway.core.functions import FUNCTIONS
 from gateway.core.matching import address
 from gateway.core.model import Document, Update
-from gateway.core.pointer import names_in, pointer_to
+from gateway.core.pointer import join_pointer, split_pointer
 
 SPACES = ("altcraft", "courier", "klaviyo")
 """The members of a document that are each one dialect's own. None shows them, so an empty one says nothing."""
@@ -33,7 +33,7 @@ def applied(document: Document, update: Update) -> tuple[Document, list[Fault]]:
     else:
         before, document = document, merged(document, patch)
     document = _operated(document, update.get("operations", ()), "/profile", faults)
-    for place in map(names_in, update.get("fill", ())):
+    for place in map(split_pointer, update.get("fill", ())):
         if _value_at(before, place) is not None:
             document = as_it_was(document, before, place)
     if "subscriptions" in update:
@@ -110,7 +110,7 @@ def _filled(value: Any, other: Any) -> Any:
 def _operated(document: Document, operations: Iterable[Mapping[str, Any]], at: str, faults: list[Fault]) -> Document:
     for operation in operations:
         try:
-            document = _at(document, names_in(operation["pointer"]), operation)
+            document = _at(document, split_pointer(operation["pointer"]), operation)
         except ValueError as reason:
             faults.append(Fault("invalid_function", str(reason), at + operation["pointer"]))
     return document
@@ -139,7 +139,7 @@ def _subscribed(document: Document, edits: Iterable[Mapping[str, Any]], lenient:
         one = merged(subscriptions.get(place, {}), _as_patch(edit))
         if "operations" in edit:
             found: list[Fault] = []
-            one = _operated(one, edit["operations"], pointer_to("subscriptions", index), found)
+            one = _operated(one, edit["operations"], join_pointer("subscriptions", index), found)
             if lenient and found:
                 continue
             faults += found
@@ -185,17 +185,17 @@ def difference(before: Any, after: Any, at: str = "") -> list[dict[str, Any]]:
     Ours, since it runs on every update: the libraries' search for the shortest patch costs a hundred times as much.
     """
     gone = sorted(name for name in before if name not in after)
-    patch: list[dict[str, Any]] = [{"op": "remove", "path": at + pointer_to(name)} for name in gone]
+    patch: list[dict[str, Any]] = [{"op": "remove", "path": at + join_pointer(name)} for name in gone]
     for name, value in after.items():
         current = before.get(name, _ABSENT)
         if current is value:
             continue
         if current is _ABSENT:
-            patch.append({"op": "add", "path": at + pointer_to(name), "value": value})
+            patch.append({"op": "add", "path": at + join_pointer(name), "value": value})
         elif isinstance(value, dict) and isinstance(current, dict):
-            patch += difference(current, value, at + pointer_to(name))
+            patch += difference(current, value, at + join_pointer(name))
         elif not same(current, value):
-            patch.append({"op": "replace", "path": at + pointer_to(name), "value": value})
+            patch.append({"op": "replace", "path": at + join_pointer(name), "value": value})
     return patch
 
 

@@ -8,11 +8,11 @@ from typing import TypeAlias
 
 from gateway.core.faults import Fault, Refusal
 from gateway.core.matching import ID, identities
-from gateway.core.model import Created, Edited, Identity, Profile, Tree, Write
+from gateway.core.model import Created, EditResult, Identity, Profile, Tree, Write
 
 ABSENT = "profile_not_found"
 
-Outcome: TypeAlias = "tuple[Edited | Refusal, Sequence[Identity]]"
+Outcome: TypeAlias = "tuple[EditResult | Refusal, Sequence[Identity]]"
 """What an update would come to, and the identities that its profile was searched by."""
 
 
@@ -22,7 +22,9 @@ def told(outcomes: Sequence[Outcome], identifiers: Collection[str], ignores_abse
     `identifiers` are the database's own fields that name a profile. Where the request `ignores_absence`, it is no fault
     that there is no such profile.
     """
-    made = {each.profile.id for each, _ in outcomes if isinstance(each, Edited) and isinstance(each.profile, Created)}
+    made = {
+        each.profile.id for each, _ in outcomes if isinstance(each, EditResult) and isinstance(each.profile, Created)
+    }
     rows = [_told(outcome, key, identifiers, ignores_absence) for outcome, key in outcomes]
     return {"dry_run": True, "results": [_nameless(row, made) for row in rows]}
 
@@ -38,7 +40,7 @@ def _without(named: Tree, made: Collection[str]) -> Tree:
 
 
 def _told(
-    outcome: Edited | Refusal, key: Sequence[Identity], identifiers: Collection[str], ignores_absence: bool
+    outcome: EditResult | Refusal, key: Sequence[Identity], identifiers: Collection[str], ignores_absence: bool
 ) -> Tree:
     if isinstance(outcome, Refusal):
         ignored = ignores_absence and outcome.faults[0].code == ABSENT
@@ -63,7 +65,7 @@ def _row(
     }
 
 
-def _word(edited: Edited) -> str:
+def _word(edited: EditResult) -> str:
     """What would become of the profile that the update is about."""
     if isinstance(edited.profile, Created):
         return "created"
@@ -74,7 +76,7 @@ def _word(edited: Edited) -> str:
     return "updated" if edited.writes else "unchanged"
 
 
-def _met(edited: Edited) -> Profile | None:
+def _met(edited: EditResult) -> Profile | None:
     """The profile as it was found; of one that would be made there is none."""
     if isinstance(edited.profile, Created) or edited.profile is None:
         return None

@@ -12,11 +12,11 @@ from msgspec.structs import replace
 from gateway.core.apply import absorbed, applied, as_it_was, difference, without_empty_spaces
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.matching import ID, UNIQUE, identities, moved
-from gateway.core.model import Created, Document, Edit, Edited, Find, Identity, Profile, Update, Write
-from gateway.core.pointer import pointer_to
+from gateway.core.model import Created, Document, Edit, EditResult, Find, Identity, Profile, Update, Write
+from gateway.core.pointer import join_pointer
 
 
-class Rules(Struct, frozen=True):
+class EditContext(Struct, frozen=True):
     """What an edit goes by besides its update: the database's form and the outer world's facts, passed in.
 
     `identifiers` are the database's own fields that name a profile; `check` gives the faults of a document about to be
@@ -31,14 +31,16 @@ class Rules(Struct, frozen=True):
     now: int
 
 
-def updating(update: Update, key: tuple[Identity, ...], rules: Rules, released: tuple[Identity, ...] = ()) -> Edit:
+def updating(
+    update: Update, key: tuple[Identity, ...], rules: EditContext, released: tuple[Identity, ...] = ()
+) -> Edit:
     """The edit of one update. Whom `released` names besides its profile gives up what the update says.
 
     Its refusals: profile_not_found, ambiguous_match, match_not_in_data, identifier_taken, invalid_patch, and what the
     functions and the check find.
     """
 
-    def edit(find: Find) -> Edited:
+    def edit(find: Find) -> EditResult:
         found = find(key) if key else []
         profile = _chosen(found, find, key, update["match"].get("several"))
         if profile is None and not update.get("create"):
@@ -61,7 +63,7 @@ def updating(update: Update, key: tuple[Identity, ...], rules: Rules, released: 
     return edit
 
 
-def _released(other: Profile, profile: Profile | None, release: Update, rules: Rules) -> tuple[Write, ...]:
+def _released(other: Profile, profile: Profile | None, release: Update, rules: EditContext) -> tuple[Write, ...]:
     """What another profile gives up, of which nothing can be wrong: it only loses."""
     if profile and other.id == profile.id:
         return ()
@@ -76,22 +78,22 @@ def removing(key: tuple[Identity, ...], identifiers: tuple[str, ...], several: s
     Where `several` is `all`, every profile of the key goes, and none is no refusal.
     """
 
-    def edit(find: Find) -> Edited:
+    def edit(find: Find) -> EditResult:
         profiles = find(key)
         if several != "all":
             the_one(profiles, key)
-        return Edited(next(iter(profiles), None), tuple(_removal(profile, identifiers) for profile in profiles))
+        return EditResult(next(iter(profiles), None), tuple(_removal(profile, identifiers) for profile in profiles))
 
     return edit
 
 
-def merging(destination: Identity, sources: Sequence[Identity], rules: Rules) -> Edit:
+def merging(destination: Identity, sources: Sequence[Identity], rules: EditContext) -> Edit:
     """The edit that lays profiles into one, which takes what it lacks, and removes them.
 
     Its refusals: profile_not_found, and what the check finds in the outcome.
     """
 
-    def edit(find: Find) -> Edited:
+    def edit(find: Find) -> EditResult:
         profile = the_one(find([destination]), [destination])
         others = [_source(find, identity) for identity in sources]
         document = profile.document
@@ -108,7 +110,7 @@ def merging(destination: Identity, sources: Sequence[Identity], rules: Rules) ->
 
 def naming(id: str, now: int) -> Edit:
     """The edit that writes nothing and answers with an id: under an Idempotency-Key, with the first one's."""
-    return lambda _find: Edited(Profile(id, {}, 1, now, now))
+    return lambda _find: EditResult(Profile(id, {}, 1, now, now))
 
 
 def _source(find: Find, identity: Identity) -> Profile:
@@ -148,7 +150,7 @@ def _others(found: Sequence[Profile], chosen: Profile | None) -> tuple[str, ...]
     return tuple(each.id for each in found if chosen is None or each.id != chosen.id)
 
 
-def _written(profile: Profile | None, update: Update, rules: Rules) -> Document:
+def _written(profile: Profile | None, update: Update, rules: EditContext) -> Document:
     """The document that the update makes of a profile's. Raises `Refusal` with everything that is wrong with it."""
     before = profile.document if profile else {}
     document, faults = applied(before, _dated(update, rules.now))
@@ -210,7 +212,7 @@ def _left_alone(
         if rule == "leave":
             left.append(_PLACES.get(kind) or tuple(kind.split("/", 1)))
         else:
-            pointer = pointer_to("profile", *kind.split("/", 1))
+            pointer = join_pointer("profile", *kind.split("/", 1))
             faults.append(Fault("identifier_taken", "the value belongs to another profile", pointer, other.id))
     if faults:
         raise Refusal(faults)
@@ -226,17 +228,21 @@ def _family(kind: str) -> str:
 
 
 def _edited(
-    profile: Profile | None, document: Document, gained: frozenset[Identity], lost: frozenset[Identity], rules: Rules
-) -> Edited:
+    profile: Profile | None,
+    document: Document,
+    gained: frozenset[Identity],
+    lost: frozenset[Identity],
+    rules: EditContext,
+) -> EditResult:
     document = without_empty_spaces(document)
     patch = (
         tuple(difference(profile.document, document)) if profile else ({"op": "add", "path": "", "value": document},)
     )
     if not patch:
-        return Edited(profile)
+        return EditResult(profile)
     after: Profile
     if profile is None:
         after = Created(rules.new_id, document, 1, rules.now, rules.now)
     else:
         after = Profile(profile.id, document, profile.version + 1, profile.created, rules.now)
-    return Edited(after, (Write(profile, after, gained, lost, patch),))
+    return EditResult(after, (Write(profile, after, gained, lost, patch),))

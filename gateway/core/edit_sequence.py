@@ -8,8 +8,8 @@ from msgspec import field
 
 from gateway.core.faults import Fault, Refusal
 from gateway.core.matching import ID
-from gateway.core.model import Edit, Edited, Find, Identity, Profile, Write
-from gateway.core.pointer import pointer_to
+from gateway.core.model import Edit, EditResult, Find, Identity, Profile, Write
+from gateway.core.pointer import join_pointer
 
 
 class Overlay:
@@ -58,22 +58,22 @@ def _met_again(profile: Profile) -> Profile:
     return Profile(profile.id, profile.document, profile.version, profile.created, profile.updated)
 
 
-class Rehearsed(Edited, frozen=True):
+class DryRunResult(EditResult, frozen=True):
     """What edits would have come to, in their order, and what they would have written; nothing of it is to be kept."""
 
-    outcomes: Sequence[Edited | Refusal] = ()
+    outcomes: Sequence[EditResult | Refusal] = ()
     overlay: Overlay = field(default_factory=Overlay)
 
 
 def rehearsing(edits: Sequence[Edit], before: Overlay, keepable: Callable[[Write], object]) -> Edit:
-    """The edit that runs others in turn, over what was written before, and writes nothing: it answers `Rehearsed`.
+    """The edit that runs others in turn, over what was written before, and writes nothing: it answers `DryRunResult`.
 
     `keepable` raises `Refusal` where a store would not keep such a write.
     """
 
-    def edit(find: Find) -> Rehearsed:
+    def edit(find: Find) -> DryRunResult:
         overlay = before.copy()
-        return Rehearsed(None, outcomes=[_outcome(each, find, overlay, keepable) for each in edits], overlay=overlay)
+        return DryRunResult(None, outcomes=[_outcome(each, find, overlay, keepable) for each in edits], overlay=overlay)
 
     return edit
 
@@ -84,13 +84,13 @@ def together(edits: Sequence[Edit]) -> Edit:
     It answers with the first one's profile.
     """
 
-    def edit(find: Find) -> Edited:
+    def edit(find: Find) -> EditResult:
         overlay = Overlay()
         outcomes = [_outcome(each, find, overlay, lambda _write: None) for each in edits]
         if faults := faults_among(outcomes):
             raise Refusal(faults)
-        done = [each for each in outcomes if isinstance(each, Edited)]
-        return Edited(done[0].profile, tuple(write for each in done for write in each.writes))
+        done = [each for each in outcomes if isinstance(each, EditResult)]
+        return EditResult(done[0].profile, tuple(write for each in done for write in each.writes))
 
     return edit
 
@@ -99,13 +99,13 @@ def faults_among(outcomes: Iterable[object]) -> list[Fault]:
     """Every fault of the refusals among the outcomes of updates, each told of its update (`/updates/{index}`)."""
     refusals = ((index, each) for index, each in enumerate(outcomes) if isinstance(each, Refusal))
     return [
-        replace(fault, pointer=pointer_to("updates", index) + fault.pointer)
+        replace(fault, pointer=join_pointer("updates", index) + fault.pointer)
         for index, refusal in refusals
         for fault in refusal.faults
     ]
 
 
-def _outcome(edit: Edit, find: Find, overlay: Overlay, keepable: Callable[[Write], object]) -> Edited | Refusal:
+def _outcome(edit: Edit, find: Find, overlay: Overlay, keepable: Callable[[Write], object]) -> EditResult | Refusal:
     try:
         edited = edit(overlay.over(find))
         for write in edited.writes:

@@ -6,7 +6,7 @@ from typing import Any
 LONGEST = 60
 
 
-def shown(value: Any) -> str:
+def excerpt(value: Any) -> str:
     """The value as JSON, of which at most the first 60 characters."""
     spelled = json.dumps(value, ensure_ascii=False)
     return spelled if len(spelled) <= LONGEST else f"{spelled[:LONGEST]}…"

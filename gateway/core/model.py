@@ -27,7 +27,7 @@ The kind `id` is the profile's own id; every engine finds it in its table of pro
 Find: TypeAlias = "Callable[[Sequence[Identity]], list[Profile]]"
 """The profiles that any of the identities names, each once, ordered by id; only valid while its edit runs."""
 
-Edit: TypeAlias = "Callable[[Find], Edited]"
+Edit: TypeAlias = "Callable[[Find], EditResult]"
 """The pure function a store runs inside its atomic step. It may be run again; it raises `Refusal` to refuse."""
 
 READ, WRITE, DELETE = "read", "write", "delete"
@@ -62,7 +62,7 @@ class Write(Struct, frozen=True):
     patch: tuple[Mapping[str, Any], ...] | None = ()
 
 
-class Edited(Struct, frozen=True):
+class EditResult(Struct, frozen=True):
     """What an edit decided: the profile to answer with, and the writes to keep (none: nothing changed).
 
     `others` are the ids of further profiles that the request named, and that were left alone.
@@ -82,7 +82,7 @@ class Origin(Struct, frozen=True):
     triggers: bool = True
 
 
-class Once(Struct, frozen=True):
+class IdempotencyKey(Struct, frozen=True):
     """What makes a change happen once, however often it is asked for (the Idempotency-Key header).
 
     `fingerprint` tells the request from another one under the same key; `until` is in milliseconds since 1970.
@@ -100,11 +100,11 @@ class Change(Struct, frozen=True):
     identities: tuple[Identity, ...]
     edit: Edit
     origin: Origin
-    once: Once | None = None
+    once: IdempotencyKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class ChangeRecord:
     """One row of the record of changes, as it is read back."""
 
     database: int
@@ -133,10 +133,10 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class StoredAnswer:
     """The answer that is kept of a change with a `once`: a `Created` profile where the change made it."""
 
-    once: Once
+    once: IdempotencyKey
     profile: Profile | None
 
 

@@ -10,7 +10,7 @@ TOLD_BY_A_FLOAT = 17
 """Digits that tell every 64-bit float from its neighbours: so many may be a writer's rounding, more are meant."""
 
 
-def number_in(text: str) -> int | float | None:
+def parse_number(text: str) -> int | float | None:
     """The number that a decimal literal (`-12.5e3`, ASCII digits) spells: whole ones within 64 bits are integers.
 
     None where it is too large or too small for a 64-bit float, or its digits say more than one keeps.

@@ -18,7 +18,7 @@ BATCHES = (BATCH, IMPORT, TOGETHER)
 """The requests that hold many profiles."""
 
 
-class Incoming(Struct, frozen=True):
+class Request(Struct, frozen=True):
     """One request as a dialect sees it: the tree of its body ({} without one), and what stands beside the body."""
 
     tree: Tree
@@ -40,7 +40,7 @@ class Credential(Struct, frozen=True):
     company: str | None = None
 
 
-class Read(Struct, frozen=True):
+class ParsedCommand(Struct, frozen=True):
     """One update as it was read, and the faults that reading it found; without an update there are only faults."""
 
     update: Update | None
@@ -49,14 +49,14 @@ class Read(Struct, frozen=True):
     """What the update was read from, where a job is to remember it should it be refused."""
 
 
-class Asked(Struct, frozen=True):
+class ParsedRequest(Struct, frozen=True):
     """What a request asks for. `database` is the id as it was sent, None where the token alone tells it.
 
     `about` is the dialect's own, from its reading to its writing.
     """
 
     database: Any
-    reads: Sequence[Read]
+    reads: Sequence[ParsedCommand]
     about: Mapping[str, Any] = field(default_factory=dict)
     until: int | None = None
     """When an Idempotency-Key expires (ms since 1970), where the request says so itself."""
@@ -72,7 +72,7 @@ class Reply(Struct, frozen=True):
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Answer(Struct, frozen=True):
+class Result(Struct, frozen=True):
     """What came of a request: one outcome for each update (a profile, None for one that is gone, or its faults).
 
     A list has its profiles or jobs, in order; a request about one job has the job, and its profiles if asked for.
@@ -94,8 +94,8 @@ class Call(Struct, frozen=True):
     path: str
     verb: str
     right: str
-    read: Callable[[Incoming], Asked]
-    write: Callable[[Answer], Reply]
+    read: Callable[[Request], ParsedRequest]
+    write: Callable[[Result], Reply]
     bodies: tuple[type, ...] = (dict,)
     """What the root of a body may be."""
     limit: int | None = None
@@ -122,11 +122,11 @@ class Dialect(Protocol):
     constraints: str | None
     """The name of the schema in `schemas/` that this dialect asks of its updates beyond the canonical form."""
 
-    def media_type(self, incoming: Incoming) -> str | None:
+    def media_type(self, incoming: Request) -> str | None:
         """The codec's name that the request asks for in its own words, or None. Raises `Refusal` on an unknown one."""
         ...
 
-    def credential(self, incoming: Incoming) -> Credential:
+    def credential(self, incoming: Request) -> Credential:
         """The credential of a request. Raises `Refusal`: no_token."""
         ...
 

@@ -7,7 +7,7 @@ and the JSON libraries. A new media type is a new module that has what `Codec` n
 from collections.abc import Sequence
 from functools import lru_cache
 
-from gateway.core.excerpt import shown
+from gateway.core.excerpt import excerpt
 from gateway.core.faults import refuse
 from gateway.media import json, xml
 from gateway.media.codec import Bounds, Codec
@@ -30,7 +30,7 @@ def codec_for(content_type: str | None) -> tuple[Codec, str | None]:
         if sent and codec.reads(sent.name):
             return codec, sent.parameters.get("charset")
     known = " or ".join(codec.media_type for codec in CODECS)
-    found = f"the Content-Type {shown(content_type)} is not supported" if content_type else "there is no Content-Type"
+    found = f"the Content-Type {excerpt(content_type)} is not supported" if content_type else "there is no Content-Type"
     raise refuse("unsupported_media_type", f"{found}: send {known}")
 
 

@@ -3,7 +3,7 @@
 The list is closed, so that no label (`utf-7`, `idna`, `zlib`) reaches Python's own registry. Knows no media type.
 """
 
-from gateway.core.excerpt import shown
+from gateway.core.excerpt import excerpt
 from gateway.core.faults import refuse
 
 _PYTHON_CODECS = {
@@ -31,7 +31,7 @@ def to_utf8(body: bytes, charset: str | None = None) -> bytes:
     """
     label = (charset or "utf-8").lower()
     if label not in _PYTHON_CODECS:
-        raise refuse("unsupported_media_type", f"the charset {shown(label)} is not supported")
+        raise refuse("unsupported_media_type", f"the charset {excerpt(label)} is not supported")
     for mark, codec in _BYTE_ORDER_MARKS.items():
         if body.startswith(mark):
             return _recoded(body[len(mark) :], codec)

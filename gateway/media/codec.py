@@ -6,7 +6,7 @@ Knows no media type. The bounds stand here once, so that a body means the same i
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.core.excerpt import shown
+from gateway.core.excerpt import excerpt
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
 
@@ -52,7 +52,7 @@ class Bounds:
                             raise refuse("too_long", f"a name may have at most {self.name} characters")
                         below += value.values()
                 elif kind is int and not -(2**63) <= value < 2**63:
-                    raise refuse("malformed_body", f"the integer {shown(value)} is outside signed 64 bits")
+                    raise refuse("malformed_body", f"the integer {excerpt(value)} is outside signed 64 bits")
                 elif kind not in _PLAIN:
                     has_floats = True
             count += len(below)

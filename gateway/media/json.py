@@ -10,10 +10,10 @@ import re
 import jiter
 import orjson
 
-from gateway.core.excerpt import shown
+from gateway.core.excerpt import excerpt
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
-from gateway.core.numbers import number_in
+from gateway.core.numbers import parse_number
 from gateway.media.charsets import to_utf8
 from gateway.media.codec import STANDARD, Bounds
 
@@ -62,9 +62,9 @@ def _with_numbers(value: Tree) -> Tree:
 
 
 def _number(text: str) -> int | float:
-    found = number_in(text)
+    found = parse_number(text)
     if found is None:
-        raise refuse("malformed_body", f"the number {shown(text)} is more than a 64-bit float keeps")
+        raise refuse("malformed_body", f"the number {excerpt(text)} is more than a 64-bit float keeps")
     return found
 
 

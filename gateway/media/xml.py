@@ -27,7 +27,7 @@ from typing import Any
 import xmltodict
 from lxml import etree
 
-from gateway.core.excerpt import shown
+from gateway.core.excerpt import excerpt
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
 from gateway.media.charsets import to_utf8
@@ -61,9 +61,9 @@ def decode(body: bytes, charset: str | None = None, bounds: Bounds = STANDARD) -
     """As `Codec` says. The byte order mark names the encoding, else the charset, else the declaration (RFC 7303, 3)."""
     root = _root(to_utf8(body, charset or _declared(body)), bounds)
     if _name(root.tag) != "xml":
-        raise refuse("malformed_body", f'the root element is {shown(root.tag)}, not "xml"')
+        raise refuse("malformed_body", f'the root element is {excerpt(root.tag)}, not "xml"')
     if root.keys():
-        raise _malformed(root, f"has the attribute {shown(root.keys()[0])}")
+        raise _malformed(root, f"has the attribute {excerpt(root.keys()[0])}")
     tree = _content(root)
     bounds.check(tree, len(body))
     return {} if tree == "" else tree
@@ -165,9 +165,9 @@ def _name(tag: object) -> str | None:
     if not isinstance(tag, str):
         return None
     if tag.startswith("{"):
-        raise refuse("malformed_body", f"the element {shown(_local(tag))} is in a namespace")
+        raise refuse("malformed_body", f"the element {excerpt(_local(tag))} is in a namespace")
     if len(tag) > LONGEST_NAME:  # what is refused is not remembered
-        raise refuse("malformed_body", f"the element {shown(tag)} has a name of more than {LONGEST_NAME} characters")
+        raise refuse("malformed_body", f"the element {excerpt(tag)} has a name of more than {LONGEST_NAME} characters")
     return _NAMELESS if tag == "_" else member_name(tag)
 
 
@@ -176,15 +176,15 @@ def _is_marked(element: etree._Element) -> bool:
     # Not by items(): libxml2 looks each value up again, and 90,000 attributes keep it busy for half a minute.
     for attribute in element.keys():  # noqa: SIM118
         if attribute != "array":
-            raise _malformed(element, f"has the attribute {shown(_local(str(attribute)))}; the only one is array")
+            raise _malformed(element, f"has the attribute {excerpt(_local(str(attribute)))}; the only one is array")
     value = element.get("array", "")
     if value not in _BOOLEANS:
-        raise _malformed(element, f"says array={shown(value)}; it is true or false")
+        raise _malformed(element, f"says array={excerpt(value)}; it is true or false")
     return _BOOLEANS[value]
 
 
 def _malformed(element: etree._Element, what: str) -> Refusal:
-    return refuse("malformed_body", f"line {element.sourceline}: the element {shown(element.tag)} {what}")
+    return refuse("malformed_body", f"line {element.sourceline}: the element {excerpt(element.tag)} {what}")
 
 
 def _local(name: str) -> str:

@@ -10,7 +10,7 @@ from functools import cache
 from itertools import takewhile
 from typing import Any, TypeAlias
 
-from gateway.core.numbers import number_in
+from gateway.core.numbers import parse_number
 
 Reader: TypeAlias = Callable[[Any], Any]
 
@@ -24,7 +24,7 @@ def _number(text: str) -> int | float | None:
     """A number as JSON's reader would have it; integers that are spelled as such end at 64 bits."""
     if not _NUMBER.fullmatch(text):
         return None
-    found = number_in(text)
+    found = parse_number(text)
     return None if isinstance(found, float) and _DIGITS.fullmatch(text) else found
 
 

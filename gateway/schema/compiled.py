@@ -12,13 +12,13 @@ from typing import Any
 from gateway.core import matching
 from gateway.core.faults import Fault
 from gateway.core.model import Database, Document, Update
-from gateway.core.pointer import pointer_to
+from gateway.core.pointer import join_pointer
 from gateway.schema.coercion import leaf_reader
 from gateway.schema.declarations import IN_PROFILE, PROFILE, SUBSCRIPTION, UPDATE, Declared, laid_over
 from gateway.schema.function_types import misfit
 from gateway.schema.undeclared import unknown
 from gateway.schema.update_coercion import UpdateReader
-from gateway.schema.validation import MOST_FAULTS, Checker, JSONSchema
+from gateway.schema.validation import MOST_FAULTS, JSONSchema, Validator
 from gateway.schema.validation_view import present_in, where_it_works, written_plainly
 
 PARTIAL = f"{PROFILE}:partial"
@@ -31,7 +31,7 @@ def published(name: str) -> dict[str, Any]:
     return found
 
 
-class Form:
+class CompiledSchema:
     """The canonical form in one database, under one dialect's constraints (a JSON Schema over updates, or {})."""
 
     def __init__(self, database: Database, constraints: JSONSchema) -> None:
@@ -40,9 +40,9 @@ class Form:
         profile = laid_over(published("profile"), {"properties": {"custom": own}})
         partial = {**laid_over(profile, {"properties": {"custom": {"required": []}}}), "$id": PARTIAL}
         known = {UPDATE: published("update"), SUBSCRIPTION: _subscription(database), PROFILE: profile, PARTIAL: partial}
-        self._canonical = Checker({"$ref": UPDATE, "properties": {"profile": {"$ref": PARTIAL}}}, known)
-        self._constraints = Checker(constraints, known)
-        self._profile = Checker(IN_PROFILE, known)
+        self._canonical = Validator({"$ref": UPDATE, "properties": {"profile": {"$ref": PARTIAL}}}, known)
+        self._constraints = Validator(constraints, known)
+        self._profile = Validator(IN_PROFILE, known)
         constrained = laid_over(profile, constraints.get("properties", {}).get("profile", {}))
         self._declared = Declared({**known, PROFILE: constrained}, database.resources)
         self._reader = UpdateReader(self._declared)
@@ -98,7 +98,7 @@ class Form:
         for index, subscription in enumerate(edits if isinstance(edits, list) else ()):
             if isinstance(subscription, dict) and "operations" in subscription:
                 declared = {"properties": {"custom_fields": self._declared.fields_of(subscription)}}
-                yield from self._misfits_of(subscription, declared, pointer_to("subscriptions", index))
+                yield from self._misfits_of(subscription, declared, join_pointer("subscriptions", index))
 
     def _misfits_of(self, holder: Mapping[str, Any], declared: JSONSchema, at: str) -> Iterable[Fault]:
         for operation in holder.get("operations", ()):

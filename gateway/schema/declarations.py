@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.model import Resource
-from gateway.core.pointer import names_in
+from gateway.core.pointer import split_pointer
 from gateway.schema.validation import JSONSchema
 
 UPDATE, PROFILE, SUBSCRIPTION = (f"urn:profile-gateway:{name}" for name in ("update", "profile", "subscription"))
@@ -20,7 +20,7 @@ class Declared:
 
     def field(self, operation: Mapping[str, Any], declared: JSONSchema) -> JSONSchema:
         """What is declared of the field that an operation is for."""
-        for name in names_in(operation["pointer"]):
+        for name in split_pointer(operation["pointer"]):
             declared = self.member(declared, name)
         return self.flat(declared)
 
@@ -48,7 +48,7 @@ class Declared:
     def _referred(self, reference: str) -> JSONSchema:
         uri, _, fragment = reference.partition("#")
         found: Any = self._schemas[uri or UPDATE]
-        for name in names_in(fragment):
+        for name in split_pointer(fragment):
             found = found[name]
         referred: JSONSchema = found
         return referred

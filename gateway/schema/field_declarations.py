@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import jsonschema_rs
 from jsonschema import Draft202012Validator
 
-from gateway.core.pointer import names_in
+from gateway.core.pointer import split_pointer
 
 
 def problems_of(schema: Any) -> Iterator[str]:
@@ -52,7 +52,7 @@ def inlined(part: Any, whole: Any, led: tuple[str, ...] = ()) -> Any:
         return {**own, **({"$ref": inlined(reference, whole, led)} if "$ref" in part else {})}
     if reference in led or not reference.startswith("#/"):
         raise ValueError(f"the reference {reference} must lead to another place of the file, and not back to itself")
-    referred = functools.reduce(lambda inner, name: inner[name], names_in(unquote(reference[1:])), whole)
+    referred = functools.reduce(lambda inner, name: inner[name], split_pointer(unquote(reference[1:])), whole)
     return {**inlined(referred, whole, (*led, reference)), **own}
 
 

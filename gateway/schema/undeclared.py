@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.core.faults import Fault
 from gateway.core.model import Database, Update
-from gateway.core.pointer import names_in, pointer_to
+from gateway.core.pointer import join_pointer, split_pointer
 
 
 def unknown(update: Update, database: Database) -> Iterable[Fault]:
@@ -17,7 +17,7 @@ def unknown(update: Update, database: Database) -> Iterable[Fault]:
     yield from _segments(update, database)
     for index, subscription in enumerate(_list(update.get("subscriptions"))):
         if isinstance(subscription, dict) and isinstance(subscription.get("resource_id"), int):
-            yield from _in_subscription(subscription, database, pointer_to("subscriptions", index))
+            yield from _in_subscription(subscription, database, join_pointer("subscriptions", index))
 
 
 def _fields(update: Update, database: Database) -> Iterable[Fault]:
@@ -26,17 +26,17 @@ def _fields(update: Update, database: Database) -> Iterable[Fault]:
     custom = update.get("profile", {}).get("custom")
     cleared = [name for name, value in custom.items() if value is None] if isinstance(custom, dict) else []
     operated = (each["pointer"] for each in update.get("operations", ()) if each["function"] != "set")
-    touched = (names[1] for names in map(names_in, operated) if names[:1] == ["custom"] and names[1:])
+    touched = (names[1] for names in map(split_pointer, operated) if names[:1] == ["custom"] and names[1:])
     for name in (*touched, *cleared):
         if name not in declared:
-            yield Fault("unknown_field", pointer=pointer_to("profile", "custom", name))
+            yield Fault("unknown_field", pointer=join_pointer("profile", "custom", name))
 
 
 def _segments(update: Update, database: Database) -> Iterable[Fault]:
     for action, ids in update.get("segments", {}).items():
         for index, id in enumerate(_list(ids)):
             if isinstance(id, int | str) and id not in database.segments:
-                yield Fault("unknown_segment", f"there is no segment {id}", pointer_to("segments", action, index))
+                yield Fault("unknown_segment", f"there is no segment {id}", join_pointer("segments", action, index))
 
 
 def _in_subscription(subscription: Mapping[str, Any], database: Database, at: str) -> Iterable[Fault]:
@@ -47,11 +47,11 @@ def _in_subscription(subscription: Mapping[str, Any], database: Database, at: st
     if any(category not in resource.categories for category in _list(subscription.get("cats"))):
         yield Fault("unknown_category", pointer=f"{at}/cats")
     declared = resource.fields.get("properties", {})
-    operated = (names_in(operation["pointer"])[-1] for operation in subscription.get("operations", ()))
+    operated = (split_pointer(operation["pointer"])[-1] for operation in subscription.get("operations", ()))
     written = subscription.get("custom_fields")
     for name in (*(written if isinstance(written, dict) else ()), *operated):
         if name not in declared and not name.startswith("_"):
-            yield Fault("unknown_field", pointer=f"{at}/custom_fields{pointer_to(name)}")
+            yield Fault("unknown_field", pointer=f"{at}/custom_fields{join_pointer(name)}")
 
 
 def _list(value: Any) -> list[Any]:

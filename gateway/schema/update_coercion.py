@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.model import Update
-from gateway.core.pointer import names_in
+from gateway.core.pointer import split_pointer
 from gateway.schema.coercion import Reader, array_reader, enum_reader, leaf_reader, object_reader
 from gateway.schema.declarations import IN_PROFILE, PROFILE, UPDATE, Declared
 from gateway.schema.validation import JSONSchema
@@ -64,7 +64,7 @@ class UpdateReader:
             operation["value"] = self._operand_reader(operation, declared)(operation["value"])
         plain = [each for each in operations if each["function"] == "set" and not isinstance(each["value"], dict)]
         for operation in plain:
-            *path, name = names_in(operation["pointer"])
+            *path, name = split_pointer(operation["pointer"])
             functools.reduce(lambda inner, step: inner.setdefault(step, {}), path, patch)[name] = operation["value"]
         if kept := [operation for operation in operations if operation not in plain]:
             holder["operations"] = kept

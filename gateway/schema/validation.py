@@ -13,10 +13,10 @@ import jsonschema_rs
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from gateway.core.excerpt import shown
+from gateway.core.excerpt import excerpt
 from gateway.core.faults import Fault
 from gateway.core.numbers import INTEGERS
-from gateway.core.pointer import pointer_to
+from gateway.core.pointer import join_pointer
 from gateway.schema.formats import FORMATS, called
 
 JSONSchema: TypeAlias = dict[str, Any]
@@ -28,7 +28,7 @@ MOST_FAULTS = 100
 _ENGINE: Any = {"formats": FORMATS, "validate_formats": True, "pattern_options": jsonschema_rs.RegexOptions()}
 
 
-class Checker:
+class Validator:
     """Judges values by one schema; `resources` are the schemas that it may refer to, by their URI."""
 
     def __init__(self, schema: JSONSchema, resources: Mapping[str, JSONSchema]) -> None:
@@ -79,13 +79,13 @@ def _types(schema: JSONSchema) -> Sequence[Any]:
 def _pattern(validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterable[jsonschema.ValidationError]:
     # `re` can take seconds on a hostile pair of pattern and text; the compiled validator's engine is linear.
     if validator.is_type(instance, "string") and not _alone("pattern", pattern).is_valid(instance):
-        yield jsonschema.ValidationError(f"{shown(instance)} does not match {pattern}")
+        yield jsonschema.ValidationError(f"{excerpt(instance)} does not match {pattern}")
 
 
 def _format(_validator: Any, format: str, instance: Any, _schema: Any) -> Iterable[jsonschema.ValidationError]:
     # jsonschema itself knows fewer formats, and would have no words for what the compiled validator refuses.
     if not _alone("format", format).is_valid(instance):
-        yield jsonschema.ValidationError(f"{shown(instance)} is not {called(format)}")
+        yield jsonschema.ValidationError(f"{excerpt(instance)} is not {called(format)}")
 
 
 def _items(validator: Any, items: Any, instance: Any, schema: Any) -> Iterable[jsonschema.ValidationError]:
@@ -109,24 +109,24 @@ _Thorough: Any = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
 
 
 def _faults_of(error: Any, at: str) -> Iterable[Fault]:
-    pointer = at + pointer_to(*error.absolute_path)
+    pointer = at + join_pointer(*error.absolute_path)
     match error.validator:
         case "additionalProperties" | "unevaluatedProperties":
             # The names are told inside the message alone, each as Python shows it.
             names = (name for name in error.instance if repr(name) in error.message)
-            yield from (Fault("unknown_field", pointer=pointer + pointer_to(name)) for name in names)
+            yield from (Fault("unknown_field", pointer=pointer + join_pointer(name)) for name in names)
         case "required":
             name = next(name for name in error.validator_value if error.message.startswith(repr(name)))
-            yield Fault("invalid_field", "it is missing", pointer + pointer_to(name))
+            yield Fault("invalid_field", "it is missing", pointer + join_pointer(name))
         case "type" if error.instance is None and all(isinstance(step, str) for step in error.absolute_path):
             # A null that stands in a list is an item of it; every other one clears a member.
             yield Fault("invalid_field", "it cannot be cleared", pointer)
         case "type":
             types = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
-            yield Fault("invalid_field", f"{shown(error.instance)} is not of type {' or '.join(types)}", pointer)
+            yield Fault("invalid_field", f"{excerpt(error.instance)} is not of type {' or '.join(types)}", pointer)
         case "enum":
-            choices = ", ".join(shown(choice) for choice in error.validator_value if choice is not None)
-            yield Fault("invalid_field", f"{shown(error.instance)} is not one of {choices}", pointer)
+            choices = ", ".join(excerpt(choice) for choice in error.validator_value if choice is not None)
+            yield Fault("invalid_field", f"{excerpt(error.instance)} is not one of {choices}", pointer)
         case "maxItems":
             yield Fault("invalid_field", f"it has more than {error.validator_value} elements", pointer)
         case "maxLength":
@@ -136,8 +136,8 @@ def _faults_of(error: Any, at: str) -> Iterable[Fault]:
             yield Fault("invalid_field", least if error.instance else "it is empty", pointer)
         case "const" | "not" | "oneOf" | "dependentRequired" | "items" | "unevaluatedItems":
             # jsonschema's own words for these show values as Python does.
-            reason = f"{shown(error.instance)} does not satisfy {error.validator} {shown(error.validator_value)}"
+            reason = f"{excerpt(error.instance)} does not satisfy {error.validator} {excerpt(error.validator_value)}"
             yield Fault("invalid_field", reason, pointer)
         case _:
-            reason = error.message.replace(repr(error.instance), shown(error.instance), 1)
+            reason = error.message.replace(repr(error.instance), excerpt(error.instance), 1)
             yield Fault("invalid_field", reason[:LONGEST_REASON], pointer)

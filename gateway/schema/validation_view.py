@@ -10,19 +10,19 @@ from typing import Any
 
 from gateway.core.faults import Fault
 from gateway.core.model import Update
-from gateway.core.pointer import names_in, pointer_to
+from gateway.core.pointer import join_pointer, split_pointer
 from gateway.schema.declarations import laid_over
 
 
 def where_it_works(fault: Fault, update: Update) -> Fault:
     """A fault of an operation, told of the field that the operation is for."""
-    names = names_in(fault.pointer)
+    names = split_pointer(fault.pointer)
     if "operations" not in names[:3:2] or len(names) < 2:
         return fault
     *before, _, index = names[: names.index("operations") + 2]
     holder = update["subscriptions"][int(before[1])] if before else update
     operation = holder["operations"][int(index)]
-    base = pointer_to(*before) if before else "/profile"
+    base = join_pointer(*before) if before else "/profile"
     return replace(fault, code="invalid_function", pointer=base + str(operation.get("pointer", "")))
 
 
@@ -43,7 +43,7 @@ def written_plainly(update: Update, *functions: str) -> Update:
 def _with_brought(patch: Any, holder: Mapping[str, Any], functions: Sequence[str]) -> Any:
     for operation in holder.get("operations", ()):
         if operation["function"] in functions:
-            way_up = reversed(names_in(operation["pointer"]))
+            way_up = reversed(split_pointer(operation["pointer"]))
             patch = laid_over(patch, functools.reduce(lambda inner, name: {name: inner}, way_up, operation["value"]))
     return patch
 

@@ -38,10 +38,10 @@ from gateway.server.access_log import AccessLog, to_stdout
 from gateway.server.bodies import Bodies, Gone, Unreadable
 from gateway.server.metrics import CONTENT_TYPE, Metrics
 from gateway.service.catalog import Catalog
-from gateway.service.geolocation import Locator
-from gateway.service.operations import Verbs
+from gateway.service.geolocation import Geolocator
+from gateway.service.operations import Operations
 from gateway.service.pipeline import Message, Pipeline, Response
-from gateway.service.rate_limits import Rates
+from gateway.service.rate_limits import RateLimits
 from gateway.settings import Settings
 from gateway.stores import open_store
 from gateway.stores.errors import Unavailable
@@ -84,9 +84,9 @@ def create(
         store = await opened(settings.store)
         shape = settings.max_depth, settings.max_nodes
         bounds = Bounds(*shape, settings.max_name, settings.max_text, settings.max_items)
-        locator = Locator(settings.geoip)
+        locator = Geolocator(settings.geoip)
         app.state.store = store
-        catalog, verbs = Catalog(store, spoken), Verbs(store, locator, now, new_id)
+        catalog, verbs = Catalog(store, spoken), Operations(store, locator, now, new_id)
         app.state.pipeline = Pipeline(catalog, verbs, rates, bounds, settings.max_batch, now)
         pruning = asyncio.create_task(_prune(store, settings.keep_changes_days * DAY, now))
         collecting = asyncio.create_task(_collect())
@@ -96,7 +96,7 @@ def create(
         await store.close()
         sight.close()
 
-    rates = Rates(settings.rate_limits, settings.token_rate)
+    rates = RateLimits(settings.rate_limits, settings.token_rate)
     metrics = Metrics() if settings.metrics_token else None
     sight = _Sight(AccessLog(to_stdout) if settings.access_log else None, metrics)
     limits = _Limits(settings.max_body, settings.max_batch_body)

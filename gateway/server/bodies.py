@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from gateway.core.excerpt import shown
+from gateway.core.excerpt import excerpt
 from gateway.core.faults import Fault, Refusal
 
 Event: TypeAlias = Mapping[str, Any]
@@ -133,7 +133,7 @@ def _coding(headers: Sequence[tuple[bytes, bytes]], limit: int) -> bytes:
             codings.append(value.lower())
     if len(codings) > 1 or not CODINGS.keys() >= set(codings):
         named = b", ".join(codings).decode("latin-1")
-        raise Unreadable("unsupported_media_type", f"the content encoding {shown(named)} is not supported", ACCEPTED)
+        raise Unreadable("unsupported_media_type", f"the content encoding {excerpt(named)} is not supported", ACCEPTED)
     return codings[0] if codings else b""
 
 

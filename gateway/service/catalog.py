@@ -10,7 +10,7 @@ from gateway.core.faults import refuse
 from gateway.core.fingerprint import fingerprint
 from gateway.core.model import WRITE, Database, Token
 from gateway.dialects.protocol import Credential, Dialect
-from gateway.schema.compiled import Form, published
+from gateway.schema.compiled import CompiledSchema, published
 from gateway.stores.protocol import Store
 
 
@@ -23,7 +23,7 @@ class Catalog:
         self._epoch: int | None = None
         self._tokens: dict[str, Token] = {}
         self._databases: dict[int, Database] = {}
-        self._forms: dict[tuple[int, str], Form] = {}
+        self._forms: dict[tuple[int, str], CompiledSchema] = {}
 
     async def refresh(self) -> None:
         """Reads the registry again where it may have changed."""
@@ -68,9 +68,9 @@ class Catalog:
             raise refuse("unknown_database", f"there is no database {id}", "/database")
         return self._databases[token.database]
 
-    def form(self, database: Database, dialect: Dialect) -> Form:
+    def form(self, database: Database, dialect: Dialect) -> CompiledSchema:
         """The canonical form in a database, under a dialect's constraints."""
         found = self._forms.get((database.id, dialect.name))
         if found is None:
-            found = self._forms[database.id, dialect.name] = Form(database, self._constraints[dialect.name])
+            found = self._forms[database.id, dialect.name] = CompiledSchema(database, self._constraints[dialect.name])
         return found

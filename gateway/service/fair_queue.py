@@ -16,7 +16,7 @@ LATELY = 1.0
 """Seconds for which a token counts as one that asks."""
 
 
-class Turns:
+class FairQueue:
     """So many places, and the few that one token may have beside others. Each `enter` that returns needs a `leave`."""
 
     def __init__(self, places: int, few: int, now: Callable[[], float] = monotonic) -> None:

@@ -11,7 +11,7 @@ Place: TypeAlias = Mapping[tuple[str, ...], Any]
 """Canonical path to value."""
 
 
-class Locator:
+class Geolocator:
     """Knows where addresses are. Without a file it knows of none."""
 
     def __init__(self, file: str | None) -> None:

@@ -18,16 +18,26 @@ from msgspec.structs import replace as altered
 from gateway import media
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.fingerprint import fingerprint
-from gateway.core.model import READ, Once, Tree, Update
-from gateway.core.pointer import names_in
-from gateway.dialects.protocol import BATCHES, CONTENT_TYPES, Answer, Asked, Call, Dialect, Incoming, Read, Reply
+from gateway.core.model import READ, IdempotencyKey, Tree, Update
+from gateway.core.pointer import split_pointer
+from gateway.dialects.protocol import (
+    BATCHES,
+    CONTENT_TYPES,
+    Call,
+    Dialect,
+    ParsedCommand,
+    ParsedRequest,
+    Reply,
+    Request,
+    Result,
+)
 from gateway.media import Bounds, Codec
-from gateway.schema.compiled import Form, integer
+from gateway.schema.compiled import CompiledSchema, integer
 from gateway.schema.validation import MOST_FAULTS
 from gateway.service.catalog import Catalog
-from gateway.service.fair_queue import Turns
-from gateway.service.operations import Verbs, Work
-from gateway.service.rate_limits import Rates, TooOften
+from gateway.service.fair_queue import FairQueue
+from gateway.service.operations import Operations, PreparedRequest
+from gateway.service.rate_limits import RateLimitExceeded, RateLimits
 from gateway.stores.errors import Unavailable
 
 log = logging.getLogger("gateway")
@@ -93,7 +103,7 @@ class Pipeline:
     """
 
     def __init__(
-        self, catalog: Catalog, verbs: Verbs, rates: Rates, bounds: Bounds, most: int, now: Callable[[], int]
+        self, catalog: Catalog, verbs: Operations, rates: RateLimits, bounds: Bounds, most: int, now: Callable[[], int]
     ) -> None:
         self._catalog = catalog
         self._verbs = verbs
@@ -102,7 +112,7 @@ class Pipeline:
         self._most = most
         self._now = now
         self._outage = _Outage()
-        self._turns = Turns(PLACES, FEW)
+        self._turns = FairQueue(PLACES, FEW)
         self._large = asyncio.Semaphore(1)
 
     async def respond(self, dialect: Dialect, call: Call, message: Message) -> Response:
@@ -110,7 +120,7 @@ class Pipeline:
         exchange = _Exchange(dialect, message)
         try:
             response = await self._response(exchange, call)
-        except TooOften as refusal:
+        except RateLimitExceeded as refusal:
             return exchange.refused(refusal.faults, {"retry-after": str(refusal.pause)})
         except Refusal as refusal:
             return exchange.refused([_named(fault, call.named) for fault in refusal.faults])
@@ -138,21 +148,27 @@ class Pipeline:
         told = partial(_told, exchange, tell, left)
         return told() if len(work.updates) < MANY else await asyncio.to_thread(told)
 
-    async def _carried_out(self, exchange: "_Exchange", call: Call, asked: Asked, work: Work) -> Callable[[], Reply]:
+    async def _carried_out(
+        self, exchange: "_Exchange", call: Call, asked: ParsedRequest, work: PreparedRequest
+    ) -> Callable[[], Reply]:
         """What tells the outcome, of the request or of its rehearsal."""
         if work.rehearsal:
             return partial(exchange.plainly, await self._verbs.rehearse(call.verb, work))
         outcomes = await self._verbs.carry_out(call.verb, work)
-        return partial(call.write, Answer(work.database, outcomes, work.updates, asked.about))
+        return partial(call.write, Result(work.database, outcomes, work.updates, asked.about))
 
-    async def _understood_beside(self, exchange: "_Exchange", call: Call) -> tuple[Asked, Work, Mapping[str, str]]:
+    async def _understood_beside(
+        self, exchange: "_Exchange", call: Call
+    ) -> tuple[ParsedRequest, PreparedRequest, Mapping[str, str]]:
         """As `_understood`; a large body beside the event loop, one at a time: two would only share one processor."""
         if len(exchange.message.body) < LARGE:
             return self._understood(exchange, call)
         async with self._large:
             return await asyncio.to_thread(self._understood, exchange, call)
 
-    def _understood(self, exchange: "_Exchange", call: Call) -> tuple[Asked, Work, Mapping[str, str]]:
+    def _understood(
+        self, exchange: "_Exchange", call: Call
+    ) -> tuple[ParsedRequest, PreparedRequest, Mapping[str, str]]:
         """From bytes to checked updates, and what is left of the caller's rate. Raises `Refusal`."""
         incoming = exchange.decoded(call.bodies, self._bounds_of(call), self._now())
         credential = exchange.dialect.credential(incoming)
@@ -170,7 +186,9 @@ class Pipeline:
         updates = [_checked(form, read, incoming.typed, most) for read in asked.reads]
         sent = [read.sent for read in asked.reads]
         once = _once(exchange.message, call, asked.until or self._now() + DAY, updates)
-        work = Work(exchange.dialect, token, database, form, updates, sent, once, asked.job, rehearsal, call.open)
+        work = PreparedRequest(
+            exchange.dialect, token, database, form, updates, sent, once, asked.job, rehearsal, call.open
+        )
         return asked, work, left
 
     def _bounds_of(self, call: Call) -> Bounds:
@@ -191,7 +209,7 @@ class _Exchange:
         wanted, accepted = message.query.get("format"), message.headers.get("accept")
         self._codec: Codec = media.reply_codec(wanted, accepted, _codec_or_none(message))
 
-    def decoded(self, bodies: tuple[type, ...], bounds: Bounds, now: int) -> Incoming:
+    def decoded(self, bodies: tuple[type, ...], bounds: Bounds, now: int) -> Request:
         """The request as a dialect sees it. Raises `Refusal`."""
         message = self.message
         if not message.body and message.method in ("GET", "DELETE"):
@@ -205,9 +223,9 @@ class _Exchange:
             raise refuse("not_an_object")
         return incoming
 
-    def _incoming(self, tree: Tree, now: int, typed: bool) -> Incoming:
+    def _incoming(self, tree: Tree, now: int, typed: bool) -> Request:
         message = self.message
-        return Incoming(tree, message.query, message.headers, message.path, message.target, now, typed)
+        return Request(tree, message.query, message.headers, message.path, message.target, now, typed)
 
     def plainly(self, tree: Tree) -> Reply:
         """A reply that is no vendor's, in the media type that the vendor's would have had."""
@@ -253,7 +271,7 @@ def _codec_or_none(message: Message) -> Codec | None:
         return None
 
 
-def _once(message: Message, call: Call, until: int, updates: Sequence[Update | Refusal]) -> Once | None:
+def _once(message: Message, call: Call, until: int, updates: Sequence[Update | Refusal]) -> IdempotencyKey | None:
     """What an Idempotency-Key asks for. The request is known again by its meaning, in whichever media type it comes.
 
     Raises `Refusal`: invalid_parameter.
@@ -266,7 +284,7 @@ def _once(message: Message, call: Call, until: int, updates: Sequence[Update | R
     meant = [update.faults if isinstance(update, Refusal) else update for update in updates]
     told = json.dumps([call.method, call.path, sorted(message.path.items()), meant], sort_keys=True, default=str)
     # Calls that are open to any page have keys of their own: nobody could else take, or ask for, those of the others.
-    return Once(f"{'open' if call.open else ''}/{key}", fingerprint(told), until)
+    return IdempotencyKey(f"{'open' if call.open else ''}/{key}", fingerprint(told), until)
 
 
 def _is_rehearsal(message: Message, call: Call) -> bool:
@@ -290,14 +308,14 @@ def _faults_told(updates: int) -> int:
     return max(1, min(MOST_FAULTS, MOST_OF_ALL // max(1, updates)))
 
 
-def _checked(form: Form, read: Read, typed: bool, most: int = MOST_FAULTS) -> Update | Refusal:
+def _checked(form: CompiledSchema, read: ParsedCommand, typed: bool, most: int = MOST_FAULTS) -> Update | Refusal:
     """The update with its leaves read and everything judged, or the refusal that names so many faults at most."""
     if read.update is None:
         return Refusal(read.faults)
     return _judged(form, read.update if typed else form.read(read.update), read.faults, most)
 
 
-def _judged(form: Form, update: Update, found: Sequence[Fault], most: int) -> Update | Refusal:
+def _judged(form: CompiledSchema, update: Update, found: Sequence[Fault], most: int) -> Update | Refusal:
     faults = [*found, *form.check(update, most)]
     if not faults:
         return update
@@ -308,7 +326,7 @@ def _judged(form: Form, update: Update, found: Sequence[Fault], most: int) -> Up
     return _judged(form, {**update, "subscriptions": kept}, rest, most)
 
 
-def _right_ones(form: Form, subscriptions: Sequence[Tree], found: Sequence[Fault]) -> list[Tree]:
+def _right_ones(form: CompiledSchema, subscriptions: Sequence[Tree], found: Sequence[Fault]) -> list[Tree]:
     """The subscriptions of which nothing is wrong: what is, nobody is told."""
     bad = set(map(_subscription_of, found))
     return [each for index, each in enumerate(subscriptions) if index not in bad and form.accepts_subscription(each)]
@@ -316,7 +334,7 @@ def _right_ones(form: Form, subscriptions: Sequence[Tree], found: Sequence[Fault
 
 def _subscription_of(fault: Fault) -> int | None:
     """The index of the subscription that a fault is about, if it is about one."""
-    match names_in(fault.pointer):
+    match split_pointer(fault.pointer):
         case ["subscriptions", index, *_]:
             return int(index)
     return None

@@ -15,7 +15,7 @@ from limits.strategies import FixedWindowRateLimiter
 from gateway.core.faults import Fault, Refusal
 
 
-class TooOften(Refusal):
+class RateLimitExceeded(Refusal):
     """The refusal of a request that came too early; `pause` is in whole seconds."""
 
     def __init__(self, pause: int) -> None:
@@ -23,7 +23,7 @@ class TooOften(Refusal):
         self.pause = pause
 
 
-class Rates:
+class RateLimits:
     """Counts requests. Every rate of a vendor is taken so many times; 0 switches them off.
 
     `of_token`, such as `100/second`, is what each token may send in all, whatever the call and the dialect.
@@ -36,18 +36,18 @@ class Rates:
         self._items = cache(self._parsed)
 
     def admit(self, token: str) -> None:
-        """Counts one request of a token. Raises `TooOften`."""
+        """Counts one request of a token. Raises `RateLimitExceeded`."""
         if self._of_token and not self._limiter.hit(self._of_token, token):
-            raise TooOften(self._pause(self._of_token, (token,)))
+            raise RateLimitExceeded(self._pause(self._of_token, (token,)))
 
     def spend(self, rates: Sequence[str], *key: str) -> Mapping[str, str]:
-        """Counts one request, and tells in headers what is left of the tightest rate. Raises `TooOften`."""
+        """Counts one request, and tells in headers what is left of the tightest rate. Raises `RateLimitExceeded`."""
         if not rates or not self._times:
             return {}
         items = self._items(tuple(rates))
         for item in items:
             if not self._limiter.test(item, *key):
-                raise TooOften(self._pause(item, key))
+                raise RateLimitExceeded(self._pause(item, key))
         for item in items:
             self._limiter.hit(item, *key)
         return self._told(items, key)

@@ -48,7 +48,7 @@ class _Call:
         return is_done
 
 
-class Queue:
+class GroupCommit:
     """Runs steps in the order in which they come, on the event loop of those who wait for them: one loop at a time."""
 
     def __init__(self, run: Run, largest_group: int) -> None:

@@ -18,18 +18,18 @@ from msgspec.structs import asdict
 from gateway.core.faults import Refusal
 from gateway.core.listing import is_behind, listed
 from gateway.core.model import (
-    Answered,
     Change,
+    ChangeRecord,
     Database,
-    Edited,
+    EditResult,
+    IdempotencyKey,
     Identity,
     Job,
-    Once,
     Profile,
     Query,
-    Recorded,
     Resource,
     Segment,
+    StoredAnswer,
     Token,
     Write,
 )
@@ -54,17 +54,17 @@ class Memory:
         self._tokens: dict[str, Token] = {}
         self._profiles: dict[tuple[int, str], bytes] = {}
         self._identities: dict[tuple[int, str, str], set[str]] = defaultdict(set)
-        self._changes: list[tuple[Recorded, bytes]] = []
+        self._changes: list[tuple[ChangeRecord, bytes]] = []
         self._jobs: dict[tuple[int, str], bytes] = {}
         self._once: dict[tuple[int, str], tuple[str, int, str]] = {}
 
-    async def change(self, changes: Sequence[Change]) -> list[Edited | Refusal]:
+    async def change(self, changes: Sequence[Change]) -> list[EditResult | Refusal]:
         return settled([self._run(change) for change in changes])
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         return self._find(database, identities)
 
-    async def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
+    async def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
         for recorded, patch in self._oldest_first():
             if recorded.database == database and recorded.origin.time >= since:
                 yield replace(recorded, patch=orjson.loads(patch))
@@ -150,7 +150,7 @@ class Memory:
     async def close(self) -> None:
         return None
 
-    def _run(self, change: Change) -> Edited | Exception:
+    def _run(self, change: Change) -> EditResult | Exception:
         try:
             if done := self._done_before(change):
                 return done
@@ -167,7 +167,7 @@ class Memory:
             self._once[change.database, change.once.key] = kept
         return edited
 
-    def _done_before(self, change: Change) -> Edited | None:
+    def _done_before(self, change: Change) -> EditResult | None:
         kept = self._once.get((change.database, change.once.key)) if change.once else None
         if change.once is None or kept is None or kept[1] < change.origin.time:
             return None
@@ -183,19 +183,19 @@ class Memory:
         for identity in write.gained:
             self._identities[database, *identity].add(id)
         if patch is not None:
-            self._changes.append((Recorded(database, id, version, change.origin, []), patch))
+            self._changes.append((ChangeRecord(database, id, version, change.origin, []), patch))
 
     def _restore(self, database: int, past: Past) -> bool:
         """Keeps it where it is not there yet, and tells whether."""
         match past:
-            case Recorded():
+            case ChangeRecord():
                 known = {(each.database, each.origin.time, each.profile, each.version) for each, _ in self._changes}
                 is_new = (database, past.origin.time, past.profile, past.version) not in known
                 self._changes += [(replace(past, patch=[]), orjson.dumps(past.patch))] if is_new else []
             case Job():
                 is_new = (database, past.id) not in self._jobs
                 self._jobs.setdefault((database, past.id), orjson.dumps(past))
-            case Answered(once, profile):
+            case StoredAnswer(once, profile):
                 is_new = (database, once.key) not in self._once
                 self._once.setdefault((database, once.key), (once.fingerprint, once.until, remembered(profile)))
         return is_new
@@ -206,7 +206,7 @@ class Memory:
         found = [self._profiles[database, id] for id in sorted(ids) if (database, id) in self._profiles]
         return [Profile(**orjson.loads(profile)) for profile in found]
 
-    def _oldest_first(self) -> list[tuple[Recorded, bytes]]:
+    def _oldest_first(self) -> list[tuple[ChangeRecord, bytes]]:
         return sorted(self._changes, key=lambda change: change[0].origin.time)
 
     def _database(self, id: int) -> Database:
@@ -226,7 +226,7 @@ class Snapshot:
         self,
         profiles: dict[tuple[int, str], bytes],
         jobs: dict[tuple[int, str], bytes],
-        changes: list[tuple[Recorded, bytes]],
+        changes: list[tuple[ChangeRecord, bytes]],
         once: dict[tuple[int, str], tuple[str, int, str]],
     ) -> None:
         self._profiles, self._jobs, self._changes, self._once = profiles, jobs, changes, once
@@ -242,15 +242,15 @@ class Snapshot:
         for key in _behind(self._jobs, database, after):
             yield _job(self._jobs[key])
 
-    async def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
+    async def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
         for recorded, patch in self._changes:
             if recorded.database == database and recorded.origin.time >= since:
                 yield replace(recorded, patch=orjson.loads(patch))
 
-    async def answered(self, database: int, after: str = "") -> AsyncIterator[Answered]:
+    async def answered(self, database: int, after: str = "") -> AsyncIterator[StoredAnswer]:
         for key in _behind(self._once, database, after):
             fingerprint, until, kept = self._once[key]
-            yield Answered(Once(key[1], fingerprint, until), recalled(kept))
+            yield StoredAnswer(IdempotencyKey(key[1], fingerprint, until), recalled(kept))
 
 
 def _behind(table: dict[tuple[int, str], Any], database: int, after: str) -> list[tuple[int, str]]:

@@ -9,21 +9,21 @@ from typing import Protocol, TypeAlias
 
 from gateway.core.faults import Refusal
 from gateway.core.model import (
-    Answered,
     Change,
+    ChangeRecord,
     Database,
-    Edited,
+    EditResult,
     Identity,
     Job,
     Profile,
     Query,
-    Recorded,
     Resource,
     Segment,
+    StoredAnswer,
     Token,
 )
 
-Past: TypeAlias = Recorded | Job | Answered
+Past: TypeAlias = ChangeRecord | Job | StoredAnswer
 """What a database remembers beside its profiles."""
 
 
@@ -42,11 +42,11 @@ class Snapshot(Protocol):
         """The jobs behind an id, by id."""
         ...
 
-    def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
+    def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
         """The record of changes from a time (ms) on, oldest first."""
         ...
 
-    def answered(self, database: int, after: str = "") -> AsyncIterator[Answered]:
+    def answered(self, database: int, after: str = "") -> AsyncIterator[StoredAnswer]:
         """The answers behind a key, by key; expired ones too."""
         ...
 
@@ -57,7 +57,7 @@ class Store(Protocol):
     Every method may raise `Unavailable`.
     """
 
-    async def change(self, changes: Sequence[Change]) -> list[Edited | Refusal]:
+    async def change(self, changes: Sequence[Change]) -> list[EditResult | Refusal]:
         """Run each change's edit on what it finds and keep its writes, identities and record, all or nothing for each.
 
         Changes are isolated from one another and applied in order; answers come in the same order, and only when
@@ -94,7 +94,7 @@ class Store(Protocol):
         """Jobs of a kind, without what came of them, by `created`; the rest of the query is as for profiles."""
         ...
 
-    def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
+    def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
         """The record of changes of a database from a time (ms) on, oldest first."""
         ...
 

@@ -7,7 +7,17 @@ import orjson
 from msgspec.structs import asdict
 
 from gateway.core.faults import Refusal, refuse
-from gateway.core.model import Answered, Created, Edited, Job, Once, Origin, Profile, Recorded, Write
+from gateway.core.model import (
+    ChangeRecord,
+    Created,
+    EditResult,
+    IdempotencyKey,
+    Job,
+    Origin,
+    Profile,
+    StoredAnswer,
+    Write,
+)
 
 
 def settled(answers: list[Any]) -> list[Any]:
@@ -57,26 +67,26 @@ def recalled(kept: str) -> Profile | None:
     return (Created if created else Profile)(**profile) if profile else None
 
 
-def repeated(once: Once, fingerprint: str, kept: str) -> Edited:
+def repeated(once: IdempotencyKey, fingerprint: str, kept: str) -> EditResult:
     """The answer to a change that was done before, by what was kept of it. Raises `Refusal`: idempotency_conflict."""
     if fingerprint != once.fingerprint:
         raise refuse("idempotency_conflict")
-    return Edited(recalled(kept))
+    return EditResult(recalled(kept))
 
 
-def answered_row(database: int, answered: Answered) -> tuple[Any, ...]:
+def answered_row(database: int, answered: StoredAnswer) -> tuple[Any, ...]:
     """An answer as a row of the layout: database, key, fingerprint, until, and its profile as JSON."""
     once = answered.once
     return database, once.key, once.fingerprint, once.until, remembered(answered.profile)
 
 
-def answered_of(row: Sequence[Any]) -> Answered:
+def answered_of(row: Sequence[Any]) -> StoredAnswer:
     """The answer of such a row, read back without its database."""
     *once, kept = row
-    return Answered(Once(*once), recalled(kept))
+    return StoredAnswer(IdempotencyKey(*once), recalled(kept))
 
 
-def recorded_row(recorded: Recorded) -> tuple[Any, ...]:
+def recorded_row(recorded: ChangeRecord) -> tuple[Any, ...]:
     """A recorded change as a row: database, time, profile, version, token, dialect, triggers, and its patch as JSON."""
     origin = recorded.origin
     who = origin.token, origin.dialect, origin.triggers
@@ -84,13 +94,13 @@ def recorded_row(recorded: Recorded) -> tuple[Any, ...]:
     return recorded.database, origin.time, recorded.profile, recorded.version, *who, patch
 
 
-def recorded_of(row: Sequence[Any]) -> Recorded:
+def recorded_of(row: Sequence[Any]) -> ChangeRecord:
     """The change of such a row."""
     database, time, profile, version, token, dialect, triggers, patch = row
-    return Recorded(database, profile, version, Origin(token, dialect, time, bool(triggers)), orjson.loads(patch))
+    return ChangeRecord(database, profile, version, Origin(token, dialect, time, bool(triggers)), orjson.loads(patch))
 
 
-def unknown(changes: Sequence[Recorded], known: set[tuple[int, str, int]]) -> list[tuple[Any, ...]]:
+def unknown(changes: Sequence[ChangeRecord], known: set[tuple[int, str, int]]) -> list[tuple[Any, ...]]:
     """The rows of those changes that are not known by time, profile and version, each once."""
     new = {(each.origin.time, each.profile, each.version): each for each in changes}
     return [recorded_row(each) for key, each in new.items() if key not in known]

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from gateway.core.model import Answered, Job, Profile, Recorded
+from gateway.core.model import ChangeRecord, Job, Profile, StoredAnswer
 from gateway.stores.rows import answered_of, job_of, recorded_of
 
 
@@ -31,12 +31,12 @@ class RowSnapshot:
         async for row in self.rows(self.JOBS, (database, after)):
             yield job_of(row)
 
-    async def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
+    async def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
         """The changes from a time on (ms), in the order in which they came."""
         async for row in self.rows(self.CHANGES, (database, since)):
             yield recorded_of(row)
 
-    async def answered(self, database: int, after: str = "") -> AsyncIterator[Answered]:
+    async def answered(self, database: int, after: str = "") -> AsyncIterator[StoredAnswer]:
         """The remembered answers behind a key, in its order."""
         async for row in self.rows(self.ANSWERED, (database, after)):
             yield answered_of(row)

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from gateway.core.faults import Fault, Refusal
-from gateway.core.pointer import pointer_to
+from gateway.core.pointer import join_pointer
 from gateway.media import json as json_codec
 from gateway.media import xml as xml_codec
 from gateway.schema.compiled import published
 from gateway.schema.declarations import PROFILE, SUBSCRIPTION, UPDATE
-from gateway.schema.validation import Checker
+from gateway.schema.validation import Validator
 from gateway.testkit import matchers
 from gateway.testkit.comparison import ABSENT, BOUNDS, Meaning, differences, meaning
 
@@ -237,31 +237,31 @@ def _null_in(tree: Any, at: str = "") -> str | None:
     """Where a null stands."""
     if isinstance(tree, dict | list):
         members = tree.items() if isinstance(tree, dict) else enumerate(tree)
-        found = (_null_in(member, at + pointer_to(name)) for name, member in members)
+        found = (_null_in(member, at + join_pointer(name)) for name, member in members)
         return next((place for place in found if place is not None), None)
     return at if tree is None else None
 
 
 @cache
-def _about() -> Checker:
-    return Checker(published("case"), {})
+def _about() -> Validator:
+    return Validator(published("case"), {})
 
 
 @cache
-def _profiles() -> Checker:
+def _profiles() -> Validator:
     names = {PROFILE: "profile", SUBSCRIPTION: "subscription", UPDATE: "update"}
-    return Checker(_rows({"$ref": PROFILE}), {uri: published(name) for uri, name in names.items()})
+    return Validator(_rows({"$ref": PROFILE}), {uri: published(name) for uri, name in names.items()})
 
 
 @cache
-def _profiles_after() -> Checker:
-    return Checker(_rows({"type": "object"}), {})  # masks may stand in it
+def _profiles_after() -> Validator:
+    return Validator(_rows({"type": "object"}), {})  # masks may stand in it
 
 
 @cache
-def _jobs() -> Checker:
+def _jobs() -> Validator:
     lists = {name: {"type": "array"} for name in ("profiles", "failures")}
-    return Checker({"type": "array", "items": {"type": "object", "properties": lists, "required": list(lists)}}, {})
+    return Validator({"type": "array", "items": {"type": "object", "properties": lists, "required": list(lists)}}, {})
 
 
 def _rows(document: Mapping[str, Any]) -> dict[str, Any]:

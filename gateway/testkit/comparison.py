@@ -10,10 +10,10 @@ from itertools import zip_longest
 from typing import Any
 from xml.etree import ElementTree
 
-from gateway.core.excerpt import shown
+from gateway.core.excerpt import excerpt
 from gateway.core.faults import Refusal
 from gateway.core.model import Tree
-from gateway.core.pointer import pointer_to
+from gateway.core.pointer import join_pointer
 from gateway.media import Bounds, xml
 from gateway.schema.coercion import leaf_reader
 from gateway.testkit.matchers import admits, described, is_mask
@@ -97,7 +97,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the member {shown(twice)} stands there twice")
+        raise ValueError(f"the member {excerpt(twice)} stands there twice")
     return members
 
 
@@ -123,10 +123,10 @@ class _Walk:
         if isinstance(expected, dict) and isinstance(got, dict):
             for name in expected | got:
                 members = expected.get(name, ABSENT), got.get(name, ABSENT)
-                yield from self.differences(*members, at + pointer_to(name))
+                yield from self.differences(*members, at + join_pointer(name))
         elif isinstance(expected, list) and isinstance(got, list):
             for index, items in enumerate(zip_longest(expected, got, fillvalue=ABSENT)):
-                yield from self.differences(*items, at + pointer_to(index))
+                yield from self.differences(*items, at + join_pointer(index))
         elif not self._is_same(expected, got):
             yield Difference(self.where, at, expected, got)
 
@@ -175,7 +175,7 @@ def _elements_apart(expected: ElementTree.Element, got: ElementTree.Element, at:
         yield Difference("answer", at or "/", _outline(expected), _outline(got))
         return
     for mine, theirs in zip(expected, got, strict=True):
-        found = next(_elements_apart(mine, theirs, at + pointer_to(mine.tag)), None)
+        found = next(_elements_apart(mine, theirs, at + join_pointer(mine.tag)), None)
         if found:
             yield found
             return
@@ -188,7 +188,7 @@ def _opening(element: ElementTree.Element) -> tuple[str, Mapping[str, str], str]
 
 def _outline(element: ElementTree.Element) -> str:
     """An element's tag and attributes, and the names of the elements in it, in order."""
-    attributes = "".join(f" {name}={shown(value)}" for name, value in element.items())
+    attributes = "".join(f" {name}={excerpt(value)}" for name, value in element.items())
     return f"<{element.tag}{attributes}>{''.join(f'<{child.tag}/>' for child in element) or element.text or ''}"
 
 

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from gateway.core.fingerprint import fingerprint
 from gateway.core.matching import identities
-from gateway.core.model import Change, Database, Edited, Job, Origin, Profile, Resource, Segment, Token, Write
+from gateway.core.model import Change, Database, EditResult, Job, Origin, Profile, Resource, Segment, Token, Write
 from gateway.schema.field_declarations import problems_of
 from gateway.server.app import create
 from gateway.settings import Settings
@@ -136,7 +136,7 @@ def _job(case: Case, row: Mapping[str, Any]) -> Job:
 async def _put(store: Store, row: Mapping[str, Any], identifiers: tuple[str, ...]) -> None:
     profile = Profile(row["id"], row["document"], 1, YESTERDAY, YESTERDAY)
     write = Write(None, profile, identities(profile.document, identifiers))
-    edited = Edited(profile, (write,))
+    edited = EditResult(profile, (write,))
     await store.change([Change(1, (), lambda _find: edited, Origin("fixture", "fixture", YESTERDAY))])
 
 

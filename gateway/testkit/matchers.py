@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from gateway.core.excerpt import shown
+from gateway.core.excerpt import excerpt
 from gateway.core.model import Tree
-from gateway.core.pointer import pointer_to
+from gateway.core.pointer import join_pointer
 from gateway.schema.coercion import leaf_reader
 
 
@@ -41,10 +41,10 @@ def faults(expected: Tree, at: str = "") -> Iterator[tuple[str, str]]:
     if is_mask(expected):
         [(name, argument)] = expected.items()
         if reason := _FAULTS[name](argument):
-            yield at + pointer_to(name), reason
+            yield at + join_pointer(name), reason
     elif isinstance(expected, dict | list):
         for name, member in expected.items() if isinstance(expected, dict) else enumerate(expected):
-            yield from faults(member, at + pointer_to(name))
+            yield from faults(member, at + join_pointer(name))
 
 
 def _is_found(pattern: str, value: Tree, _typed: bool) -> bool:
@@ -92,22 +92,22 @@ _ADMITS: dict[str, Callable[[Any, Tree, bool], bool]] = {
 
 
 def _fault_of_any(argument: Tree) -> str:
-    return "" if argument is True or argument == "true" else f"{shown(argument)} is not true"
+    return "" if argument is True or argument == "true" else f"{excerpt(argument)} is not true"
 
 
 def _fault_of_pattern(argument: Tree) -> str:
     if not isinstance(argument, str):
-        return f"{shown(argument)} is not a text"
+        return f"{excerpt(argument)} is not a text"
     try:
         re.compile(argument)
     except re.error as reason:
-        return f"{shown(argument)} is not a regular expression: {reason}"
+        return f"{excerpt(argument)} is not a regular expression: {reason}"
     return ""
 
 
 def _fault_of_type(argument: Tree) -> str:
     known = isinstance(argument, str) and argument in _IS
-    return "" if known else f"{shown(argument)} is not one of {', '.join(_IS)}"
+    return "" if known else f"{excerpt(argument)} is not one of {', '.join(_IS)}"
 
 
 _FAULTS: dict[str, Callable[[Tree], str]] = {

@@ -10,7 +10,7 @@ from mmap import ACCESS_READ, mmap
 from os import SEEK_END
 from typing import BinaryIO
 
-from gateway.core.model import Answered, Job, Profile, Recorded
+from gateway.core.model import ChangeRecord, Job, Profile, StoredAnswer
 from gateway.stores.protocol import Snapshot, Store
 from gateway.transfer.lines import (
     AnswerLine,
@@ -81,7 +81,7 @@ async def _rows(store: Store, snapshot: Snapshot, last: KeptLine | None) -> Asyn
 
 def _sections(
     snapshot: Snapshot, database: int, last: KeptLine | None
-) -> Sequence[AsyncIterator[Profile] | AsyncIterator[Job] | AsyncIterator[Recorded] | AsyncIterator[Answered]]:
+) -> Sequence[AsyncIterator[Profile] | AsyncIterator[Job] | AsyncIterator[ChangeRecord] | AsyncIterator[StoredAnswer]]:
     """What belongs to a database, from a line on."""
     begun = ORDER.index(type(last)) if last else 0
     sections = (

@@ -13,16 +13,16 @@ from msgspec import Meta, Struct
 
 from gateway.core.model import (
     RIGHTS,
-    Answered,
+    ChangeRecord,
     Created,
     Database,
+    IdempotencyKey,
     Job,
-    Once,
     Origin,
     Profile,
-    Recorded,
     Resource,
     Segment,
+    StoredAnswer,
     Token,
 )
 
@@ -30,7 +30,7 @@ Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Time = Count
 """Milliseconds since 1970 in UTC."""
 Name = Annotated[str, Meta(min_length=1, max_length=300)]
-Row: TypeAlias = Database | Token | Profile | Job | Recorded | Answered
+Row: TypeAlias = Database | Token | Profile | Job | ChangeRecord | StoredAnswer
 
 
 class BadLine(ValueError):
@@ -189,10 +189,10 @@ def line_of(database: int, row: Row) -> RowLine:
             return JobLine(
                 database, row.id, row.created, row.total, row.failed, row.profiles, failures, row.lists, row.kind
             )
-        case Recorded(origin=origin):
+        case ChangeRecord(origin=origin):
             who = origin.token, origin.dialect, origin.triggers
             return ChangeLine(database, origin.time, row.profile, row.version, *who, row.patch)
-        case Answered(once, profile):
+        case StoredAnswer(once, profile):
             return AnswerLine(
                 database, once.key, once.fingerprint, once.until, _answer_of(profile) if profile else None
             )
@@ -215,10 +215,10 @@ def row_of(line: RowLine) -> Row:
             )
         case ChangeLine():
             origin = Origin(line.token, line.dialect, line.time, line.triggers)
-            return Recorded(line.database, line.profile, line.version, origin, line.patch)
+            return ChangeRecord(line.database, line.profile, line.version, origin, line.patch)
         case AnswerLine():
-            once = Once(line.key, line.fingerprint, line.until)
-            return Answered(once, _profile_of(line.profile) if line.profile else None)
+            once = IdempotencyKey(line.key, line.fingerprint, line.until)
+            return StoredAnswer(once, _profile_of(line.profile) if line.profile else None)
 
 
 def _answer_of(profile: Profile) -> AnswerOf:

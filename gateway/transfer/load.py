@@ -15,8 +15,8 @@ from msgspec.structs import asdict
 
 from gateway.core.faults import Refusal
 from gateway.core.matching import ID, identities
-from gateway.core.model import Change, Database, Edited, Find, Identity, Origin, Profile, Token, Write
-from gateway.schema.compiled import Form
+from gateway.core.model import Change, Database, EditResult, Find, Identity, Origin, Profile, Token, Write
+from gateway.schema.compiled import CompiledSchema
 from gateway.schema.field_declarations import problems_of
 from gateway.stores.errors import Duplicate
 from gateway.stores.protocol import Past, Store
@@ -118,7 +118,7 @@ class Loading:
         """Sees to it that a database is there; all lines up to the next one's are its own."""
         _check_fields(database)
         self.new += await self._add_database(database)
-        self._database, self._form = database, Form(database, {})
+        self._database, self._form = database, CompiledSchema(database, {})
 
     async def _add_database(self, database: Database) -> bool:
         try:
@@ -187,7 +187,9 @@ class Loading:
         return len(edited.writes)
 
 
-def _putting(profiles: Mapping[int, Profile], identifiers: tuple[str, ...], existing: Existing, find: Find) -> Edited:
+def _putting(
+    profiles: Mapping[int, Profile], identifiers: tuple[str, ...], existing: Existing, find: Find
+) -> EditResult:
     """The edit that puts profiles, by their lines, where they are not yet. Raises `Differs`."""
     there = {each.id: each for each in find(_ids(profiles))}
     writes = []
@@ -201,7 +203,7 @@ def _putting(profiles: Mapping[int, Profile], identifiers: tuple[str, ...], exis
         had = identities(before.document, identifiers) if before else frozenset()
         writes.append(Write(before, profile, has - had, had - has, patch=None))
         there[profile.id] = profile
-    return Edited(None, tuple(writes))
+    return EditResult(None, tuple(writes))
 
 
 def _ids(profiles: Mapping[int, Profile]) -> tuple[Identity, ...]:

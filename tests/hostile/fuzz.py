@@ -15,14 +15,14 @@ with atheris.instrument_imports(include=["gateway"]):
     from gateway.core.faults import Refusal
     from gateway.core.model import Database
     from gateway.dialects import load_dialects
-    from gateway.dialects.protocol import Incoming
-    from gateway.schema.compiled import Form, published
+    from gateway.dialects.protocol import Request
+    from gateway.schema.compiled import CompiledSchema, published
 
 from tests.cases import cases
 
 DATABASE = Database(1, "fuzzed", company_id="demo")
 READERS = [
-    (call, Form(DATABASE, published(dialect.constraints) if dialect.constraints else {}))
+    (call, CompiledSchema(DATABASE, published(dialect.constraints) if dialect.constraints else {}))
     for dialect in load_dialects({})
     for call in dialect.calls
     if call.method not in ("GET", "DELETE")
@@ -43,7 +43,7 @@ def one_input(data: bytes) -> None:
         codec.encode(tree)
         if not isinstance(tree, call.bodies):
             return
-        asked = call.read(Incoming(tree, {}, HEADERS, PATH, call.path, NOW, codec.typed))
+        asked = call.read(Request(tree, {}, HEADERS, PATH, call.path, NOW, codec.typed))
     except Refusal:
         return
     for read in asked.reads:

@@ -13,15 +13,15 @@ from msgspec.structs import replace as altered
 from gateway.core.faults import refuse
 from gateway.core.model import (
     Change,
+    ChangeRecord,
     Database,
     Document,
     Edit,
-    Edited,
+    EditResult,
     Find,
     Identity,
     Origin,
     Profile,
-    Recorded,
     Write,
 )
 from gateway.stores.protocol import Store
@@ -36,20 +36,20 @@ def change(edit: Edit, *identities: Identity, database: int = 1, time: int = 100
     return Change(database, identities, edit, Origin("token", "dialect", time))
 
 
-def made(id: str, *identities: Identity, **document: Any) -> Edited:
+def made(id: str, *identities: Identity, **document: Any) -> EditResult:
     """What puts a new profile of this id into the store."""
     profile = Profile(id, document, 1, 1000, 1000)
     patch = ({"op": "add", "path": "", "value": document},)
-    return Edited(profile, (Write(None, profile, frozenset(identities), frozenset(), patch),))
+    return EditResult(profile, (Write(None, profile, frozenset(identities), frozenset(), patch),))
 
 
 def creating(id: str, *identities: Identity, pause: float = 0, **document: Any) -> Edit:
     """Makes a profile of the id, unless one of the identities has one already."""
 
-    def edit(find: Find) -> Edited:
+    def edit(find: Find) -> EditResult:
         found = find(identities)
         time.sleep(pause)
-        return Edited(found[0]) if found else made(id, *identities, **document)
+        return EditResult(found[0]) if found else made(id, *identities, **document)
 
     return edit
 
@@ -63,7 +63,7 @@ def altering(
 ) -> Edit:
     """Makes a new document of the one that the key names, or is refused where it names none."""
 
-    def edit(find: Find) -> Edited:
+    def edit(find: Find) -> EditResult:
         found = find([key])
         time.sleep(pause)
         if not found:
@@ -71,7 +71,7 @@ def altering(
         before = found[0]
         after = altered(before, document=alter(before.document), version=before.version + 1, updated=before.updated + 1)
         patch = ({"op": "replace", "path": "", "value": after.document},)
-        return Edited(after, (Write(before, after, frozenset(gained), frozenset(lost), patch),))
+        return EditResult(after, (Write(before, after, frozenset(gained), frozenset(lost), patch),))
 
     return edit
 
@@ -85,9 +85,9 @@ def appending(key: Identity, item: int) -> Edit:
 
 
 def removing(key: Identity, *lost: Identity) -> Edit:
-    def edit(find: Find) -> Edited:
+    def edit(find: Find) -> EditResult:
         [before] = find([key])
-        return Edited(before, (Write(before, None, lost=frozenset(lost), patch=({"op": "remove", "path": ""},)),))
+        return EditResult(before, (Write(before, None, lost=frozenset(lost), patch=({"op": "remove", "path": ""},)),))
 
     return edit
 
@@ -95,7 +95,7 @@ def removing(key: Identity, *lost: Identity) -> Edit:
 def raising(error: BaseException, *identities: Identity) -> Edit:
     """Looks around as any edit does, then fails."""
 
-    def edit(find: Find) -> Edited:
+    def edit(find: Find) -> EditResult:
         find(identities)
         raise error
 
@@ -107,7 +107,7 @@ async def one(store: Store, key: Identity, database: int = 1) -> Profile:
     return profile
 
 
-async def record(store: Store, database: int = 1, since: int = 0) -> list[Recorded]:
+async def record(store: Store, database: int = 1, since: int = 0) -> list[ChangeRecord]:
     return [recorded async for recorded in store.changes(database, since)]
 
 
@@ -116,7 +116,7 @@ class Picture:
     """All that can be seen of a store. `named`: which profiles each of the identities names."""
 
     named: dict[tuple[int, Identity], list[Profile]]
-    changes: list[Recorded]
+    changes: list[ChangeRecord]
     registry: list[Any]
 
 

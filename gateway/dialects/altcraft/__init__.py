@@ -15,11 +15,11 @@ from gateway.dialects.protocol import (
     FIND,
     REMOVE,
     UPDATE,
-    Answer,
     Call,
     Credential,
-    Incoming,
     Reply,
+    Request,
+    Result,
 )
 
 ROOT = "/api/v1.1"
@@ -42,7 +42,7 @@ class Altcraft:
     def _call(self, path: str, verb: str, right: str, read: Any, write: Any) -> Call:
         return Call("POST", f"{ROOT}/{path}", verb, right, read, write, named=NAMED.get(path, {}))
 
-    def media_type(self, incoming: Incoming) -> str | None:
+    def media_type(self, incoming: Request) -> str | None:
         """The `format` parameter, of the query or else the body, where an empty one is none; both must be right."""
         member = word(_member(incoming.tree, "format"))
         given = (incoming.query.get("format"), None if member == "" else member)
@@ -51,7 +51,7 @@ class Altcraft:
             raise refuse("invalid_parameter", "it must be json or xml", "/format")
         return wanted[0] if wanted else None
 
-    def credential(self, incoming: Incoming) -> Credential:
+    def credential(self, incoming: Request) -> Credential:
         """The token: in the body, as a Bearer (RFC 6750), or in the query."""
         scheme, _, bearer = incoming.headers.get("authorization", "").partition(" ")
         bearer = bearer if scheme.lower() == "bearer" else ""
@@ -87,7 +87,7 @@ def _refusal(faults: Sequence[Fault]) -> dict[str, Any]:
     return {"error": faults[0].row.error, "error_text": "; ".join(dict.fromkeys(map(told, faults)))}
 
 
-def _with_id(answer: Answer) -> Reply:
+def _with_id(answer: Result) -> Reply:
     return Reply(200, _row(answer.outcomes[0]))
 
 
@@ -97,37 +97,37 @@ def _row(outcome: Any) -> dict[str, Any]:
     return _refusal(outcome or ())
 
 
-def _done(_answer: Answer) -> Reply:
+def _done(_answer: Result) -> Reply:
     return Reply(200, DONE)
 
 
-def _rows(answer: Answer) -> Reply:
+def _rows(answer: Result) -> Reply:
     return Reply(200, {**DONE, "result": [_row(outcome) for outcome in answer.outcomes]})
 
 
-def _profile(answer: Answer) -> Reply:
+def _profile(answer: Result) -> Reply:
     (profile,) = answer.outcomes
     assert isinstance(profile, Profile)
     return Reply(200, {"data": shown(profile, answer.database), **DONE})
 
 
-def _removed(answer: Answer) -> Reply:
+def _removed(answer: Result) -> Reply:
     (profile,) = answer.outcomes
     assert isinstance(profile, Profile)
     return Reply(200, {"data": {"profile_id": profile.id}, **DONE})
 
 
-def _databases(answer: Answer) -> Reply:
+def _databases(answer: Result) -> Reply:
     """A token sees its own database alone."""
     return Reply(200, {"data": [{"id": answer.database.id, "name": answer.database.name}], **DONE, "total_count": 1})
 
 
-def _fields(answer: Answer) -> Reply:
+def _fields(answer: Result) -> Reply:
     own = answer.database.fields.get("properties", {})
     return Reply(200, {"data": [*system_rows(TYPES), *described(own)], **DONE})
 
 
-def _resource_fields(answer: Answer) -> Reply:
+def _resource_fields(answer: Result) -> Reply:
     (update,) = answer.updates
     if isinstance(update, Refusal):
         raise update.anew()

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.core.faults import Fault
 from gateway.core.model import Update
-from gateway.core.pointer import pointer_to
+from gateway.core.pointer import join_pointer
 from gateway.dialects.altcraft.fields import FIELDS, OWNED, place
 from gateway.dialects.altcraft.parameters import TEXTS, word
 
@@ -29,7 +29,7 @@ def writing_of(data: Mapping[str, Any], faults: list[Fault]) -> Update:
         elif not name:
             faults.append(Fault("unknown_field", pointer="/profile/custom/"))
         elif name in OWNED:
-            faults.append(Fault("read_only_field", pointer=pointer_to("profile", name)))
+            faults.append(Fault("read_only_field", pointer=join_pointer("profile", name)))
         elif isinstance(value, dict):
             _write(profile, operations, place(name), value, faults, "/profile")
         else:
@@ -63,10 +63,10 @@ def _write(
     try:
         action, value, argument = function_of(told)
     except ValueError as reason:
-        return faults.append(Fault("invalid_function", str(reason), at + pointer_to(*path)))
+        return faults.append(Fault("invalid_function", str(reason), at + join_pointer(*path)))
     if action == "set" and not isinstance(value, dict):
         return _set(target, path, value)
-    return operations.append({"function": action, "pointer": pointer_to(*path), "value": value, **argument})
+    return operations.append({"function": action, "pointer": join_pointer(*path), "value": value, **argument})
 
 
 def _set(target: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

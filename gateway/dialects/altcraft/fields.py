@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.core.faults import Fault
 from gateway.core.model import Database, Profile
-from gateway.core.pointer import names_in
+from gateway.core.pointer import split_pointer
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "email": ("email",),
@@ -91,7 +91,7 @@ def shown(profile: Profile, database: Database) -> dict[str, Any]:
 
 def told(fault: Fault) -> str:
     """A fault in the vendor's wording: which field, in this dialect's name for it, and what was wrong."""
-    path = names_in(fault.pointer)
+    path = split_pointer(fault.pointer)
     if not path:
         return fault.text
     if fault.code == "unknown_field":

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.faults import refuse
-from gateway.dialects.protocol import Incoming
+from gateway.dialects.protocol import Request
 
 
 def word(value: Any) -> Any:
@@ -19,7 +19,7 @@ TEXTS = {
 """Parameters and members of a subscription that are texts: an empty one says nothing. Of others it is a wrong type."""
 
 
-def parameters_of(incoming: Incoming) -> Mapping[str, Any]:
+def parameters_of(incoming: Request) -> Mapping[str, Any]:
     """A request's parameters, without those that are empty elements of XML; `<data/>` is an empty object."""
     if incoming.typed:
         return incoming.tree  # type: ignore[no-any-return]

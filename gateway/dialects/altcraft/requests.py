@@ -8,7 +8,7 @@ from gateway.core.model import Update
 from gateway.dialects.altcraft.data import edit_of, writing_of
 from gateway.dialects.altcraft.matching import SEARCHING, match_of, misnamed
 from gateway.dialects.altcraft.parameters import demanded, given, list_, object_, parameters_of
-from gateway.dialects.protocol import Asked, Incoming, Read
+from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 
 DELETE_MODES = ("email", "phone", "profile_id", "custom")
 SUBSCRIPTION_MEMBERS = (
@@ -32,59 +32,59 @@ OPTIONS = ("skip_triggers", "skip_invalid_subscriptions", "detect_geo")
 SEGMENTS = {"add": "add_to_segments", "remove": "remove_from_segments"}
 
 
-def one(create: bool, search: bool = True) -> Callable[[Incoming], Asked]:
+def one(create: bool, search: bool = True) -> Callable[[Request], ParsedRequest]:
     """Reads `update`, `import` (create) and `add` (create, nothing searched)."""
 
-    def read(incoming: Incoming) -> Asked:
+    def read(incoming: Request) -> ParsedRequest:
         top = parameters_of(incoming)
         data = object_(demanded(top, "data"), "data", incoming.typed)
         common = _common_to_writes(top, create)
         given_here = {**_picked(data, OWN_MATCH_FIELDS), **top}
-        return Asked(common["database"], [_update(common, given_here, data, search, OWN_MATCH_FIELDS)])
+        return ParsedRequest(common["database"], [_update(common, given_here, data, search, OWN_MATCH_FIELDS)])
 
     return read
 
 
-def many(create: bool, search: bool = True) -> Callable[[Incoming], Asked]:
+def many(create: bool, search: bool = True) -> Callable[[Request], ParsedRequest]:
     """Reads the batches of them; each element of `data` brings its own match value, in its fields or beside them."""
 
-    def read(incoming: Incoming) -> Asked:
+    def read(incoming: Request) -> ParsedRequest:
         top = {name: value for name, value in parameters_of(incoming).items() if name not in MATCH_VALUES}
         elements = list_(demanded(top, "data"), "data", incoming.typed)
         if search and (faults := misnamed(top, SEARCHING)):
             raise Refusal(faults)
         common = _common_to_writes(top, create)
         reads = [_element(common, top, element, search, incoming.typed) for element in elements]
-        return Asked(common["database"], reads)
+        return ParsedRequest(common["database"], reads)
 
     return read
 
 
-def search(modes: Iterable[str] = SEARCHING) -> Callable[[Incoming], Asked]:
+def search(modes: Iterable[str] = SEARCHING) -> Callable[[Request], ParsedRequest]:
     """Reads `get` and `delete`: which profile, among these modes."""
 
-    def read(incoming: Incoming) -> Asked:
+    def read(incoming: Request) -> ParsedRequest:
         top = parameters_of(incoming)
         match, faults = match_of(top, {}, modes)
         update = {**_common(top), "match": match}
-        return Asked(update["database"], [Read(update, faults)])
+        return ParsedRequest(update["database"], [ParsedCommand(update, faults)])
 
     return read
 
 
-def segment(action: str) -> Callable[[Incoming], Asked]:
+def segment(action: str) -> Callable[[Request], ParsedRequest]:
     """Reads `segstatic/add` and `/remove`: one profile, one segment."""
 
-    def read(incoming: Incoming) -> Asked:
+    def read(incoming: Request) -> ParsedRequest:
         top = parameters_of(incoming)
         match, faults = match_of(top, {}, default="profile_id")
         update = {**_common(top), "match": match, "segments": {action: [demanded(top, "segment_id")]}}
-        return Asked(update["database"], [Read(update, faults)])
+        return ParsedRequest(update["database"], [ParsedCommand(update, faults)])
 
     return read
 
 
-def subscription(incoming: Incoming) -> Asked:
+def subscription(incoming: Request) -> ParsedRequest:
     """Reads `subscriptions/set`: the subscription's members stand at the top level, beside the profile's id."""
     top = parameters_of(incoming)
     match = {"mode": "profile_id", "values": {"profile_id": demanded(top, "profile_id")}}
@@ -92,16 +92,16 @@ def subscription(incoming: Incoming) -> Asked:
     members = {name: top[name] for name in SUBSCRIPTION_MEMBERS if given(top, name)}
     edit, faults = edit_of(members, "/subscriptions/0")
     update = {**_common(top), "match": match, "subscriptions": [edit]}
-    return Asked(update["database"], [Read(update, faults)])
+    return ParsedRequest(update["database"], [ParsedCommand(update, faults)])
 
 
-def description(incoming: Incoming) -> Asked:
+def description(incoming: Request) -> ParsedRequest:
     """Reads `databases/list`, `databases/fields_get` and `resources/fields_get`."""
     top = parameters_of(incoming)
     resource = next((top[name] for name in ("id", "resource_id") if given(top, name)), None)
     narrowed = {} if resource is None else {"resource_id": resource}
     database = top["db_id"] if given(top, "db_id") else None
-    return Asked(database, [Read({"match": {"mode": "none", "values": {}, **narrowed}})])
+    return ParsedRequest(database, [ParsedCommand({"match": {"mode": "none", "values": {}, **narrowed}})])
 
 
 # --- what the calls share ---
@@ -134,11 +134,11 @@ MATCH_VALUES = ("email", "phone", "profile_id", "subscription_id", "field_value"
 """Match fields that say which one profile is meant: beside a batch they say nothing."""
 
 
-def _element(common: Update, top: Mapping[str, Any], element: Any, search: bool, typed: bool) -> Read:
+def _element(common: Update, top: Mapping[str, Any], element: Any, search: bool, typed: bool) -> ParsedCommand:
     try:
         data = object_(element, "data", typed)
     except Refusal as refusal:
-        return Read(None, refusal.faults)
+        return ParsedCommand(None, refusal.faults)
     return _update(common, {**top, **_picked(data, ELEMENT_MATCH_FIELDS)}, data, search, ELEMENT_MATCH_FIELDS)
 
 
@@ -149,7 +149,7 @@ def _picked(data: Mapping[str, Any], match_fields: tuple[str, ...]) -> dict[str,
 
 def _update(
     common: Update, top: Mapping[str, Any], data: dict[str, Any], search: bool, match_fields: tuple[str, ...]
-) -> Read:
+) -> ParsedCommand:
     match, faults = match_of(top, data) if search else ({"mode": "none", "values": {}}, [])
     taken = {name for name in match_fields if name in match["values"] or name in OWN_MATCH_FIELDS}
     written = {name: value for name, value in data.items() if name not in taken}
@@ -157,4 +157,4 @@ def _update(
     if match["mode"] == "profile_id":
         # Ids are the gateway's to give: by an unknown one nothing is made.
         update["create"] = False
-    return Read(update, faults)
+    return ParsedCommand(update, faults)

@@ -16,12 +16,12 @@ from gateway.dialects.protocol import (
     FIND,
     REMOVE,
     UPDATE,
-    Answer,
-    Asked,
     Call,
     Credential,
-    Incoming,
+    ParsedRequest,
     Reply,
+    Request,
+    Result,
 )
 
 PROFILE = "/profiles/{recipient_id}"
@@ -52,11 +52,11 @@ class Courier:
         self._bounds = bounds
         self.calls = tuple(Call(*row, bodies=_bodies(row), limit=most_bytes) for row in CALLS)
 
-    def media_type(self, incoming: Incoming) -> str | None:
+    def media_type(self, incoming: Request) -> str | None:
         """The vendor has no word for it: Accept and Content-Type decide, and the `format` of a query."""
         return incoming.query.get("format")
 
-    def credential(self, incoming: Incoming) -> Credential:
+    def credential(self, incoming: Request) -> Credential:
         """The key: as a Bearer (RFC 6750), or as the user of Basic (RFC 7617)."""
         scheme, _, value = incoming.headers.get("authorization", "").partition(" ")
         reader = _SCHEMES.get(scheme.lower())
@@ -105,18 +105,18 @@ _SCHEMES: dict[str, Callable[[str], str]] = {"bearer": str, "basic": _user}
 # --- replies ---
 
 
-def _done(_answer: Answer) -> Reply:
+def _done(_answer: Result) -> Reply:
     return Reply(200, {"status": "SUCCESS"})
 
 
-def _profile(answer: Answer) -> Reply:
+def _profile(answer: Result) -> Reply:
     (profile,) = answer.outcomes
     assert isinstance(profile, Profile)
     preferences: dict[str, Any] = {"categories": {}, "notifications": {}}
     return Reply(200, {"profile": shown(profile.document), "preferences": preferences})
 
 
-def _lists(answer: Answer) -> Reply:
+def _lists(answer: Result) -> Reply:
     """A page of lists, behind the one that the cursor names."""
     (profile,) = answer.outcomes
     segments = sorted(profile.document.get("segments", ()), key=_order) if isinstance(profile, Profile) else []
@@ -150,7 +150,7 @@ def _iso8601(milliseconds: int) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-CALLS: tuple[tuple[str, str, str, str, Callable[[Incoming], Asked], Callable[[Answer], Reply]], ...] = (
+CALLS: tuple[tuple[str, str, str, str, Callable[[Request], ParsedRequest], Callable[[Result], Reply]], ...] = (
     ("POST", PROFILE, UPDATE, WRITE, requests.profile(merging), _done),
     ("PUT", PROFILE, UPDATE, WRITE, requests.profile(replacing), _done),
     ("PATCH", PROFILE, UPDATE, WRITE, requests.patch, _done),

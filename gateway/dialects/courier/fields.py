@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.core.faults import Fault
 from gateway.core.model import Document, Update
-from gateway.core.pointer import names_in, pointer_to
+from gateway.core.pointer import join_pointer, split_pointer
 
 PHONE, PHONES, OTHERS = "phone_number", "phone_numbers", "courier"
 OBJECTS = ("address", "custom")
@@ -47,7 +47,7 @@ def merging(profile: Mapping[str, Any]) -> Update:
     operations = []
     for name, value in profile.items():
         if name == PHONE and value is not None:
-            operations.append({"function": "lead", "pointer": pointer_to(PHONES), "value": [value]})
+            operations.append({"function": "lead", "pointer": join_pointer(PHONES), "value": [value]})
         elif name in FIELDS:
             patch[FIELDS[name][0]] = value
         else:
@@ -69,12 +69,12 @@ def misfits(profile: Mapping[str, Any]) -> list[Fault]:
     """The faults of keys whose values are not of Courier's type."""
     wrong = [name for name in FIELDS if profile.get(name) is not None and not _fits(name, profile[name])]
     kind = {name: "an object" if name in OBJECTS else "a string" for name in wrong}
-    return [Fault("invalid_field", f"it must be {kind[name]}", pointer_to("profile", name)) for name in wrong]
+    return [Fault("invalid_field", f"it must be {kind[name]}", join_pointer("profile", name)) for name in wrong]
 
 
 def told(fault: Fault) -> str:
     """A fault in Courier's words: which field, and what was wrong with it."""
-    name = ".".join(_vendor_name(names_in(fault.pointer)))
+    name = ".".join(_vendor_name(split_pointer(fault.pointer)))
     text = fault.detail or _TEXTS.get(fault.code, fault.text)
     return f"{name}: {text}" if name else text
 

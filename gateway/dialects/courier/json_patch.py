@@ -16,7 +16,7 @@ from typing import Any
 import jsonpatch
 
 from gateway.core.faults import Refusal, refuse
-from gateway.core.pointer import pointer_to
+from gateway.core.pointer import join_pointer
 
 LONGEST = 60
 """Of a pointer that is told, as many characters."""
@@ -43,7 +43,7 @@ def patched(value: Any, patch: Sequence[Mapping[str, Any]], bounds: Bounds) -> A
             copied += _elements(jsonpatch.JsonPointer(operation["from"]).resolve(value, None), bounds.depth)
         if copied > bounds.nodes:
             raise refuse("too_many_nodes", f"its copies add more than {bounds.nodes} elements", "/patch")
-        value = _after(value, operation, pointer_to("patch", index))
+        value = _after(value, operation, join_pointer("patch", index))
     _elements(value, bounds.depth)
     return value
 

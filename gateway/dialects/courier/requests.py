@@ -6,9 +6,9 @@ from typing import Any
 
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import Update
-from gateway.core.pointer import names_in, pointer_to
+from gateway.core.pointer import join_pointer, split_pointer
 from gateway.dialects.courier.fields import place
-from gateway.dialects.protocol import Asked, Incoming, Read
+from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 
 ID = "recipient_id"
 MOST_LISTS = 1000
@@ -18,10 +18,10 @@ OPERATION = ("op", "from", "path", "value")
 """The members of a JSON Patch operation; others are passed over (RFC 6902, 4)."""
 
 
-def profile(write: Callable[[Mapping[str, Any]], Update]) -> Callable[[Incoming], Asked]:
+def profile(write: Callable[[Mapping[str, Any]], Update]) -> Callable[[Request], ParsedRequest]:
     """Reads POST and PUT: what `write` makes of the body's profile."""
 
-    def read(incoming: Incoming) -> Asked:
+    def read(incoming: Request) -> ParsedRequest:
         given = _demanded(incoming.tree, "profile")
         # What is no object is left for the check to refuse; an empty element of XML is read as an empty one.
         parts = write(given) if isinstance(given, dict) else {**write({}), "profile": given}
@@ -30,7 +30,7 @@ def profile(write: Callable[[Mapping[str, Any]], Update]) -> Callable[[Incoming]
     return read
 
 
-def patch(incoming: Incoming) -> Asked:
+def patch(incoming: Request) -> ParsedRequest:
     """Reads PATCH: operations in an object, or bare as an older SDK sends them."""
     bare = isinstance(incoming.tree, list)
     operations = incoming.tree if bare else _demanded(incoming.tree, "patch")
@@ -38,17 +38,17 @@ def patch(incoming: Incoming) -> Asked:
     return _asked(incoming, {"patch": read, "create": True})
 
 
-def search(incoming: Incoming) -> Asked:
+def search(incoming: Request) -> ParsedRequest:
     """Reads GET of a profile, which must be there."""
     return _asked(incoming, {})
 
 
-def search_or_none(incoming: Incoming) -> Asked:
+def search_or_none(incoming: Request) -> ParsedRequest:
     """Reads DELETE of a profile and GET of its lists: that there is none is no refusal."""
     return _asked(incoming, {"absent": "ignore"}, cursor=incoming.query.get("cursor"))
 
 
-def subscription(incoming: Incoming) -> Asked:
+def subscription(incoming: Request) -> ParsedRequest:
     """Reads POST of lists: each becomes a segment, with what is known of the profile's place in it."""
     given = _demanded(incoming.tree, "lists")
     lists = [given] if isinstance(given, dict) else given
@@ -57,18 +57,18 @@ def subscription(incoming: Incoming) -> Asked:
     if faults := list(_faults_of(lists)):
         raise Refusal(faults)
     segments = [segment(each["listId"]) for each in lists]
-    begun = [pointer_to("memberships", one, "created") for one in segments]
+    begun = [join_pointer("memberships", one, "created") for one in segments]
     parts: Update = {
         "segments": {"add": segments},
         "operations": [_preferences(each) for each in lists if each.get("preferences") is not None],
-        "times": [*begun, *(pointer_to("memberships", one, "updated") for one in segments)],
+        "times": [*begun, *(join_pointer("memberships", one, "updated") for one in segments)],
         "fill": begun,
     }
     written = {part: value for part, value in parts.items() if value and segments}
     return _asked(incoming, {**written, "create": True})
 
 
-def unsubscription(incoming: Incoming) -> Asked:
+def unsubscription(incoming: Request) -> ParsedRequest:
     """Reads DELETE of lists: all of them, where there is such a profile."""
     return _asked(incoming, {"profile": {"segments": None, "memberships": None}, "absent": "ignore"})
 
@@ -79,12 +79,12 @@ def segment(name: Any) -> Any:
     return int(name) if is_integer and str(int(name)) == name else name
 
 
-def _asked(incoming: Incoming, parts: Update, **about: Any) -> Asked:
+def _asked(incoming: Request, parts: Update, **about: Any) -> ParsedRequest:
     match = {"mode": "external_id", "values": {"external_id": _id(incoming)}}
-    return Asked(None, [Read({"match": match, **parts})], about, _until(incoming))
+    return ParsedRequest(None, [ParsedCommand({"match": match, **parts})], about, _until(incoming))
 
 
-def _id(incoming: Incoming) -> str:
+def _id(incoming: Request) -> str:
     """The recipient's id. Bytes that are not UTF-8 came as U+FFFD: many ids would be one."""
     id = incoming.path[ID]
     if "\0" in id or "\ufffd" in id:
@@ -92,7 +92,7 @@ def _id(incoming: Incoming) -> str:
     return id
 
 
-def _until(incoming: Incoming) -> int | None:
+def _until(incoming: Request) -> int | None:
     """When the request's Idempotency-Key expires, where it says so."""
     text = incoming.headers.get(EXPIRATION)
     if text is None:
@@ -100,7 +100,7 @@ def _until(incoming: Incoming) -> int | None:
     until = _milliseconds(text)
     if until is None or not incoming.now < until <= incoming.now + YEAR:
         detail = "it must be a time to come within a year, in milliseconds since 1970 or in ISO 8601"
-        raise refuse("invalid_parameter", detail, pointer_to(EXPIRATION))
+        raise refuse("invalid_parameter", detail, join_pointer(EXPIRATION))
     return until
 
 
@@ -126,8 +126,8 @@ def _operation(given: Any) -> Any:
         return given
     operation = {name: given[name] for name in OPERATION if name in given}
     if "value" in operation and isinstance(operation.get("path"), str):
-        names = names_in(operation["path"])
-        operation["pointer"] = pointer_to(*place(names[0]), *names[1:]) if names else ""
+        names = split_pointer(operation["path"])
+        operation["pointer"] = join_pointer(*place(names[0]), *names[1:]) if names else ""
     return operation
 
 
@@ -137,9 +137,9 @@ def _faults_of(lists: list[Any]) -> Iterator[Fault]:
     for index, each in enumerate(lists):
         name = each.get("listId") if isinstance(each, dict) else None
         if not isinstance(name, str) or not name:
-            yield Fault("invalid_parameter", "it must be a list's id", pointer_to("lists", index, "listId"))
+            yield Fault("invalid_parameter", "it must be a list's id", join_pointer("lists", index, "listId"))
 
 
 def _preferences(given: Mapping[str, Any]) -> dict[str, Any]:
-    pointer = pointer_to("memberships", segment(given["listId"]), "preferences")
+    pointer = join_pointer("memberships", segment(given["listId"]), "preferences")
     return {"function": "set", "pointer": pointer, "value": given["preferences"]}

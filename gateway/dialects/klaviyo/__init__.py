@@ -22,12 +22,12 @@ from gateway.dialects.protocol import (
     REMOVE,
     TOGETHER,
     UPDATE,
-    Answer,
-    Asked,
     Call,
     Credential,
-    Incoming,
+    ParsedRequest,
     Reply,
+    Request,
+    Result,
 )
 
 LARGEST_BODY = 5_000_000
@@ -73,8 +73,8 @@ class Klaviyo:
         verb: str,
         right: str,
         rates: Sequence[str],
-        read: Callable[[Incoming], Asked],
-        write: Callable[[Answer], Reply],
+        read: Callable[[Request], ParsedRequest],
+        write: Callable[[Result], Reply],
     ) -> Call:
         method, path = method_and_path.split()
         read = revised(read, since, self._lenient)
@@ -92,11 +92,11 @@ class Klaviyo:
             open=is_open,
         )
 
-    def media_type(self, _incoming: Incoming) -> str | None:
+    def media_type(self, _incoming: Request) -> str | None:
         """This vendor has no word of its own for it: Accept decides."""
         return None
 
-    def credential(self, incoming: Incoming) -> Credential:
+    def credential(self, incoming: Request) -> Credential:
         """The company id of the client endpoints, the private key of all others."""
         if incoming.target.startswith("/client/"):
             if not incoming.query.get("company_id"):
@@ -120,7 +120,9 @@ def dialect(settings: Mapping[str, Any]) -> Klaviyo:
     return Klaviyo(bool(settings.get("klaviyo_lenient_revision", False)))
 
 
-Row: TypeAlias = "tuple[str, str, str, str, Sequence[str], Callable[[Incoming], Asked], Callable[[Answer], Reply]]"
+Row: TypeAlias = (
+    "tuple[str, str, str, str, Sequence[str], Callable[[Request], ParsedRequest], Callable[[Result], Reply]]"
+)
 """Method and path, the vendor's first revision with it, verb, right, rates, reading, writing."""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from gateway.core.apply import merged
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
-from gateway.core.pointer import pointer_to
+from gateway.core.pointer import join_pointer
 from gateway.dialects.klaviyo.reading import FILLED, LEAVE, REFUSE, naming, segment
 from gateway.dialects.klaviyo.resources import (
     PROFILES,
@@ -27,7 +27,7 @@ from gateway.dialects.klaviyo.resources import (
 )
 from gateway.dialects.klaviyo.times import time_in
 from gateway.dialects.klaviyo.writing import writing
-from gateway.dialects.protocol import Asked, Incoming, Read
+from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 
 MOST_SUBSCRIBED, MOST_UNSUBSCRIBED = 1000, 100
 KINDS = {"email": ("marketing", "open_tracking"), **dict.fromkeys(("sms", "whatsapp"), ("marketing", "transactional"))}
@@ -37,22 +37,22 @@ IDENTIFIER = {"email": "email", "sms": "phone_number", "whatsapp": "phone_number
 AT = "/data/attributes/subscriptions"
 
 
-def subscription(incoming: Incoming) -> Asked:
+def subscription(incoming: Request) -> ParsedRequest:
     """Reads `POST /api/profile-subscription-bulk-create-jobs`: all of its profiles are subscribed, or none."""
     return _consents(incoming, "profile-subscription-bulk-create-job", "SUBSCRIBED", MOST_SUBSCRIBED)
 
 
-def unsubscription(incoming: Incoming) -> Asked:
+def unsubscription(incoming: Request) -> ParsedRequest:
     """Reads `POST /api/profile-subscription-bulk-delete-jobs`; whom nobody knows is made, and unsubscribed."""
     return _consents(incoming, "profile-subscription-bulk-delete-job", "UNSUBSCRIBED", MOST_UNSUBSCRIBED)
 
 
-def old_unsubscription(incoming: Incoming) -> Asked:
+def old_unsubscription(incoming: Request) -> ParsedRequest:
     """Reads `POST /api/profile-unsubscription-bulk-create-jobs`, which the revisions of 2023 have."""
     return _consents(incoming, "profile-unsubscription-bulk-create-job", "UNSUBSCRIBED", MOST_UNSUBSCRIBED)
 
 
-def client(incoming: Incoming) -> Asked:
+def client(incoming: Request) -> ParsedRequest:
     """Reads `POST /client/subscriptions`: one profile, filled as `POST /client/profiles` does, and subscribed."""
     data, faults = resource(incoming, "subscription")
     attributes = attributes_of(data, faults)
@@ -64,7 +64,7 @@ def client(incoming: Incoming) -> Asked:
     read = job.read(element, {"segments": {"add": [segment(id) for id in ids]}})
     found = [replace(each, pointer=_inside(each.pointer)) for each in read.faults]
     if read.update is None:
-        return Asked(None, [Read(None, [*faults, *found])])
+        return ParsedRequest(None, [ParsedCommand(None, [*faults, *found])])
     inner = Faults(incoming.typed)
     told = object_(element.get("attributes"), "", Faults(incoming.typed))
     own = {name: value for name, value in told.items() if name not in CONSENTING}
@@ -75,7 +75,7 @@ def client(incoming: Incoming) -> Asked:
     parts = {name: value for name, value in (("profile", profile), ("operations", operations)) if value}
     match = {**read.update["match"], "several": "first"}
     update = {**read.update, **parts, "match": match, "conflict": LEAVE, "fill": FILLED}
-    return Asked(None, [Read(update, [*faults, *found])])
+    return ParsedRequest(None, [ParsedCommand(update, [*faults, *found])])
 
 
 CONSENTING = ("email", "phone_number", "subscriptions", "age_gated_date_of_birth")
@@ -98,7 +98,7 @@ def _inside(pointer: str) -> str:
 # --- subscriptions ---
 
 
-def _consents(incoming: Incoming, type: str, consent: str, most: int) -> Asked:
+def _consents(incoming: Request, type: str, consent: str, most: int) -> ParsedRequest:
     data, faults = resource(incoming, type)
     attributes = attributes_of(data, faults)
     elements = _elements(attributes, consent, most, faults)
@@ -112,10 +112,10 @@ def _consents(incoming: Incoming, type: str, consent: str, most: int) -> Asked:
     if faults:
         raise Refusal(faults)
     job = _Job(consent, source, historical in (True, "true"), incoming)
-    return Asked(None, [job.read(element, segments) for element in elements])
+    return ParsedRequest(None, [job.read(element, segments) for element in elements])
 
 
-def _spells_boolean(value: Any, incoming: Incoming) -> bool:
+def _spells_boolean(value: Any, incoming: Request) -> bool:
     return not incoming.typed and value in ("true", "false")
 
 
@@ -130,7 +130,7 @@ def _text(attributes: Mapping[str, Any], name: str, faults: Faults) -> str:
     value = attributes.get(name)
     if value is None or isinstance(value, str):
         return value or ""
-    faults.append(Fault("invalid_parameter", "it must be a string", pointer_to("data", "attributes", name)))
+    faults.append(Fault("invalid_parameter", "it must be a string", join_pointer("data", "attributes", name)))
     return ""
 
 
@@ -177,13 +177,13 @@ def _addressed(attributes: Mapping[str, Any], faults: Faults) -> Update:
 class _Job:
     """What all profiles of a job have in common: the consent, where it came from, and whether it is an old one."""
 
-    def __init__(self, consent: str, source: str, historical: bool, incoming: Incoming) -> None:
+    def __init__(self, consent: str, source: str, historical: bool, incoming: Request) -> None:
         self._consent, self._source, self._historical = consent, source, historical
         self._now, self._typed = incoming.now, incoming.typed
 
-    def read(self, element: Any, segments: Update) -> Read:
+    def read(self, element: Any, segments: Update) -> ParsedCommand:
         if not isinstance(element, dict):
-            return Read(None, [Fault("invalid_parameter", "it must be an object", "/data")])
+            return ParsedCommand(None, [Fault("invalid_parameter", "it must be an object", "/data")])
         faults = Faults(self._typed, type_faults(element, "profile", "/data"))
         attributes = attributes_of(element, faults)
         named = {name: attributes.get(name) for name in ("email", "phone_number")}
@@ -192,7 +192,7 @@ class _Job:
         marketing = [self._subscription(channel, named, told) for channel, kind, told in given if kind == "marketing"]
         if klaviyo := self._own(given):
             update["profile"] = {**update.get("profile", {}), "klaviyo": klaviyo}
-        return Read({**update, **({"subscriptions": marketing} if marketing else {})}, faults)
+        return ParsedCommand({**update, **({"subscriptions": marketing} if marketing else {})}, faults)
 
     def _own(self, given: list[tuple[str, str, dict[str, Any]]]) -> dict[str, Any]:
         """What this vendor alone knows: other kinds of consent; and who subscribes to mail is suppressed no longer."""
@@ -211,15 +211,17 @@ class _Job:
         }
         told = attributes.get("subscriptions")
         for channel, kinds in (default if told is None else object_(told, AT, faults)).items():
-            at = AT + pointer_to(channel)
+            at = AT + join_pointer(channel)
             if channel not in KINDS:
                 faults.append(Fault("unknown_field", pointer=at))
             elif not attributes.get(IDENTIFIER[channel]):
                 detail = f"{channel} needs it"
-                faults.append(Fault("missing_parameter", detail, pointer_to("data", "attributes", IDENTIFIER[channel])))
+                faults.append(
+                    Fault("missing_parameter", detail, join_pointer("data", "attributes", IDENTIFIER[channel]))
+                )
             else:
                 for kind, parameters in object_(kinds, at, faults).items():
-                    if self._is_right(kind in KINDS[channel], parameters, at + pointer_to(kind), faults):
+                    if self._is_right(kind in KINDS[channel], parameters, at + join_pointer(kind), faults):
                         yield channel, kind, parameters
 
     def _is_right(self, is_known: bool, parameters: Any, at: str, faults: Faults) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from gateway.core.faults import Fault
-from gateway.core.pointer import names_in
+from gateway.core.pointer import split_pointer
 from gateway.dialects.klaviyo.fields import vendor_pointer
 
 _NAMESPACE = UUID("5b1a8f0e-6a2c-4d5b-9b1e-6f4c1d0c7a11")
@@ -100,7 +100,7 @@ def _detail(fault: Fault, kind: Kind) -> str:
     if fault.code == "profile_not_found" and fault.profile:
         return f"A profile with id {fault.profile} does not exist."
     if fault.code == "unknown_field":
-        return f"'{names_in(pointer)[-1]}' is not a valid field for the resource 'profile'."
+        return f"'{split_pointer(pointer)[-1]}' is not a valid field for the resource 'profile'."
     is_there = fault.code != "missing_parameter"
     if is_there and pointer.endswith("/phone_number") and "is not of type" not in fault.detail:
         return PHONE_FORMAT
@@ -109,7 +109,7 @@ def _detail(fault: Fault, kind: Kind) -> str:
 
 def _source(fault: Fault) -> Mapping[str, str]:
     pointer = _POINTERS.get(fault.code, fault.pointer)
-    match names_in(pointer):
+    match split_pointer(pointer):
         case ["parameter", name]:
             return {"parameter": name}
         case ["query", *_]:

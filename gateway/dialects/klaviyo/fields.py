@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.core.model import Document, Profile
-from gateway.core.pointer import names_in, pointer_to
+from gateway.core.pointer import join_pointer, split_pointer
 from gateway.dialects.klaviyo.subscribed import subscribed
 from gateway.dialects.klaviyo.times import shown_time
 
@@ -115,13 +115,13 @@ def at(document: Any, place: Sequence[str]) -> Any:
 
 def vendor_pointer(pointer: str) -> str:
     """The vendor's pointer to what a fault's is about; one that is the vendor's already stays what it is."""
-    names = names_in(pointer)
+    names = split_pointer(pointer)
     match names:
         case ["data", *_]:
             return pointer
         case ["updates", index, *place]:
-            inner = vendor_pointer(pointer_to(*place)).removeprefix("/data")
-            return pointer_to("data", "attributes", "profiles", "data", index) + inner
+            inner = vendor_pointer(join_pointer(*place)).removeprefix("/data")
+            return join_pointer("data", "attributes", "profiles", "data", index) + inner
         case ["profile", "klaviyo", "emails", *_]:
             return "/data/meta/patch_identifiers/append/email"
         case ["profile", *place]:
@@ -129,7 +129,9 @@ def vendor_pointer(pointer: str) -> str:
         case ["match", "values", "profile_id"]:
             return "/data/id"
         case ["match", "values", value]:
-            return pointer_to("data", "attributes", next(name for name, known in IDENTIFIERS.items() if known == value))
+            return join_pointer(
+                "data", "attributes", next(name for name, known in IDENTIFIERS.items() if known == value)
+            )
         case ["sources", *_]:
             return "/data/relationships/profiles/data"
         case ["subscriptions", *_]:
@@ -143,5 +145,5 @@ def _attribute(place: list[str]) -> str:
     for name, known in (*FIELDS.items(), *((name, as_sent(name)) for name in COORDINATES)):
         if tuple(place[: len(known)]) == known:
             rest = () if name == "phone_number" else place[len(known) :]
-            return pointer_to(*name.split("."), *rest)
-    return pointer_to(*place)
+            return join_pointer(*name.split("."), *rest)
+    return join_pointer(*place)

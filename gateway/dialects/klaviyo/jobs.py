@@ -6,13 +6,13 @@ from typing import Any
 
 from gateway.core.faults import Fault
 from gateway.core.model import Job, Profile
-from gateway.core.pointer import pointer_to
+from gateway.core.pointer import join_pointer
 from gateway.dialects.klaviyo.errors import told
 from gateway.dialects.klaviyo.pages import page, related_links, single, slice_of
 from gateway.dialects.klaviyo.relationships import identifiers_of_lists, lists_of
 from gateway.dialects.klaviyo.replies import resource_of
 from gateway.dialects.klaviyo.times import shown_time
-from gateway.dialects.protocol import Answer, Reply
+from gateway.dialects.protocol import Reply, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +40,20 @@ SUPPRESSIONS = Kind("suppress", "profile-suppression-bulk-create-job", (*_COUNTE
 UNSUPPRESSIONS = Kind("unsuppress", "profile-suppression-bulk-delete-job", (*_COUNTED, "skipped_count"))
 
 
-def spawned(kind: Kind) -> Callable[[Answer], Reply]:
+def spawned(kind: Kind) -> Callable[[Result], Reply]:
     """Writes 202 with the job, whose work is done."""
     return lambda answer: Reply(202, single(_resource(kind, _the_job(answer), answer.about)))
 
 
-def job(kind: Kind) -> Callable[[Answer], Reply]:
+def job(kind: Kind) -> Callable[[Result], Reply]:
     """Writes one job."""
     return lambda answer: Reply(200, single(_resource(kind, _the_job(answer), answer.about)))
 
 
-def jobs(kind: Kind) -> Callable[[Answer], Reply]:
+def jobs(kind: Kind) -> Callable[[Result], Reply]:
     """Writes a page of jobs."""
 
-    def write(answer: Answer) -> Reply:
+    def write(answer: Result) -> Reply:
         found = [each for each in answer.outcomes if isinstance(each, Job) and not answer.about["hidden"]]
         return page(
             answer.about, found, lambda each: _resource(kind, each, answer.about), lambda each, _sort: each.created
@@ -62,7 +62,7 @@ def jobs(kind: Kind) -> Callable[[Answer], Reply]:
     return write
 
 
-def errors(answer: Answer) -> Reply:
+def errors(answer: Result) -> Reply:
     """Why profiles of a job were refused, each reason with the payload that it is about."""
     job, about = _the_job(answer), answer.about
     found = ((row, number, fault) for row in job.failures for number, fault in enumerate(row["faults"]))
@@ -70,7 +70,7 @@ def errors(answer: Answer) -> Reply:
     return slice_of(about, told_of[about["skip"] :][: about["size"]], len(told_of))
 
 
-def profiles(answer: Answer) -> Reply:
+def profiles(answer: Result) -> Reply:
     """The profiles of a job, as they are now; those that were removed since then are left out."""
     job, *found = answer.outcomes
     assert isinstance(job, Job)
@@ -78,22 +78,22 @@ def profiles(answer: Answer) -> Reply:
     return slice_of(answer.about, rows, len(job.profiles))
 
 
-def profile_ids(answer: Answer) -> Reply:
+def profile_ids(answer: Result) -> Reply:
     job, about = _the_job(answer), answer.about
     ids = job.profiles[about["skip"] :][: about["size"]]
     return slice_of(about, [{"type": "profile", "id": id} for id in ids], len(job.profiles))
 
 
-def lists(answer: Answer) -> Reply:
+def lists(answer: Result) -> Reply:
     """The lists that the profiles of a job were put on."""
     return lists_of(answer, _the_job(answer).lists)
 
 
-def list_ids(answer: Answer) -> Reply:
+def list_ids(answer: Result) -> Reply:
     return identifiers_of_lists(answer, _the_job(answer).lists)
 
 
-def _the_job(answer: Answer) -> Job:
+def _the_job(answer: Result) -> Job:
     job = answer.outcomes[0]
     assert isinstance(job, Job)
     return job
@@ -129,6 +129,6 @@ def _attributes(job: Job) -> dict[str, Any]:
 def _import_error(job: Job, row: Mapping[str, Any], number: int, fault: Mapping[str, str]) -> dict[str, Any]:
     error = told(Fault(**fault))
     pointer = error["source"].get("pointer", "/data").removeprefix("/data")
-    source = {"pointer": f"{pointer_to('data', 'attributes', 'profiles', 'data', row['index'])}{pointer}"}
+    source = {"pointer": f"{join_pointer('data', 'attributes', 'profiles', 'data', row['index'])}{pointer}"}
     attributes = {**error, "source": source, "original_payload": row["sent"]}
     return {"type": "import-error", "id": f"{job.id}-{row['index']}-{number}", "attributes": attributes}

@@ -8,15 +8,15 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from gateway.core.faults import Refusal, refuse
-from gateway.core.pointer import pointer_to
+from gateway.core.pointer import join_pointer
 from gateway.dialects.klaviyo.fields import ADDITIONAL, SHOWN
-from gateway.dialects.protocol import Incoming
+from gateway.dialects.protocol import Request
 
 CURSOR, SIZE = "page[cursor]", "page[size]"
 FIELDS_OF_PROFILE, MORE_OF_PROFILE = "fields[profile]", "additional-fields[profile]"
 
 
-def parameters(incoming: Incoming) -> dict[str, str]:
+def parameters(incoming: Request) -> dict[str, str]:
     """The query's parameters; what is repeated counts as one list."""
     found: dict[str, str] = {}
     for name, value in parse_qsl(urlsplit(incoming.target).query, keep_blank_values=True):
@@ -26,10 +26,10 @@ def parameters(incoming: Incoming) -> dict[str, str]:
 
 def wrong(parameter: str, detail: str) -> Refusal:
     """The refusal of a parameter's value, to be raised."""
-    return refuse("invalid_parameter", detail, pointer_to("parameter", parameter))
+    return refuse("invalid_parameter", detail, join_pointer("parameter", parameter))
 
 
-def about(incoming: Incoming) -> dict[str, Any]:
+def about(incoming: Request) -> dict[str, Any]:
     """What a reply with profiles must know of its request: where it came to, and which attributes are wanted."""
     given = parameters(incoming)
     if "include" in given:
@@ -43,7 +43,7 @@ def about(incoming: Incoming) -> dict[str, Any]:
     return {"base": base(incoming), "target": incoming.target, "fields": fields, "additional": named}
 
 
-def about_jobs(incoming: Incoming, type: str, attributes: Sequence[str]) -> dict[str, Any]:
+def about_jobs(incoming: Request, type: str, attributes: Sequence[str]) -> dict[str, Any]:
     """What a reply with jobs must know: the same, and which attributes of theirs are wanted."""
     parameter = f"fields[{type}]"
     wanted = _names(parameters(incoming), parameter)
@@ -52,7 +52,7 @@ def about_jobs(incoming: Incoming, type: str, attributes: Sequence[str]) -> dict
     return {**about(incoming), "fields of job": wanted}
 
 
-def base(incoming: Incoming) -> str:
+def base(incoming: Request) -> str:
     """The scheme and host that the client knows this gateway by; a proxy before it says where the scheme is another."""
     scheme = "https" if incoming.headers.get("x-forwarded-proto") == "https" else "http"
     return f"{scheme}://{incoming.headers.get('host', 'localhost')}"

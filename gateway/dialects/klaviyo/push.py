@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import Document, Profile, Update
-from gateway.core.pointer import pointer_to
+from gateway.core.pointer import join_pointer
 from gateway.dialects.klaviyo.links import about, parameters, wrong
 from gateway.dialects.klaviyo.pages import page, related_links, single
 from gateway.dialects.klaviyo.queries import conditions, listing, related
@@ -21,7 +21,7 @@ from gateway.dialects.klaviyo.replies import resource_of
 from gateway.dialects.klaviyo.resources import Faults, attributes_of, object_, resource, type_faults
 from gateway.dialects.klaviyo.times import shown_time
 from gateway.dialects.klaviyo.writing import writing
-from gateway.dialects.protocol import Answer, Asked, Incoming, Read, Reply
+from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Reply, Request, Result
 
 PROVIDERS = {
     "android-firebase": ("android", "fcm"),
@@ -74,7 +74,7 @@ class Token:
     @property
     def place(self) -> str:
         """Where what is known of it stands in a profile."""
-        return pointer_to("klaviyo", "push_tokens", self.id)
+        return join_pointer("klaviyo", "push_tokens", self.id)
 
     @property
     def end(self) -> Update:
@@ -88,45 +88,47 @@ class Token:
 # --- requests ---
 
 
-def registration(incoming: Incoming) -> Asked:
+def registration(incoming: Request) -> ParsedRequest:
     """Reads `POST /api/push-tokens`: a profile, which is imported, takes the token from whoever had it."""
     return _registered(incoming, {"conflict": REFUSE}, {})
 
 
-def client(incoming: Incoming) -> Asked:
+def client(incoming: Request) -> ParsedRequest:
     """Reads `POST /client/push-tokens`: the same, but no identifier is taken from anybody, nor changed."""
     return _registered(incoming, {"conflict": LEAVE, "fill": FILLED}, {"several": "first"})
 
 
-def unregistration(incoming: Incoming) -> Asked:
+def unregistration(incoming: Request) -> ParsedRequest:
     """Reads `POST /client/push-token-unregister`; a token that nobody has is none any more."""
     data, faults = resource(incoming, "push-token-unregister")
     token = _token(attributes_of(data, faults), faults)
     if faults:
         raise Refusal(faults)
     match = {**token.match, "several": "first"}
-    return Asked(None, [Read({"match": match, "absent": "ignore", **token.end})])
+    return ParsedRequest(None, [ParsedCommand({"match": match, "absent": "ignore", **token.end})])
 
 
-def one(incoming: Incoming) -> Asked:
+def one(incoming: Request) -> ParsedRequest:
     """Reads `GET /api/push-tokens/{id}` and what asks for its profile."""
     token = _named(incoming)
-    return Asked(None, [Read({"match": token.match})], {**about(incoming), **_wanted(incoming), "token": token})
+    return ParsedRequest(
+        None, [ParsedCommand({"match": token.match})], {**about(incoming), **_wanted(incoming), "token": token}
+    )
 
 
-def removal(incoming: Incoming) -> Asked:
+def removal(incoming: Request) -> ParsedRequest:
     """Reads `DELETE /api/push-tokens/{id}`."""
     token = _named(incoming)
-    return Asked(None, [Read({"match": token.match, **token.end})])
+    return ParsedRequest(None, [ParsedCommand({"match": token.match, **token.end})])
 
 
-def of_profile(incoming: Incoming) -> Asked:
+def of_profile(incoming: Request) -> ParsedRequest:
     """Reads `GET /api/profiles/{id}/push-tokens`: all of them fit one page."""
     asked = related(incoming)
-    return Asked(None, asked.reads, {**asked.about, **_wanted(incoming)})
+    return ParsedRequest(None, asked.reads, {**asked.about, **_wanted(incoming)})
 
 
-def many(incoming: Incoming) -> Asked:
+def many(incoming: Request) -> ParsedRequest:
     """Reads `GET /api/push-tokens`. A page goes through as many profiles as its size says, and shows their tokens."""
     given = parameters(incoming)
     found = conditions(given.get("filter", ""), FILTERS)
@@ -136,7 +138,7 @@ def many(incoming: Incoming) -> Asked:
     return listing({**given, "sort": "id"}, named, {**about(incoming), **_wanted(incoming), "states": states})
 
 
-def _wanted(incoming: Incoming) -> dict[str, Any]:
+def _wanted(incoming: Request) -> dict[str, Any]:
     given = parameters(incoming)
     names = given[FIELDS_OF_TOKEN].split(",") if FIELDS_OF_TOKEN in given else []
     wanted = {name.strip().partition(".")[0] for name in names}
@@ -145,7 +147,7 @@ def _wanted(incoming: Incoming) -> dict[str, Any]:
     return {"fields of token": wanted}
 
 
-def _named(incoming: Incoming) -> Token:
+def _named(incoming: Request) -> Token:
     """The token that the path's id is made of. Raises `Refusal` where it is made of none."""
     id = incoming.path["id"]
     try:
@@ -158,7 +160,7 @@ def _named(incoming: Incoming) -> Token:
     return found
 
 
-def _registered(incoming: Incoming, rules: Update, choice: Mapping[str, str]) -> Asked:
+def _registered(incoming: Request, rules: Update, choice: Mapping[str, str]) -> ParsedRequest:
     data, faults = resource(incoming, "push-token")
     attributes = attributes_of(data, faults)
     token, known = _token(attributes, faults), dict(_known(attributes, faults))
@@ -182,7 +184,7 @@ def _registered(incoming: Incoming, rules: Update, choice: Mapping[str, str]) ->
         "fill": [*update.get("fill", ()), created],
         "release": {"match": token.match, **token.end},
     }
-    return Asked(None, [Read({**update, **parts})])
+    return ParsedRequest(None, [ParsedCommand({**update, **parts})])
 
 
 def _token(attributes: Mapping[str, Any], faults: list[Fault]) -> Token:
@@ -206,7 +208,7 @@ def _known(attributes: Mapping[str, Any], faults: Faults) -> Iterator[tuple[str,
     device = object_(attributes.get("device_metadata"), _DEVICE, faults)
     told = {name: value for name, value in device.items() if value not in (None, "")}
     unknown = [name for name in told if name not in DEVICE]
-    faults += [Fault("invalid_parameter", "no such thing is known", _DEVICE + pointer_to(name)) for name in unknown]
+    faults += [Fault("invalid_parameter", "no such thing is known", _DEVICE + join_pointer(name)) for name in unknown]
     named = [(name, value) for name, value in told.items() if name in DEVICE]
     yield "metadata", {name: _word(value, DEVICE[name], f"{_DEVICE}/{name}", faults) for name, value in named}
 
@@ -221,18 +223,18 @@ def _word(value: Any, words: tuple[str, ...], at: str, faults: list[Fault]) -> A
 # --- replies ---
 
 
-def removed(_answer: Answer) -> Reply:
+def removed(_answer: Result) -> Reply:
     """204 and no body."""
     return Reply(204, None)
 
 
-def shown(answer: Answer) -> Reply:
+def shown(answer: Result) -> Reply:
     """One token."""
     profile = _profile(answer)
     return Reply(200, single(_resource(answer.about["token"], profile, answer.about)))
 
 
-def shown_many(answer: Answer) -> Reply:
+def shown_many(answer: Result) -> Reply:
     """A page of tokens, those of each profile together."""
     profiles = [each for each in answer.outcomes if isinstance(each, Profile)]
     states = answer.about["states"]
@@ -246,23 +248,23 @@ def shown_many(answer: Answer) -> Reply:
     return Reply(200, {**reply.tree, "data": [each for row in reply.tree["data"] for each in row["tokens"]]})
 
 
-def shown_of_profile(answer: Answer) -> Reply:
+def shown_of_profile(answer: Result) -> Reply:
     """The tokens of a profile."""
     profile = _profile(answer)
     return _all(answer, [_resource(each, profile, answer.about) for each in tokens_of(profile.document)])
 
 
-def ids_of_profile(answer: Answer) -> Reply:
+def ids_of_profile(answer: Result) -> Reply:
     """Their identifiers alone."""
     return _all(answer, [{"type": "push-token", "id": each.id} for each in tokens_of(_profile(answer).document)])
 
 
-def profile(answer: Answer) -> Reply:
+def profile(answer: Result) -> Reply:
     """The profile that has a token."""
     return Reply(200, single(resource_of(_profile(answer), answer.about)))
 
 
-def profile_id(answer: Answer) -> Reply:
+def profile_id(answer: Result) -> Reply:
     """Its identifier alone."""
     links = {"self": answer.about["base"] + answer.about["target"]}
     return Reply(200, {"data": {"type": "profile", "id": _profile(answer).id}, "links": links})
@@ -275,7 +277,7 @@ def tokens_of(document: Document) -> list[Token]:
     return list(dict.fromkeys(known))
 
 
-def _profile(answer: Answer) -> Profile:
+def _profile(answer: Result) -> Profile:
     (profile,) = answer.outcomes
     assert isinstance(profile, Profile)
     return profile
@@ -313,5 +315,5 @@ def _resource(token: Token, profile: Profile, about: Mapping[str, Any]) -> dict[
     }
 
 
-def _all(answer: Answer, rows: list[dict[str, Any]]) -> Reply:
+def _all(answer: Result, rows: list[dict[str, Any]]) -> Reply:
     return Reply(200, {"data": rows, "links": {"self": answer.about["base"] + answer.about["target"]}})

@@ -10,7 +10,7 @@ from gateway.dialects.klaviyo.jobs import IMPORTS, Kind
 from gateway.dialects.klaviyo.links import about, about_jobs, base, cursor_of, parameters, size_of, wrong
 from gateway.dialects.klaviyo.reading import NOTHING_SEARCHED
 from gateway.dialects.klaviyo.times import time_in
-from gateway.dialects.protocol import Asked, Incoming, Read
+from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 
 COMPARED = ("greater-than", "greater-or-equal", "less-than", "less-or-equal")
 NAMED = ("equals", "any")
@@ -24,19 +24,19 @@ OPERATORS = {
 SORTED = ("id", "created", "updated", "email")
 
 
-def one(incoming: Incoming) -> Asked:
+def one(incoming: Request) -> ParsedRequest:
     """Reads `GET /api/profiles/{id}`."""
     match = {"mode": "profile_id", "values": {"profile_id": incoming.path["id"]}}
-    return Asked(None, [Read({"match": match})], about(incoming))
+    return ParsedRequest(None, [ParsedCommand({"match": match})], about(incoming))
 
 
-def related(incoming: Incoming) -> Asked:
+def related(incoming: Request) -> ParsedRequest:
     """Reads `GET /api/profiles/{id}/lists` and its like: all of them fit one page."""
     match = {"mode": "profile_id", "values": {"profile_id": incoming.path["id"]}}
-    return Asked(None, [Read({"match": match})], {"base": base(incoming), "target": incoming.target})
+    return ParsedRequest(None, [ParsedCommand({"match": match})], {"base": base(incoming), "target": incoming.target})
 
 
-def profiles(incoming: Incoming) -> Asked:
+def profiles(incoming: Request) -> ParsedRequest:
     """Reads `GET /api/profiles`: which of them, in which order, and from where on."""
     given = parameters(incoming)
     query: dict[str, Any] = {}
@@ -46,15 +46,15 @@ def profiles(incoming: Incoming) -> Asked:
     return _asked(given, query, about(incoming))
 
 
-def listing(given: dict[str, str], named: dict[str, Any], told: dict[str, Any]) -> Asked:
+def listing(given: dict[str, str], named: dict[str, Any], told: dict[str, Any]) -> ParsedRequest:
     """The canonical query of a page of profiles, which `named` may narrow; a reply is told the rest."""
     return _asked(given, {**named, **_page(given, "id", ("id",))}, told)
 
 
-def jobs(kind: Kind) -> Callable[[Incoming], Asked]:
+def jobs(kind: Kind) -> Callable[[Request], ParsedRequest]:
     """Reads `GET /api/profile-bulk-import-jobs` and its like, the latest first."""
 
-    def read(incoming: Incoming) -> Asked:
+    def read(incoming: Request) -> ParsedRequest:
         given = parameters(incoming)
         filtered = conditions(given.get("filter", ""), {"status": NAMED})
         sort = given.get("sort", "-created_at").replace("created_at", "created")
@@ -65,16 +65,16 @@ def jobs(kind: Kind) -> Callable[[Incoming], Asked]:
     return read
 
 
-def job(kind: Kind) -> Callable[[Incoming], Asked]:
+def job(kind: Kind) -> Callable[[Request], ParsedRequest]:
     """Reads `GET /api/profile-bulk-import-jobs/{id}` and its like, and what came of its profiles, page by page."""
 
-    def read(incoming: Incoming) -> Asked:
+    def read(incoming: Request) -> ParsedRequest:
         given = parameters(incoming)
         cursor = cursor_of(given, "number")
         page = {"skip": int(cursor[1]) if cursor else 0, "limit": size_of(given)}
         query = {"job": incoming.path["id"], **page, **_of(kind)}
         told = {**about_jobs(incoming, kind.type, kind.attributes), "skip": query["skip"], "size": query["limit"]}
-        return Asked(None, [Read({"match": NOTHING_SEARCHED, "query": query})], told)
+        return ParsedRequest(None, [ParsedCommand({"match": NOTHING_SEARCHED, "query": query})], told)
 
     return read
 
@@ -84,14 +84,14 @@ def _of(kind: Kind) -> dict[str, Any]:
     return {} if kind is IMPORTS else {"kind": kind.name}
 
 
-def _asked(given: dict[str, str], query: dict[str, Any], told: dict[str, Any]) -> Asked:
+def _asked(given: dict[str, str], query: dict[str, Any], told: dict[str, Any]) -> ParsedRequest:
     cursor = cursor_of(given, query["sort"])
     backwards = cursor is not None and cursor[0] == "prev"
     query["descending"] ^= backwards
     if cursor:
         query["after"] = list(cursor[1:])
     page = {"sort": query["sort"], "size": query["limit"] - 1, "backwards": backwards, "first": cursor is None}
-    return Asked(None, [Read({"match": NOTHING_SEARCHED, "query": query})], {**told, **page})
+    return ParsedRequest(None, [ParsedCommand({"match": NOTHING_SEARCHED, "query": query})], {**told, **page})
 
 
 def _page(given: dict[str, str], default: str, sorted_by: tuple[str, ...]) -> dict[str, Any]:

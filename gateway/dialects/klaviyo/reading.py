@@ -22,7 +22,7 @@ from gateway.dialects.klaviyo.resources import (
     type_faults,
 )
 from gateway.dialects.klaviyo.writing import writing
-from gateway.dialects.protocol import Asked, Incoming, Read
+from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 
 KINDS = ("email", "phone", "external_id", "anonymous_id", "kx", "custom")
 REFUSE, LEAVE = dict.fromkeys(KINDS, "refuse"), dict.fromkeys(KINDS, "leave")
@@ -32,16 +32,16 @@ FILLED = ["/email", "/phone_numbers", "/external_id", "/klaviyo/anonymous_id", "
 NOTHING_SEARCHED: dict[str, Any] = {"mode": "none", "values": {}}
 
 
-def create(incoming: Incoming) -> Asked:
+def create(incoming: Request) -> ParsedRequest:
     """Reads `POST /api/profiles`: a new profile, whose identifiers nobody else may have."""
     data, faults = resource(incoming, "profile")
     attributes = attributes_of(data, faults)
     update = {"match": NOTHING_SEARCHED, "create": True, "conflict": REFUSE, **writing(attributes, data, faults)}
     _demand_identifier(attributes, faults)
-    return Asked(None, [Read(update, faults)], about(incoming))
+    return ParsedRequest(None, [ParsedCommand(update, faults)], about(incoming))
 
 
-def patch(incoming: Incoming) -> Asked:
+def patch(incoming: Request) -> ParsedRequest:
     """Reads `PATCH /api/profiles/{id}`; the resource repeats the id of the path."""
     data, faults = resource(incoming, "profile")
     id = incoming.path["id"]
@@ -50,16 +50,16 @@ def patch(incoming: Incoming) -> Asked:
         faults.append(Fault("invalid_parameter", detail, "/data/id"))
     match = {"mode": "profile_id", "values": {"profile_id": id}}
     update = {"match": match, "conflict": REFUSE, **writing(attributes_of(data, faults), data, faults)}
-    return Asked(None, [Read(update, faults)], about(incoming))
+    return ParsedRequest(None, [ParsedCommand(update, faults)], about(incoming))
 
 
-def upsert(incoming: Incoming) -> Asked:
+def upsert(incoming: Request) -> ParsedRequest:
     """Reads `POST /api/profile-import`: whom any of the identifiers names is updated, whom none names is created."""
     data, faults = resource(incoming, "profile")
-    return Asked(None, [Read(_upserting(data, faults), faults)], about(incoming))
+    return ParsedRequest(None, [ParsedCommand(_upserting(data, faults), faults)], about(incoming))
 
 
-def client(incoming: Incoming) -> Asked:
+def client(incoming: Request) -> ParsedRequest:
     """Reads `POST /client/profiles`, open to everybody: it creates and fills, and takes no identifier from anybody.
 
     Bodies of 2022 name the profile in `meta.identifiers`, beside what is written to it.
@@ -71,10 +71,10 @@ def client(incoming: Incoming) -> Asked:
     attributes = {**attributes_of(data, faults), **{name: value for name, value in named.items() if name != "id"}}
     update = {**naming({"id": data.get("id"), **attributes, **named}, faults), **writing(attributes, data, faults)}
     update["match"] = {**update["match"], "several": "first"}
-    return Asked(None, [Read({**update, "conflict": LEAVE, "fill": FILLED}, faults)])
+    return ParsedRequest(None, [ParsedCommand({**update, "conflict": LEAVE, "fill": FILLED}, faults)])
 
 
-def bulk(incoming: Incoming) -> Asked:
+def bulk(incoming: Request) -> ParsedRequest:
     """Reads `POST /api/profile-bulk-import-jobs`: many imports, each on its own. Here null does not clear."""
     data, faults = resource(incoming, "profile-bulk-import-job")
     elements = profiles_of(attributes_of(data, faults), faults)
@@ -85,10 +85,10 @@ def bulk(incoming: Incoming) -> Asked:
         raise Refusal(faults)
     told = about_jobs(incoming, jobs.IMPORTS.type, jobs.IMPORTS.attributes)
     job = {"kind": jobs.IMPORTS.name, "lists": tuple(lists["segments"]["add"]) if lists else ()}
-    return Asked(None, [_imported(element, lists, incoming.typed) for element in elements], told, job=job)
+    return ParsedRequest(None, [_imported(element, lists, incoming.typed) for element in elements], told, job=job)
 
 
-def merge(incoming: Incoming) -> Asked:
+def merge(incoming: Request) -> ParsedRequest:
     """Reads `POST /api/profile-merge`: the profiles of the relationship go into the one that `data.id` names."""
     data, faults = resource(incoming, "profile-merge")
     sources = related_ids(data, "profiles", "profile", faults)
@@ -102,13 +102,15 @@ def merge(incoming: Incoming) -> Asked:
     if not (destination and sources):
         raise Refusal(faults)
     match = {"mode": "profile_id", "values": {"profile_id": destination}}
-    return Asked(None, [Read({"match": match, "sources": list(dict.fromkeys(sources))}, faults)], about(incoming))
+    return ParsedRequest(
+        None, [ParsedCommand({"match": match, "sources": list(dict.fromkeys(sources))}, faults)], about(incoming)
+    )
 
 
 _SOURCES = "/data/relationships/profiles/data"
 
 
-def deletion(incoming: Incoming) -> Asked:
+def deletion(incoming: Request) -> ParsedRequest:
     """Reads `POST /api/data-privacy-deletion-jobs`: every profile that the one identifier names.
 
     Bodies of 2023 have the identifiers among the job's own attributes.
@@ -118,14 +120,14 @@ def deletion(incoming: Incoming) -> Asked:
     given = {at: value for at, value in named.items() if value not in (None, "")}
     if len(given) != 1:
         faults.append(Fault("invalid_parameter", "provide exactly one of email, phone_number and id", _DELETED))
-        return Asked(None, [Read({"match": NOTHING_SEARCHED}, faults)])
+        return ParsedRequest(None, [ParsedCommand({"match": NOTHING_SEARCHED}, faults)])
     [(at, value)] = given.items()
     if not isinstance(value, str):
         faults.append(Fault("invalid_parameter", "it must be a string", at))
-        return Asked(None, [Read({"match": NOTHING_SEARCHED}, faults)])
+        return ParsedRequest(None, [ParsedCommand({"match": NOTHING_SEARCHED}, faults)])
     name = at.rpartition("/")[2]
     match = {"mode": "identifiers", "values": {IDENTIFIERS.get(name, name): value}, "several": "all"}
-    return Asked(None, [Read({"match": match}, faults)])
+    return ParsedRequest(None, [ParsedCommand({"match": match}, faults)])
 
 
 def _deleted(attributes: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
@@ -185,12 +187,12 @@ def segment(list_id: str) -> int | str:
     return int(list_id) if is_integer and str(int(list_id)) == list_id else list_id
 
 
-def _imported(element: Any, lists: Update, typed: bool) -> Read:
+def _imported(element: Any, lists: Update, typed: bool) -> ParsedCommand:
     if not isinstance(element, dict):
-        return Read(None, [Fault("invalid_parameter", "it must be an object", "/data")])
+        return ParsedCommand(None, [Fault("invalid_parameter", "it must be an object", "/data")])
     faults = Faults(typed, type_faults(element, "profile", "/data"))
     kept: dict[str, Any] = {**element, "attributes": _without_nulls(element.get("attributes"))}
-    return Read({**_upserting(kept, faults), **lists}, faults, element)
+    return ParsedCommand({**_upserting(kept, faults), **lists}, faults, element)
 
 
 def _without_nulls(attributes: Any) -> Any:

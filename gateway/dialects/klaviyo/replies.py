@@ -7,28 +7,28 @@ from gateway.core.listing import sorted_value
 from gateway.core.model import Created, Profile
 from gateway.dialects.klaviyo.fields import shown
 from gateway.dialects.klaviyo.pages import page, related_links, single
-from gateway.dialects.protocol import Answer, Reply
+from gateway.dialects.protocol import Reply, Result
 
 
-def accepted(_answer: Answer) -> Reply:
+def accepted(_answer: Result) -> Reply:
     """202 and no body: what the vendor does later, this gateway has done."""
     return Reply(202, None)
 
 
-def one(answer: Answer) -> Reply:
+def one(answer: Result) -> Reply:
     """A profile; 201 where the request made it."""
     (profile,) = answer.outcomes
     assert isinstance(profile, Profile)
     return Reply(201 if isinstance(profile, Created) else 200, single(resource_of(profile, answer.about)))
 
 
-def many(answer: Answer) -> Reply:
+def many(answer: Result) -> Reply:
     """A page of profiles."""
     profiles = [each for each in answer.outcomes if isinstance(each, Profile)]
     return page(answer.about, profiles, lambda each: resource_of(each, answer.about), sorted_value)
 
 
-def merged(answer: Answer) -> Reply:
+def merged(answer: Result) -> Reply:
     """The id of the profile that took in the others."""
     (profile,) = answer.outcomes
     assert isinstance(profile, Profile)

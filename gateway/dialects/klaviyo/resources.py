@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gateway.core.faults import Fault, refuse
-from gateway.dialects.protocol import Incoming
+from gateway.dialects.protocol import Request
 
 PROFILES = "/data/attributes/profiles/data"
 LARGEST_PROFILE = 100_000
@@ -16,7 +16,7 @@ LARGEST_PROFILE = 100_000
 
 
 class Faults(list[Fault]):
-    """What is wrong with a body, as it is found. `typed` is the body's own, as `Incoming` has it."""
+    """What is wrong with a body, as it is found. `typed` is the body's own, as `Request` has it."""
 
     def __init__(self, typed: bool, faults: Iterable[Fault] = ()) -> None:
         super().__init__(faults)
@@ -27,7 +27,7 @@ class Faults(list[Fault]):
         return value is None or (value == "" and not self.typed)
 
 
-def resource(incoming: Incoming, type: str) -> tuple[dict[str, Any], Faults]:
+def resource(incoming: Request, type: str) -> tuple[dict[str, Any], Faults]:
     """`data`, and what is wrong with it. Raises `Refusal` where there is none."""
     data = incoming.tree.get("data")
     if not isinstance(data, dict):

@@ -9,7 +9,7 @@ from datetime import date
 
 from gateway.core.faults import refuse
 from gateway.dialects.klaviyo.times import day_of
-from gateway.dialects.protocol import Asked, Incoming
+from gateway.dialects.protocol import ParsedRequest, Request
 
 FIRST = "2022-10-17"
 """The vendor's first dated revision."""
@@ -18,10 +18,10 @@ _REVISION = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:\.[0-9A-Za-z.\-]+)?")
 _HEADER = "/parameter/revision"
 
 
-def revised(read: Callable[[Incoming], Asked], since: str, lenient: bool) -> Callable[[Incoming], Asked]:
+def revised(read: Callable[[Request], ParsedRequest], since: str, lenient: bool) -> Callable[[Request], ParsedRequest]:
     """The reading of a call that there is since that day; a `lenient` one takes requests that say no revision."""
 
-    def reading(incoming: Incoming) -> Asked:
+    def reading(incoming: Request) -> ParsedRequest:
         given = incoming.headers.get("revision", "").strip()
         if given or not lenient:
             _demand(given, since, day_of(incoming.now))

@@ -8,7 +8,7 @@ from typing import Any
 from gateway.core import normalization
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
-from gateway.core.pointer import pointer_to
+from gateway.core.pointer import join_pointer
 from gateway.dialects.klaviyo.jobs import SUPPRESSIONS, UNSUPPRESSIONS, Kind
 from gateway.dialects.klaviyo.links import about_jobs
 from gateway.dialects.klaviyo.reading import LEAVE
@@ -22,24 +22,24 @@ from gateway.dialects.klaviyo.resources import (
     resource,
     type_faults,
 )
-from gateway.dialects.protocol import Asked, Incoming, Read
+from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 
 MOST_SUPPRESSED = 100
 
 
-def suppression(incoming: Incoming) -> Asked:
+def suppression(incoming: Request) -> ParsedRequest:
     """Reads `POST /api/profile-suppression-bulk-create-jobs`; an address that nobody has is made a profile."""
     written = {"klaviyo": {"suppression": {"reason": "USER_SUPPRESSED"}}}
     parts = {"create": True, "profile": written, "times": ["/klaviyo/suppression/timestamp"]}
     return _suppressed(incoming, SUPPRESSIONS, SUPPRESSIONS.type, parts)
 
 
-def unsuppression(incoming: Incoming) -> Asked:
+def unsuppression(incoming: Request) -> ParsedRequest:
     """Reads `POST /api/profile-suppression-bulk-delete-jobs`; an address that nobody has is skipped."""
     return _suppressed(incoming, UNSUPPRESSIONS, UNSUPPRESSIONS.type, _LIFTED)
 
 
-def old_unsuppression(incoming: Incoming) -> Asked:
+def old_unsuppression(incoming: Request) -> ParsedRequest:
     """Reads `POST /api/profile-unsuppression-bulk-create-jobs`, which the revisions of 2023 have."""
     return _suppressed(incoming, UNSUPPRESSIONS, "profile-unsuppression-bulk-create-job", _LIFTED)
 
@@ -47,7 +47,7 @@ def old_unsuppression(incoming: Incoming) -> Asked:
 _LIFTED: Update = {"profile": {"klaviyo": {"suppression": None}}}
 
 
-def _suppressed(incoming: Incoming, kind: Kind, type: str, parts: Update) -> Asked:
+def _suppressed(incoming: Request, kind: Kind, type: str, parts: Update) -> ParsedRequest:
     """Each address on its own: what came of it is remembered as a job."""
     data, faults = resource(incoming, type)
     attributes = attributes_of(data, faults)
@@ -62,21 +62,21 @@ def _suppressed(incoming: Incoming, kind: Kind, type: str, parts: Update) -> Ask
     faults += [_within(index, fault) for index, read in enumerate(reads) for fault in read.faults]
     if faults:
         raise Refusal(faults)
-    return Asked(None, reads, about_jobs(incoming, kind.type, kind.attributes), job={"kind": kind.name})
+    return ParsedRequest(None, reads, about_jobs(incoming, kind.type, kind.attributes), job={"kind": kind.name})
 
 
-def _address(element: Any, parts: Update, typed: bool) -> Read:
+def _address(element: Any, parts: Update, typed: bool) -> ParsedCommand:
     if not isinstance(element, dict):
-        return Read(None, [Fault("invalid_parameter", "it must be an object", "/data")])
+        return ParsedCommand(None, [Fault("invalid_parameter", "it must be an object", "/data")])
     faults = Faults(typed, type_faults(element, "profile", "/data"))
     email = attributes_of(element, faults).get("email")
     if not isinstance(email, str) or normalization.email(email) is None:
         faults.append(Fault("missing_parameter", "it must be an e-mail address", "/data/attributes/email"))
-        return Read(None, faults)
+        return ParsedCommand(None, faults)
     profile = {"email": email, **parts.get("profile", {})} if parts.get("create") else parts["profile"]
     match = {"mode": "identifiers", "values": {"email": email}}
-    return Read({"match": match, "conflict": LEAVE, **parts, "profile": profile}, faults, element)
+    return ParsedCommand({"match": match, "conflict": LEAVE, **parts, "profile": profile}, faults, element)
 
 
 def _within(index: int, fault: Fault) -> Fault:
-    return Fault(fault.code, fault.detail, pointer_to("updates", index) + fault.pointer)
+    return Fault(fault.code, fault.detail, join_pointer("updates", index) + fault.pointer)

@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.core.faults import Fault
 from gateway.core.model import Update
-from gateway.core.pointer import pointer_to
+from gateway.core.pointer import join_pointer
 from gateway.dialects.klaviyo.fields import COORDINATES, FIELDS, IDENTIFIERS, LOCATION, as_sent, number_in
 from gateway.dialects.klaviyo.resources import Faults, list_, object_
 
@@ -26,7 +26,7 @@ def writing(attributes: Mapping[str, Any], data: Mapping[str, Any], faults: Faul
         elif name in FIELDS and "." not in name:
             _put(profile, FIELDS[name], None if name in IDENTIFIERS and value == "" else value)
         else:
-            faults.append(Fault("unknown_field", pointer=pointer_to("data", "attributes", name)))
+            faults.append(Fault("unknown_field", pointer=join_pointer("data", "attributes", name)))
     _unset(profile, operations, patches, faults)
     operations += _patching(patches, "custom", "/data/meta/patch_properties", faults)
     operations += _patching_identifiers(meta, faults)
@@ -52,7 +52,7 @@ def _write_location(profile: dict[str, Any], location: Any, faults: Faults) -> N
         elif name in FIELDS:
             _put(profile, FIELDS[name], value)
         else:
-            faults.append(Fault("unknown_field", pointer=pointer_to("data", "attributes", "location", member)))
+            faults.append(Fault("unknown_field", pointer=join_pointer("data", "attributes", "location", member)))
 
 
 def _write_properties(
@@ -63,7 +63,7 @@ def _write_properties(
         profile["custom"] = None
     for name, value in object_(properties, "/data/attributes/properties", faults).items():
         if isinstance(value, dict):
-            operations.append({"function": "set", "pointer": pointer_to("custom", name), "value": value})
+            operations.append({"function": "set", "pointer": join_pointer("custom", name), "value": value})
         else:
             _put(profile, ("custom", name), value)
 
@@ -78,14 +78,14 @@ def _unset(
     if faults or profile.get("custom", {}) is None:
         return
     for name in names:
-        operations[:] = [each for each in operations if each["pointer"] != pointer_to("custom", name)]
+        operations[:] = [each for each in operations if each["pointer"] != join_pointer("custom", name)]
         _put(profile, ("custom", name), None)
 
 
 def _patching(patches: Mapping[str, Any], member: str, at: str, faults: Faults) -> list[dict[str, Any]]:
     """append and unappend, each a value or a list of them."""
     return [
-        {"function": function, "pointer": pointer_to(member, name), "value": list_(value, faults)}
+        {"function": function, "pointer": join_pointer(member, name), "value": list_(value, faults)}
         for action, function in (("append", "add"), ("unappend", "delete"))
         for name, value in object_(patches.get(action), f"{at}/{action}", faults).items()
     ]

@@ -15,19 +15,19 @@ import psycopg
 from gateway.core.faults import Refusal
 from gateway.core.model import (
     Change,
+    ChangeRecord,
     Database,
-    Edited,
+    EditResult,
     Identity,
     Job,
     Profile,
     Query,
-    Recorded,
     Resource,
     Segment,
     Token,
 )
 from gateway.stores.errors import Duplicate, Missing, Unavailable
-from gateway.stores.group_commit import Queue
+from gateway.stores.group_commit import GroupCommit
 from gateway.stores.postgresql.connections import Engine, closed_on_failure, transaction
 from gateway.stores.postgresql.epoch import Epoch, follow, move
 from gateway.stores.postgresql.group import run_together, text
@@ -92,9 +92,9 @@ class Postgresql:
         self._engine = engine
         self._epoch = epoch
         self._listing = asyncio.Semaphore(LISTED_AT_ONCE)
-        self._queue = Queue(self._run, LARGEST_GROUP)
+        self._queue = GroupCommit(self._run, LARGEST_GROUP)
 
-    async def change(self, changes: Sequence[Change]) -> list[Edited | Refusal]:
+    async def change(self, changes: Sequence[Change]) -> list[EditResult | Refusal]:
         return settled(await self._queue.run(changes))
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
@@ -125,7 +125,7 @@ class Postgresql:
                 for id, created, total, failed in await self._read(*jobs_of(database, kind, query))
             ]
 
-    async def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
+    async def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
         # Page by page: a transaction held open over a consumer's pauses would keep VACUUM from its work.
         after = (since, 0)
         while rows := await self._read(CHANGES, (database, *after, CHANGES_AT_ONCE)):

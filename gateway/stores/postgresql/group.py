@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from gateway.core.model import Change, Edited, Identity, Profile, Write
+from gateway.core.model import Change, EditResult, Identity, Profile, Write
 from gateway.stores.postgresql.connections import commit
 from gateway.stores.postgresql.layout import Connection
 from gateway.stores.postgresql.locks import ID, ONCE, Key, Locked, Row, Statement, Taken, columns, spelled
@@ -143,7 +143,7 @@ class Group:
         except Exception as error:
             return error, _nothing
 
-    def _done_before(self, change: Change) -> Edited | None:
+    def _done_before(self, change: Change) -> EditResult | None:
         if change.once is None:
             return None
         key = change.database, ONCE, change.once.key
@@ -176,7 +176,7 @@ class Group:
         written = self._written
         return written[database, id] if (database, id) in written else self._locked.profiles[database, id]
 
-    def _keep(self, change: Change, edited: Edited, texts: list[tuple[str, str]], profile: str) -> None:
+    def _keep(self, change: Change, edited: EditResult, texts: list[tuple[str, str]], profile: str) -> None:
         for write, (document, patch) in zip(edited.writes, texts, strict=True):
             self._write(change, write, document, patch)
         if once := change.once:

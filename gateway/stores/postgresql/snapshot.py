@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from gateway.core.model import Answered, Job, Recorded
+from gateway.core.model import ChangeRecord, Job, StoredAnswer
 from gateway.stores.errors import Unavailable
 from gateway.stores.postgresql.layout import Connection
 from gateway.stores.postgresql.locks import columns
@@ -73,13 +73,13 @@ class Snapshot(RowSnapshot):
 async def restore(connection: Connection, database: int, past: Sequence[Past]) -> int:
     """Puts back what is not there yet, and tells how much that was."""
     await connection.execute(LOCK, (RESTORING,))
-    changes = [each for each in past if isinstance(each, Recorded)]
+    changes = [each for each in past if isinstance(each, ChangeRecord)]
     times = sorted({each.origin.time for each in changes})
     known = set(await (await connection.execute(KNOWN, (database, times))).fetchall())
     tables = {
         ADD_CHANGES: unknown(changes, known),
         ADD_JOBS: [job_row(database, each) for each in past if isinstance(each, Job)],
-        ADD_ANSWERED: [answered_row(database, each) for each in past if isinstance(each, Answered)],
+        ADD_ANSWERED: [answered_row(database, each) for each in past if isinstance(each, StoredAnswer)],
     }
     given = [(sql, columns(rows, len(rows[0]))) for sql, rows in tables.items() if rows]
     return sum([(await connection.execute(sql, values)).rowcount for sql, values in given])

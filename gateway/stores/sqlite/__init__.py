@@ -19,19 +19,19 @@ import orjson
 from gateway.core.faults import Refusal
 from gateway.core.model import (
     Change,
+    ChangeRecord,
     Database,
-    Edited,
+    EditResult,
     Identity,
     Job,
     Profile,
     Query,
-    Recorded,
     Resource,
     Segment,
     Token,
 )
 from gateway.stores.errors import Duplicate, Missing, Unavailable
-from gateway.stores.group_commit import Queue
+from gateway.stores.group_commit import GroupCommit
 from gateway.stores.protocol import Past
 from gateway.stores.rows import job_of, job_row, recorded_of, settled
 from gateway.stores.sqlite.group import by_id, look_up, text
@@ -99,9 +99,9 @@ class Sqlite:
         self._listing = asyncio.Lock()
         self._checkpoints = Checkpoints(writing, moving)
         self._writer = Writer(writing, self._checkpoints)
-        self._queue = Queue(self._writer.run, LARGEST_GROUP)
+        self._queue = GroupCommit(self._writer.run, LARGEST_GROUP)
 
-    async def change(self, changes: Sequence[Change]) -> list[Edited | Refusal]:
+    async def change(self, changes: Sequence[Change]) -> list[EditResult | Refusal]:
         return settled(await self._queue.run(changes))
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
@@ -128,7 +128,7 @@ class Sqlite:
             for id, created, total, failed in await self._list(*jobs_of(database, kind, query))
         ]
 
-    async def changes(self, database: int, since: int = 0) -> AsyncIterator[Recorded]:
+    async def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
         # Page by page: a read transaction held open over a consumer's pauses would keep the log from being emptied.
         after = (since, 0)
         while rows := self._read(CHANGES, (database, *after, CHANGES_AT_ONCE)):

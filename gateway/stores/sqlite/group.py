@@ -15,7 +15,7 @@ import apsw
 import orjson
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Change, Edited, Identity, Profile, Write
+from gateway.core.model import Change, EditResult, Identity, Profile, Write
 from gateway.stores.rows import document_text, outcome, remembered, repeated
 
 Step: TypeAlias = "Change | Callable[[apsw.Connection], Any]"
@@ -125,7 +125,7 @@ class Group:
         except Refusal as refusal:
             return refusal.anew()
 
-    def _done(self, change: Change) -> Edited:
+    def _done(self, change: Change) -> EditResult:
         edited = change.edit(partial(self._find, change.database))
         # Every document before any write is held: one that is too large leaves nothing of its change behind.
         documents = [document_text(write) for write in edited.writes]
@@ -137,7 +137,7 @@ class Group:
             self._held[ONCE].append((change.database, *kept))
         return edited
 
-    def _done_before(self, change: Change) -> Edited | None:
+    def _done_before(self, change: Change) -> EditResult | None:
         if (once := change.once) is None:
             return None
         if self._held[ONCE]:

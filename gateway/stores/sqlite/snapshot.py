@@ -9,7 +9,7 @@ from typing import Any
 import apsw
 import orjson
 
-from gateway.core.model import Answered, Job, Recorded
+from gateway.core.model import ChangeRecord, Job, StoredAnswer
 from gateway.stores.errors import Unavailable
 from gateway.stores.protocol import Past
 from gateway.stores.rows import answered_row, job_row, unknown
@@ -55,10 +55,12 @@ class Snapshot(RowSnapshot):
 def restore(connection: apsw.Connection, database: int, past: Sequence[Past]) -> int:
     """Puts back what is not there yet, and tells how much that was."""
     before = connection.total_changes()
-    changes = [each for each in past if isinstance(each, Recorded)]
+    changes = [each for each in past if isinstance(each, ChangeRecord)]
     times = orjson.dumps(sorted({each.origin.time for each in changes})).decode()
     known = set(connection.execute(KNOWN, (database, times)))
     connection.executemany(ADD_CHANGE, unknown(changes, known))
     connection.executemany(ADD_JOB, [job_row(database, each) for each in past if isinstance(each, Job)])
-    connection.executemany(ADD_ANSWERED, [answered_row(database, each) for each in past if isinstance(each, Answered)])
+    connection.executemany(
+        ADD_ANSWERED, [answered_row(database, each) for each in past if isinstance(each, StoredAnswer)]
+    )
     return connection.total_changes() - before
