@@ -29,7 +29,7 @@ from gateway.settings import Settings
 from gateway.stores import open_store
 from tests.cases import HOST, NOW, Case, cases, furnish, ids
 
-OPENAPI = Path("/work/shared/reference/klaviyo-profiles-openapi-2026-07-15.json")
+OPENAPI = Path(__file__).parents[2] / "shared" / "reference" / "klaviyo-profiles-openapi-2026-07-15.json"
 SPOKEN = [
     case
     for case in cases("klaviyo")
