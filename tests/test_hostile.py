@@ -210,7 +210,7 @@ def test_every_content_type_is_read_or_refused(door: Door) -> None:
     headers = {"authorization": f"Bearer {TOKEN}", "accept": "application/json"}
     for content_type in accepts():
         name = content_type.partition(";")[0].strip().lower()
-        reads = [codec for codec in media.CODECS if codec.reads(name) and "," not in content_type]
+        reads = [codec for codec in media.CODECS if codec.accepts(name) and "," not in content_type]
         body = reads[0].encode({}) if reads else b"{}"
         sent = Request("POST", "/api/v1.1/databases/list", {**headers, "content-type": content_type}, body)
         assert door.answer(sent).status == (200 if reads else 415), content_type

@@ -22,7 +22,7 @@ from gateway.core.model import Tree
 from gateway.media import CODECS, Bounds, Codec, codec_for, negotiate, reply_codec, xml_parser
 from gateway.media import json as json_codec
 from gateway.media import xml as xml_codec
-from gateway.media.codec import STANDARD
+from gateway.media.codec import DEFAULT_BOUNDS
 from gateway.media.xml_names import element_name, member_name
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "media"
@@ -55,7 +55,7 @@ def fault_of(call: Callable[..., Any], *arguments: Any) -> Fault:
     return fault
 
 
-def outcome(codec: Codec, body: bytes, bounds: Bounds = STANDARD) -> str:
+def outcome(codec: Codec, body: bytes, bounds: Bounds = DEFAULT_BOUNDS) -> str:
     try:
         codec.decode(body, None, bounds)
     except Refusal as refusal:
@@ -444,8 +444,8 @@ def resident() -> int:
 
 
 def test_a_tree_outlives_the_dictionary_that_it_was_read_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xml_parser, "REMEMBERED", 16)
-    trees = [xml_parser.parsed(b"<xml><a%d/></xml>" % number) for number in range(100)]
+    monkeypatch.setattr(xml_parser, "MAX_DICTIONARY_INPUT_BYTES", 16)
+    trees = [xml_parser.parse_document(b"<xml><a%d/></xml>" % number) for number in range(100)]
     assert [tree[0].tag for tree in trees] == [f"a{number}" for number in range(100)]
 
 

@@ -1,7 +1,7 @@
-"""Media types: bytes to tree and back, and which of them a reply is written in.
+"""Media types: bytes ⇄ tree, and the choice of the media type of a reply.
 
-One module per codec, listed in `CODECS`; a codec knows no dialect and no field. Only this room knows lxml, xmltodict
-and the JSON libraries. A new media type is a new module that has what `Codec` names, and its name in `CODECS`.
+Each codec is one module, listed in `CODECS`. A codec depends on no dialect and no field. Only this package imports
+lxml, xmltodict and the JSON libraries. To add a media type, add a module with the members of `Codec` to `CODECS`.
 """
 
 from collections.abc import Sequence
@@ -16,41 +16,43 @@ from gateway.media.negotiation import elements, media_type, negotiate
 __all__ = ["CODECS", "Bounds", "Codec", "codec_for", "negotiate", "reply_codec"]
 
 CODECS: Sequence[Codec] = (json, xml)
-"""Every codec. The first one writes the reply where nothing else decides."""
+"""Every codec. The first one is the default for replies."""
 
 
 @lru_cache(maxsize=256)
 def codec_for(content_type: str | None) -> tuple[Codec, str | None]:
-    """The codec that reads a Content-Type (RFC 9110, 8.3), and the charset that it names.
+    """Return the codec for a Content-Type (RFC 9110, 8.3) and its charset parameter.
 
-    Raises `Refusal` unsupported_media_type where it is missing, malformed or no codec's.
+    Raises `Refusal` unsupported_media_type if the header is missing or malformed, or if no codec accepts it.
     """
-    sent = media_type(content_type or "")
+    parsed = media_type(content_type or "")
     for codec in CODECS:
-        if sent and codec.reads(sent.name):
-            return codec, sent.parameters.get("charset")
-    known = " or ".join(codec.media_type for codec in CODECS)
-    found = f"the Content-Type {excerpt(content_type)} is not supported" if content_type else "there is no Content-Type"
-    raise refuse("unsupported_media_type", f"{found}: send {known}")
+        if parsed and codec.accepts(parsed.name):
+            return codec, parsed.parameters.get("charset")
+    supported = " or ".join(codec.media_type for codec in CODECS)
+    reason = (
+        f"the Content-Type {excerpt(content_type)} is not supported" if content_type else "there is no Content-Type"
+    )
+    raise refuse("unsupported_media_type", f"{reason}: send {supported}")
 
 
 def reply_codec(format_parameter: str | None, accept: str | None, request_codec: Codec | None) -> Codec:
-    """The codec of the reply: as the `format` parameter says, else Accept, else as the request came, else JSON.
+    """Return the codec of the reply: from the `format` parameter, else Accept, else the request's own, else JSON.
 
-    Never fails: a format that names no codec and an Accept that none satisfies are passed over.
+    Never fails: ignores a format that names no codec and an Accept that no codec satisfies.
     """
     for codec in CODECS:
         if codec.name == format_parameter:
             return codec
-    return _accepted(accept, (request_codec or CODECS[0]).media_type)
+    return _negotiate_codec(accept, (request_codec or CODECS[0]).media_type)
 
 
 @lru_cache(maxsize=256)
-def _accepted(accept: str | None, default: str) -> Codec:
-    # What Accept itself names is offered too, so that `text/xml`, `application/vnd.api+json` or `;charset=utf-8` find
-    # the codec that reads them.
+def _negotiate_codec(accept: str | None, default: str) -> Codec:
+    # The ranges of Accept are offers too: `text/xml`, `application/vnd.api+json` or `;charset=utf-8` then select the
+    # codec that accepts them.
     offers = {codec.media_type: codec for codec in CODECS}
     for element in elements(accept or ""):
-        if named := media_type(element):
-            offers.update((element, codec) for codec in CODECS if codec.reads(named.name))
+        if parsed := media_type(element):
+            offers.update((element, codec) for codec in CODECS if codec.accepts(parsed.name))
     return offers[negotiate(accept, tuple(offers), default)]

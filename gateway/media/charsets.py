@@ -1,6 +1,6 @@
-"""Character encodings: which of them a body may come in, and its bytes in UTF-8.
+"""Character encodings of a body: the accepted labels, and decoding to UTF-8.
 
-The list is closed, so that no label (`utf-7`, `idna`, `zlib`) reaches Python's own registry. Knows no media type.
+The list is closed, so that no label (`utf-7`, `idna`, `zlib`) reaches Python's own registry.
 """
 
 from gateway.core.excerpt import excerpt
@@ -24,21 +24,22 @@ _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\
 
 
 def to_utf8(body: bytes, charset: str | None = None) -> bytes:
-    """The body in UTF-8, without its byte order mark.
+    """Return the body in UTF-8, without its byte order mark.
 
-    The mark decides, then the charset, then UTF-8 is meant (RFC 7303, 3; RFC 8259, 8.1). Raises `Refusal`:
-    unsupported_media_type on an unknown charset, malformed_body on bytes that are not in it and on none at all.
+    The byte order mark takes precedence over the charset; the default is UTF-8 (RFC 7303, 3; RFC 8259, 8.1).
+    Raises `Refusal`: unsupported_media_type for an unknown charset; malformed_body for an empty body or for bytes that
+    are invalid in the charset.
     """
     label = (charset or "utf-8").lower()
     if label not in _PYTHON_CODECS:
         raise refuse("unsupported_media_type", f"the charset {excerpt(label)} is not supported")
     for mark, codec in _BYTE_ORDER_MARKS.items():
         if body.startswith(mark):
-            return _recoded(body[len(mark) :], codec)
-    return _recoded(body, _PYTHON_CODECS[label])
+            return _transcode(body[len(mark) :], codec)
+    return _transcode(body, _PYTHON_CODECS[label])
 
 
-def _recoded(body: bytes, codec: str) -> bytes:
+def _transcode(body: bytes, codec: str) -> bytes:
     try:
         text = body.decode(codec)
     except UnicodeDecodeError as error:

@@ -1,7 +1,4 @@
-"""What a codec is, and the bounds that every decoded tree keeps, whatever it was decoded from.
-
-Knows no media type. The bounds stand here once, so that a body means the same in all of them.
-"""
+"""The interface of a codec, and the size limits of a decoded tree, the same for every media type."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,10 +10,10 @@ from gateway.core.model import Tree
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a decoded body may have at most.
+    """Upper limits of a decoded body.
 
-    Levels of objects and lists; elements in all, the root among them; characters of a name and of a text; elements of
-    one list.
+    `depth`: levels of objects and lists. `nodes`: elements in total, the root included. `name`, `text`: characters of a
+    member name and of a string. `items`: elements of one list.
     """
 
     depth: int = 32
@@ -26,19 +23,19 @@ class Bounds:
     items: int = 10_000
 
     def check(self, tree: Tree, size: int) -> bool:
-        """Whether the tree of a body of so many bytes holds a number that is no integer, of whichever type.
+        """Validate the tree of a body of `size` bytes. Return whether it contains a number that is not an integer.
 
-        Raises `Refusal`: too_deep, too_many_nodes, too_long, or malformed_body on a number that a store could not keep.
+        Raises `Refusal`: too_deep, too_many_nodes, too_long; malformed_body for an integer outside signed 64 bits.
         """
-        # In a body that is no larger than a bound nothing is: the usual one is spared the looks.
-        has_names, has_texts = size > self.name, size > self.text
+        # A name or text is never longer than its body, so a small body needs no such check.
+        check_names, check_texts = size > self.name, size > self.text
         level, above, count, has_floats = [tree], 0, 1, False
         while level:
             below: list[Tree] = []
             for value in level:
                 kind = type(value)
                 if kind is str:
-                    if has_texts and len(value) > self.text:
+                    if check_texts and len(value) > self.text:
                         raise refuse("too_long", f"a text may have at most {self.text} characters")
                 elif kind is dict or kind is list:
                     if above == self.depth:
@@ -48,12 +45,12 @@ class Bounds:
                             raise refuse("too_long", f"a list may have at most {self.items} elements")
                         below += value
                     else:
-                        if has_names and value and max(map(len, value)) > self.name:
+                        if check_names and value and max(map(len, value)) > self.name:
                             raise refuse("too_long", f"a name may have at most {self.name} characters")
                         below += value.values()
                 elif kind is int and not -(2**63) <= value < 2**63:
                     raise refuse("malformed_body", f"the integer {excerpt(value)} is outside signed 64 bits")
-                elif kind not in _PLAIN:
+                elif kind not in _NOT_FLOAT:
                     has_floats = True
             count += len(below)
             if count > self.nodes:
@@ -62,40 +59,41 @@ class Bounds:
         return has_floats
 
     def too_deep(self) -> Refusal:
-        """For a codec that sees the depth before there is a tree."""
+        """The refusal, for a codec that detects the depth before it builds a tree."""
         return refuse("too_deep", f"the body is nested deeper than {self.depth} levels")
 
     def too_many_nodes(self) -> Refusal:
-        """For a codec that sees the number before there is a tree."""
+        """The refusal, for a codec that counts elements before it builds a tree."""
         return refuse("too_many_nodes", f"the body has more than {self.nodes} elements")
 
 
-STANDARD = Bounds()
-_PLAIN = (int, bool, type(None))
+DEFAULT_BOUNDS = Bounds()
+_NOT_FLOAT = (int, bool, type(None))
 
 
 class Codec(Protocol):
-    """Decode and encode of one media type. A module with these names is one.
+    """Decoder and encoder of one media type, implemented by a module with these names.
 
-    `media_type` is what `encode` writes. `typed` tells whether decoded leaves carry their types; where not, every leaf
-    is a string and schema.py reads it.
+    `media_type` is the type that `encode` produces. `is_typed`: whether decoded leaves have types. If not, every leaf
+    is a string, and `gateway.schema` coerces it.
     """
 
     name: str
     media_type: str
-    typed: bool
+    is_typed: bool
 
-    def reads(self, media_type: str) -> bool:
-        """Whether a lower-case media type without parameters is this codec's."""
+    def accepts(self, media_type: str) -> bool:
+        """Whether this codec decodes a media type, given in lower case and without parameters."""
         ...
 
-    def decode(self, body: bytes, charset: str | None = None, bounds: Bounds = STANDARD) -> Tree:
-        """The tree of a body, within the bounds.
+    def decode(self, body: bytes, charset: str | None = None, bounds: Bounds = DEFAULT_BOUNDS) -> Tree:
+        """Decode a body to a tree within the bounds.
 
-        Raises `Refusal`: malformed_body, too_deep, too_many_nodes; unsupported_media_type on an unknown charset.
+        Raises `Refusal`: malformed_body, too_deep, too_many_nodes, too_long; unsupported_media_type for an unknown
+        charset.
         """
         ...
 
     def encode(self, tree: Tree) -> bytes:
-        """The bytes of a tree, in UTF-8; never fails on a tree that the gateway can hold."""
+        """Encode a tree as UTF-8. Never fails for a tree that a decoder or a store returned."""
         ...

@@ -1,8 +1,8 @@
-"""The codec of `application/json` (RFC 8259): jiter reads, orjson writes.
+"""The codec of `application/json` (RFC 8259): jiter decodes, orjson encodes.
 
-What readers of JSON disagree on is refused, so that no two of them see two values in one body: duplicate members, lone
-surrogates, U+0000, NaN and infinities, integers outside signed 64 bits and numbers that a 64-bit float cannot keep
-(RFC 7493, I-JSON). A whole number is an integer, however it is spelled. No other type is known here.
+The decoder rejects what JSON parsers disagree on (RFC 7493, I-JSON): duplicate members, lone surrogates, U+0000, NaN
+and infinities, integers outside signed 64 bits and numbers that a 64-bit float cannot represent. A number without a
+fraction is an integer: `5`, `5.0` and `5e0` are equal.
 """
 
 import re
@@ -15,61 +15,61 @@ from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
 from gateway.core.numbers import parse_number
 from gateway.media.charsets import to_utf8
-from gateway.media.codec import STANDARD, Bounds
+from gateway.media.codec import DEFAULT_BOUNDS, Bounds
 
 name = "json"
 media_type = "application/json"
-typed = True
+is_typed = True
 
-# An even number of backslashes before this one: they are escaped themselves, this one is not.
-_NULL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
+# An even number of backslashes before it: those are escaped pairs, so this backslash starts the escape.
+_ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
 
 
-def reads(media_type: str) -> bool:
-    """As `Codec` says (RFC 8259, 11, and the suffix of RFC 6839, 3.1)."""
+def accepts(media_type: str) -> bool:
+    """See `Codec` (RFC 8259, 11; the suffix: RFC 6839, 3.1)."""
     return media_type in ("application/json", "text/json") or media_type.endswith("+json")
 
 
-def decode(body: bytes, charset: str | None = None, bounds: Bounds = STANDARD) -> Tree:
-    """As `Codec` says. A byte order mark is passed over (RFC 8259, 8.1)."""
+def decode(body: bytes, charset: str | None = None, bounds: Bounds = DEFAULT_BOUNDS) -> Tree:
+    """See `Codec`. Ignores a byte order mark (RFC 8259, 8.1)."""
     text = to_utf8(body, charset)
     try:
         tree = jiter.from_json(text, catch_duplicate_keys=True, allow_inf_nan=False, float_mode="lossless-float")
     except ValueError as error:
-        raise _unread(str(error), bounds) from None
-    if rb"\u0000" in text and (null := _NULL.search(text)):
-        lines = text[: null.end()].split(b"\n")
+        raise _refusal(str(error), bounds) from None
+    if rb"\u0000" in text and (found := _ESCAPED_NUL.search(text)):
+        lines = text[: found.end()].split(b"\n")
         raise refuse("malformed_body", f"line {len(lines)} column {len(lines[-1])}: U+0000 is not allowed in a text")
-    return _with_numbers(tree) if bounds.check(tree, len(text)) else tree
+    return _normalize_numbers(tree) if bounds.check(tree, len(text)) else tree
 
 
 def encode(tree: Tree) -> bytes:
-    """As `Codec` says."""
+    """See `Codec`."""
     return orjson.dumps(tree)
 
 
-def _with_numbers(value: Tree) -> Tree:
-    """5.0 and 5 are one number (JSON Schema 2020-12 Core, 4.2.3), and so one value here."""
+def _normalize_numbers(value: Tree) -> Tree:
+    """5.0 and 5 are equal (JSON Schema 2020-12 Core, 4.2.3), so both become the integer 5."""
     match value:
         case dict():
-            return {name: _with_numbers(member) for name, member in value.items()}
+            return {name: _normalize_numbers(member) for name, member in value.items()}
         case list():
-            return [_with_numbers(item) for item in value]
+            return [_normalize_numbers(item) for item in value]
         case jiter.LosslessFloat():
-            return _number(str(value))
+            return _parse_number(str(value))
         case _:
             return value
 
 
-def _number(text: str) -> int | float:
-    found = parse_number(text)
-    if found is None:
+def _parse_number(text: str) -> int | float:
+    number = parse_number(text)
+    if number is None:
         raise refuse("malformed_body", f"the number {excerpt(text)} is more than a 64-bit float keeps")
-    return found
+    return number
 
 
-def _unread(message: str, bounds: Bounds) -> Refusal:
-    reason, _, place = message.rpartition(" at ")
+def _refusal(message: str, bounds: Bounds) -> Refusal:
+    reason, _, position = message.rpartition(" at ")
     if reason == "recursion limit exceeded":
         return bounds.too_deep()
-    return refuse("malformed_body", f"{place}: {reason[:80]}")
+    return refuse("malformed_body", f"{position}: {reason[:80]}")

@@ -1,6 +1,6 @@
-"""Media types in HTTP (RFC 9110, 8.3 and 12.5.1): reading them, and choosing between those that are offered.
+"""Media types in HTTP (RFC 9110, 8.3 and 12.5.1): parsing, and proactive negotiation.
 
-Knows no codec and no body, and never fails: what cannot be read is passed over.
+Nothing here fails: malformed elements are ignored.
 """
 
 import re
@@ -8,21 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-# Possessive throughout, so that no header can make these backtrack.
+# All quantifiers are possessive: no header causes backtracking.
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _QUOTED = r'"(?:[^"\\]|\\.)*+"'
-_VALUE = rf"(?:{_QUOTED}|{_TOKEN}|)"  # the empty one is not in the grammar, but seen: `q=`
+_VALUE = rf"(?:{_QUOTED}|{_TOKEN}|)"  # the grammar has no empty value, but clients send `q=`
 _PARAMETERS = rf"(?:[ \t]*+;[ \t]*+(?:{_TOKEN}={_VALUE})?+)*+"
 _MEDIA_TYPE = re.compile(rf"({_TOKEN}/{_TOKEN}|\*)({_PARAMETERS})")
 _PARAMETER = re.compile(rf"({_TOKEN})=({_VALUE})")
 _ELEMENT = re.compile(rf'(?:[^,"]|{_QUOTED}?+)++')
 
-_MOST_ELEMENTS = 64
+_MAX_ELEMENTS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class MediaType:
-    """`type/subtype` and its parameters, all in lower case; `quality` is the weight of a range in an Accept."""
+    """`type/subtype` and its parameters in lower case. `quality` is the weight of a range in Accept."""
 
     name: str
     parameters: dict[str, str]
@@ -30,31 +30,31 @@ class MediaType:
 
 
 def media_type(text: str) -> MediaType | None:
-    """A media type or range as a header writes it (RFC 9110, 8.3.1), `*` too; None where it is malformed.
+    """Parse a media type or range of a header (RFC 9110, 8.3.1); `*` counts as `*/*`. None if it is malformed.
 
-    So is one that has a parameter twice (RFC 6838, 4.3): readers differ on which of them counts.
+    A repeated parameter is malformed (RFC 6838, 4.3): parsers differ on which one counts.
     """
     found = _MEDIA_TYPE.fullmatch(text.strip(" \t"))
     if found is None:
         return None
-    told = [(name.lower(), _unquoted(value).lower()) for name, value in _PARAMETER.findall(found[2])]
-    parameters = dict(told)
-    if len(parameters) < len(told):
+    pairs = [(name.lower(), _unquoted(value).lower()) for name, value in _PARAMETER.findall(found[2])]
+    parameters = dict(pairs)
+    if len(parameters) < len(pairs):
         return None
     quality = _weight(parameters.pop("q", "1"))
     return MediaType("*/*" if found[1] == "*" else found[1].lower(), parameters, quality)
 
 
 def elements(field: str) -> list[str]:
-    """The elements of a list field (RFC 9110, 5.6.1): split at commas outside quotes; at most 64 are read."""
-    return [found[0].strip(" \t") for found in islice(_ELEMENT.finditer(field), _MOST_ELEMENTS)]
+    """Split a list field (RFC 9110, 5.6.1) at commas outside quotes. Return at most the first 64 elements."""
+    return [found[0].strip(" \t") for found in islice(_ELEMENT.finditer(field), _MAX_ELEMENTS)]
 
 
 def negotiate(accept: str | None, offers: Sequence[str], default: str) -> str:
-    """The offer that an Accept likes best (RFC 9110, 12.5.1).
+    """Return the offer that Accept prefers (RFC 9110, 12.5.1).
 
-    The higher quality wins, then the range that says it more exactly, then the default, then the earlier offer. The
-    default also answers an Accept that is absent, malformed or not to be satisfied.
+    Order of precedence: quality, specificity of the range, the default, position in `offers`. Return the default if
+    Accept is absent or malformed, or if no offer satisfies it.
     """
     ranges = [each for each in map(media_type, elements(accept or "")) if each]
     ranked = [
@@ -65,19 +65,19 @@ def negotiate(accept: str | None, offers: Sequence[str], default: str) -> str:
 
 
 def preference(offer: MediaType, ranges: Sequence[MediaType]) -> tuple[float, tuple[int, int]]:
-    """The quality of an offer, and the specificity of the range that gives it: the most specific one that covers it."""
-    wider = ("*/*", offer.name.partition("/")[0] + "/*", offer.name)
-    covering = [
-        ((wider.index(each.name), len(each.parameters)), each.quality)
+    """Return the quality of an offer, and the specificity of the range that determines it: the most specific match."""
+    wildcards = ("*/*", offer.name.partition("/")[0] + "/*", offer.name)
+    matching = [
+        ((wildcards.index(each.name), len(each.parameters)), each.quality)
         for each in ranges
-        if each.name in wider and each.parameters.items() <= offer.parameters.items()
+        if each.name in wildcards and each.parameters.items() <= offer.parameters.items()
     ]
-    specificity, quality = max(covering, default=((0, 0), 0.0))
+    specificity, quality = max(matching, default=((0, 0), 0.0))
     return quality, specificity
 
 
 def _weight(text: str) -> float:
-    """What cannot be read as a weight is 1, as if it were not there."""
+    """A malformed weight counts as 1, the default."""
     try:
         weight = float(text)
     except ValueError:

@@ -1,21 +1,21 @@
-"""The codec of `application/xml`: lxml reads, xmltodict writes. Leaves are strings as sent, which schema.py types.
+"""The codec of `application/xml`: lxml decodes, xmltodict encodes. Leaves are strings; `gateway.schema` coerces them.
 
-The root is `<xml>`, an element's name is the member's name (names.py escapes what XML cannot spell), and the only
-attribute is `array`. A body is one tree in XML and in JSON:
+The root is `<xml>`. An element name is a member name (xml_names.py escapes other characters). The only attribute is
+`array`. Each XML body equals a JSON body:
 
-    <a>text</a>                       {"a": "text"}          white space kept, CDATA is text
+    <a>text</a>                       {"a": "text"}          white space is kept, CDATA is text
     <a/>                              {"a": ""}
     <a><b>1</b> <c>2</c></a>          {"a": {"b": "1", "c": "2"}}
     <a>1</a> <b>2</b> <a>3</a>        {"a": ["1", "3"], "b": "2"}
-    <a array='true'>1</a>             {"a": ["1"]}           on any of a run; `1` is true; `false` and `0` say nothing
+    <a array='true'>1</a>             {"a": ["1"]}           on any element of a run; also `1`; not `false`, `0`
     <a array='true'/>                 {"a": []}
-    <a><_>1</_><_>2</_></a>           {"a": ["1", "2"]}      `_` has no name: an element of such is a list
-    <a array='true'><_>1</_></a>      {"a": [["1"]]}         so a list can be an item of a list
-    <a><_/></a>                       {"a": [""]}            and a list of one empty item is not an empty list
+    <a><_>1</_><_>2</_></a>           {"a": ["1", "2"]}      `_` is an item without a name
+    <a array='true'><_>1</_></a>      {"a": [["1"]]}         a list as an item of a list
+    <a><_/></a>                       {"a": [""]}            a list of one empty item is not an empty list
 
-Refused: DOCTYPE (so there are no entities but XML's own five), namespaces, other attributes, and text beside elements,
-comments or processing instructions, which would split a value; between elements those two are passed over.
-No network and no file is ever touched. This file knows no field and no type.
+The decoder rejects DOCTYPE (and with it all entities but the five predefined ones), namespaces, other attributes, and
+text beside elements. It rejects comments and processing instructions inside text, and ignores them between elements.
+It opens no file and no connection.
 """
 
 import re
@@ -31,35 +31,35 @@ from gateway.core.excerpt import excerpt
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
 from gateway.media.charsets import to_utf8
-from gateway.media.codec import STANDARD, Bounds
+from gateway.media.codec import DEFAULT_BOUNDS, Bounds
 from gateway.media.xml_names import element_name, member_name
-from gateway.media.xml_parser import parsed
+from gateway.media.xml_parser import parse_document
 
 name = "xml"
 media_type = "application/xml"
-typed = False
+is_typed = False
 
-_DECLARED = re.compile(rb"<\?xml\s[^>]*?\sencoding\s*=\s*[\"']([A-Za-z][A-Za-z0-9._-]*)[\"']")
+_XML_DECLARATION = re.compile(rb"<\?xml\s[^>]*?\sencoding\s*=\s*[\"']([A-Za-z][A-Za-z0-9._-]*)[\"']")
 _DOCTYPE = re.compile(rb"(?s:\s++|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE")
 _WHITE_SPACE = " \t\r\n"
-LONGEST_NAME = 4096
-MOST_IN_TEXTS = 30_000
-"""Signs of equality that may stand in a body's texts. An attribute takes 700 bytes of memory, however short it is."""
+MAX_NAME_LENGTH = 4096
+MAX_EQUALS_SIGNS_IN_TEXT = 30_000
+"""`=` characters in the text of a body. Each attribute contains one, and takes 700 bytes of memory."""
 
-_NAMELESS = ""  # no element spells the empty name
+_UNNAMED = ""  # no element name maps to the empty member name
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _ARRAY = {"@array": "true"}
-_NOT_CARRIED = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ILLEGAL_CHARACTER = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def reads(media_type: str) -> bool:
-    """As `Codec` says (RFC 7303, 9.1, 9.2 and the suffix of 9.6)."""
+def accepts(media_type: str) -> bool:
+    """See `Codec` (RFC 7303, 9.1, 9.2; the suffix: 9.6)."""
     return media_type in ("application/xml", "text/xml") or media_type.endswith("+xml")
 
 
-def decode(body: bytes, charset: str | None = None, bounds: Bounds = STANDARD) -> Tree:
-    """As `Codec` says. The byte order mark names the encoding, else the charset, else the declaration (RFC 7303, 3)."""
-    root = _root(to_utf8(body, charset or _declared(body)), bounds)
+def decode(body: bytes, charset: str | None = None, bounds: Bounds = DEFAULT_BOUNDS) -> Tree:
+    """See `Codec`. The encoding: the byte order mark, else the charset, else the XML declaration (RFC 7303, 3)."""
+    root = _root(to_utf8(body, charset or _declared_encoding(body)), bounds)
     if _name(root.tag) != "xml":
         raise refuse("malformed_body", f'the root element is {excerpt(root.tag)}, not "xml"')
     if root.keys():
@@ -70,15 +70,15 @@ def decode(body: bytes, charset: str | None = None, bounds: Bounds = STANDARD) -
 
 
 def encode(tree: Tree) -> bytes:
-    """As `Codec` says. What XML cannot carry is left out: control characters of a text, members without a name."""
-    document: str = xmltodict.unparse({"xml": _written(tree)}, short_empty_elements=True)
-    # A bare carriage return would be read back as a line feed (XML 1.0, 2.11).
+    """See `Codec`. Omits what XML cannot represent: control characters, and members with an empty name."""
+    document: str = xmltodict.unparse({"xml": _encodable(tree)}, short_empty_elements=True)
+    # XML parsers read a bare carriage return as a line feed (XML 1.0, 2.11).
     return document.replace("\r", "&#13;").encode()
 
 
-def _declared(body: bytes) -> str | None:
-    """The encoding that the XML declaration names."""
-    found = _DECLARED.match(body)
+def _declared_encoding(body: bytes) -> str | None:
+    """The encoding of the XML declaration."""
+    found = _XML_DECLARATION.match(body)
     if found is None:
         return None
     if found[1].lower().startswith(b"utf-16"):
@@ -89,24 +89,24 @@ def _declared(body: bytes) -> str | None:
 def _root(document: bytes, bounds: Bounds) -> etree._Element:
     if b"<!DOCTYPE" in document and _DOCTYPE.match(document):
         raise refuse("malformed_body", "a DOCTYPE is not allowed")
-    # An element has two of these signs at most: what has so many more is not worth the memory of being read.
+    # An element has at most two `<`. This bound costs no memory; the exact count below needs a parsed tree.
     elements = document.count(b"<")
     if elements > 3 * bounds.nodes:
         raise bounds.too_many_nodes()
-    # An element has one attribute at most; the rest of these signs stand in texts.
-    if document.count(b"=") > elements + MOST_IN_TEXTS:
+    # An element has at most one attribute; other `=` are in text.
+    if document.count(b"=") > elements + MAX_EQUALS_SIGNS_IN_TEXT:
         raise refuse("malformed_body", "it has too many attributes; the only one is array")
     try:
-        root = parsed(document)
+        root = parse_document(document)
     except etree.XMLSyntaxError as error:
-        raise _unread(error, bounds) from None
-    # Counted before the walk: what libxml2 holds in little memory takes much more in Python.
+        raise _syntax_refusal(error, bounds) from None
+    # Count before the walk: a Python tree takes much more memory than libxml2's.
     if elements > bounds.nodes and next(islice(root.iter("*"), bounds.nodes, None), None) is not None:
         raise bounds.too_many_nodes()
     return root
 
 
-def _unread(error: etree.XMLSyntaxError, bounds: Bounds) -> Refusal:
+def _syntax_refusal(error: etree.XMLSyntaxError, bounds: Bounds) -> Refusal:
     reason = str(error.msg).partition(", line ")[0].strip()
     if reason.startswith("Excessive depth"):
         return bounds.too_deep()
@@ -115,14 +115,14 @@ def _unread(error: etree.XMLSyntaxError, bounds: Bounds) -> Refusal:
 
 
 def _content(parent: etree._Element) -> Tree:
-    """What the child nodes of an element mean: its members, the items of a list, or nothing, the empty string.
+    """Return the tree of the child nodes: members, the items of a list, or the empty string.
 
-    Recursive, and safely so: libxml2 reads no more than 256 levels.
+    The recursion is bounded: libxml2 rejects more than 256 levels.
     """
     members: dict[str, Tree] = {}
     lists: dict[str, list[Tree]] = {}
     marked = []
-    for name, child in _named(parent):
+    for name, child in _named_children(parent):
         value = _content(child) if len(child) else child.text or ""
         if name in lists:
             lists[name].append(value)
@@ -135,18 +135,18 @@ def _content(parent: etree._Element) -> Tree:
     for name in marked:
         if name not in lists:
             members[name] = lists[name] = [] if members[name] == "" else [members[name]]
-    return _items(members, lists) if _NAMELESS in members else members or ""
+    return _items(members, lists) if _UNNAMED in members else members or ""
 
 
 def _items(members: dict[str, Tree], lists: dict[str, list[Tree]]) -> list[Tree]:
-    """The items of a list whose elements have no name."""
+    """Return the items of a list of `_` elements."""
     if len(members) > 1:
         raise refuse("malformed_body", "an element _, an item of a list, stands beside others: the name _ is _x005F_")
-    return lists.get(_NAMELESS, [members[_NAMELESS]])
+    return lists.get(_UNNAMED, [members[_UNNAMED]])
 
 
-def _named(parent: etree._Element) -> Iterator[tuple[str, etree._Element]]:
-    """The child elements with the members they name, where nothing but white space stands beside them."""
+def _named_children(parent: etree._Element) -> Iterator[tuple[str, etree._Element]]:
+    """Yield member name and element of each child. Raises `Refusal` if there is text between them."""
     text = parent.text
     for child in parent:
         if text and text.strip(_WHITE_SPACE):
@@ -161,22 +161,26 @@ def _named(parent: etree._Element) -> Iterator[tuple[str, etree._Element]]:
 
 @lru_cache(maxsize=512)
 def _name(tag: object) -> str | None:
-    """The member that a tag names, `_NAMELESS` where it names none; None for a comment or processing instruction."""
+    """Return the member name of a tag, `_UNNAMED` for `_`, None for a comment or processing instruction."""
     if not isinstance(tag, str):
         return None
     if tag.startswith("{"):
-        raise refuse("malformed_body", f"the element {excerpt(_local(tag))} is in a namespace")
-    if len(tag) > LONGEST_NAME:  # what is refused is not remembered
-        raise refuse("malformed_body", f"the element {excerpt(tag)} has a name of more than {LONGEST_NAME} characters")
-    return _NAMELESS if tag == "_" else member_name(tag)
+        raise refuse("malformed_body", f"the element {excerpt(_local_name(tag))} is in a namespace")
+    if len(tag) > MAX_NAME_LENGTH:  # a rejected name is not cached
+        raise refuse(
+            "malformed_body", f"the element {excerpt(tag)} has a name of more than {MAX_NAME_LENGTH} characters"
+        )
+    return _UNNAMED if tag == "_" else member_name(tag)
 
 
 def _is_marked(element: etree._Element) -> bool:
-    """Whether the element says that its run is a list (xs:boolean, in its four spellings)."""
-    # Not by items(): libxml2 looks each value up again, and 90,000 attributes keep it busy for half a minute.
+    """Whether the element has `array='true'` (xs:boolean, which has four literals)."""
+    # items() looks each value up again: 90,000 attributes took half a minute.
     for attribute in element.keys():  # noqa: SIM118
         if attribute != "array":
-            raise _malformed(element, f"has the attribute {excerpt(_local(str(attribute)))}; the only one is array")
+            raise _malformed(
+                element, f"has the attribute {excerpt(_local_name(str(attribute)))}; the only one is array"
+            )
     value = element.get("array", "")
     if value not in _BOOLEANS:
         raise _malformed(element, f"says array={excerpt(value)}; it is true or false")
@@ -187,25 +191,29 @@ def _malformed(element: etree._Element, what: str) -> Refusal:
     return refuse("malformed_body", f"line {element.sourceline}: the element {excerpt(element.tag)} {what}")
 
 
-def _local(name: str) -> str:
+def _local_name(name: str) -> str:
     return name.rpartition("}")[2]
 
 
-def _written(value: Tree) -> Any:
-    """The content of an element, as xmltodict takes it."""
+def _encodable(value: Tree) -> Any:
+    """Return the content of an element in the form that xmltodict expects."""
     if isinstance(value, str):
-        return _NOT_CARRIED.sub("", value)
+        return _ILLEGAL_CHARACTER.sub("", value)
     if isinstance(value, dict):
         named = [(element_name(member), inner) for member, inner in value.items()]
-        return {name: _run(inner) if isinstance(inner, list) else _written(inner) for name, inner in named if name}
+        return {
+            name: _encodable_list(inner) if isinstance(inner, list) else _encodable(inner)
+            for name, inner in named
+            if name
+        }
     if isinstance(value, list):
-        return {"_": [_written(item) for item in value] or _ARRAY}
+        return {"_": [_encodable(item) for item in value] or _ARRAY}
     return value
 
 
-def _run(items: list[Tree]) -> Any:
-    """The elements of a member that is a list, the first one marked."""
-    written = [_written(item) for item in items]
+def _encodable_list(items: list[Tree]) -> Any:
+    """Return the elements of a list; the first one has `array='true'`."""
+    written = [_encodable(item) for item in items]
     if not written:
         return _ARRAY
     first, *rest = written

@@ -1,8 +1,8 @@
-"""lxml's parser for bodies of strangers: it follows nothing, and what it remembers of them is bounded.
+"""lxml's parser for untrusted bodies: it resolves nothing, and its caches are bounded.
 
-libxml2 keeps each distinct name it meets, and each blank text of up to 59 characters, in a dictionary that lxml holds
-for the life of a thread: bodies full of new ones would fill the memory, whoever sends them. So a thread drops its
-dictionary, and its parser, which holds it too, after every `REMEMBERED` bytes. Knows no meaning of any element.
+libxml2 keeps each distinct name, and each white-space text of up to 59 characters, in a dictionary. lxml keeps that
+dictionary as long as its thread runs, so bodies with new names would fill the memory. Therefore each thread replaces
+its dictionary, and the parser that refers to it, after every `MAX_DICTIONARY_INPUT_BYTES` bytes of input.
 """
 
 import ctypes
@@ -10,23 +10,23 @@ import threading
 
 from lxml import etree
 
-REMEMBERED = 1024 * 1024
-"""Bytes of XML that one dictionary remembers; six times as much memory, where every name is short and new."""
+MAX_DICTIONARY_INPUT_BYTES = 1024 * 1024
+"""Bytes of XML per dictionary. It takes up to six times as much memory, if every name is short and new."""
 
-_DICTIONARY = "_ParserDictionaryContext"
-"""Where lxml keeps it, in the dictionary that Python has for extensions in each thread (`PyThreadState_GetDict`)."""
+_CONTEXT_KEY = "_ParserDictionaryContext"
+"""lxml's key for it in the per-thread dictionary of extension modules (`PyThreadState_GetDict`)."""
 
-_of_this_thread = ctypes.pythonapi.PyThreadState_GetDict
-_of_this_thread.restype = ctypes.c_void_p  # borrowed: as an object, ctypes would take it for one of its own
+_thread_state_dict = ctypes.pythonapi.PyThreadState_GetDict
+_thread_state_dict.restype = ctypes.c_void_p  # a borrowed reference: py_object would release it
 
 
-def parsed(document: bytes) -> etree._Element:
-    """The root of a document in UTF-8, whatever encoding it declares. Raises `etree.XMLSyntaxError`."""
+def parse_document(document: bytes) -> etree._Element:
+    """Parse a document in UTF-8, whatever encoding it declares; return its root. Raises `etree.XMLSyntaxError`."""
     return etree.fromstring(document, _parsers.next_for(document))
 
 
 class _Parsers(threading.local):
-    """The parser of each thread: one that threads share would have them wait for each other."""
+    """One parser per thread: threads that share a parser wait for each other."""
 
     def __init__(self) -> None:
         self._left = 0
@@ -34,15 +34,15 @@ class _Parsers(threading.local):
 
     def next_for(self, document: bytes) -> etree.XMLParser:
         if self._parser is None or self._left < 0:
-            self._parser, self._left = _fresh(), REMEMBERED
+            self._parser, self._left = _new_parser(), MAX_DICTIONARY_INPUT_BYTES
         self._left -= len(document)
         return self._parser
 
 
-def _fresh() -> etree.XMLParser:
-    """A parser with a dictionary of its own. Trees that were read before keep the old one as long as they live."""
-    ctypes.cast(_of_this_thread(), ctypes.py_object).value.pop(_DICTIONARY, None)
-    # The encoding given here overrules the declaration, which has had its say by then.
+def _new_parser() -> etree.XMLParser:
+    """Create a parser with a new dictionary. Earlier trees keep a reference to the old one."""
+    ctypes.cast(_thread_state_dict(), ctypes.py_object).value.pop(_CONTEXT_KEY, None)
+    # The body is UTF-8 by now; this overrides the encoding of its declaration.
     return etree.XMLParser(encoding="utf-8", resolve_entities=False, no_network=True, load_dtd=False, collect_ids=False)
 
 

@@ -255,7 +255,7 @@ def _refusal(dialect: Dialect, faults: Sequence[Fault]) -> JSON:
     reply = dialect.refused(faults[:1])
     names = [*reply.headers, *(["retry-after"] if any(fault.code == "rate_limited" for fault in faults) else [])]
     text = "; ".join(dict.fromkeys(fault.row.text for fault in faults))
-    shown = {codec.name: reply.tree if codec.typed else codec.encode(reply.tree).decode() for codec in CODECS}
+    shown = {codec.name: reply.tree if codec.is_typed else codec.encode(reply.tree).decode() for codec in CODECS}
     headers = {name: HEADERS[name] for name in names}
     return _response(_written_types(dialect), text, headers, [_name_of_refusal(dialect)], shown)
 

@@ -216,7 +216,7 @@ class _Exchange:
             return self._incoming({}, now, True)
         codec, charset = media.codec_for(message.headers.get("content-type"))
         tree = codec.decode(message.body, charset, bounds)
-        incoming = self._incoming(tree, now, codec.typed)
+        incoming = self._incoming(tree, now, codec.is_typed)
         wanted = self.dialect.media_type(incoming)
         self._codec = media.reply_codec(wanted, message.headers.get("accept"), codec)
         if not isinstance(tree, bodies):

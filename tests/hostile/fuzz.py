@@ -43,12 +43,12 @@ def one_input(data: bytes) -> None:
         codec.encode(tree)
         if not isinstance(tree, call.bodies):
             return
-        asked = call.read(Request(tree, {}, HEADERS, PATH, call.path, NOW, codec.typed))
+        asked = call.read(Request(tree, {}, HEADERS, PATH, call.path, NOW, codec.is_typed))
     except Refusal:
         return
     for read in asked.reads:
         if read.update is not None:
-            form.check(read.update if codec.typed else form.read(read.update))
+            form.check(read.update if codec.is_typed else form.read(read.update))
 
 
 def sow(folder: Path) -> None:
