@@ -64,3 +64,10 @@ def test_no_file_contains_a_path_of_a_machine() -> None:
         if (match := MACHINE_PATH.search(file.read_bytes().replace(ATTACKED_FILE, b"")))
     ]
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "path", [b"#!/" + b"tmp/env/python", b"'/" + b"work/shared'", b"file:" + b"//data", b" /" + b"home/me/"]
+)
+def test_a_path_of_a_machine_is_found(path: bytes) -> None:
+    assert MACHINE_PATH.search(path)
