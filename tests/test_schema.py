@@ -18,7 +18,7 @@ FORM = CompiledSchema(Database(1, "own", fields={"properties": FIELDS}), {})
 
 
 def update(**custom: Any) -> dict[str, Any]:
-    return {"match": {"mode": "none", "values": {}}, "create": True, "profile": {"custom": custom}}
+    return {"match": {"mode": "none", "values": {}}, "if_absent": "create", "profile": {"custom": custom}}
 
 
 @pytest.mark.parametrize(

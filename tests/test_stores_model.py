@@ -63,7 +63,7 @@ matches = st.one_of(
         {
             "mode": st.just("identifiers"),
             "values": st.fixed_dictionaries({}, optional=VALUES).filter(bool),
-            "several": st.sampled_from(["refuse", "first"]),
+            "on_multiple": st.sampled_from(["reject", "first"]),
         }
     ),
 )
@@ -90,12 +90,12 @@ segments = st.fixed_dictionaries({}, optional=dict.fromkeys(("add", "remove"), s
 rows = st.builds(lambda email: {"resource_id": 1, "channel": "email", "email": email}, emails)
 kinds = ("email", "phone", "external_id", "custom")
 updates = st.fixed_dictionaries(
-    {"match": matches, "create": st.sampled_from([True, True, False]), "profile": profiles},
+    {"match": matches, "if_absent": st.sampled_from(["create", "create", "reject"]), "profile": profiles},
     optional={
         "operations": st.lists(operations, max_size=2),
         "segments": segments,
         "subscriptions": st.lists(rows, max_size=2),
-        "conflict": st.sampled_from(["refuse", "leave"]).map(lambda what: dict.fromkeys(kinds, what)),
+        "on_conflict": st.sampled_from(["reject", "keep"]).map(lambda what: dict.fromkeys(kinds, what)),
         "patch": st.just([{"op": "add", "path": "/email", "value": "bob@example.com"}]),
     },
 )
@@ -105,7 +105,7 @@ queries = st.fixed_dictionaries(
     {"limit": st.integers(1, 5), "sort": st.sampled_from(["id", "created", "updated", "email"])},
     optional={"descending": st.booleans(), "created": spans, "updated": spans},
 )
-named = st.fixed_dictionaries({"limit": st.just(9), "named": st.lists(
+named = st.fixed_dictionaries({"limit": st.just(9), "filters": st.lists(
     st.dictionaries(st.sampled_from(["email", "phone"]), st.lists(emails | phones, min_size=1, max_size=3), min_size=1),
     min_size=1, max_size=2)})  # fmt: skip
 
@@ -143,9 +143,9 @@ class World(RuleBasedStateMachine):
     def change_many(self, several: list[Update], key: str | None, verb: str) -> None:
         self._ask(verb, several, key)
 
-    @rule(match=matches, several=st.sampled_from(["refuse", "all"]), key=keys)
-    def remove(self, match: dict[str, Any], several: str, key: str | None) -> None:
-        self._ask("remove", [{"match": {**match, "several": several}, "absent": "ignore"}], key)
+    @rule(match=matches, on_multiple=st.sampled_from(["reject", "all"]), key=keys)
+    def remove(self, match: dict[str, Any], on_multiple: str, key: str | None) -> None:
+        self._ask("remove", [{"match": {**match, "on_multiple": on_multiple}, "missing_ok": True}], key)
 
     @precondition(lambda self: len(self._known) > 1)
     @rule(merged=st.lists(ids, min_size=2, max_size=4), key=keys)
@@ -167,7 +167,7 @@ class World(RuleBasedStateMachine):
     @rule(query=queries | named)
     def list_profiles(self, query: dict[str, Any]) -> None:
         found = self._ask("list", [{"match": {"mode": "none", "values": {}}, "query": query}])
-        if isinstance(found, list) and found and "named" not in query:
+        if isinstance(found, list) and found and "filters" not in query:
             last = found[-1]
             value = {"id": last.id, "created": last.created, "updated": last.updated}
             place = value[query["sort"]] if query["sort"] in value else last.document.get("email", "\U0010ffff")

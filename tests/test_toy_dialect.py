@@ -55,7 +55,7 @@ class Toy:
     def _read(self, incoming: Request) -> ParsedRequest:
         profile = {self.fields[name][0]: value for name, value in incoming.tree.items() if name in self.fields}
         match = {"mode": "email", "values": {"email": profile.get("email")}}
-        return ParsedRequest(None, [ParsedCommand({"match": match, "create": True, "profile": profile})])
+        return ParsedRequest(None, [ParsedCommand({"match": match, "if_absent": "create", "profile": profile})])
 
     def _write(self, answer: Result) -> Reply:
         (profile,) = answer.outcomes

@@ -27,20 +27,20 @@ def applied(document: Document, update: Update) -> tuple[Document, list[Fault]]:
     """The document after an update, and every reason why one of its operations could not be done."""
     faults: list[Fault] = []
     patch = update.get("profile", {})
-    if update.get("write") == "replace":
-        before = {name: value for name, value in document.items() if name not in update["scope"]}
+    if "replace" in update:
+        before = {name: value for name, value in document.items() if name not in update["replace"]}
         document = {**before, **{name: value for name, value in patch.items() if value is not None}}
     else:
         before, document = document, merged(document, patch)
     document = _operated(document, update.get("operations", ()), "/profile", faults)
-    for place in map(split_pointer, update.get("fill", ())):
+    for place in map(split_pointer, update.get("set_once", ())):
         if _value_at(before, place) is not None:
             document = as_it_was(document, before, place)
     if "subscriptions" in update:
         lenient = update.get("options", {}).get("skip_invalid_subscriptions", False)
         document = _subscribed(document, update["subscriptions"], lenient, faults)
-    if "drop" in update:
-        document = _without(document, update["drop"])
+    if "remove_subscriptions" in update:
+        document = _without(document, update["remove_subscriptions"])
     if "segments" in update:
         document = _segmented(document, update["segments"])
     return document, faults

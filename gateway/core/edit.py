@@ -42,21 +42,25 @@ def updating(
 
     def edit(find: Find) -> EditResult:
         found = find(key) if key else []
-        profile = _chosen(found, find, key, update["match"].get("several"))
-        if profile is None and not update.get("create"):
+        profile = _chosen(found, find, key, update["match"].get("on_multiple"))
+        if profile is None and update.get("if_absent") != "create":
             raise nobody(key)
         before = profile.document if profile else {}
         document = _written(profile, update, rules)
         gained, lost = moved(before, document, rules.identifiers)
         if profile is None:
             _demand_findable(key, gained, update["match"]["mode"])
-        if gained and (left := _left_alone(find, gained, update.get("conflict", {}), profile)):
+        if gained and (left := _left_alone(find, gained, update.get("on_conflict", {}), profile)):
             for place in left:
                 document = as_it_was(document, before, place)
             gained, lost = moved(before, document, rules.identifiers)
         edited = _edited(profile, document, gained, lost, rules)
         if released:
-            losses = [write for each in find(released) for write in _released(each, profile, update["release"], rules)]
+            losses = [
+                write
+                for each in find(released)
+                for write in _released(each, profile, update["detach_from_others"], rules)
+            ]
             edited = replace(edited, writes=(*losses, *edited.writes))
         return edited if len(found) < 2 else replace(edited, others=_others(found, profile))
 
@@ -72,15 +76,15 @@ def _released(other: Profile, profile: Profile | None, release: Update, rules: E
     return _edited(other, document, gained, lost, rules).writes
 
 
-def removing(key: tuple[Identity, ...], identifiers: tuple[str, ...], several: str | None = None) -> Edit:
+def removing(key: tuple[Identity, ...], identifiers: tuple[str, ...], on_multiple: str | None = None) -> Edit:
     """The edit that removes the one profile of a key. Its refusals: profile_not_found, ambiguous_match.
 
-    Where `several` is `all`, every profile of the key goes, and none is no refusal.
+    Where `on_multiple` is `all`, every profile of the key goes, and none is no refusal.
     """
 
     def edit(find: Find) -> EditResult:
         profiles = find(key)
-        if several != "all":
+        if on_multiple != "all":
             the_one(profiles, key)
         return EditResult(next(iter(profiles), None), tuple(_removal(profile, identifiers) for profile in profiles))
 
@@ -139,9 +143,9 @@ def nobody(key: Sequence[Identity], pointer: str = "") -> Refusal:
     return Refusal([Fault("profile_not_found", pointer=pointer, profile=id)])
 
 
-def _chosen(found: list[Profile], find: Find, key: tuple[Identity, ...], several: str | None) -> Profile | None:
+def _chosen(found: list[Profile], find: Find, key: tuple[Identity, ...], on_multiple: str | None) -> Profile | None:
     """The profile that a key has found, if any; of several, the first identity's where that is asked for."""
-    if several == "first" and len(found) > 1:
+    if on_multiple == "first" and len(found) > 1:
         return next(named for named in map(find, ([identity] for identity in key)) if named)[0]
     return the_one(found, key) if found else None
 
@@ -166,7 +170,7 @@ def _written(profile: Profile | None, update: Update, rules: EditContext) -> Doc
 
 def _dated(update: Update, now: int) -> Update:
     """The update with the time of the change in the places that take it: no clock is part of what was asked."""
-    dates = [{"function": "set", "pointer": place, "value": now} for place in update.get("times", ())]
+    dates = [{"function": "set", "pointer": place, "value": now} for place in update.get("timestamps", ())]
     return {**update, "operations": [*update.get("operations", ()), *dates]} if dates else update
 
 
@@ -197,7 +201,7 @@ def _demand_findable(key: tuple[Identity, ...], after: frozenset[Identity], mode
 def _left_alone(
     find: Find, gained: Iterable[Identity], conflict: Mapping[str, str], profile: Profile | None
 ) -> list[tuple[str, ...]]:
-    """The places that stay as they were, because another profile has their identity and the update's rule is `leave`.
+    """The places that stay as they were, because another profile has their identity and the update's rule is `keep`.
 
     Raises `Refusal` (identifier_taken) where its rule for one is to refuse.
     """
@@ -209,7 +213,7 @@ def _left_alone(
         )
         if not other:
             continue
-        if rule == "leave":
+        if rule == "keep":
             left.append(_PLACES.get(kind) or tuple(kind.split("/", 1)))
         else:
             pointer = join_pointer("profile", *kind.split("/", 1))

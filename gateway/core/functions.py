@@ -53,10 +53,10 @@ def upsert(current: Any, value: Any, submatch: str) -> Any:
     return _with(current or {}, path, value)
 
 
-def lead(current: Any, value: list[Any]) -> list[Any]:
+def set_first(current: Any, value: list[Any]) -> list[Any]:
     """The list with those values at its head, in place of as many, and nowhere else. An absent list is made."""
     leading = {_spelling(item) for item in value}
-    rest = _list(current, "lead")[len(value) :]
+    rest = _list(current, "set_first")[len(value) :]
     return [*value, *(item for item in rest if _spelling(item) not in leading)]
 
 
@@ -66,7 +66,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": add,
     "delete": delete,
     "upsert": upsert,
-    "lead": lead,
+    "set_first": set_first,
 }
 
 

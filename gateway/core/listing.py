@@ -18,8 +18,8 @@ def query(asked: Mapping[str, Any]) -> Query:
 
 
 def groups(asked: Mapping[str, Any]) -> Iterator[list[Identity]]:
-    """For each condition of `named`, the identities of which a profile must have one."""
-    for condition in asked.get("named", ()):
+    """For each condition of `filters`, the identities of which a profile must have one."""
+    for condition in asked.get("filters", ()):
         each = ({name: value} for name, values in condition.items() for value in values)
         yield [identity for values in each for identity in matching.key({"mode": "identifiers", "values": values}, ())]
 

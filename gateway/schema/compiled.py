@@ -73,7 +73,7 @@ class CompiledSchema:
     def _faults(self, update: Update, plain: Update, most: int) -> list[Fault]:
         faults = self._canonical.faults(present_in(plain), most=most)
         told = {fault.pointer for fault in faults}
-        further = self._constraints.faults(written_plainly(update, "set", "add", "lead"), most=most)
+        further = self._constraints.faults(written_plainly(update, "set", "add", "set_first"), most=most)
         faults += [fault for fault in further if fault.pointer not in told]
         faults += self._misfits(update)
         if not any(fault.pointer.startswith("/match") for fault in faults):

@@ -12,7 +12,7 @@ _NEEDS = {
     "incr": (("integer", "number"), "a number"),
     "add": (("array",), "a list"),
     "delete": (("array",), "a list"),
-    "lead": (("array",), "a list"),
+    "set_first": (("array",), "a list"),
     "upsert": (("object", "array"), "an object or a list of objects"),
 }
 _CALLED = {

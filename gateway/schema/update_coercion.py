@@ -74,7 +74,7 @@ class UpdateReader:
         match operation["function"]:
             case "incr":
                 declared = {"type": "number"}
-            case "add" | "delete" | "lead":
+            case "add" | "delete" | "set_first":
                 declared = {"type": "array", **declared}
             case "upsert" if "items" in declared and isinstance(operation["value"], dict):
                 declared = declared["items"]

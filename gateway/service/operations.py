@@ -91,7 +91,7 @@ class PreparedRequest(Struct, frozen=True):
     @property
     def ignores_absence(self) -> bool:
         """Whether it is no refusal that there is no such profile."""
-        return any(isinstance(update, dict) and update.get("absent") == "ignore" for update in self.updates)
+        return any(isinstance(update, dict) and update.get("missing_ok") is True for update in self.updates)
 
 
 class Operations:
@@ -191,7 +191,7 @@ class Operations:
 
     async def _list(self, work: PreparedRequest) -> list[Outcome]:
         asked = work.update["query"]
-        if "named" not in asked:
+        if "filters" not in asked:
             return [*await self._store.page(work.database.id, query(asked))]
         found = [await self._store.find(work.database.id, group) for group in groups(asked)]
         return [*listed(in_each(found), query(asked))]
@@ -244,7 +244,7 @@ class Operations:
         [job] = await self._job(work)
         assert isinstance(job, Job)
         asked = work.update["query"]
-        ids = job.profiles[asked["skip"] :][: asked["limit"]]
+        ids = job.profiles[asked["offset"] :][: asked["limit"]]
         return [job, *await self._store.find(work.database.id, [(matching.ID, id) for id in ids])]
 
     # --- changes ---
@@ -292,8 +292,8 @@ class Operations:
         return Change(work.database.id, identities, edit, changes[0].origin, work.once)
 
     def _removal(self, work: PreparedRequest) -> Change:
-        key, several = _key(work.update, work), work.update["match"].get("several")
-        edit = removing(key, work.form.identifiers, several)
+        key, on_multiple = _key(work.update, work), work.update["match"].get("on_multiple")
+        edit = removing(key, work.form.identifiers, on_multiple)
         return Change(work.database.id, key, edit, self._origin(work.update, work), work.once)
 
     def _merger(self, work: PreparedRequest) -> Change:
@@ -316,8 +316,8 @@ class Operations:
         key, origin = _key(update, work), self._origin(update, work)
         if update.get("options", {}).get("detect_geo"):
             update = self._locator.located(update)
-        new_id = self._new_id() if update.get("create") else ""
-        released = matching.key(update["release"]["match"], ()) if "release" in update else ()
+        new_id = self._new_id() if update.get("if_absent") == "create" else ""
+        released = matching.key(update["detach_from_others"]["match"], ()) if "detach_from_others" in update else ()
         edit = updating(update, key, self._rules(work, new_id, origin.time), released)
         return Change(work.database.id, (*key, *released), edit, origin, once)
 

@@ -27,7 +27,7 @@ SUBSCRIPTION_MEMBERS = (
     ),
     *("phone", "phone_data", "provider", "subscription_id", "cc_data", "field_name", "field_value"),
 )
-CONFLICT = {"email": "refuse", "custom": "refuse"}
+ON_CONFLICT = {"email": "reject", "custom": "reject"}
 OPTIONS = ("skip_triggers", "skip_invalid_subscriptions", "detect_geo")
 SEGMENTS = {"add": "add_to_segments", "remove": "remove_from_segments"}
 
@@ -116,7 +116,7 @@ def _common(top: Mapping[str, Any]) -> Update:
 
 def _common_to_writes(top: Mapping[str, Any], create: bool) -> Update:
     """What every update of a request has from its parameters; `create` says whether one may make a profile."""
-    update = {**_common(top), "conflict": CONFLICT, "create": create}
+    update = {**_common(top), "on_conflict": ON_CONFLICT, "if_absent": "create" if create else "reject"}
     if segments := {action: top[name] for action, name in SEGMENTS.items() if given(top, name)}:
         update["segments"] = segments
     return update
@@ -156,5 +156,5 @@ def _update(
     update = {**common, "match": match, **writing_of(written, faults)}
     if match["mode"] == "profile_id":
         # Ids are the gateway's to give: by an unknown one nothing is made.
-        update["create"] = False
+        update["if_absent"] = "reject"
     return ParsedCommand(update, faults)

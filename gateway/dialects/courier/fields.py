@@ -47,7 +47,7 @@ def merging(profile: Mapping[str, Any]) -> Update:
     operations = []
     for name, value in profile.items():
         if name == PHONE and value is not None:
-            operations.append({"function": "lead", "pointer": join_pointer(PHONES), "value": [value]})
+            operations.append({"function": "set_first", "pointer": join_pointer(PHONES), "value": [value]})
         elif name in FIELDS:
             patch[FIELDS[name][0]] = value
         else:
@@ -62,7 +62,7 @@ def replacing(profile: Mapping[str, Any]) -> Update:
         gone = [name for name in CLAIMS_OF_ADDRESS if name in address and address[name] is None]
         profile = {**profile, "address": {name: claim for name, claim in address.items() if name not in gone}}
     parts = merging(profile)
-    return {**parts, "write": "replace", "scope": [one for one in SHOWN if one != PHONES or "operations" not in parts]}
+    return {**parts, "replace": [one for one in SHOWN if one != PHONES or "operations" not in parts]}
 
 
 def misfits(profile: Mapping[str, Any]) -> list[Fault]:

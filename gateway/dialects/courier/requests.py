@@ -25,7 +25,7 @@ def profile(write: Callable[[Mapping[str, Any]], Update]) -> Callable[[Request],
         given = _demanded(incoming.tree, "profile")
         # What is no object is left for the check to refuse; an empty element of XML is read as an empty one.
         parts = write(given) if isinstance(given, dict) else {**write({}), "profile": given}
-        return _asked(incoming, {**parts, "create": True})
+        return _asked(incoming, {**parts, "if_absent": "create"})
 
     return read
 
@@ -35,7 +35,7 @@ def patch(incoming: Request) -> ParsedRequest:
     bare = isinstance(incoming.tree, list)
     operations = incoming.tree if bare else _demanded(incoming.tree, "patch")
     read = [_operation(each) for each in operations] if isinstance(operations, list) else _operation(operations)
-    return _asked(incoming, {"patch": read, "create": True})
+    return _asked(incoming, {"patch": read, "if_absent": "create"})
 
 
 def search(incoming: Request) -> ParsedRequest:
@@ -45,7 +45,7 @@ def search(incoming: Request) -> ParsedRequest:
 
 def search_or_none(incoming: Request) -> ParsedRequest:
     """Reads DELETE of a profile and GET of its lists: that there is none is no refusal."""
-    return _asked(incoming, {"absent": "ignore"}, cursor=incoming.query.get("cursor"))
+    return _asked(incoming, {"missing_ok": True}, cursor=incoming.query.get("cursor"))
 
 
 def subscription(incoming: Request) -> ParsedRequest:
@@ -61,16 +61,16 @@ def subscription(incoming: Request) -> ParsedRequest:
     parts: Update = {
         "segments": {"add": segments},
         "operations": [_preferences(each) for each in lists if each.get("preferences") is not None],
-        "times": [*begun, *(join_pointer("memberships", one, "updated") for one in segments)],
-        "fill": begun,
+        "timestamps": [*begun, *(join_pointer("memberships", one, "updated") for one in segments)],
+        "set_once": begun,
     }
     written = {part: value for part, value in parts.items() if value and segments}
-    return _asked(incoming, {**written, "create": True})
+    return _asked(incoming, {**written, "if_absent": "create"})
 
 
 def unsubscription(incoming: Request) -> ParsedRequest:
     """Reads DELETE of lists: all of them, where there is such a profile."""
-    return _asked(incoming, {"profile": {"segments": None, "memberships": None}, "absent": "ignore"})
+    return _asked(incoming, {"profile": {"segments": None, "memberships": None}, "missing_ok": True})
 
 
 def segment(name: Any) -> Any:

@@ -13,7 +13,7 @@ from gateway.core.apply import merged
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
 from gateway.core.pointer import join_pointer
-from gateway.dialects.klaviyo.reading import FILLED, LEAVE, REFUSE, naming, segment
+from gateway.dialects.klaviyo.reading import KEEP, REJECT, SET_ONCE, naming, segment
 from gateway.dialects.klaviyo.resources import (
     PROFILES,
     Faults,
@@ -73,8 +73,8 @@ def client(incoming: Request) -> ParsedRequest:
     profile = merged(written.get("profile", {}), read.update.get("profile", {}))
     operations = [*written.get("operations", ()), *read.update.get("operations", ())]
     parts = {name: value for name, value in (("profile", profile), ("operations", operations)) if value}
-    match = {**read.update["match"], "several": "first"}
-    update = {**read.update, **parts, "match": match, "conflict": LEAVE, "fill": FILLED}
+    match = {**read.update["match"], "on_multiple": "first"}
+    update = {**read.update, **parts, "match": match, "on_conflict": KEEP, "set_once": SET_ONCE}
     return ParsedRequest(None, [ParsedCommand(update, [*faults, *found])])
 
 
@@ -166,11 +166,11 @@ def _of_2023(given: Any, faults: Faults) -> Any:
 def _addressed(attributes: Mapping[str, Any], faults: Faults) -> Update:
     """What else a consent writes: the addresses that the profile lacks, and its birthdate."""
     plain = {"email": attributes.get("email"), "birthdate": _text(attributes, "age_gated_date_of_birth", faults)}
-    parts: Update = {"conflict": REFUSE, "fill": ["/email", "/phone_numbers"]}
+    parts: Update = {"on_conflict": REJECT, "set_once": ["/email", "/phone_numbers"]}
     if profile := {name: value for name, value in plain.items() if value not in (None, "")}:
         parts["profile"] = profile
     if phone := attributes.get("phone_number"):
-        parts["operations"] = [{"function": "lead", "pointer": "/phone_numbers", "value": [phone]}]
+        parts["operations"] = [{"function": "set_first", "pointer": "/phone_numbers", "value": [phone]}]
     return parts
 
 

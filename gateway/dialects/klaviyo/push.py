@@ -16,7 +16,7 @@ from gateway.core.pointer import join_pointer
 from gateway.dialects.klaviyo.links import about, parameters, wrong
 from gateway.dialects.klaviyo.pages import page, related_links, single
 from gateway.dialects.klaviyo.queries import conditions, listing, related
-from gateway.dialects.klaviyo.reading import FILLED, LEAVE, REFUSE, naming
+from gateway.dialects.klaviyo.reading import KEEP, REJECT, SET_ONCE, naming
 from gateway.dialects.klaviyo.replies import resource_of
 from gateway.dialects.klaviyo.resources import Faults, attributes_of, object_, resource, type_faults
 from gateway.dialects.klaviyo.times import shown_time
@@ -80,7 +80,7 @@ class Token:
     def end(self) -> Update:
         """The parts of an update that take it from a profile."""
         return {
-            "drop": [self.address],
+            "remove_subscriptions": [self.address],
             "operations": [{"function": "set", "pointer": self.place, "value": None}],
         }
 
@@ -90,12 +90,12 @@ class Token:
 
 def registration(incoming: Request) -> ParsedRequest:
     """Reads `POST /api/push-tokens`: a profile, which is imported, takes the token from whoever had it."""
-    return _registered(incoming, {"conflict": REFUSE}, {})
+    return _registered(incoming, {"on_conflict": REJECT}, {})
 
 
 def client(incoming: Request) -> ParsedRequest:
     """Reads `POST /client/push-tokens`: the same, but no identifier is taken from anybody, nor changed."""
-    return _registered(incoming, {"conflict": LEAVE, "fill": FILLED}, {"several": "first"})
+    return _registered(incoming, {"on_conflict": KEEP, "set_once": SET_ONCE}, {"on_multiple": "first"})
 
 
 def unregistration(incoming: Request) -> ParsedRequest:
@@ -104,8 +104,8 @@ def unregistration(incoming: Request) -> ParsedRequest:
     token = _token(attributes_of(data, faults), faults)
     if faults:
         raise Refusal(faults)
-    match = {**token.match, "several": "first"}
-    return ParsedRequest(None, [ParsedCommand({"match": match, "absent": "ignore", **token.end})])
+    match = {**token.match, "on_multiple": "first"}
+    return ParsedRequest(None, [ParsedCommand({"match": match, "missing_ok": True, **token.end})])
 
 
 def one(incoming: Request) -> ParsedRequest:
@@ -134,7 +134,7 @@ def many(incoming: Request) -> ParsedRequest:
     found = conditions(given.get("filter", ""), FILTERS)
     ids = [list(each.values) for each in found if each.field == "profile.id"]
     states = [(each.field, each.values[0]) for each in found if each.field != "profile.id"]
-    named = {"named": [{"profile_id": values} for values in ids]} if ids else {}
+    named = {"filters": [{"profile_id": values} for values in ids]} if ids else {}
     return listing({**given, "sort": "id"}, named, {**about(incoming), **_wanted(incoming), "states": states})
 
 
@@ -180,9 +180,9 @@ def _registered(incoming: Request, rules: Update, choice: Mapping[str, str]) -> 
             {"function": "set", "pointer": token.place, "value": known},
         ],
         "subscriptions": [token.address],
-        "times": [created, recorded],
-        "fill": [*update.get("fill", ()), created],
-        "release": {"match": token.match, **token.end},
+        "timestamps": [created, recorded],
+        "set_once": [*update.get("set_once", ()), created],
+        "detach_from_others": {"match": token.match, **token.end},
     }
     return ParsedRequest(None, [ParsedCommand({**update, **parts})])
 

@@ -71,9 +71,9 @@ def job(kind: Kind) -> Callable[[Request], ParsedRequest]:
     def read(incoming: Request) -> ParsedRequest:
         given = parameters(incoming)
         cursor = cursor_of(given, "number")
-        page = {"skip": int(cursor[1]) if cursor else 0, "limit": size_of(given)}
+        page = {"offset": int(cursor[1]) if cursor else 0, "limit": size_of(given)}
         query = {"job": incoming.path["id"], **page, **_of(kind)}
-        told = {**about_jobs(incoming, kind.type, kind.attributes), "skip": query["skip"], "size": query["limit"]}
+        told = {**about_jobs(incoming, kind.type, kind.attributes), "skip": query["offset"], "size": query["limit"]}
         return ParsedRequest(None, [ParsedCommand({"match": NOTHING_SEARCHED, "query": query})], told)
 
     return read
@@ -207,7 +207,7 @@ def _comparison(operator: str, tokens: _Tokens) -> Condition:
 def _narrow(query: dict[str, Any], condition: Condition) -> None:
     """Lays one more condition over a query."""
     if condition.operator in NAMED:
-        query.setdefault("named", []).append({IDENTIFIERS[condition.field]: list(condition.values)})
+        query.setdefault("filters", []).append({IDENTIFIERS[condition.field]: list(condition.values)})
         return
     span = query.setdefault(condition.field, {})
     moment = _moment(condition)

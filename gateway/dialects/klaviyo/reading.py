@@ -25,8 +25,8 @@ from gateway.dialects.klaviyo.writing import writing
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 
 KINDS = ("email", "phone", "external_id", "anonymous_id", "kx", "custom")
-REFUSE, LEAVE = dict.fromkeys(KINDS, "refuse"), dict.fromkeys(KINDS, "leave")
-FILLED = ["/email", "/phone_numbers", "/external_id", "/klaviyo/anonymous_id", "/klaviyo/_kx"]
+REJECT, KEEP = dict.fromkeys(KINDS, "reject"), dict.fromkeys(KINDS, "keep")
+SET_ONCE = ["/email", "/phone_numbers", "/external_id", "/klaviyo/anonymous_id", "/klaviyo/_kx"]
 """What the client endpoint never changes once it is set."""
 
 NOTHING_SEARCHED: dict[str, Any] = {"mode": "none", "values": {}}
@@ -36,7 +36,12 @@ def create(incoming: Request) -> ParsedRequest:
     """Reads `POST /api/profiles`: a new profile, whose identifiers nobody else may have."""
     data, faults = resource(incoming, "profile")
     attributes = attributes_of(data, faults)
-    update = {"match": NOTHING_SEARCHED, "create": True, "conflict": REFUSE, **writing(attributes, data, faults)}
+    update = {
+        "match": NOTHING_SEARCHED,
+        "if_absent": "create",
+        "on_conflict": REJECT,
+        **writing(attributes, data, faults),
+    }
     _demand_identifier(attributes, faults)
     return ParsedRequest(None, [ParsedCommand(update, faults)], about(incoming))
 
@@ -49,7 +54,7 @@ def patch(incoming: Request) -> ParsedRequest:
         detail = f"it must be {id}, as in the path" if data.get("id") else "it is missing"
         faults.append(Fault("invalid_parameter", detail, "/data/id"))
     match = {"mode": "profile_id", "values": {"profile_id": id}}
-    update = {"match": match, "conflict": REFUSE, **writing(attributes_of(data, faults), data, faults)}
+    update = {"match": match, "on_conflict": REJECT, **writing(attributes_of(data, faults), data, faults)}
     return ParsedRequest(None, [ParsedCommand(update, faults)], about(incoming))
 
 
@@ -70,8 +75,8 @@ def client(incoming: Request) -> ParsedRequest:
     named = {name: value for name, value in identifiers.items() if name in IDENTIFIERS and value not in (None, "")}
     attributes = {**attributes_of(data, faults), **{name: value for name, value in named.items() if name != "id"}}
     update = {**naming({"id": data.get("id"), **attributes, **named}, faults), **writing(attributes, data, faults)}
-    update["match"] = {**update["match"], "several": "first"}
-    return ParsedRequest(None, [ParsedCommand({**update, "conflict": LEAVE, "fill": FILLED}, faults)])
+    update["match"] = {**update["match"], "on_multiple": "first"}
+    return ParsedRequest(None, [ParsedCommand({**update, "on_conflict": KEEP, "set_once": SET_ONCE}, faults)])
 
 
 def bulk(incoming: Request) -> ParsedRequest:
@@ -126,7 +131,7 @@ def deletion(incoming: Request) -> ParsedRequest:
         faults.append(Fault("invalid_parameter", "it must be a string", at))
         return ParsedRequest(None, [ParsedCommand({"match": NOTHING_SEARCHED}, faults)])
     name = at.rpartition("/")[2]
-    match = {"mode": "identifiers", "values": {IDENTIFIERS.get(name, name): value}, "several": "all"}
+    match = {"mode": "identifiers", "values": {IDENTIFIERS.get(name, name): value}, "on_multiple": "all"}
     return ParsedRequest(None, [ParsedCommand({"match": match}, faults)])
 
 
@@ -152,7 +157,7 @@ _DELETED = "/data/attributes/profile/data"
 def _upserting(data: dict[str, Any], faults: Faults) -> Update:
     attributes = attributes_of(data, faults)
     named = naming({"id": data.get("id"), **attributes}, faults)
-    return {**named, "conflict": REFUSE, **writing(attributes, data, faults)}
+    return {**named, "on_conflict": REJECT, **writing(attributes, data, faults)}
 
 
 def naming(identifiers: Mapping[str, Any], faults: Faults) -> Update:
@@ -163,7 +168,7 @@ def naming(identifiers: Mapping[str, Any], faults: Faults) -> Update:
         return {"match": NOTHING_SEARCHED}
     if given.keys() == {"profile_id"}:
         return {"match": {"mode": "profile_id", "values": given}}
-    return {"match": {"mode": "identifiers", "values": given}, "create": True}
+    return {"match": {"mode": "identifiers", "values": given}, "if_absent": "create"}
 
 
 def _demand_identifier(identifiers: Mapping[str, Any], faults: Faults) -> None:

@@ -11,7 +11,7 @@ from gateway.core.model import Update
 from gateway.core.pointer import join_pointer
 from gateway.dialects.klaviyo.jobs import SUPPRESSIONS, UNSUPPRESSIONS, Kind
 from gateway.dialects.klaviyo.links import about_jobs
-from gateway.dialects.klaviyo.reading import LEAVE
+from gateway.dialects.klaviyo.reading import KEEP
 from gateway.dialects.klaviyo.resources import (
     PROFILES,
     Faults,
@@ -30,7 +30,7 @@ MOST_SUPPRESSED = 100
 def suppression(incoming: Request) -> ParsedRequest:
     """Reads `POST /api/profile-suppression-bulk-create-jobs`; an address that nobody has is made a profile."""
     written = {"klaviyo": {"suppression": {"reason": "USER_SUPPRESSED"}}}
-    parts = {"create": True, "profile": written, "times": ["/klaviyo/suppression/timestamp"]}
+    parts = {"if_absent": "create", "profile": written, "timestamps": ["/klaviyo/suppression/timestamp"]}
     return _suppressed(incoming, SUPPRESSIONS, SUPPRESSIONS.type, parts)
 
 
@@ -73,9 +73,9 @@ def _address(element: Any, parts: Update, typed: bool) -> ParsedCommand:
     if not isinstance(email, str) or normalization.email(email) is None:
         faults.append(Fault("missing_parameter", "it must be an e-mail address", "/data/attributes/email"))
         return ParsedCommand(None, faults)
-    profile = {"email": email, **parts.get("profile", {})} if parts.get("create") else parts["profile"]
+    profile = {"email": email, **parts.get("profile", {})} if parts.get("if_absent") == "create" else parts["profile"]
     match = {"mode": "identifiers", "values": {"email": email}}
-    return ParsedCommand({"match": match, "conflict": LEAVE, **parts, "profile": profile}, faults, element)
+    return ParsedCommand({"match": match, "on_conflict": KEEP, **parts, "profile": profile}, faults, element)
 
 
 def _within(index: int, fault: Fault) -> Fault:

@@ -22,7 +22,7 @@ def writing(attributes: Mapping[str, Any], data: Mapping[str, Any], faults: Faul
         elif name == "properties":
             _write_properties(profile, operations, value, faults)
         elif name == "phone_number" and value not in (None, ""):
-            operations.append({"function": "lead", "pointer": "/phone_numbers", "value": [value]})
+            operations.append({"function": "set_first", "pointer": "/phone_numbers", "value": [value]})
         elif name in FIELDS and "." not in name:
             _put(profile, FIELDS[name], None if name in IDENTIFIERS and value == "" else value)
         else:
