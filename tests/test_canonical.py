@@ -25,9 +25,9 @@ def test_becomes_the_canonical_update(case: Case) -> None:
     call = _call(dialect, case)
     codec, charset = media.codec_for(case.headers.get("content-type"))
     tree = codec.decode(case.request, charset) or {}
-    asked = call.read(Request(tree, {}, case.headers, _names(call, case), case.about["path"], NOW, codec.is_typed))
+    asked = call.parse(Request(tree, {}, case.headers, _names(call, case), case.about["path"], NOW, codec.is_typed))
     form = CompiledSchema(_database(case), published(dialect.constraints) if dialect.constraints else {})
-    updates = [_told(_checked(form, read, codec.is_typed)) for read in asked.reads]
+    updates = [_told(_checked(form, read, codec.is_typed)) for read in asked.commands]
     expected = case.value("canonical.json")
     assert _spelled(updates) == _spelled(expected if isinstance(expected, list) else [expected])
 

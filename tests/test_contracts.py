@@ -151,7 +151,7 @@ def test_every_call_is_described_and_nothing_else_is() -> None:
 def test_a_call_that_is_not_described_cannot_be_published() -> None:
     dialect = load_dialects({})[0]
     call = dialect.calls[0]
-    more = Call(call.method, f"{call.path}/more", call.verb, call.right, call.read, call.write)
+    more = Call(call.method, f"{call.path}/more", call.operation, call.right, call.parse, call.render)
     dialect.calls = (*dialect.calls, more)
     with pytest.raises(KeyError, match="profiles/update/more"):
         contracts([dialect])

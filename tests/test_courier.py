@@ -17,7 +17,7 @@ from gateway.core.apply import difference, merged
 from gateway.core.faults import Refusal
 from gateway.core.model import Database
 from gateway.dialects.courier.fields import FIELDS, OBJECTS
-from gateway.dialects.courier.json_patch import Bounds, patched
+from gateway.dialects.courier.json_patch import Bounds, apply_patch
 from gateway.media import xml
 from gateway.schema.compiled import CompiledSchema, published
 from gateway.server.app import create
@@ -38,7 +38,7 @@ def outcome(value: Any, patch: list[Any]) -> str:
     try:
         if FORM.check({"match": match, "patch": patch}):
             return REFUSED
-        return json.dumps(patched(value, patch, BOUNDS), sort_keys=True)
+        return json.dumps(apply_patch(value, patch, BOUNDS), sort_keys=True)
     except Refusal:
         return REFUSED
     finally:

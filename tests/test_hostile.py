@@ -280,10 +280,10 @@ def calls() -> list[tuple[str, Any]]:
 def test_every_call_lands_by_a_right_credential(guarded: Door, codec: Any) -> None:
     """Or else it would prove nothing that the crossed ones do not: what a call asks for is there."""
     for name, call in calls():
-        given = made(name, call, "demo" if call.open else TOKEN, 1, codec, "body")
+        given = made(name, call, "demo" if call.is_public else TOKEN, 1, codec, "body")
         reply = guarded.answer(given.request)
         assert given.may
-        gone = (404,) if call.verb in (MERGE, REMOVE) else ()
+        gone = (404,) if call.operation in (MERGE, REMOVE) else ()
         assert reply.status < 300 or reply.status in (409, *gone), (call.path, reply)
 
 

@@ -148,8 +148,8 @@ LISTS = {("tags", "value"), ("ranks", "value")}
 
 def canonical(body: bytes, content_type: str) -> str:
     codec, charset = media.codec_for(content_type)
-    asked = IMPORT.read(Request(codec.decode(body, charset), typed=codec.is_typed))
-    (checked,) = (_checked(FORM, read, codec.is_typed) for read in asked.reads)
+    asked = IMPORT.parse(Request(codec.decode(body, charset), is_typed=codec.is_typed))
+    (checked,) = (_checked(FORM, read, codec.is_typed) for read in asked.commands)
     told = [vars_of(fault) for fault in checked.faults] if isinstance(checked, Refusal) else checked
     return json.dumps(told, sort_keys=True)
 

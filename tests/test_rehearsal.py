@@ -36,7 +36,7 @@ class Heard:
     def __init__(self) -> None:
         self.outcomes: Sequence[Any] = ()
         self.spoken = [self._listening(dialect) for dialect in load_dialects({})]
-        self._named = {(call.method, call.path): call.named for dialect in self.spoken for call in dialect.calls}
+        self._named = {(call.method, call.path): call.pointers for dialect in self.spoken for call in dialect.calls}
 
     def places(self, method: str, path: str, row: Any) -> Any:
         """A row whose faults are told by the call's own names for places, as they are in earnest."""
@@ -49,8 +49,8 @@ class Heard:
 
     def _listening(self, dialect: Dialect) -> Dialect:
         heard: Any = dialect
-        heard.calls = tuple(replace(call, write=self._writing(call.write)) for call in dialect.calls)
-        heard.refused = self._refusing(dialect.refused)
+        heard.calls = tuple(replace(call, render=self._writing(call.render)) for call in dialect.calls)
+        heard.render_faults = self._refusing(dialect.render_faults)
         return dialect
 
     def _writing(self, write: Callable[[Result], Reply]) -> Callable[[Result], Reply]:

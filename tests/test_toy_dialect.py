@@ -46,10 +46,10 @@ class Toy:
     def credential(self, incoming: Request) -> Credential:
         return Credential(incoming.headers.get("x-toy", ""))
 
-    def patched(self, _document: Document, _patch: Sequence[Any]) -> Document:
+    def apply_patch(self, _document: Document, _patch: Sequence[Any]) -> Document:
         raise refuse("invalid_patch")
 
-    def refused(self, faults: Sequence[Fault]) -> Reply:
+    def render_faults(self, faults: Sequence[Fault]) -> Reply:
         return Reply(faults[0].row.status, {"refused": [fault.text for fault in faults]})
 
     def _read(self, incoming: Request) -> ParsedRequest:

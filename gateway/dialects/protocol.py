@@ -1,4 +1,4 @@
-"""What a dialect is: its calls, and what passes between a dialect and the service."""
+"""The contract of a dialect: its calls, and the values that pass between it and the service."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -9,17 +9,22 @@ from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Database, Document, Job, Profile, Tree, Update
 
 UPDATE, BATCH, FIND, REMOVE, DESCRIBE = "update", "batch", "find", "remove", "describe"
-LIST, MERGE, IMPORT, JOB, JOBS, MEMBERS, TOGETHER = "list", "merge", "import", "job", "jobs", "members", "together"
-"""The canonical requests: change one profile, change many, search one, remove one, describe what a token may see; list
-profiles, merge several into one; change many as a job that is remembered, then one job, the jobs, a job's profiles;
-change many in one step, all or none."""
+LIST, MERGE, IMPORT, JOB, JOBS = "list", "merge", "import", "job", "jobs"
+JOB_PROFILES, ATOMIC = "job_profiles", "atomic"
+"""The operations of a call.
 
-BATCHES = (BATCH, IMPORT, TOGETHER)
-"""The requests that hold many profiles."""
+`update` changes one profile, `batch` many, each by itself, and `atomic` many in one step, all or none. `import` changes
+many as a job that the store keeps; `job`, `jobs` and `job_profiles` return one job, all jobs, or the profiles of one.
+`find` returns one profile, `list` a page of them, `remove` removes one, `merge` merges several into one, and `describe`
+returns the databases that the token may access.
+"""
+
+BATCHES = (BATCH, IMPORT, ATOMIC)
+"""The operations with many profiles."""
 
 
 class Request(Struct, frozen=True):
-    """One request as a dialect sees it: the tree of its body ({} without one), and what stands beside the body."""
+    """One request as a dialect sees it: the tree of its body ({} without one), and what is outside the body."""
 
     tree: Tree
     query: Mapping[str, str] = field(default_factory=dict)
@@ -29,43 +34,41 @@ class Request(Struct, frozen=True):
     """Path and query as they came (RFC 9112's origin-form)."""
     now: int = 0
     """Milliseconds since 1970."""
-    typed: bool = True
-    """Whether the leaves carry their types: where not, an empty element may be an object or a list without members."""
+    is_typed: bool = True
+    """Whether the leaves carry types. In XML they do not, so an empty element may be an empty object or list."""
 
 
 class Credential(Struct, frozen=True):
-    """What a request shows of its right to be heard: a secret token, or a database's public company id."""
+    """The credential of a request: a secret token, or the public company id of a database."""
 
     token: str | None = None
     company: str | None = None
 
 
 class ParsedCommand(Struct, frozen=True):
-    """One update as it was read, and the faults that reading it found; without an update there are only faults."""
+    """One update as parsed, and the faults found on the way. `update` is None where there are only faults."""
 
     update: Update | None
     faults: Sequence[Fault] = ()
-    sent: Tree = None
-    """What the update was read from, where a job is to remember it should it be refused."""
+    source: Tree = None
+    """The tree that the update was parsed from. A job keeps it if the update is rejected."""
 
 
 class ParsedRequest(Struct, frozen=True):
-    """What a request asks for. `database` is the id as it was sent, None where the token alone tells it.
-
-    `about` is the dialect's own, from its reading to its writing.
-    """
+    """The commands of a request. `database` is the id as sent, None where the token alone decides it."""
 
     database: Any
-    reads: Sequence[ParsedCommand]
-    about: Mapping[str, Any] = field(default_factory=dict)
-    until: int | None = None
-    """When an Idempotency-Key expires (ms since 1970), where the request says so itself."""
+    commands: Sequence[ParsedCommand]
+    context: Mapping[str, Any] = field(default_factory=dict)
+    """What the dialect's `parse` hands to its `render`."""
+    expires: int | None = None
+    """When the Idempotency-Key expires (ms since 1970), where the request says so."""
     job: Mapping[str, Any] = field(default_factory=dict)
-    """What a job is remembered with, besides what came of it: its `kind`, and the `lists` that it was for."""
+    """What a job keeps besides its outcomes: its `kind`, and the `lists` that it was for."""
 
 
 class Reply(Struct, frozen=True):
-    """A status (RFC 9110) and the tree of a body; None is no body at all."""
+    """A status (RFC 9110) and the tree of a body; None means no body."""
 
     status: int
     tree: Tree
@@ -73,69 +76,69 @@ class Reply(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True):
-    """What came of a request: one outcome for each update (a profile, None for one that is gone, or its faults).
+    """The result of a request, with one outcome for each update: a profile, None for a removed one, or its faults.
 
-    A list has its profiles or jobs, in order; a request about one job has the job, and its profiles if asked for.
+    `list` and `jobs` have the profiles or jobs in order. `job` has the job, followed by its profiles if requested.
     """
 
     database: Database
     outcomes: Sequence[Profile | Job | Sequence[Fault] | None]
     updates: Sequence[Update | Refusal] = ()
-    about: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Call(Struct, frozen=True):
-    """One call of a vendor's API: where it is, what it needs, how it is read and how it is answered.
+    """One call of a vendor's API: method and path, the right that it requires, how to parse it and render its reply.
 
-    `path` may hold `{names}`; it is matched against the raw path, so that an encoded slash stays inside a name.
+    `path` may contain `{names}`. It is matched against the raw path, so that an encoded slash stays inside a name.
     """
 
     method: str
     path: str
-    verb: str
+    operation: str
     right: str
-    read: Callable[[Request], ParsedRequest]
-    write: Callable[[Result], Reply]
-    bodies: tuple[type, ...] = (dict,)
-    """What the root of a body may be."""
-    limit: int | None = None
-    """The most bytes of a body, where the settings' own limits do not count."""
+    parse: Callable[[Request], ParsedRequest]
+    render: Callable[[Result], Reply]
+    body_types: tuple[type, ...] = (dict,)
+    """The types that the root of a body may have."""
+    max_body_bytes: int | None = None
+    """The maximum size of a body, in place of the settings' limits."""
     rates: Sequence[str] = ()
-    """How often one credential may call it, such as `75/second`; all of them hold."""
-    named: Mapping[str, str] = field(default_factory=dict)
-    """Pointers into the canonical update that this call has names of its own for, and the pointers it tells them by."""
-    open: bool = False
+    """Rate limits for each credential, such as `75/second`; all of them apply."""
+    pointers: Mapping[str, str] = field(default_factory=dict)
+    """For a fault: canonical pointers, and the names that this call has for them."""
+    is_public: bool = False
     """Whether pages of any site may call it from a browser (CORS)."""
 
 
 class Dialect(Protocol):
-    """A vendor's way to say an update."""
+    """A vendor's API."""
 
     name: str
     prefixes: Sequence[str]
-    """What its paths begin with: a path that no call has is answered by the dialect of the longest prefix."""
+    """The starts of its paths. The dialect with the longest matching prefix answers an unknown path."""
     content_types: Mapping[str, str]
-    """By codec name, the media type that its replies are sent as."""
+    """The media type of its replies, by codec name."""
     calls: Sequence[Call]
     fields: Mapping[str, Sequence[str]]
-    """The vendor's name for a field of the profile, and its place in the canonical form."""
+    """The vendor's name of each field of the profile, and its place in the canonical form."""
     constraints: str | None
-    """The name of the schema in `schemas/` that this dialect asks of its updates beyond the canonical form."""
+    """The name of the schema in `schemas/` that restricts its updates further than the canonical form does."""
 
     def media_type(self, incoming: Request) -> str | None:
-        """The codec's name that the request asks for in its own words, or None. Raises `Refusal` on an unknown one."""
+        """Return the name of the codec that the request asks for, or None. Raises `Refusal` on an unknown one."""
         ...
 
     def credential(self, incoming: Request) -> Credential:
-        """The credential of a request. Raises `Refusal`: no_token."""
+        """Return the credential of a request. Raises `Refusal`: no_token."""
         ...
 
-    def patched(self, document: Document, patch: Sequence[Any]) -> Document:
-        """A document after a JSON Patch (RFC 6902) of its view in this dialect. Raises `Refusal`: invalid_patch."""
+    def apply_patch(self, document: Document, patch: Sequence[Any]) -> Document:
+        """Apply a JSON Patch (RFC 6902) to this dialect's view of a document. Raises `Refusal`: invalid_patch."""
         ...
 
-    def refused(self, faults: Sequence[Fault]) -> Reply:
-        """The vendor's reply to a request that was refused."""
+    def render_faults(self, faults: Sequence[Fault]) -> Reply:
+        """Render the vendor's reply to a rejected request."""
         ...
 
 

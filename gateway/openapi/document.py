@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from gateway.core.faults import CATALOG, Fault
 from gateway.core.model import READ
-from gateway.dialects.protocol import CONTENT_TYPES, DESCRIBE, JOB, JOBS, LIST, MEMBERS, Call, Dialect
+from gateway.dialects.protocol import CONTENT_TYPES, DESCRIBE, JOB, JOB_PROFILES, JOBS, LIST, Call, Dialect
 from gateway.media import CODECS
 
 JSON: TypeAlias = dict[str, Any]
@@ -31,7 +31,7 @@ DRY_RUN = {
 OF_SECRETS, OF_COMPANIES = {"no_token", "unknown_token", "missing_right"}, {"unknown_company"}
 """Refusals of a secret credential, and of the public one that calls open to every page take."""
 
-NEVER_IN_CONFLICT = (DESCRIBE, JOB, JOBS, LIST, MEMBERS)
+NEVER_IN_CONFLICT = (DESCRIBE, JOB, JOBS, LIST, JOB_PROFILES)
 """Requests that neither change a profile nor ask for the only one of a name."""
 
 PLAIN: Mapping[bool, JSON] = {True: {}, False: {"not": {}}}
@@ -155,7 +155,7 @@ def _operation(dialect: Dialect, call: Call, told: JSON, examples: JSON) -> JSON
         "tags": [dialect.name],
         "summary": row["summary"],
         "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in names],
-        "security": [] if call.open else [{name: []} for name in told["components"]["securitySchemes"]],
+        "security": [] if call.is_public else [{name: []} for name in told["components"]["securitySchemes"]],
     }
     example = examples[row["example"]]
     if "body" in row:
@@ -215,7 +215,7 @@ def _responses(dialect: Dialect, call: Call, replies: Mapping[str, str | None], 
 
 def _may_be_rehearsed(call: Call) -> bool:
     """Whoever is told of profiles must have the right to read, which a page of any site has not."""
-    return call.right != READ and not call.open
+    return call.right != READ and not call.is_public
 
 
 def _response(
@@ -238,21 +238,21 @@ def _faults(dialect: Dialect) -> dict[str, list[Fault]]:
     for code in CATALOG:
         if code != "method_not_allowed":
             fault = Fault(code)
-            found.setdefault(str(dialect.refused([fault]).status), []).append(fault)
+            found.setdefault(str(dialect.render_faults([fault]).status), []).append(fault)
     return found
 
 
 def _may_befall(fault: Fault, call: Call) -> bool:
-    if fault.code in (OF_SECRETS if call.open else OF_COMPANIES):
+    if fault.code in (OF_SECRETS if call.is_public else OF_COMPANIES):
         return False
     if fault.code == "rate_limited":
         return bool(call.rates)
-    return fault.row.status != 409 or call.verb not in NEVER_IN_CONFLICT
+    return fault.row.status != 409 or call.operation not in NEVER_IN_CONFLICT
 
 
 def _refusal(dialect: Dialect, faults: Sequence[Fault]) -> JSON:
     """The response of one status; the example is what the dialect says of the first of its faults."""
-    reply = dialect.refused(faults[:1])
+    reply = dialect.render_faults(faults[:1])
     names = [*reply.headers, *(["retry-after"] if any(fault.code == "rate_limited" for fault in faults) else [])]
     text = "; ".join(dict.fromkeys(fault.row.text for fault in faults))
     shown = {codec.name: reply.tree if codec.is_typed else codec.encode(reply.tree).decode() for codec in CODECS}

@@ -238,7 +238,7 @@ class _Door:
 
     def _limit(self, call: Call) -> int:
         limits = self._house.limits
-        return call.limit or (limits.batch if call.verb in BATCHES else limits.profile)
+        return call.max_body_bytes or (limits.batch if call.operation in BATCHES else limits.profile)
 
 
 class _Nowhere:
@@ -274,7 +274,7 @@ def _doors(dialect: Dialect, house: _House) -> list[Route]:
 
 def _open_to_pages(calls: Iterable[Call]) -> list[Middleware]:
     """What answers a browser's questions (Fetch's CORS protocol), where pages of any site may call."""
-    methods = [call.method for call in calls if call.open]
+    methods = [call.method for call in calls if call.is_public]
     return (
         [Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=methods, allow_headers=["*"])] if methods else []
     )

@@ -29,17 +29,17 @@ from gateway.core.model import (
     Update,
 )
 from gateway.dialects.protocol import (
+    ATOMIC,
     BATCH,
     DESCRIBE,
     FIND,
     IMPORT,
     JOB,
+    JOB_PROFILES,
     JOBS,
     LIST,
-    MEMBERS,
     MERGE,
     REMOVE,
-    TOGETHER,
     UPDATE,
     Dialect,
 )
@@ -111,10 +111,10 @@ class Operations:
             LIST: self._list,
             MERGE: self._merge,
             IMPORT: self._import,
-            TOGETHER: self._change_together,
+            ATOMIC: self._change_together,
             JOB: self._job,
             JOBS: self._jobs,
-            MEMBERS: self._members,
+            JOB_PROFILES: self._members,
         }
 
     async def carry_out(self, verb: str, work: PreparedRequest) -> list[Outcome]:
@@ -151,7 +151,7 @@ class Operations:
         """The changes that a request asks for, or the refusals that stand in their place."""
         if verb in (BATCH, IMPORT):
             return await self._updates(work)
-        plan = {UPDATE: self._update, REMOVE: self._removal, MERGE: self._merger, TOGETHER: self._joint}[verb]
+        plan = {UPDATE: self._update, REMOVE: self._removal, MERGE: self._merger, ATOMIC: self._joint}[verb]
         try:
             return [plan(work)]
         except Refusal as refusal:
@@ -322,7 +322,7 @@ class Operations:
         return Change(work.database.id, (*key, *released), edit, origin, once)
 
     def _rules(self, work: PreparedRequest, new_id: str, now: int) -> EditContext:
-        return EditContext(work.form.identifiers, work.form.check_profile, work.dialect.patched, new_id, now)
+        return EditContext(work.form.identifiers, work.form.check_profile, work.dialect.apply_patch, new_id, now)
 
     def _origin(self, update: Update, work: PreparedRequest) -> Origin:
         triggers = not update.get("options", {}).get("skip_triggers", False)

@@ -123,7 +123,7 @@ class Pipeline:
         except RateLimitExceeded as refusal:
             return exchange.refused(refusal.faults, {"retry-after": str(refusal.pause)})
         except Refusal as refusal:
-            return exchange.refused([_named(fault, call.named) for fault in refusal.faults])
+            return exchange.refused([_named(fault, call.pointers) for fault in refusal.faults])
         except Unavailable as reason:
             self._outage.begins(reason)
             return exchange.refused([Fault("store_unavailable")], {"retry-after": PAUSE})
@@ -153,9 +153,9 @@ class Pipeline:
     ) -> Callable[[], Reply]:
         """What tells the outcome, of the request or of its rehearsal."""
         if work.rehearsal:
-            return partial(exchange.plainly, await self._verbs.rehearse(call.verb, work))
-        outcomes = await self._verbs.carry_out(call.verb, work)
-        return partial(call.write, Result(work.database, outcomes, work.updates, asked.about))
+            return partial(exchange.plainly, await self._verbs.rehearse(call.operation, work))
+        outcomes = await self._verbs.carry_out(call.operation, work)
+        return partial(call.render, Result(work.database, outcomes, work.updates, asked.context))
 
     async def _understood_beside(
         self, exchange: "_Exchange", call: Call
@@ -170,30 +170,30 @@ class Pipeline:
         self, exchange: "_Exchange", call: Call
     ) -> tuple[ParsedRequest, PreparedRequest, Mapping[str, str]]:
         """From bytes to checked updates, and what is left of the caller's rate. Raises `Refusal`."""
-        incoming = exchange.decoded(call.bodies, self._bounds_of(call), self._now())
+        incoming = exchange.decoded(call.body_types, self._bounds_of(call), self._now())
         credential = exchange.dialect.credential(incoming)
         token = self._catalog.token(credential, call.right)
         if rehearsal := _is_rehearsal(exchange.message, call):
             self._catalog.token(credential, READ)
         self._rates.admit(token.id)
         left = self._rates.spend(call.rates, call.method, call.path, token.id)
-        asked = call.read(incoming)
-        if len(asked.reads) > self._most:
+        asked = call.parse(incoming)
+        if len(asked.commands) > self._most:
             raise refuse("too_many_profiles", f"at most {self._most} profiles a request")
-        database = self._catalog.database(token, asked.database if incoming.typed else integer(asked.database))
+        database = self._catalog.database(token, asked.database if incoming.is_typed else integer(asked.database))
         form = self._catalog.form(database, exchange.dialect)
-        most = _faults_told(len(asked.reads))
-        updates = [_checked(form, read, incoming.typed, most) for read in asked.reads]
-        sent = [read.sent for read in asked.reads]
-        once = _once(exchange.message, call, asked.until or self._now() + DAY, updates)
+        most = _faults_told(len(asked.commands))
+        updates = [_checked(form, read, incoming.is_typed, most) for read in asked.commands]
+        sent = [read.source for read in asked.commands]
+        once = _once(exchange.message, call, asked.expires or self._now() + DAY, updates)
         work = PreparedRequest(
-            exchange.dialect, token, database, form, updates, sent, once, asked.job, rehearsal, call.open
+            exchange.dialect, token, database, form, updates, sent, once, asked.job, rehearsal, call.is_public
         )
         return asked, work, left
 
     def _bounds_of(self, call: Call) -> Bounds:
         """A batch may hold the nodes of many profiles; two levels more lead to each of them."""
-        if call.verb not in BATCHES:
+        if call.operation not in BATCHES:
             return self._bounds
         bounds, most = self._bounds, self._most
         nodes = bounds.nodes * min(most, FULL_PROFILES)
@@ -238,7 +238,7 @@ class _Exchange:
         return Response(reply.status, headers, self._codec.encode(reply.tree), fault)
 
     def refused(self, faults: Sequence[Fault], headers: Mapping[str, str] = MappingProxyType({})) -> Response:
-        reply = self.dialect.refused(faults)
+        reply = self.dialect.render_faults(faults)
         return self.response(altered(reply, headers={**reply.headers, **headers}), faults[0].code)
 
 
@@ -284,7 +284,7 @@ def _once(message: Message, call: Call, until: int, updates: Sequence[Update | R
     meant = [update.faults if isinstance(update, Refusal) else update for update in updates]
     told = json.dumps([call.method, call.path, sorted(message.path.items()), meant], sort_keys=True, default=str)
     # Calls that are open to any page have keys of their own: nobody could else take, or ask for, those of the others.
-    return IdempotencyKey(f"{'open' if call.open else ''}/{key}", fingerprint(told), until)
+    return IdempotencyKey(f"{'open' if call.is_public else ''}/{key}", fingerprint(told), until)
 
 
 def _is_rehearsal(message: Message, call: Call) -> bool:
@@ -295,7 +295,7 @@ def _is_rehearsal(message: Message, call: Call) -> bool:
     if len(given) != 1 or not given <= SAID.keys():
         raise refuse("invalid_parameter", f"it must be one of {', '.join(SAID)}", f"/{DRY_RUN}")
     is_asked = SAID[given.pop()]
-    if is_asked and call.open:
+    if is_asked and call.is_public:
         raise refuse("invalid_parameter", "a call that is open to any page tells of no profile", f"/{DRY_RUN}")
     return is_asked
 

@@ -40,7 +40,7 @@ class Meaning:
     """A body's tree, and whether its leaves carry their types (in XML they are text). No body at all is ABSENT."""
 
     tree: Tree
-    typed: bool
+    is_typed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def differences(expected: Meaning, got: Meaning, where: str, exact: bool = False
 
     `exact` also tells 5 from 5.0, as readers with typed numbers do.
     """
-    yield from _Walk(where, expected.typed, got.typed, exact).differences(expected.tree, got.tree, "")
+    yield from _Walk(where, expected.is_typed, got.is_typed, exact).differences(expected.tree, got.tree, "")
 
 
 def spelled_apart(expected: bytes, got: bytes) -> Iterator[Difference]:

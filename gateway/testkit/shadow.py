@@ -84,7 +84,7 @@ class Shadow:
         self._learn(mine.tree, other.tree)
         kept = {each for each in _ids_of(sent) if self._ids.get(each, each) == each}
         expected = masked(mine.tree, kept, self._authority)
-        yield from differences(Meaning(expected, mine.typed), other, "answer")
+        yield from differences(Meaning(expected, mine.is_typed), other, "answer")
 
     def _learn(self, mine: Tree, theirs: Tree) -> None:
         for known, other in paired_ids(mine, theirs):

@@ -41,12 +41,12 @@ def one_input(data: bytes) -> None:
     try:
         tree = codec.decode(data[2:])
         codec.encode(tree)
-        if not isinstance(tree, call.bodies):
+        if not isinstance(tree, call.body_types):
             return
-        asked = call.read(Request(tree, {}, HEADERS, PATH, call.path, NOW, codec.is_typed))
+        asked = call.parse(Request(tree, {}, HEADERS, PATH, call.path, NOW, codec.is_typed))
     except Refusal:
         return
-    for read in asked.reads:
+    for read in asked.commands:
         if read.update is not None:
             form.check(read.update if codec.is_typed else form.read(read.update))
 

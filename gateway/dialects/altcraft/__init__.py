@@ -39,8 +39,8 @@ class Altcraft:
         self._always_200 = always_200
         self.calls = tuple(self._call(*row) for row in CALLS)
 
-    def _call(self, path: str, verb: str, right: str, read: Any, write: Any) -> Call:
-        return Call("POST", f"{ROOT}/{path}", verb, right, read, write, named=NAMED.get(path, {}))
+    def _call(self, path: str, operation: str, right: str, parse: Any, render: Any) -> Call:
+        return Call("POST", f"{ROOT}/{path}", operation, right, parse, render, pointers=NAMED.get(path, {}))
 
     def media_type(self, incoming: Request) -> str | None:
         """The `format` parameter, of the query or else the body, where an empty one is none; both must be right."""
@@ -62,11 +62,11 @@ class Altcraft:
                 return Credential(secret.strip())
         raise refuse("no_token")
 
-    def patched(self, _document: Document, _patch: Sequence[Any]) -> Document:
+    def apply_patch(self, _document: Document, _patch: Sequence[Any]) -> Document:
         """This vendor has no call that takes a JSON Patch."""
         raise refuse("invalid_patch")
 
-    def refused(self, faults: Sequence[Fault]) -> Reply:
+    def render_faults(self, faults: Sequence[Fault]) -> Reply:
         """`error` and `error_text`; the first fault's number, every fault's text."""
         status = 200 if self._always_200 else faults[0].row.status
         return Reply(status, _refusal(faults), {"www-authenticate": "Bearer"} if status == 401 else {})

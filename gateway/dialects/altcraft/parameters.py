@@ -21,7 +21,7 @@ TEXTS = {
 
 def parameters_of(incoming: Request) -> Mapping[str, Any]:
     """A request's parameters, without those that are empty elements of XML; `<data/>` is an empty object."""
-    if incoming.typed:
+    if incoming.is_typed:
         return incoming.tree  # type: ignore[no-any-return]
     return {name: value for name, value in incoming.tree.items() if value != "" or name == "data"}
 

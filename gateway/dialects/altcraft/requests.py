@@ -37,7 +37,7 @@ def one(create: bool, search: bool = True) -> Callable[[Request], ParsedRequest]
 
     def read(incoming: Request) -> ParsedRequest:
         top = parameters_of(incoming)
-        data = object_(demanded(top, "data"), "data", incoming.typed)
+        data = object_(demanded(top, "data"), "data", incoming.is_typed)
         common = _common_to_writes(top, create)
         given_here = {**_picked(data, OWN_MATCH_FIELDS), **top}
         return ParsedRequest(common["database"], [_update(common, given_here, data, search, OWN_MATCH_FIELDS)])
@@ -50,11 +50,11 @@ def many(create: bool, search: bool = True) -> Callable[[Request], ParsedRequest
 
     def read(incoming: Request) -> ParsedRequest:
         top = {name: value for name, value in parameters_of(incoming).items() if name not in MATCH_VALUES}
-        elements = list_(demanded(top, "data"), "data", incoming.typed)
+        elements = list_(demanded(top, "data"), "data", incoming.is_typed)
         if search and (faults := misnamed(top, SEARCHING)):
             raise Refusal(faults)
         common = _common_to_writes(top, create)
-        reads = [_element(common, top, element, search, incoming.typed) for element in elements]
+        reads = [_element(common, top, element, search, incoming.is_typed) for element in elements]
         return ParsedRequest(common["database"], reads)
 
     return read

@@ -10,7 +10,7 @@ from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import DELETE, READ, WRITE, Database, Document, Profile
 from gateway.dialects.courier import requests
 from gateway.dialects.courier.fields import FIELDS, merging, misfits, replacing, shown, told
-from gateway.dialects.courier.json_patch import Bounds, patched
+from gateway.dialects.courier.json_patch import Bounds, apply_patch
 from gateway.dialects.protocol import (
     CONTENT_TYPES,
     FIND,
@@ -50,7 +50,7 @@ class Courier:
 
     def __init__(self, most_bytes: int, bounds: Bounds) -> None:
         self._bounds = bounds
-        self.calls = tuple(Call(*row, bodies=_bodies(row), limit=most_bytes) for row in CALLS)
+        self.calls = tuple(Call(*row, body_types=_bodies(row), max_body_bytes=most_bytes) for row in CALLS)
 
     def media_type(self, incoming: Request) -> str | None:
         """The vendor has no word for it: Accept and Content-Type decide, and the `format` of a query."""
@@ -65,16 +65,16 @@ class Courier:
             raise refuse("no_token")
         return Credential(key)
 
-    def patched(self, document: Document, patch: Sequence[Any]) -> Document:
+    def apply_patch(self, document: Document, patch: Sequence[Any]) -> Document:
         """The document after a patch of the profile as Courier shows it; what is not shown stays."""
-        profile = patched(shown(document), patch, self._bounds)
+        profile = apply_patch(shown(document), patch, self._bounds)
         if not isinstance(profile, dict):
             raise refuse("invalid_patch", "what it leaves is not an object", "/patch")
         if faults := misfits(profile):
             raise Refusal(faults)
         return applied(document, replacing(profile))[0]
 
-    def refused(self, faults: Sequence[Fault]) -> Reply:
+    def render_faults(self, faults: Sequence[Fault]) -> Reply:
         """`message`, with every fault, and the `type` of the first one's status."""
         status = STATUSES.get(faults[0].code, faults[0].row.status)
         message = "; ".join(dict.fromkeys(map(told, faults)))
@@ -120,7 +120,7 @@ def _lists(answer: Result) -> Reply:
     """A page of lists, behind the one that the cursor names."""
     (profile,) = answer.outcomes
     segments = sorted(profile.document.get("segments", ()), key=_order) if isinstance(profile, Profile) else []
-    if cursor := answer.about["cursor"]:
+    if cursor := answer.context["cursor"]:
         segments = [one for one in segments if _order(one) > _order(requests.segment(cursor))]
     page, more = segments[:PAGE], len(segments) > PAGE
     paging = {"cursor": str(page[-1]), "more": True} if more else {"more": False}

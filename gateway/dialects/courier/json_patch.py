@@ -30,7 +30,7 @@ class Bounds:
     nodes: int
 
 
-def patched(value: Any, patch: Sequence[Mapping[str, Any]], bounds: Bounds) -> Any:
+def apply_patch(value: Any, patch: Sequence[Mapping[str, Any]], bounds: Bounds) -> Any:
     """A value after a patch of well-formed operations; the value itself is not changed.
 
     Raises `Refusal`: invalid_patch, too_deep, too_many_nodes.

@@ -12,15 +12,15 @@ from gateway.dialects.klaviyo import consent, errors, jobs, push, queries, readi
 from gateway.dialects.klaviyo.fields import FIELDS
 from gateway.dialects.klaviyo.revisions import FIRST, revised
 from gateway.dialects.protocol import (
+    ATOMIC,
     FIND,
     IMPORT,
     JOB,
+    JOB_PROFILES,
     JOBS,
     LIST,
-    MEMBERS,
     MERGE,
     REMOVE,
-    TOGETHER,
     UPDATE,
     Call,
     Credential,
@@ -70,26 +70,26 @@ class Klaviyo:
         self,
         method_and_path: str,
         since: str,
-        verb: str,
+        operation: str,
         right: str,
         rates: Sequence[str],
-        read: Callable[[Request], ParsedRequest],
-        write: Callable[[Result], Reply],
+        parse: Callable[[Request], ParsedRequest],
+        render: Callable[[Result], Reply],
     ) -> Call:
         method, path = method_and_path.split()
-        read = revised(read, since, self._lenient)
-        is_open = path.startswith("/client/")
+        parse = revised(parse, since, self._lenient)
+        is_public = path.startswith("/client/")
         return Call(
             method,
             path,
-            verb,
+            operation,
             right,
-            read,
-            write,
-            limit=LARGEST_BODY,
+            parse,
+            render,
+            max_body_bytes=LARGEST_BODY,
             rates=rates,
-            named=NAMED.get(path, {}),
-            open=is_open,
+            pointers=NAMED.get(path, {}),
+            is_public=is_public,
         )
 
     def media_type(self, _incoming: Request) -> str | None:
@@ -107,11 +107,11 @@ class Klaviyo:
             raise refuse("no_token")
         return Credential(secret.strip())
 
-    def patched(self, _document: Document, _patch: Sequence[Any]) -> Document:
+    def apply_patch(self, _document: Document, _patch: Sequence[Any]) -> Document:
         """This vendor has no call that takes a JSON Patch."""
         raise refuse("invalid_patch")
 
-    def refused(self, faults: Sequence[Fault]) -> Reply:
+    def render_faults(self, faults: Sequence[Fault]) -> Reply:
         """Every fault, in JSON:API's envelope."""
         return Reply(errors.status(faults), errors.envelope(faults))
 
@@ -123,7 +123,7 @@ def dialect(settings: Mapping[str, Any]) -> Klaviyo:
 Row: TypeAlias = (
     "tuple[str, str, str, str, Sequence[str], Callable[[Request], ParsedRequest], Callable[[Result], Reply]]"
 )
-"""Method and path, the vendor's first revision with it, verb, right, rates, reading, writing."""
+"""Method and path, the vendor's first revision with it, operation, right, rates, parse, render."""
 
 
 def _jobs(kind: jobs.Kind, since: str, rates: Sequence[str]) -> tuple[Row, Row]:
@@ -165,7 +165,7 @@ CALLS: tuple[Row, ...] = (
         (f"GET {jobs.IMPORTS.path}/{{id}}/{name}", "2023-10-15", verb, READ, BULK, queries.job(jobs.IMPORTS), write)
         for name, verb, write in (
             ("import-errors", JOB, jobs.errors),
-            ("profiles", MEMBERS, jobs.profiles),
+            ("profiles", JOB_PROFILES, jobs.profiles),
             ("relationships/profiles", JOB, jobs.profile_ids),
             ("lists", JOB, jobs.lists),
             ("relationships/lists", JOB, jobs.list_ids),
@@ -173,7 +173,7 @@ CALLS: tuple[Row, ...] = (
     ),
     ("POST /client/subscriptions", FIRST, UPDATE, WRITE, FORMS, consent.client, replies.accepted),
     *(
-        (f"POST /api/profile-{name}", since, TOGETHER, WRITE, USUAL, read, replies.accepted)
+        (f"POST /api/profile-{name}", since, ATOMIC, WRITE, USUAL, read, replies.accepted)
         for name, since, read in (
             ("subscription-bulk-create-jobs", FIRST, consent.subscription),
             ("subscription-bulk-delete-jobs", "2023-09-15", consent.unsubscription),

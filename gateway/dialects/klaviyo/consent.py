@@ -65,8 +65,8 @@ def client(incoming: Request) -> ParsedRequest:
     found = [replace(each, pointer=_inside(each.pointer)) for each in read.faults]
     if read.update is None:
         return ParsedRequest(None, [ParsedCommand(None, [*faults, *found])])
-    inner = Faults(incoming.typed)
-    told = object_(element.get("attributes"), "", Faults(incoming.typed))
+    inner = Faults(incoming.is_typed)
+    told = object_(element.get("attributes"), "", Faults(incoming.is_typed))
     own = {name: value for name, value in told.items() if name not in CONSENTING}
     written = writing(own, element, inner)
     found += [replace(each, pointer=_inside(each.pointer)) for each in inner]
@@ -116,7 +116,7 @@ def _consents(incoming: Request, type: str, consent: str, most: int) -> ParsedRe
 
 
 def _spells_boolean(value: Any, incoming: Request) -> bool:
-    return not incoming.typed and value in ("true", "false")
+    return not incoming.is_typed and value in ("true", "false")
 
 
 def _lists(data: Mapping[str, Any], attributes: Mapping[str, Any], faults: Faults) -> list[str]:
@@ -179,7 +179,7 @@ class _Job:
 
     def __init__(self, consent: str, source: str, historical: bool, incoming: Request) -> None:
         self._consent, self._source, self._historical = consent, source, historical
-        self._now, self._typed = incoming.now, incoming.typed
+        self._now, self._typed = incoming.now, incoming.is_typed
 
     def read(self, element: Any, segments: Update) -> ParsedCommand:
         if not isinstance(element, dict):

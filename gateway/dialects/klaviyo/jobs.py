@@ -42,21 +42,21 @@ UNSUPPRESSIONS = Kind("unsuppress", "profile-suppression-bulk-delete-job", (*_CO
 
 def spawned(kind: Kind) -> Callable[[Result], Reply]:
     """Writes 202 with the job, whose work is done."""
-    return lambda answer: Reply(202, single(_resource(kind, _the_job(answer), answer.about)))
+    return lambda answer: Reply(202, single(_resource(kind, _the_job(answer), answer.context)))
 
 
 def job(kind: Kind) -> Callable[[Result], Reply]:
     """Writes one job."""
-    return lambda answer: Reply(200, single(_resource(kind, _the_job(answer), answer.about)))
+    return lambda answer: Reply(200, single(_resource(kind, _the_job(answer), answer.context)))
 
 
 def jobs(kind: Kind) -> Callable[[Result], Reply]:
     """Writes a page of jobs."""
 
     def write(answer: Result) -> Reply:
-        found = [each for each in answer.outcomes if isinstance(each, Job) and not answer.about["hidden"]]
+        found = [each for each in answer.outcomes if isinstance(each, Job) and not answer.context["hidden"]]
         return page(
-            answer.about, found, lambda each: _resource(kind, each, answer.about), lambda each, _sort: each.created
+            answer.context, found, lambda each: _resource(kind, each, answer.context), lambda each, _sort: each.created
         )
 
     return write
@@ -64,7 +64,7 @@ def jobs(kind: Kind) -> Callable[[Result], Reply]:
 
 def errors(answer: Result) -> Reply:
     """Why profiles of a job were refused, each reason with the payload that it is about."""
-    job, about = _the_job(answer), answer.about
+    job, about = _the_job(answer), answer.context
     found = ((row, number, fault) for row in job.failures for number, fault in enumerate(row["faults"]))
     told_of = [_import_error(job, *each) for each in found]
     return slice_of(about, told_of[about["skip"] :][: about["size"]], len(told_of))
@@ -74,12 +74,12 @@ def profiles(answer: Result) -> Reply:
     """The profiles of a job, as they are now; those that were removed since then are left out."""
     job, *found = answer.outcomes
     assert isinstance(job, Job)
-    rows = [resource_of(each, answer.about) for each in found if isinstance(each, Profile)]
-    return slice_of(answer.about, rows, len(job.profiles))
+    rows = [resource_of(each, answer.context) for each in found if isinstance(each, Profile)]
+    return slice_of(answer.context, rows, len(job.profiles))
 
 
 def profile_ids(answer: Result) -> Reply:
-    job, about = _the_job(answer), answer.about
+    job, about = _the_job(answer), answer.context
     ids = job.profiles[about["skip"] :][: about["size"]]
     return slice_of(about, [{"type": "profile", "id": id} for id in ids], len(job.profiles))
 

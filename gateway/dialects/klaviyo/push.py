@@ -125,7 +125,7 @@ def removal(incoming: Request) -> ParsedRequest:
 def of_profile(incoming: Request) -> ParsedRequest:
     """Reads `GET /api/profiles/{id}/push-tokens`: all of them fit one page."""
     asked = related(incoming)
-    return ParsedRequest(None, asked.reads, {**asked.about, **_wanted(incoming)})
+    return ParsedRequest(None, asked.commands, {**asked.context, **_wanted(incoming)})
 
 
 def many(incoming: Request) -> ParsedRequest:
@@ -166,7 +166,7 @@ def _registered(incoming: Request, rules: Update, choice: Mapping[str, str]) -> 
     token, known = _token(attributes, faults), dict(_known(attributes, faults))
     holder = object_(attributes.get("profile"), _PROFILE, faults)
     element = object_(holder.get("data"), f"{_PROFILE}/data", faults)
-    inner = Faults(incoming.typed, type_faults(element, "profile", "/data"))
+    inner = Faults(incoming.is_typed, type_faults(element, "profile", "/data"))
     told = attributes_of(element, inner)
     update: Update = {**naming({"id": element.get("id"), **told}, inner), **rules, **writing(told, element, inner)}
     faults += [replace(each, pointer=_PROFILE + each.pointer) for each in inner]
@@ -231,27 +231,27 @@ def removed(_answer: Result) -> Reply:
 def shown(answer: Result) -> Reply:
     """One token."""
     profile = _profile(answer)
-    return Reply(200, single(_resource(answer.about["token"], profile, answer.about)))
+    return Reply(200, single(_resource(answer.context["token"], profile, answer.context)))
 
 
 def shown_many(answer: Result) -> Reply:
     """A page of tokens, those of each profile together."""
     profiles = [each for each in answer.outcomes if isinstance(each, Profile)]
-    states = answer.about["states"]
+    states = answer.context["states"]
 
     def wanted(profile: Profile) -> dict[str, Any]:
         tokens = [(each, _attributes(each, profile)) for each in tokens_of(profile.document)]
         right = [each for each, told in tokens if all(told[name] == value for name, value in states)]
-        return {"tokens": [_resource(each, profile, answer.about) for each in right]}
+        return {"tokens": [_resource(each, profile, answer.context) for each in right]}
 
-    reply = page(answer.about, profiles, wanted, lambda each, _sort: each.id)
+    reply = page(answer.context, profiles, wanted, lambda each, _sort: each.id)
     return Reply(200, {**reply.tree, "data": [each for row in reply.tree["data"] for each in row["tokens"]]})
 
 
 def shown_of_profile(answer: Result) -> Reply:
     """The tokens of a profile."""
     profile = _profile(answer)
-    return _all(answer, [_resource(each, profile, answer.about) for each in tokens_of(profile.document)])
+    return _all(answer, [_resource(each, profile, answer.context) for each in tokens_of(profile.document)])
 
 
 def ids_of_profile(answer: Result) -> Reply:
@@ -261,12 +261,12 @@ def ids_of_profile(answer: Result) -> Reply:
 
 def profile(answer: Result) -> Reply:
     """The profile that has a token."""
-    return Reply(200, single(resource_of(_profile(answer), answer.about)))
+    return Reply(200, single(resource_of(_profile(answer), answer.context)))
 
 
 def profile_id(answer: Result) -> Reply:
     """Its identifier alone."""
-    links = {"self": answer.about["base"] + answer.about["target"]}
+    links = {"self": answer.context["base"] + answer.context["target"]}
     return Reply(200, {"data": {"type": "profile", "id": _profile(answer).id}, "links": links})
 
 
@@ -316,4 +316,4 @@ def _resource(token: Token, profile: Profile, about: Mapping[str, Any]) -> dict[
 
 
 def _all(answer: Result, rows: list[dict[str, Any]]) -> Reply:
-    return Reply(200, {"data": rows, "links": {"self": answer.about["base"] + answer.about["target"]}})
+    return Reply(200, {"data": rows, "links": {"self": answer.context["base"] + answer.context["target"]}})

@@ -90,7 +90,7 @@ def bulk(incoming: Request) -> ParsedRequest:
         raise Refusal(faults)
     told = about_jobs(incoming, jobs.IMPORTS.type, jobs.IMPORTS.attributes)
     job = {"kind": jobs.IMPORTS.name, "lists": tuple(lists["segments"]["add"]) if lists else ()}
-    return ParsedRequest(None, [_imported(element, lists, incoming.typed) for element in elements], told, job=job)
+    return ParsedRequest(None, [_imported(element, lists, incoming.is_typed) for element in elements], told, job=job)
 
 
 def merge(incoming: Request) -> ParsedRequest:

@@ -16,7 +16,7 @@ def related(name: str) -> Callable[[Result], Reply]:
     """Writes the resources that a profile is related to by this name."""
 
     def write(answer: Result) -> Reply:
-        base = answer.about["base"]
+        base = answer.context["base"]
         return _page(answer, [_resource(each, answer.database, f"{base}/api/{name}") for each in _ids(answer, name)])
 
     return write
@@ -33,7 +33,7 @@ def identified(name: str) -> Callable[[Result], Reply]:
 
 def lists_of(answer: Result, segments: Sequence[int | str]) -> Reply:
     """Writes lists as resources."""
-    base = answer.about["base"]
+    base = answer.context["base"]
     return _page(answer, [_resource(each, answer.database, f"{base}/api/lists") for each in segments])
 
 
@@ -55,4 +55,4 @@ def _resource(segment: int | str, database: Database, at: str) -> dict[str, Any]
 
 
 def _page(answer: Result, rows: list[dict[str, Any]]) -> Reply:
-    return Reply(200, {"data": rows, "links": {"self": answer.about["base"] + answer.about["target"]}})
+    return Reply(200, {"data": rows, "links": {"self": answer.context["base"] + answer.context["target"]}})

@@ -19,20 +19,20 @@ def one(answer: Result) -> Reply:
     """A profile; 201 where the request made it."""
     (profile,) = answer.outcomes
     assert isinstance(profile, Profile)
-    return Reply(201 if isinstance(profile, Created) else 200, single(resource_of(profile, answer.about)))
+    return Reply(201 if isinstance(profile, Created) else 200, single(resource_of(profile, answer.context)))
 
 
 def many(answer: Result) -> Reply:
     """A page of profiles."""
     profiles = [each for each in answer.outcomes if isinstance(each, Profile)]
-    return page(answer.about, profiles, lambda each: resource_of(each, answer.about), sorted_value)
+    return page(answer.context, profiles, lambda each: resource_of(each, answer.context), sorted_value)
 
 
 def merged(answer: Result) -> Reply:
     """The id of the profile that took in the others."""
     (profile,) = answer.outcomes
     assert isinstance(profile, Profile)
-    resource = resource_of(profile, answer.about)
+    resource = resource_of(profile, answer.context)
     return Reply(201, single({name: resource[name] for name in ("type", "id", "links")}))
 
 

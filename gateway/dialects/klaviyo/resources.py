@@ -16,15 +16,15 @@ LARGEST_PROFILE = 100_000
 
 
 class Faults(list[Fault]):
-    """What is wrong with a body, as it is found. `typed` is the body's own, as `Request` has it."""
+    """What is wrong with a body, as it is found. `is_typed` is the body's own, as `Request` has it."""
 
-    def __init__(self, typed: bool, faults: Iterable[Fault] = ()) -> None:
+    def __init__(self, is_typed: bool, faults: Iterable[Fault] = ()) -> None:
         super().__init__(faults)
-        self.typed = typed
+        self.is_typed = is_typed
 
     def is_empty(self, value: Any) -> bool:
         """Whether nothing is said: by nothing, by null, or by an empty element where leaves have no types."""
-        return value is None or (value == "" and not self.typed)
+        return value is None or (value == "" and not self.is_typed)
 
 
 def resource(incoming: Request, type: str) -> tuple[dict[str, Any], Faults]:
@@ -32,7 +32,7 @@ def resource(incoming: Request, type: str) -> tuple[dict[str, Any], Faults]:
     data = incoming.tree.get("data")
     if not isinstance(data, dict):
         raise refuse("missing_parameter", "it must be an object", "/data")
-    return data, Faults(incoming.typed, type_faults(data, type, "/data"))
+    return data, Faults(incoming.is_typed, type_faults(data, type, "/data"))
 
 
 def type_faults(data: Mapping[str, Any], type: str, at: str) -> list[Fault]:
@@ -68,7 +68,7 @@ def profiles_of(attributes: Mapping[str, Any], faults: Faults) -> list[Any]:
     """The profiles of a job; older bodies hold the list itself where those of today hold its `data`."""
     profiles = attributes.get("profiles")
     given = profiles.get("data") if isinstance(profiles, Mapping) else profiles
-    if faults.typed and not isinstance(given, list | None):
+    if faults.is_typed and not isinstance(given, list | None):
         faults.append(Fault("invalid_parameter", "it must be a list", PROFILES))
         return []
     return list_(given, faults)

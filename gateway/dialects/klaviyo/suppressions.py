@@ -58,7 +58,7 @@ def _suppressed(incoming: Request, kind: Kind, type: str, parts: Update) -> Pars
         faults.append(Fault("invalid_parameter", detail, "/data/relationships"))
     elif not 0 < len(elements) <= MOST_SUPPRESSED:
         faults.append(Fault("invalid_parameter", f"it must hold 1 to {MOST_SUPPRESSED} profiles", PROFILES))
-    reads = [_address(element, parts, incoming.typed) for element in elements]
+    reads = [_address(element, parts, incoming.is_typed) for element in elements]
     faults += [_within(index, fault) for index, read in enumerate(reads) for fault in read.faults]
     if faults:
         raise Refusal(faults)
