@@ -24,7 +24,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 run: install ## Serve on 127.0.0.1:8080, with the SQLite file gateway.db; GATEWAY_* variables change that
 	$(BIN)/profile-gateway serve
 
-test: install ## Run the tests
+test: install ## Run the tests; the long ones have targets of their own
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 test-laws: install ## Try the laws on 10,000 examples each
@@ -76,8 +76,8 @@ format: install ## Put the sources into form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: install ## Write the README's tables and the contracts' examples anew, as the code and the fixtures say them
-	$(BIN)/python -m tests.readme
+docs: install ## Write the generated parts of docs/, and the examples of the published contracts
+	$(BIN)/python -m tests.generate_docs
 	$(BIN)/python -m tests.examples
 
 build: install ## Make the sdist and the wheel in dist/
