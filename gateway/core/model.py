@@ -85,7 +85,7 @@ class Origin(Struct, frozen=True):
 class IdempotencyKey(Struct, frozen=True):
     """What makes a change happen once, however often it is asked for (the Idempotency-Key header).
 
-    `fingerprint` tells the request from another one under the same key; `until` is in milliseconds since 1970.
+    `fingerprint` identifies the request: `version:hash`. `until` is in milliseconds since 1970.
     """
 
     key: str

@@ -47,6 +47,9 @@ DAY = 24 * 60 * 60 * 1000
 
 LONGEST_KEY = 255
 
+FINGERPRINT_VERSION = 2
+"""Changes with the canonical form of commands: fingerprints of two versions are not compared."""
+
 PAUSE = "1"
 """Seconds after which a call that the store could not answer is worth another try: it waited for some itself."""
 
@@ -284,7 +287,8 @@ def _once(message: Message, call: Call, until: int, updates: Sequence[Update | R
     meant = [update.faults if isinstance(update, Refusal) else update for update in updates]
     told = json.dumps([call.method, call.path, sorted(message.path.items()), meant], sort_keys=True, default=str)
     # Calls that are open to any page have keys of their own: nobody could else take, or ask for, those of the others.
-    return IdempotencyKey(f"{'open' if call.is_public else ''}/{key}", fingerprint(told), until)
+    identity = f"{FINGERPRINT_VERSION}:{fingerprint(told)}"
+    return IdempotencyKey(f"{'open' if call.is_public else ''}/{key}", identity, until)
 
 
 def _is_rehearsal(message: Message, call: Call) -> bool:

@@ -68,10 +68,20 @@ def recalled(kept: str) -> Profile | None:
 
 
 def repeated(once: IdempotencyKey, fingerprint: str, kept: str) -> EditResult:
-    """The answer to a change that was done before, by what was kept of it. Raises `Refusal`: idempotency_conflict."""
-    if fingerprint != once.fingerprint:
+    """Return the kept answer of a change that was done before. Raises `Refusal`: idempotency_conflict.
+
+    Fingerprints of two versions cannot be compared. The request then counts as the same one: a retry across an upgrade
+    must return the kept answer.
+    """
+    is_comparable = _version_of(fingerprint) == _version_of(once.fingerprint)
+    if is_comparable and fingerprint != once.fingerprint:
         raise refuse("idempotency_conflict")
     return EditResult(recalled(kept))
+
+
+def _version_of(fingerprint: str) -> str:
+    """The version before the colon; fingerprints of the first form have none."""
+    return fingerprint.rpartition(":")[0]
 
 
 def answered_row(database: int, answered: StoredAnswer) -> tuple[Any, ...]:
