@@ -1,4 +1,4 @@
-"""Environment → settings: every variable is read, checked, named when wrong, and shown in the README."""
+"""Environment → settings: every variable is read, checked, named when wrong, and documented."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from gateway.settings import Settings, table
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 
 OTHER = {
     "GATEWAY_HOST": ("0.0.0.0", "0.0.0.0"),
@@ -127,6 +127,6 @@ def test_the_table_says_what_holds() -> None:
         assert description
 
 
-def test_the_readme_names_every_setting() -> None:
-    text = README.read_text()
+def test_the_documentation_names_every_setting() -> None:
+    text = PAGE.read_text()
     assert [name for name, _, _ in table() if name not in text] == []
