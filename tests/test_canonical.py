@@ -1,6 +1,7 @@
 """Both media types of a case become the very same canonical value, byte for byte: the one that stands beside them."""
 
 import json
+from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -8,10 +9,11 @@ import pytest
 
 from gateway import media
 from gateway.core.faults import Refusal
-from gateway.core.model import Database, Resource, Segment
+from gateway.core.model import CommandType, Database, Resource, Segment
 from gateway.dialects import load_dialects
-from gateway.dialects.protocol import Call, Dialect, Request
+from gateway.dialects.protocol import COMMAND_TYPES, Call, Dialect, Request
 from gateway.schema.compiled import CompiledSchema, published
+from gateway.schema.validation import Validator
 from gateway.service.pipeline import _checked
 from tests.cases import NOW, Case, cases, database_of
 
@@ -27,9 +29,23 @@ def test_becomes_the_canonical_update(case: Case) -> None:
     tree = codec.decode(case.request, charset) or {}
     asked = call.parse(Request(tree, {}, case.headers, _names(call, case), case.about["path"], NOW, codec.is_typed))
     form = CompiledSchema(_database(case), published(dialect.constraints) if dialect.constraints else {})
-    updates = [_told(_checked(form, read, codec.is_typed)) for read in asked.commands]
+    updates = [_told(_checked(form, read, COMMAND_TYPES[call.operation], codec.is_typed)) for read in asked.commands]
     expected = case.value("canonical.json")
     assert _spelled(updates) == _spelled(expected if isinstance(expected, list) else [expected])
+
+
+@pytest.mark.parametrize("case", JUDGED, ids=lambda case: case.name)
+def test_is_valid_by_the_schema_of_its_command(case: Case) -> None:
+    validator = _validator(COMMAND_TYPES[_call(SPOKEN[case.folder.parent.name], case).operation])
+    value = case.value("canonical.json")
+    for command in value if isinstance(value, list) else [value]:
+        assert command is None or validator.faults(command) == []
+
+
+@cache
+def _validator(type: CommandType) -> Validator:
+    schemas = {f"urn:profile-gateway:{name}": published(name) for name in ("command", "subscription", type)}
+    return Validator({"$ref": f"urn:profile-gateway:{type}"}, schemas)
 
 
 def _told(checked: Any) -> Any:

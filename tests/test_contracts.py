@@ -20,7 +20,7 @@ from gateway.dialects.klaviyo.fields import WRITE_ONLY
 from gateway.dialects.protocol import Call
 from gateway.media import Bounds, codec_for
 from gateway.media.charsets import to_utf8
-from gateway.openapi.files import contracts, schema, site
+from gateway.openapi.files import MOVED, contracts, schema, site
 from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.testkit.server_thread import Host
@@ -282,6 +282,14 @@ def test_every_file_is_served_with_its_type_and_a_policy(host: Host) -> None:
         assert client.head("/openapi.json").status_code == 200
         assert client.get("/schemas/none.xsd").status_code == 404
         assert client.post("/openapi.json").status_code == 405
+
+
+def test_a_moved_file_redirects_to_its_new_address(host: Host) -> None:
+    with host.serving(create(Settings(store="memory:"))), httpx.Client(base_url=host.url) as client:
+        for old, new in MOVED.items():
+            reply = client.get(f"/{old}")
+            assert (reply.status_code, reply.headers["location"]) == (308, f"/{new}")
+            assert client.get(reply.headers["location"]).status_code == 200
 
 
 def test_the_page_asks_no_other_host() -> None:

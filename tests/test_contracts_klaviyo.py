@@ -185,6 +185,4 @@ def bodies(call: str) -> Iterator[tuple[Any, Any, str]]:
 def schema(document: Document, holder: Any) -> tuple[Document, list[Any]]:
     """A body, but for what a dry run answers, which the vendor has not."""
     told = holder["content"][JSON_API]["schema"]
-    return document, [
-        each for each in told.get("anyOf", [told]) if each.get("$ref") != "#/components/schemas/Rehearsal"
-    ]
+    return document, [each for each in told.get("anyOf", [told]) if each.get("$ref") != "#/components/schemas/DryRun"]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.core.apply import difference, merged
 from gateway.core.faults import Refusal
-from gateway.core.model import Database
+from gateway.core.model import CommandType, Database
 from gateway.dialects.courier.fields import FIELDS, OBJECTS
 from gateway.dialects.courier.json_patch import Bounds, apply_patch
 from gateway.media import xml
@@ -36,7 +36,7 @@ def outcome(value: Any, patch: list[Any]) -> str:
     match = {"mode": "external_id", "values": {"external_id": "p"}}
     before = json.dumps(value)
     try:
-        if FORM.check({"match": match, "patch": patch}):
+        if FORM.check({"match": match, "patch": patch}, CommandType.UPDATE):
             return REFUSED
         return json.dumps(apply_patch(value, patch, BOUNDS), sort_keys=True)
     except Refusal:

@@ -132,7 +132,7 @@ def test_every_format_of_a_field_is_documented(format: str) -> None:
 
 
 def test_every_member_of_a_dry_run_is_documented() -> None:
-    row = json.loads((ROOT / "schemas" / "rehearsal.schema.json").read_text())["properties"]["results"]["items"]
+    row = json.loads((ROOT / "schemas" / "dry-run.schema.json").read_text())["properties"]["results"]["items"]
     text = page("fields-and-types").partition("## Dry runs")[2]
     for member in (*row["properties"], *row["properties"]["outcome"]["enum"]):
         assert f"`{member}`" in text, member

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.model import Database
+from gateway.core.model import CommandType, Database
 from gateway.schema.compiled import CompiledSchema
 
 FIELDS: dict[str, Any] = {
@@ -33,14 +33,14 @@ def update(**custom: Any) -> dict[str, Any]:
     ],
 )
 def test_reads_a_leaf_by_its_declared_type(leaf: dict[str, Any], value: dict[str, Any]) -> None:
-    assert FORM.read(update(**leaf))["profile"]["custom"] == value
+    assert FORM.coerce(update(**leaf), CommandType.UPDATE)["profile"]["custom"] == value
 
 
 @pytest.mark.parametrize(
     "custom", [{"any": {"a": [1]}}, {"tags": [1, "a"]}, {"code": "aaa"}, {"both": 5}, {"other": 1}]
 )
 def test_takes_what_is_declared(custom: dict[str, Any]) -> None:
-    assert FORM.check(update(**custom)) == []
+    assert FORM.check(update(**custom), CommandType.UPDATE) == []
     assert FORM.check_profile({"custom": custom}, {}) == []
 
 
@@ -49,5 +49,7 @@ def test_takes_what_is_declared(custom: dict[str, Any]) -> None:
     [({"tags": 5}, "/tags"), ({"both": 1.5}, "/both"), ({"code": "a" * 40 + "b"}, "/code")],
 )
 def test_names_what_is_not(custom: dict[str, Any], pointer: str) -> None:
-    assert {fault.pointer for fault in FORM.check(update(**custom))} == {f"/profile/custom{pointer}"}
+    assert {fault.pointer for fault in FORM.check(update(**custom), CommandType.UPDATE)} == {
+        f"/profile/custom{pointer}"
+    }
     assert {fault.pointer for fault in FORM.check_profile({"custom": custom}, {})} == {f"/profile/custom{pointer}"}

@@ -22,8 +22,9 @@ from hypothesis.stateful import (
 )
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Database, IdempotencyKey, Identity, Profile, Query, Token, Update
+from gateway.core.model import Command, CommandType, Database, IdempotencyKey, Identity, Profile, Query, Token, Update
 from gateway.dialects import load_dialects
+from gateway.dialects.protocol import COMMAND_TYPES
 from gateway.schema.compiled import CompiledSchema
 from gateway.service.geolocation import Geolocator
 from gateway.service.operations import Operations, PreparedRequest
@@ -190,7 +191,7 @@ class World(RuleBasedStateMachine):
             self._under_keys[key] = verb, asked
         once = IdempotencyKey(key, repr((verb, asked)), self._now + 20) if key else None
         asked = self._with_ids(asked)
-        checked = [self._checked(update) for update in asked]
+        checked = [self._checked(update, COMMAND_TYPES[verb]) for update in asked]
         work = PreparedRequest(COURIER, TOKEN, self._database, self._form, checked, asked, once)
         return self._same([self._runner.run(answer(verbs, verb, work)) for verbs in self._verbs])
 
@@ -204,8 +205,8 @@ class World(RuleBasedStateMachine):
             return self._known[int(asked[1:]) % len(self._known)].id if self._known else "0" * 24
         return asked
 
-    def _checked(self, update: Update) -> Update | Refusal:
-        faults = self._form.check(update)
+    def _checked(self, update: Command, type: CommandType) -> Command | Refusal:
+        faults = self._form.check(update, type)
         return Refusal(faults) if faults else update
 
     def _same(self, answers: list[Any]) -> Any:

@@ -6,6 +6,7 @@ msgspec: what each request makes anew is a `Struct`, which takes a tenth of the 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -17,7 +18,22 @@ Document: TypeAlias = dict[str, Any]
 """A profile in canonical form, as `schemas/profile.schema.json` describes it."""
 
 Update: TypeAlias = dict[str, Any]
-"""A canonical update, as `schemas/update.schema.json` describes it."""
+Search: TypeAlias = dict[str, Any]
+Removal: TypeAlias = dict[str, Any]
+Merge: TypeAlias = dict[str, Any]
+"""Canonical commands. Each has a schema of its name in `schemas/`."""
+
+Command: TypeAlias = Update | Search | Removal | Merge
+
+
+class CommandType(StrEnum):
+    """The type of a command, which is the name of its schema."""
+
+    UPDATE = "update"
+    SEARCH = "search"
+    REMOVAL = "removal"
+    MERGE = "merge"
+
 
 Identity: TypeAlias = tuple[str, str]
 """(kind, value in normal form): one thing that names a profile, such as `("email", "a@example.com")`.

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from msgspec import Struct, field
 
 from gateway.core.faults import Fault, Refusal
-from gateway.core.model import Database, Document, Job, Profile, Tree, Update
+from gateway.core.model import CommandType, Database, Document, Job, Profile, Tree, Update
 
 UPDATE, BATCH, FIND, REMOVE, DESCRIBE = "update", "batch", "find", "remove", "describe"
 LIST, MERGE, IMPORT, JOB, JOBS = "list", "merge", "import", "job", "jobs"
@@ -18,6 +18,14 @@ many as a job that the store keeps; `job`, `jobs` and `job_profiles` return one 
 `find` returns one profile, `list` a page of them, `remove` removes one, `merge` merges several into one, and `describe`
 returns the databases that the token may access.
 """
+
+COMMAND_TYPES: Mapping[str, CommandType] = {
+    **dict.fromkeys((UPDATE, BATCH, IMPORT, ATOMIC), CommandType.UPDATE),
+    **dict.fromkeys((FIND, LIST, JOB, JOBS, JOB_PROFILES, DESCRIBE), CommandType.SEARCH),
+    REMOVE: CommandType.REMOVAL,
+    MERGE: CommandType.MERGE,
+}
+"""The type of the command that each operation carries out."""
 
 BATCHES = (BATCH, IMPORT, ATOMIC)
 """The operations with many profiles."""

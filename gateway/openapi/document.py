@@ -18,7 +18,7 @@ JSON: TypeAlias = dict[str, Any]
 Schemas: TypeAlias = Callable[[str], JSON]
 """Reads a file of `schemas/`, by its name without `.json`."""
 
-CANONICAL = ("profile", "subscription", "update", "rehearsal")
+CANONICAL = ("profile", "subscription", "command", "dry-run")
 """The canonical form's own schemas, which those of the dialects refer to."""
 
 DRY_RUN = {
@@ -86,12 +86,12 @@ def _components(spoken: Sequence[Dialect], told: Mapping[str, JSON], schemas: Sc
         for status, faults in _faults(dialect).items():
             if any(_may_befall(fault, call) for fault in faults for call in dialect.calls):
                 found["responses"][_refused(dialect, status)] = _refusal(dialect, faults)
-    found["schemas"] |= {name.capitalize(): _bundled(schemas(f"{name}.schema"), name) for name in CANONICAL}
-    for name in {"Rehearsal", *map(_name_of_refusal, spoken), *_bodies(told.values())}:
+    found["schemas"] |= {_component_name(name): _bundled(schemas(f"{name}.schema"), name) for name in CANONICAL}
+    for name in {"DryRun", *map(_name_of_refusal, spoken), *_bodies(told.values())}:
         # Here and not beside a reference, where most tools do not look.
         found["schemas"][name] = {**found["schemas"][name], "xml": {"name": "xml"}}
     whole = {name: _inlined(schema, found["schemas"]) for name, schema in found["schemas"].items()}
-    found["schemas"] = {name: schema for name, schema in whole.items() if name not in ("Profile", "Update")}
+    found["schemas"] = {name: schema for name, schema in whole.items() if name not in ("Profile", "Command")}
     return found
 
 
@@ -140,7 +140,12 @@ def _inlined(schema: Any, schemas: Mapping[str, JSON]) -> Any:
 
 def _component(reference: str, name: str) -> str:
     resource, _, pointer = reference.partition("#")
-    return f"#/components/schemas/{(resource.rpartition(':')[2] or name).capitalize()}{pointer}"
+    return f"#/components/schemas/{_component_name(resource.rpartition(':')[2] or name)}{pointer}"
+
+
+def _component_name(name: str) -> str:
+    """The name of a canonical schema's component: `dry-run` is `DryRun`."""
+    return "".join(part.capitalize() for part in name.split("-"))
 
 
 # --- one call ---
@@ -207,7 +212,7 @@ def _responses(dialect: Dialect, call: Call, replies: Mapping[str, str | None], 
         headers = RATES if call.rates else {}
         types = _written_types(dialect)
         if status in rehearsed:
-            names = [*names, "Rehearsal"]
+            names = [*names, "DryRun"]
             types |= {media_type: codec for codec, media_type in CONTENT_TYPES.items()}
         responses[status] = _response(types, HTTPStatus(int(status)).phrase, headers, names, shown)
     return dict(sorted(responses.items()))

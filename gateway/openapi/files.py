@@ -18,6 +18,12 @@ from gateway.openapi.xsd import xsd
 PATHS = ("openapi.json", "schemas/{name}", "docs", "docs/{name}")
 """Where they are served."""
 
+MOVED = {
+    "schemas/rehearsal.schema.json": "schemas/dry-run.schema.json",
+    "schemas/Rehearsal.xsd": "schemas/DryRun.xsd",
+}
+"""Paths of older versions, and the paths that replace them."""
+
 MEDIA_TYPES = {
     ".schema.json": "application/schema+json",
     ".json": "application/json",

@@ -11,13 +11,13 @@ from typing import Any
 
 from gateway.core import matching
 from gateway.core.faults import Fault
-from gateway.core.model import Database, Document, Update
+from gateway.core.model import Command, CommandType, Database, Document, Update
 from gateway.core.pointer import join_pointer
 from gateway.schema.coercion import leaf_reader
-from gateway.schema.declarations import IN_PROFILE, PROFILE, SUBSCRIPTION, UPDATE, Declared, laid_over
+from gateway.schema.command_coercion import CommandReader
+from gateway.schema.declarations import COMMAND, IN_PROFILE, PROFILE, SUBSCRIPTION, Declared, command_uri, laid_over
 from gateway.schema.function_types import misfit
 from gateway.schema.undeclared import unknown
-from gateway.schema.update_coercion import UpdateReader
 from gateway.schema.validation import MOST_FAULTS, JSONSchema, Validator
 from gateway.schema.validation_view import present_in, where_it_works, written_plainly
 
@@ -39,39 +39,60 @@ class CompiledSchema:
         own = _own_fields(database)
         profile = laid_over(published("profile"), {"properties": {"custom": own}})
         partial = {**laid_over(profile, {"properties": {"custom": {"required": []}}}), "$id": PARTIAL}
-        known = {UPDATE: published("update"), SUBSCRIPTION: _subscription(database), PROFILE: profile, PARTIAL: partial}
-        self._canonical = Validator({"$ref": UPDATE, "properties": {"profile": {"$ref": PARTIAL}}}, known)
-        self._constraints = Validator(constraints, known)
-        self._profile = Validator(IN_PROFILE, known)
+        self._schemas = {
+            **{command_uri(type): published(type) for type in CommandType},
+            COMMAND: published("command"),
+            SUBSCRIPTION: _subscription(database),
+            PROFILE: profile,
+            PARTIAL: partial,
+        }
+        self._validators: dict[CommandType, Validator] = {}
+        self._readers: dict[CommandType, CommandReader] = {}
+        self._constraints = Validator(constraints, self._schemas)
+        self._profile = Validator(IN_PROFILE, self._schemas)
         constrained = laid_over(profile, constraints.get("properties", {}).get("profile", {}))
-        self._declared = Declared({**known, PROFILE: constrained}, database.resources)
-        self._reader = UpdateReader(self._declared)
+        self._declared = Declared({**self._schemas, PROFILE: constrained}, database.resources)
         self.identifiers = tuple(name for name, field in own["properties"].items() if _identifies(field))
 
-    def read(self, update: Update) -> Update:
-        """An update whose leaves are all strings (from XML), each read by its declared type; undeclared ones stay."""
-        return self._reader.read(update)
+    def coerce(self, command: Command, type: CommandType) -> Command:
+        """Return a command from XML, whose leaves are all strings, with each leaf coerced to its declared type.
 
-    def check(self, update: Update, most: int = MOST_FAULTS) -> list[Fault]:
-        """The faults of a typed update; pointers are into the update. What a null clears is not judged as a value.
-
-        Of each kind of rules, so many are told at most.
+        Undeclared leaves stay strings.
         """
-        plain = written_plainly(update, "set")
-        if plain is update and self._canonical.accepts(update) and self._constraints.accepts(update):
-            # What most are: without functions, and well as it stands.
-            faults = matching.faults(update["match"], self.identifiers)
+        return self._reader(type).read(command)
+
+    def check(self, command: Command, type: CommandType, most: int = MOST_FAULTS) -> list[Fault]:
+        """Return the faults of a typed command; pointers are into the command. A null is not checked as a value.
+
+        Return at most `most` faults of each kind of rules.
+        """
+        plain, canonical = written_plainly(command, "set"), self._canonical(type)
+        if plain is command and canonical.accepts(command) and self._constraints.accepts(command):
+            # Most commands: without functions, and valid.
+            faults = matching.faults(command["match"], self.identifiers)
         else:
-            faults = self._faults(update, plain, most)
-        return [*faults, *(unknown(update, self._database) if self._database.closed else ())]
+            faults = self._faults(command, plain, canonical, most)
+        return [*faults, *(unknown(command, self._database) if self._database.closed else ())]
 
     def accepts_subscription(self, one: Any) -> bool:
         """Whether a subscription is right. Of one that is not, the verdict alone: words take five times as long."""
         update: Update = {"match": {"mode": "none", "values": {}}, "subscriptions": [one]}
-        return self._canonical.accepts(present_in(written_plainly(update, "set"))) and not self.check(update, 1)
+        is_valid = self._canonical(CommandType.UPDATE).accepts(present_in(written_plainly(update, "set")))
+        return is_valid and not self.check(update, CommandType.UPDATE, 1)
 
-    def _faults(self, update: Update, plain: Update, most: int) -> list[Fault]:
-        faults = self._canonical.faults(present_in(plain), most=most)
+    def _canonical(self, type: CommandType) -> Validator:
+        """The validator of a command's type, compiled when the first such command comes."""
+        if type not in self._validators:
+            self._validators[type] = Validator(_command(type, PARTIAL), self._schemas)
+        return self._validators[type]
+
+    def _reader(self, type: CommandType) -> CommandReader:
+        if type not in self._readers:
+            self._readers[type] = CommandReader(self._declared, _command(type, PROFILE))
+        return self._readers[type]
+
+    def _faults(self, update: Command, plain: Command, canonical: Validator, most: int) -> list[Fault]:
+        faults = canonical.faults(present_in(plain), most=most)
         told = {fault.pointer for fault in faults}
         further = self._constraints.faults(written_plainly(update, "set", "add", "set_first"), most=most)
         faults += [fault for fault in further if fault.pointer not in told]
@@ -109,6 +130,12 @@ class CompiledSchema:
 
 integer = leaf_reader(("integer",), plain=False)
 """Reads a leaf that is an integer wherever it stands, such as the id of the database that declares the others."""
+
+
+def _command(type: CommandType, profile: str) -> JSONSchema:
+    """The schema of a command; an update's patch has the schema at the URI `profile`."""
+    schema = {"$ref": command_uri(type)}
+    return {**schema, "properties": {"profile": {"$ref": profile}}} if type is CommandType.UPDATE else schema
 
 
 def _identifies(field: JSONSchema | bool) -> bool:

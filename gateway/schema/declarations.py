@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.core.model import Resource
+from gateway.core.model import CommandType, Resource
 from gateway.core.pointer import split_pointer
 from gateway.schema.validation import JSONSchema
 
-UPDATE, PROFILE, SUBSCRIPTION = (f"urn:profile-gateway:{name}" for name in ("update", "profile", "subscription"))
+PROFILE, SUBSCRIPTION, COMMAND = (f"urn:profile-gateway:{name}" for name in ("profile", "subscription", "command"))
 IN_PROFILE: JSONSchema = {"$ref": PROFILE}
 
 
@@ -47,11 +47,16 @@ class Declared:
 
     def _referred(self, reference: str) -> JSONSchema:
         uri, _, fragment = reference.partition("#")
-        found: Any = self._schemas[uri or UPDATE]
+        found: Any = self._schemas[uri]
         for name in split_pointer(fragment):
             found = found[name]
         referred: JSONSchema = found
         return referred
+
+
+def command_uri(type: CommandType) -> str:
+    """The URI of a command's schema."""
+    return f"urn:profile-gateway:{type}"
 
 
 def laid_over(base: JSONSchema, over: JSONSchema) -> dict[str, Any]:

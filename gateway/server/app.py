@@ -24,7 +24,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.responses import Response as StarletteResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -326,6 +326,8 @@ def _published(spoken: Sequence[Dialect]) -> list[Route]:
 
     async def answer(request: Request) -> StarletteResponse:
         path = request.scope["path"].strip("/")
+        if path in files.MOVED:
+            return RedirectResponse(f"/{files.MOVED[path]}", 308)
         body = (await asyncio.to_thread(made)).get(path)
         if body is None:
             return JSONResponse({"status": "there is no such file"}, 404)

@@ -18,10 +18,11 @@ from msgspec.structs import replace as altered
 from gateway import media
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.fingerprint import fingerprint
-from gateway.core.model import READ, IdempotencyKey, Tree, Update
+from gateway.core.model import READ, Command, CommandType, IdempotencyKey, Tree, Update
 from gateway.core.pointer import split_pointer
 from gateway.dialects.protocol import (
     BATCHES,
+    COMMAND_TYPES,
     CONTENT_TYPES,
     Call,
     Dialect,
@@ -186,7 +187,8 @@ class Pipeline:
         database = self._catalog.database(token, asked.database if incoming.is_typed else integer(asked.database))
         form = self._catalog.form(database, exchange.dialect)
         most = _faults_told(len(asked.commands))
-        updates = [_checked(form, read, incoming.is_typed, most) for read in asked.commands]
+        type = COMMAND_TYPES[call.operation]
+        updates = [_checked(form, read, type, incoming.is_typed, most) for read in asked.commands]
         sent = [read.source for read in asked.commands]
         once = _once(exchange.message, call, asked.expires or self._now() + DAY, updates)
         work = PreparedRequest(
@@ -312,22 +314,26 @@ def _faults_told(updates: int) -> int:
     return max(1, min(MOST_FAULTS, MOST_OF_ALL // max(1, updates)))
 
 
-def _checked(form: CompiledSchema, read: ParsedCommand, typed: bool, most: int = MOST_FAULTS) -> Update | Refusal:
-    """The update with its leaves read and everything judged, or the refusal that names so many faults at most."""
+def _checked(
+    form: CompiledSchema, read: ParsedCommand, type: CommandType, typed: bool, most: int = MOST_FAULTS
+) -> Command | Refusal:
+    """Return the command, coerced and validated, or a refusal of at most `most` faults."""
     if read.update is None:
         return Refusal(read.faults)
-    return _judged(form, read.update if typed else form.read(read.update), read.faults, most)
+    return _judged(form, read.update if typed else form.coerce(read.update, type), type, read.faults, most)
 
 
-def _judged(form: CompiledSchema, update: Update, found: Sequence[Fault], most: int) -> Update | Refusal:
-    faults = [*found, *form.check(update, most)]
+def _judged(
+    form: CompiledSchema, update: Command, type: CommandType, found: Sequence[Fault], most: int
+) -> Command | Refusal:
+    faults = [*found, *form.check(update, type, most)]
     if not faults:
         return update
     kept = _right_ones(form, update["subscriptions"], found) if _is_lenient(update) else None
     if kept is None or len(kept) == len(update["subscriptions"]):
         return Refusal(faults[:most])
     rest = [fault for fault in found if _subscription_of(fault) is None]
-    return _judged(form, {**update, "subscriptions": kept}, rest, most)
+    return _judged(form, {**update, "subscriptions": kept}, type, rest, most)
 
 
 def _right_ones(form: CompiledSchema, subscriptions: Sequence[Tree], found: Sequence[Fault]) -> list[Tree]:

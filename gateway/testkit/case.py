@@ -15,7 +15,7 @@ from gateway.core.pointer import join_pointer
 from gateway.media import json as json_codec
 from gateway.media import xml as xml_codec
 from gateway.schema.compiled import published
-from gateway.schema.declarations import PROFILE, SUBSCRIPTION, UPDATE
+from gateway.schema.declarations import COMMAND, PROFILE, SUBSCRIPTION
 from gateway.schema.validation import Validator
 from gateway.testkit import matchers
 from gateway.testkit.comparison import ABSENT, BOUNDS, Meaning, differences, meaning
@@ -249,7 +249,7 @@ def _about() -> Validator:
 
 @cache
 def _profiles() -> Validator:
-    names = {PROFILE: "profile", SUBSCRIPTION: "subscription", UPDATE: "update"}
+    names = {PROFILE: "profile", SUBSCRIPTION: "subscription", COMMAND: "command"}
     return Validator(_rows({"$ref": PROFILE}), {uri: published(name) for uri, name in names.items()})
 
 

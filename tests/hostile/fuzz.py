@@ -15,7 +15,7 @@ with atheris.instrument_imports(include=["gateway"]):
     from gateway.core.faults import Refusal
     from gateway.core.model import Database
     from gateway.dialects import load_dialects
-    from gateway.dialects.protocol import Request
+    from gateway.dialects.protocol import COMMAND_TYPES, Request
     from gateway.schema.compiled import CompiledSchema, published
 
 from tests.cases import cases
@@ -48,7 +48,8 @@ def one_input(data: bytes) -> None:
         return
     for read in asked.commands:
         if read.update is not None:
-            form.check(read.update if codec.is_typed else form.read(read.update))
+            type = COMMAND_TYPES[call.operation]
+            form.check(read.update if codec.is_typed else form.coerce(read.update, type), type)
 
 
 def sow(folder: Path) -> None:

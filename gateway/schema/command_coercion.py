@@ -7,23 +7,23 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.core.model import Update
+from gateway.core.model import Command
 from gateway.core.pointer import split_pointer
 from gateway.schema.coercion import Reader, array_reader, enum_reader, leaf_reader, object_reader
-from gateway.schema.declarations import IN_PROFILE, PROFILE, UPDATE, Declared
+from gateway.schema.declarations import IN_PROFILE, Declared
 from gateway.schema.validation import JSONSchema
 
 
-class UpdateReader:
-    """Reads the updates of one database."""
+class CommandReader:
+    """Reads the commands of one type in one database."""
 
-    def __init__(self, declared: Declared) -> None:
+    def __init__(self, declared: Declared, schema: JSONSchema) -> None:
         self._declared = declared
-        self._read = self._reader({"$ref": UPDATE, "properties": {"profile": {"$ref": PROFILE}}})
+        self._read = self._reader(schema)
 
-    def read(self, update: Update) -> Update:
-        """The update with its leaves typed; undeclared ones stay strings."""
-        typed: Update = self._read(update)
+    def read(self, command: Command) -> Command:
+        """The command with its leaves typed; undeclared ones stay strings."""
+        typed: Command = self._read(command)
         self._read_match(typed.get("match", {}))
         profile = typed.pop("profile", None) or {}
         self._read_operations(typed, profile, IN_PROFILE)
