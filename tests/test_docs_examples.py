@@ -138,3 +138,19 @@ def test_the_programs_for_xml_systems_run(language: str, tmp_path: Path) -> None
         (tmp_path / name).write_text(program.replace("127.0.0.1:8080", f"127.0.0.1:{environment['GATEWAY_PORT']}"))
         output = run(" ".join(command), tmp_path, environment)
     assert re.search(r"\b[0-9a-f]{24}\b", output)
+
+
+def test_the_example_for_pytest_runs(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "testing.md"
+    case, *_ = examples(page)
+    run(
+        case.commands,
+        tmp_path,
+        {**os.environ, "PATH": f"{COMMANDS}{os.pathsep}{os.environ['PATH']}", "GATEWAY_PORT": ""},
+    )
+    for language, name in (("ini", "pytest.ini"), ("python", "test_own.py")):
+        [text] = re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.M | re.S)
+        (tmp_path / name).write_text(text)
+    command = [sys.executable, "-m", "pytest", "--quiet", "test_own.py", "cases"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
