@@ -273,7 +273,7 @@ def guarded(host: Host, tmp_path: Path) -> Iterator[Door]:
 def calls() -> list[tuple[str, Any]]:
     """Every call of every dialect, those that remove behind all others."""
     found = [(dialect.name, call) for dialect in load_dialects({}) for call in dialect.calls]
-    return sorted(found, key=lambda row: (row[1].verb in (MERGE, REMOVE), row[1].verb))
+    return sorted(found, key=lambda row: (row[1].operation in (MERGE, REMOVE), row[1].operation))
 
 
 @pytest.mark.parametrize("codec", media.CODECS, ids=lambda codec: codec.name)

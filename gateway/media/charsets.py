@@ -3,24 +3,26 @@
 The list is closed, so that no label (`utf-7`, `idna`, `zlib`) reaches Python's own registry.
 """
 
+import re
+from encodings.aliases import aliases
+
 from gateway.core.excerpt import excerpt
 from gateway.core.faults import refuse
 
-_PYTHON_CODECS = {
-    "utf-8": "utf-8",
-    "utf8": "utf-8",
-    "us-ascii": "ascii",
-    "ascii": "ascii",
-    "utf-16": "utf-16-be",  # without a byte order mark: RFC 2781, 4.3
-    "utf-16be": "utf-16-be",
-    "utf-16le": "utf-16-le",
-    "koi8-r": "koi8-r",
-    "koi8-u": "koi8-u",
-    **{f"windows-125{n}": f"cp125{n}" for n in range(9)},
-    **{f"cp125{n}": f"cp125{n}" for n in range(9)},
-    **{f"iso-8859-{n}": f"iso8859-{n}" for n in range(1, 17) if n != 12},
+_ACCEPTED = {
+    *("ascii", "utf_8", "utf_16_be", "utf_16_le", "koi8_r", "koi8_u", "latin_1"),
+    *(f"cp{number}" for number in range(1250, 1259)),
+    *(f"iso8859_{number}" for number in (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16)),
 }
-_BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+_PYTHON_CODECS = {
+    **{codec: codec for codec in _ACCEPTED},
+    **{alias: codec for alias, codec in aliases.items() if codec in _ACCEPTED},
+    **dict.fromkeys(("utf_16", "utf16"), "utf_16_be"),  # without a byte order mark: RFC 2781, 4.3
+}
+"""Python's codec by label; the aliases are those that IANA registers, such as `latin1` and `ISO_8859-1:1987`."""
+
+_NOT_ALPHANUMERIC = re.compile("[^0-9a-z]+")
+_BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf_8", b"\xff\xfe": "utf_16_le", b"\xfe\xff": "utf_16_be"}
 
 
 def to_utf8(body: bytes, charset: str | None = None) -> bytes:
@@ -30,20 +32,27 @@ def to_utf8(body: bytes, charset: str | None = None) -> bytes:
     Raises `Refusal`: unsupported_media_type for an unknown charset; malformed_body for an empty body or for bytes that
     are invalid in the charset.
     """
-    label = (charset or "utf-8").lower()
-    if label not in _PYTHON_CODECS:
-        raise refuse("unsupported_media_type", f"the charset {excerpt(label)} is not supported")
+    declared = _python_codec(charset) if charset else "utf_8"
     for mark, codec in _BYTE_ORDER_MARKS.items():
         if body.startswith(mark):
             return _transcode(body[len(mark) :], codec)
-    return _transcode(body, _PYTHON_CODECS[label])
+    return _transcode(body, declared)
+
+
+def _python_codec(charset: str) -> str:
+    label = charset.lower()
+    codec = _PYTHON_CODECS.get(_NOT_ALPHANUMERIC.sub("_", label))
+    if codec is None:
+        raise refuse("unsupported_media_type", f"the charset {excerpt(label)} is not supported")
+    return codec
 
 
 def _transcode(body: bytes, codec: str) -> bytes:
     try:
         text = body.decode(codec)
     except UnicodeDecodeError as error:
-        raise refuse("malformed_body", f"byte {error.start} of the body is not {codec}: {error.reason}") from None
+        name = codec.replace("_", "-")
+        raise refuse("malformed_body", f"byte {error.start} of the body is not {name}: {error.reason}") from None
     if not text:
         raise refuse("malformed_body", "the body is empty")
-    return body if codec == "utf-8" else text.encode()
+    return body if codec == "utf_8" else text.encode()

@@ -1,7 +1,7 @@
 """The codec of `application/xml`: lxml decodes, xmltodict encodes. Leaves are strings; `gateway.schema` coerces them.
 
-The root is `<xml>`. An element name is a member name (xml_names.py escapes other characters). The only attribute is
-`array`. Each XML body equals a JSON body:
+The root is `<xml>`. An element name is a member name (xml_names.py escapes other characters). The attributes are
+`array` and those of XML Schema instances (xml_attributes.py). Each XML body equals a JSON body:
 
     <a>text</a>                       {"a": "text"}          white space is kept, CDATA is text
     <a/>                              {"a": ""}
@@ -12,6 +12,8 @@ The root is `<xml>`. An element name is a member name (xml_names.py escapes othe
     <a><_>1</_><_>2</_></a>           {"a": ["1", "2"]}      `_` is an item without a name
     <a array='true'><_>1</_></a>      {"a": [["1"]]}         a list as an item of a list
     <a><_/></a>                       {"a": [""]}            a list of one empty item is not an empty list
+    <a xsi:nil='true'/>               {"a": null}
+    <a xsi:type='xs:int'>5</a>        {"a": 5}               unless a type is declared for the member
 
 The decoder rejects DOCTYPE (and with it all entities but the five predefined ones), namespaces, other attributes, and
 text beside elements. It rejects comments and processing instructions inside text, and ignores them between elements.
@@ -32,6 +34,7 @@ from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
 from gateway.media.charsets import to_utf8
 from gateway.media.codec import DEFAULT_BOUNDS, Bounds
+from gateway.media.xml_attributes import IGNORED_ATTRIBUTES, local_name, malformed, read_attributes, typed_value
 from gateway.media.xml_names import element_name, member_name
 from gateway.media.xml_parser import parse_document
 
@@ -43,11 +46,10 @@ _XML_DECLARATION = re.compile(rb"<\?xml\s[^>]*?\sencoding\s*=\s*[\"']([A-Za-z][A
 _DOCTYPE = re.compile(rb"(?s:\s++|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE")
 _WHITE_SPACE = " \t\r\n"
 MAX_NAME_LENGTH = 4096
-MAX_EQUALS_SIGNS_IN_TEXT = 30_000
-"""`=` characters in the text of a body. Each attribute contains one, and takes 700 bytes of memory."""
+ATTRIBUTES_PER_ELEMENT, MAX_EQUALS_SIGNS_IN_TEXT = 2, 30_000
+"""A body may have so many `=`: those of attributes, which take 700 bytes of memory each, and those in text."""
 
 _UNNAMED = ""  # no element name maps to the empty member name
-_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _ARRAY = {"@array": "true"}
 _ILLEGAL_CHARACTER = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -62,8 +64,9 @@ def decode(body: bytes, charset: str | None = None, bounds: Bounds = DEFAULT_BOU
     root = _root(to_utf8(body, charset or _declared_encoding(body)), bounds)
     if _name(root.tag) != "xml":
         raise refuse("malformed_body", f'the root element is {excerpt(root.tag)}, not "xml"')
-    if root.keys():
-        raise _malformed(root, f"has the attribute {excerpt(root.keys()[0])}")
+    for attribute in root.keys():  # noqa: SIM118
+        if attribute not in IGNORED_ATTRIBUTES:
+            raise malformed(root, f"has the attribute {excerpt(attribute)}")
     tree = _content(root)
     bounds.check(tree, len(body))
     return {} if tree == "" else tree
@@ -93,9 +96,8 @@ def _root(document: bytes, bounds: Bounds) -> etree._Element:
     elements = document.count(b"<")
     if elements > 3 * bounds.nodes:
         raise bounds.too_many_nodes()
-    # An element has at most one attribute; other `=` are in text.
-    if document.count(b"=") > elements + MAX_EQUALS_SIGNS_IN_TEXT:
-        raise refuse("malformed_body", "it has too many attributes; the only one is array")
+    if document.count(b"=") > ATTRIBUTES_PER_ELEMENT * elements + MAX_EQUALS_SIGNS_IN_TEXT:
+        raise refuse("malformed_body", "it has too many attributes")
     try:
         root = parse_document(document)
     except etree.XMLSyntaxError as error:
@@ -124,14 +126,17 @@ def _content(parent: etree._Element) -> Tree:
     marked = []
     for name, child in _named_children(parent):
         value = _content(child) if len(child) else child.text or ""
+        if child.keys():
+            attributes = read_attributes(child)
+            value = typed_value(child, value, attributes)
+            if attributes.is_list:
+                marked.append(name)
         if name in lists:
             lists[name].append(value)
         elif name in members:
             members[name] = lists[name] = [members[name], value]
         else:
             members[name] = value
-        if child.keys() and _is_marked(child):
-            marked.append(name)
     for name in marked:
         if name not in lists:
             members[name] = lists[name] = [] if members[name] == "" else [members[name]]
@@ -156,7 +161,7 @@ def _named_children(parent: etree._Element) -> Iterator[tuple[str, etree._Elemen
             yield name, child
         text = child.tail
     if text and text.strip(_WHITE_SPACE):
-        raise _malformed(parent, "has text among its elements or comments")
+        raise malformed(parent, "has text among its elements or comments")
 
 
 @lru_cache(maxsize=512)
@@ -165,34 +170,12 @@ def _name(tag: object) -> str | None:
     if not isinstance(tag, str):
         return None
     if tag.startswith("{"):
-        raise refuse("malformed_body", f"the element {excerpt(_local_name(tag))} is in a namespace")
+        raise refuse("malformed_body", f"the element {excerpt(local_name(tag))} is in a namespace")
     if len(tag) > MAX_NAME_LENGTH:  # a rejected name is not cached
         raise refuse(
             "malformed_body", f"the element {excerpt(tag)} has a name of more than {MAX_NAME_LENGTH} characters"
         )
     return _UNNAMED if tag == "_" else member_name(tag)
-
-
-def _is_marked(element: etree._Element) -> bool:
-    """Whether the element has `array='true'` (xs:boolean, which has four literals)."""
-    # items() looks each value up again: 90,000 attributes took half a minute.
-    for attribute in element.keys():  # noqa: SIM118
-        if attribute != "array":
-            raise _malformed(
-                element, f"has the attribute {excerpt(_local_name(str(attribute)))}; the only one is array"
-            )
-    value = element.get("array", "")
-    if value not in _BOOLEANS:
-        raise _malformed(element, f"says array={excerpt(value)}; it is true or false")
-    return _BOOLEANS[value]
-
-
-def _malformed(element: etree._Element, what: str) -> Refusal:
-    return refuse("malformed_body", f"line {element.sourceline}: the element {excerpt(element.tag)} {what}")
-
-
-def _local_name(name: str) -> str:
-    return name.rpartition("}")[2]
 
 
 def _encodable(value: Tree) -> Any:

@@ -11,6 +11,7 @@ from itertools import takewhile
 from typing import Any, TypeAlias
 
 from gateway.core.numbers import parse_number
+from gateway.core.typed_text import TypedText
 
 Reader: TypeAlias = Callable[[Any], Any]
 
@@ -40,8 +41,18 @@ def _boolean(text: str) -> bool | None:
 _READ: dict[str, Callable[[str], Any]] = {"integer": _integer, "number": _number, "boolean": _boolean}
 
 
-def as_it_is(value: Any) -> Any:
-    return value
+def undeclared_value(value: Any) -> Any:
+    """Return a value without a declared type: what `xsi:type` says of its leaves, else their text."""
+    kind = type(value)
+    if kind is TypedText:
+        return value.value
+    if kind is dict:
+        return {name: undeclared_value(member) for name, member in value.items()}
+    return [undeclared_value(item) for item in value] if kind is list else value
+
+
+def plain_text(value: Any) -> Any:
+    return str(value) if type(value) is TypedText else value
 
 
 def array_reader(item: Reader) -> Reader:
@@ -69,8 +80,10 @@ def enum_reader(members: list[Any]) -> Reader:
 @cache
 def leaf_reader(types: tuple[str, ...], plain: bool) -> Reader:
     """Reads by the first declared type that the text spells; a `plain` string keeps emptiness and white space."""
-    if not types or (types[0] == "string" and plain):
-        return as_it_is
+    if not types:
+        return undeclared_value
+    if types[0] == "string" and plain:
+        return plain_text
     readings = [_READ[name] for name in takewhile(lambda name: name != "string", types) if name in _READ]
     is_kept = plain and "string" in types
 
@@ -81,18 +94,17 @@ def leaf_reader(types: tuple[str, ...], plain: bool) -> Reader:
         for reading in readings:
             if (found := reading(text)) is not None:
                 return found
-        return value if is_kept else text or None
+        return str(value) if is_kept else text or None
 
     return read
 
 
 def object_reader(members: Mapping[str, Reader], others: Reader) -> Reader:
     """Reads each member by its own reader, and those that have none by `others`."""
-    telling = {name: reader for name, reader in members.items() if reader is not as_it_is}
 
     def read(value: Any) -> Any:
         if not isinstance(value, dict):
             return None if value == "" else value
-        return {name: telling.get(name, others)(member) for name, member in value.items()}
+        return {name: members.get(name, others)(member) for name, member in value.items()}
 
     return read
