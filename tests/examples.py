@@ -1,6 +1,6 @@
-"""The examples of the published contracts, out of the fixtures that they name: `python -m tests.examples`.
+"""Write the examples of the published contracts, from the fixtures that they name: `python -m tests.examples`.
 
-An installed gateway has no fixtures; these are the few that it shows.
+An installed gateway has no fixtures. It publishes these few.
 """
 
 import json
@@ -15,11 +15,11 @@ FILE = Path(__file__).parents[1] / "schemas" / "examples.json"
 
 
 def examples() -> dict[str, Any]:
-    """By dialect and case: the status, and the bodies of request and reply by media type."""
-    return {dialect.name: _of(dialect.name) for dialect in load_dialects({})}
+    """Return, by dialect and case, the status and the bodies of request and reply by media type."""
+    return {dialect.name: _examples_of(dialect.name) for dialect in load_dialects({})}
 
 
-def _of(dialect: str) -> dict[str, Any]:
+def _examples_of(dialect: str) -> dict[str, Any]:
     named = sorted({row["example"] for row in schema(f"{dialect}.openapi")["calls"].values()})
     return {name: _example(FIXTURES / dialect / name) for name in named}
 
@@ -30,7 +30,7 @@ def _example(folder: Path) -> dict[str, Any]:
 
 
 def _bodies(folder: Path, name: str) -> dict[str, Any]:
-    """JSON's as the value itself, XML's as its text."""
+    """Return the bodies by media type: JSON as a value, XML as text."""
     found = {media: folder / f"{name}.{media}" for media in ("json", "xml")}
     texts = {media: file.read_text() for media, file in found.items() if file.exists()}
     return {media: json.loads(text) if media == "json" else text for media, text in texts.items() if text}
