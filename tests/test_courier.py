@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from gateway.core.apply import difference, merged
 from gateway.core.faults import Refusal
 from gateway.core.model import CommandType, Database
-from gateway.dialects.courier.fields import FIELDS, OBJECTS
-from gateway.dialects.courier.json_patch import Bounds, apply_patch
+from gateway.dialects.courier.fields import FIELDS, OBJECT_FIELDS
+from gateway.dialects.courier.json_patch import PatchBounds, apply_patch
 from gateway.media import xml
 from gateway.schema.compiled import CompiledSchema, published
 from gateway.server.app import create
@@ -27,7 +27,7 @@ from tests.cases import TOKENS, Case, furnish
 
 PATCHES = Path(__file__).parents[2] / "shared" / "corpora" / "patches.jsonl"
 FORM = CompiledSchema(Database(1, "patches"), published("courier"))
-BOUNDS = Bounds(depth=31, nodes=10_000)
+BOUNDS = PatchBounds(depth=31, nodes=10_000)
 REFUSED = "refused"
 
 
@@ -188,7 +188,7 @@ addresses = st.dictionaries(st.sampled_from(["locality", "postal_code", "country
 claims = st.fixed_dictionaries(
     {},
     optional={
-        **{name: texts for name in FIELDS if name not in OBJECTS},
+        **{name: texts for name in FIELDS if name not in OBJECT_FIELDS},
         "custom": st.dictionaries(texts.filter("customer_id".__ne__), values, max_size=3),
         "address": addresses,
     },

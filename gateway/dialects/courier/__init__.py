@@ -1,46 +1,25 @@
-"""Courier's profile API: its calls, and its replies. XML and JSON say the same here; this file knows neither."""
+"""Courier's profile API. XML and JSON bodies have the same trees here."""
 
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from gateway.core.apply import applied
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.model import DELETE, READ, WRITE, Database, Document, Profile
-from gateway.dialects.courier import requests
-from gateway.dialects.courier.fields import FIELDS, merging, misfits, replacing, shown, told
-from gateway.dialects.courier.json_patch import Bounds, apply_patch
-from gateway.dialects.protocol import (
-    CONTENT_TYPES,
-    FIND,
-    REMOVE,
-    UPDATE,
-    Call,
-    Credential,
-    ParsedRequest,
-    Reply,
-    Request,
-    Result,
-)
-
-PROFILE = "/profiles/{recipient_id}"
-LISTS = f"{PROFILE}/lists"
-PAGE = 100
-"""Lists on a page."""
-
-TYPES = {401: "authentication_error", 403: "authorization_error", 429: "rate_limit_error"}
-"""An error's `type` by status; every other is the client's (4xx) or the gateway's own (5xx)."""
-
-STATUSES = {"unknown_token": 401}
-"""Where Courier's status is not the catalog's: a key that is not known authenticates nobody."""
-
-HEADERS = {401: {"www-authenticate": "Bearer"}, 409: {"x-should-retry": "false"}}
-"""The SDKs send a 409 again unless they are told that it would not help."""
+from gateway.core.model import Document
+from gateway.dialects.courier import errors
+from gateway.dialects.courier.calls import CALLS
+from gateway.dialects.courier.fields import FIELDS, type_faults
+from gateway.dialects.courier.json_patch import PatchBounds, apply_patch
+from gateway.dialects.courier.replies import render_document
+from gateway.dialects.courier.requests import replacement_members
+from gateway.dialects.protocol import CONTENT_TYPES, Credential, Reply, Request
 
 
 class Courier:
-    """The dialect. Bodies have a limit of their own, and a patch may make no more than a body may bring."""
+    """The dialect. Its bodies have their own size limit. A patched profile has the same bounds as a body."""
 
     name = "courier"
     prefixes = ("/profiles",)
@@ -48,120 +27,52 @@ class Courier:
     fields = FIELDS
     constraints = "courier"
 
-    def __init__(self, most_bytes: int, bounds: Bounds) -> None:
-        self._bounds = bounds
-        self.calls = tuple(Call(*row, body_types=_bodies(row), max_body_bytes=most_bytes) for row in CALLS)
+    def __init__(self, max_body_bytes: int, patch_bounds: PatchBounds) -> None:
+        self._patch_bounds = patch_bounds
+        self.calls = tuple(replace(call, max_body_bytes=max_body_bytes) for call in CALLS)
 
-    def media_type(self, incoming: Request) -> str | None:
-        """The vendor has no word for it: Accept and Content-Type decide, and the `format` of a query."""
-        return incoming.query.get("format")
+    def media_type(self, request: Request) -> str | None:
+        """Return the query's `format`. The vendor has no parameter for it: otherwise the headers decide."""
+        return request.query.get("format")
 
-    def credential(self, incoming: Request) -> Credential:
-        """The key: as a Bearer (RFC 6750), or as the user of Basic (RFC 7617)."""
-        scheme, _, value = incoming.headers.get("authorization", "").partition(" ")
-        reader = _SCHEMES.get(scheme.lower())
-        key = reader(value.strip()) if reader else ""
+    def credential(self, request: Request) -> Credential:
+        """Return the API key: a Bearer token (RFC 6750), or the user name of Basic (RFC 7617)."""
+        scheme, _, value = request.headers.get("authorization", "").partition(" ")
+        parse = _SCHEMES.get(scheme.lower())
+        key = parse(value.strip()) if parse else ""
         if not key:
             raise refuse("no_token")
         return Credential(key)
 
     def apply_patch(self, document: Document, patch: Sequence[Any]) -> Document:
-        """The document after a patch of the profile as Courier shows it; what is not shown stays."""
-        profile = apply_patch(shown(document), patch, self._bounds)
+        """Apply a JSON Patch to Courier's view of a document. Members outside the view stay unchanged.
+
+        Raises `Refusal`: invalid_patch, invalid_field, too_deep, too_many_nodes.
+        """
+        profile = apply_patch(render_document(document), patch, self._patch_bounds)
         if not isinstance(profile, dict):
             raise refuse("invalid_patch", "what it leaves is not an object", "/patch")
-        if faults := misfits(profile):
+        if faults := type_faults(profile):
             raise Refusal(faults)
-        return applied(document, replacing(profile))[0]
+        return applied(document, replacement_members(profile))[0]
 
     def render_faults(self, faults: Sequence[Fault]) -> Reply:
-        """`message`, with every fault, and the `type` of the first one's status."""
-        status = STATUSES.get(faults[0].code, faults[0].row.status)
-        message = "; ".join(dict.fromkeys(map(told, faults)))
-        return Reply(status, {"message": message, "type": _type(status)}, HEADERS.get(status, {}))
+        return errors.render_faults(faults)
 
 
 def dialect(settings: Mapping[str, Any]) -> Courier:
-    # A profile stands one level below its body.
-    bounds = Bounds(settings.get("max_depth", 32) - 1, settings.get("max_nodes", 10_000))
+    """Create the dialect with the limits of the settings."""
+    # A profile is one level below the root of its body.
+    bounds = PatchBounds(settings.get("max_depth", 32) - 1, settings.get("max_nodes", 10_000))
     return Courier(settings.get("courier_max_body", 6_291_456), bounds)
 
 
-def _type(status: int) -> str:
-    return TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
-
-
-def _user(credentials: str) -> str:
-    """The user of Basic's credentials, which a colon ends; "" where they are none."""
+def _basic_user(credentials: str) -> str:
+    """Return the user name of Basic credentials, or "" if they are malformed."""
     try:
         return b64decode(credentials, validate=True).decode().partition(":")[0]
     except ValueError:
         return ""
 
 
-_SCHEMES: dict[str, Callable[[str], str]] = {"bearer": str, "basic": _user}
-
-
-# --- replies ---
-
-
-def _done(_answer: Result) -> Reply:
-    return Reply(200, {"status": "SUCCESS"})
-
-
-def _profile(answer: Result) -> Reply:
-    (profile,) = answer.outcomes
-    assert isinstance(profile, Profile)
-    preferences: dict[str, Any] = {"categories": {}, "notifications": {}}
-    return Reply(200, {"profile": shown(profile.document), "preferences": preferences})
-
-
-def _lists(answer: Result) -> Reply:
-    """A page of lists, behind the one that the cursor names."""
-    (profile,) = answer.outcomes
-    segments = sorted(profile.document.get("segments", ()), key=_order) if isinstance(profile, Profile) else []
-    if cursor := answer.context["cursor"]:
-        segments = [one for one in segments if _order(one) > _order(requests.segment(cursor))]
-    page, more = segments[:PAGE], len(segments) > PAGE
-    paging = {"cursor": str(page[-1]), "more": True} if more else {"more": False}
-    results = [_list(one, profile, answer.database) for one in page if isinstance(profile, Profile)]
-    return Reply(200, {"paging": paging, "results": results})
-
-
-def _list(one: int | str, profile: Profile, database: Database) -> dict[str, Any]:
-    """A list of a profile. One that another dialect put it on has the profile's own times."""
-    known = profile.document.get("memberships", {}).get(str(one), {})
-    declared = database.segments.get(one) if isinstance(one, int) else None
-    return {
-        "id": str(one),
-        "name": declared.name if declared else str(one),
-        "created": _iso8601(known.get("created", profile.created)),
-        "updated": _iso8601(known.get("updated", profile.updated)),
-        **{name: known[name] for name in ("preferences",) if name in known},
-    }
-
-
-def _order(segment: int | str) -> tuple[bool, int | str]:
-    return isinstance(segment, str), segment
-
-
-def _iso8601(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-CALLS: tuple[tuple[str, str, str, str, Callable[[Request], ParsedRequest], Callable[[Result], Reply]], ...] = (
-    ("POST", PROFILE, UPDATE, WRITE, requests.profile(merging), _done),
-    ("PUT", PROFILE, UPDATE, WRITE, requests.profile(replacing), _done),
-    ("PATCH", PROFILE, UPDATE, WRITE, requests.patch, _done),
-    ("GET", PROFILE, FIND, READ, requests.search, _profile),
-    ("DELETE", PROFILE, REMOVE, DELETE, requests.search_or_none, _done),
-    ("GET", LISTS, FIND, READ, requests.search_or_none, _lists),
-    ("POST", LISTS, UPDATE, WRITE, requests.subscription, _done),
-    ("DELETE", LISTS, UPDATE, WRITE, requests.unsubscription, _done),
-)
-
-
-def _bodies(row: tuple[Any, ...]) -> tuple[type, ...]:
-    """A patch may be a bare list."""
-    return (dict, list) if row[0] == "PATCH" else (dict,)
+_SCHEMES: dict[str, Callable[[str], str]] = {"bearer": str, "basic": _basic_user}

@@ -1,85 +1,36 @@
-"""Courier's names for the canonical form, there and back. A table and its readings; nothing of requests or replies.
+"""Courier's names for the canonical form, in both directions.
 
-Source: the vendor's profile (https://www.courier.com/docs/reference/profiles/create/): an open object of OpenID
-Connect's claims, `custom`, and the channels' own blocks. What Courier alone knows stands under `courier`, as written.
+Source: the vendor's profile (https://www.courier.com/docs/reference/profiles/create/), an open object of OpenID
+Connect claims, `custom`, and one object per channel. Members that only Courier has are kept under `courier`, unchanged.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.core.faults import Fault
-from gateway.core.model import Document, Update
-from gateway.core.pointer import join_pointer, split_pointer
+from gateway.core.pointer import join_pointer
 
-PHONE, PHONES, OTHERS = "phone_number", "phone_numbers", "courier"
-OBJECTS = ("address", "custom")
-CLAIMS_OF_ADDRESS = ("formatted", "street_address", "locality", "region", "postal_code", "country")
+PHONE, PHONES, NAMESPACE = "phone_number", "phone_numbers", "courier"
+OBJECT_FIELDS = ("address", "custom")
+ADDRESS_CLAIMS = ("formatted", "street_address", "locality", "region", "postal_code", "country")
 FIELDS: dict[str, tuple[str, ...]] = {
     **{name: (name,) for name in ("email", "name", "given_name", "family_name", "middle_name", "nickname")},
-    **{name: (name,) for name in ("gender", "birthdate", "zoneinfo", "locale", "picture", "website", *OBJECTS)},
+    **{name: (name,) for name in ("gender", "birthdate", "zoneinfo", "locale", "picture", "website", *OBJECT_FIELDS)},
     PHONE: (PHONES, "0"),
 }
-"""Where each of these keys stands in a canonical profile. Any other key stands under `courier`."""
+"""The path of each field in a canonical profile. Any other member is kept under `courier`."""
 
-SHOWN = (*dict.fromkeys(member for member, *_ in FIELDS.values()), OTHERS)
-"""The members of a canonical profile that this dialect shows, and so replaces."""
-
-_TEXTS = {"profile_not_found": "Profile not found", "unknown_field": "it is not declared"}
+VISIBLE_MEMBERS = (*dict.fromkeys(member for member, *_ in FIELDS.values()), NAMESPACE)
+"""The members of a canonical profile that this dialect returns, and that PUT replaces."""
 
 
-def place(name: str) -> tuple[str, ...]:
-    """Where a key of the profile stands in a canonical profile."""
-    return FIELDS.get(name, (OTHERS, name))
+def canonical_path(name: str) -> tuple[str, ...]:
+    """Return the path of a member of the profile in a canonical profile."""
+    return FIELDS.get(name, (NAMESPACE, name))
 
 
-def shown(document: Document) -> dict[str, Any]:
-    """A profile as Courier shows it. A value that another dialect wrote and that is none of Courier's is left out."""
-    found = {name: _at(document, path) for name, path in FIELDS.items()}
-    return {**document.get(OTHERS, {}), **{name: value for name, value in found.items() if _fits(name, value)}}
-
-
-def merging(profile: Mapping[str, Any]) -> Update:
-    """The parts of an update that lays a profile over the one that is there.
-
-    A phone number takes the place of the first, and the others stay; removing it removes all, or another would show.
-    """
-    patch: dict[str, Any] = {}
-    operations = []
-    for name, value in profile.items():
-        if name == PHONE and value is not None:
-            operations.append({"function": "set_first", "pointer": join_pointer(PHONES), "value": [value]})
-        elif name in FIELDS:
-            patch[FIELDS[name][0]] = value
-        else:
-            patch.setdefault(OTHERS, {})[name] = value
-    parts: Update = {"profile": patch, "operations": operations}
-    return {part: value for part, value in parts.items() if value}
-
-
-def replacing(profile: Mapping[str, Any]) -> Update:
-    """The parts of an update that puts a profile in the place of all that Courier shows; no claim is null."""
-    if isinstance(address := profile.get("address"), dict):
-        gone = [name for name in CLAIMS_OF_ADDRESS if name in address and address[name] is None]
-        profile = {**profile, "address": {name: claim for name, claim in address.items() if name not in gone}}
-    parts = merging(profile)
-    return {**parts, "replace": [one for one in SHOWN if one != PHONES or "operations" not in parts]}
-
-
-def misfits(profile: Mapping[str, Any]) -> list[Fault]:
-    """The faults of keys whose values are not of Courier's type."""
-    wrong = [name for name in FIELDS if profile.get(name) is not None and not _fits(name, profile[name])]
-    kind = {name: "an object" if name in OBJECTS else "a string" for name in wrong}
-    return [Fault("invalid_field", f"it must be {kind[name]}", join_pointer("profile", name)) for name in wrong]
-
-
-def told(fault: Fault) -> str:
-    """A fault in Courier's words: which field, and what was wrong with it."""
-    name = ".".join(_vendor_name(split_pointer(fault.pointer)))
-    text = fault.detail or _TEXTS.get(fault.code, fault.text)
-    return f"{name}: {text}" if name else text
-
-
-def _vendor_name(path: list[str]) -> Sequence[str]:
+def vendor_name(path: list[str]) -> Sequence[str]:
+    """Return Courier's path for a canonical path."""
     match path:
         case ["profile", "phone_numbers", *_]:
             return "profile", PHONE
@@ -95,13 +46,35 @@ def _vendor_name(path: list[str]) -> Sequence[str]:
             return path
 
 
-def _fits(name: str, value: Any) -> bool:
-    return isinstance(value, dict if name in OBJECTS else str)
+def segment_of(list_id: Any) -> Any:
+    """Return the segment of a list's id. The decimal form of an integer is the segment with that number."""
+    is_integer = isinstance(list_id, str) and list_id.isascii() and list_id.isdigit() and len(list_id) < 19
+    return int(list_id) if is_integer and str(int(list_id)) == list_id else list_id
 
 
-def _at(value: Any, path: Sequence[str]) -> Any:
-    """What stands at the end of a path, a list's elements by their index; None where nothing does."""
+def has_type(name: str, value: Any) -> bool:
+    """Whether a value has the type that Courier's field requires."""
+    return isinstance(value, dict if name in OBJECT_FIELDS else str)
+
+
+def type_faults(profile: Mapping[str, Any]) -> list[Fault]:
+    """Return a fault for each field whose value has the wrong type."""
+    return [
+        Fault(
+            "invalid_field",
+            f"it must be {'an object' if name in OBJECT_FIELDS else 'a string'}",
+            join_pointer("profile", name),
+        )
+        for name in FIELDS
+        if profile.get(name) is not None and not has_type(name, profile[name])
+    ]
+
+
+def value_at(value: Any, path: Sequence[str]) -> Any:
+    """Return the value at the end of a path; the names of a list's elements are their indices. None if absent."""
     for name in path:
-        members = dict(enumerate(value)) if isinstance(value, list) else value
-        value = members.get(int(name) if isinstance(value, list) else name) if members else None
+        if isinstance(value, list):
+            value = value[int(name)] if int(name) < len(value) else None
+        else:
+            value = value.get(name) if value else None
     return value

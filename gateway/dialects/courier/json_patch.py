@@ -1,10 +1,10 @@
-"""JSON Patch (RFC 6902): the only file that knows the library which applies it. It knows no field of a profile.
+"""JSON Patch (RFC 6902). Only this file uses the library that applies it.
 
-Of the two libraries that know the whole RFC, jsonpatch 1.47 and python-jsonpath 2.2, both pass 111 of the 112 rows of
-json-patch-tests that have a patch (the last repeats a member, which our JSON codec refuses). Of 39 further ones of ours
-jsonpatch passes 39 and python-jsonpath 26: its `test` takes 1 for true, it indexes lists with `+1`, `1_0` and other
-scripts' digits, reads `~2` and `#a` as names, strips white space, and knows operations of its own (`addne`, `addap`).
-jsonpatch's `test` is the RFC's: numbers by value, and true never 1. Its messages may hold a document, so none is told.
+Two libraries implement the whole RFC: jsonpatch 1.47 and python-jsonpath 2.2. Both pass 111 of the 112 rows of
+json-patch-tests that have a patch; the last row repeats a member, which the JSON codec rejects. Of our 39 further rows,
+jsonpatch passes 39 and python-jsonpath 26: its `test` accepts 1 for true, it accepts `+1`, `1_0` and digits of other
+scripts as indices, it resolves `~2` and `#a`, it strips white space, and it has further operations (`addne`, `addap`).
+jsonpatch compares numbers by value, and true is not 1. Its messages may contain a document, so no reply contains them.
 """
 
 import json
@@ -18,20 +18,20 @@ import jsonpatch
 from gateway.core.faults import Refusal, refuse
 from gateway.core.pointer import join_pointer
 
-LONGEST = 60
-"""Of a pointer that is told, as many characters."""
+MAX_POINTER_CHARS = 60
+"""The characters of a pointer that a message contains."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a patch may make of a value: levels of objects and lists, and elements that its copies add, in all."""
+class PatchBounds:
+    """Limits of a patch: levels of objects and lists in its result, and elements that all its copies add."""
 
     depth: int
     nodes: int
 
 
-def apply_patch(value: Any, patch: Sequence[Mapping[str, Any]], bounds: Bounds) -> Any:
-    """A value after a patch of well-formed operations; the value itself is not changed.
+def apply_patch(value: Any, patch: Sequence[Mapping[str, Any]], bounds: PatchBounds) -> Any:
+    """Return a value after a patch of well-formed operations. The argument itself does not change.
 
     Raises `Refusal`: invalid_patch, too_deep, too_many_nodes.
     """
@@ -39,37 +39,37 @@ def apply_patch(value: Any, patch: Sequence[Mapping[str, Any]], bounds: Bounds) 
     copied = 0
     for index, operation in enumerate(patch):
         if operation["op"] == "copy":
-            # Copies alone can grow a value beyond what the request's own bounds let in: each may double it.
-            copied += _elements(jsonpatch.JsonPointer(operation["from"]).resolve(value, None), bounds.depth)
+            # Only copies can make a value exceed the bounds of the body: each may double it.
+            copied += _count_nodes(jsonpatch.JsonPointer(operation["from"]).resolve(value, None), bounds.depth)
         if copied > bounds.nodes:
             raise refuse("too_many_nodes", f"its copies add more than {bounds.nodes} elements", "/patch")
-        value = _after(value, operation, join_pointer("patch", index))
-    _elements(value, bounds.depth)
+        value = _apply_operation(value, operation, join_pointer("patch", index))
+    _count_nodes(value, bounds.depth)
     return value
 
 
-def _after(value: Any, operation: Mapping[str, Any], at: str) -> Any:
+def _apply_operation(value: Any, operation: Mapping[str, Any], pointer: str) -> Any:
     try:
         return jsonpatch.JsonPatch([operation]).apply(value, in_place=True)
     except jsonpatch.JsonPatchTestFailed:
-        raise _failed(operation, "the value there is another", at) from None
+        raise _refusal(operation, "the value there is another", pointer) from None
     except (jsonpatch.JsonPatchPathNotFound, jsonpatch.JsonPointerException):
-        raise _failed(operation, "there is no such place", at) from None
+        raise _refusal(operation, "there is no such place", pointer) from None
     except jsonpatch.JsonPatchException:
-        raise _failed(operation, "it cannot be done there", at) from None
+        raise _refusal(operation, "it cannot be done there", pointer) from None
 
 
-def _failed(operation: Mapping[str, Any], reason: str, at: str) -> Refusal:
-    pointers = ("from", "path") if operation["op"] in ("move", "copy") else ("path",)
-    places = " to ".join(json.dumps(operation[name][:LONGEST], ensure_ascii=False) for name in pointers)
-    return refuse("invalid_patch", f"{operation['op']} {places}: {reason}", at)
+def _refusal(operation: Mapping[str, Any], reason: str, pointer: str) -> Refusal:
+    members = ("from", "path") if operation["op"] in ("move", "copy") else ("path",)
+    paths = " to ".join(json.dumps(operation[name][:MAX_POINTER_CHARS], ensure_ascii=False) for name in members)
+    return refuse("invalid_patch", f"{operation['op']} {paths}: {reason}", pointer)
 
 
-def _elements(value: Any, levels: int) -> int:
-    """The number of elements of a value. Raises `Refusal`: too_deep."""
+def _count_nodes(value: Any, levels: int) -> int:
+    """Return the number of elements of a value. Raises `Refusal`: too_deep."""
     if not isinstance(value, dict | list):
         return 1
     if levels == 0:
         raise refuse("too_deep", "it nests the profile too deeply", "/patch")
     members = value.values() if isinstance(value, dict) else value
-    return 1 + sum(_elements(member, levels - 1) for member in members)
+    return 1 + sum(_count_nodes(member, levels - 1) for member in members)

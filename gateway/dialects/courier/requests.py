@@ -1,4 +1,4 @@
-"""Courier's requests to canonical updates. Leaves stay as the media type gave them: schema/ reads and judges them."""
+"""Courier's requests as canonical commands. The leaves keep their types: the schema coerces and validates them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -7,104 +7,165 @@ from typing import Any
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import Update
 from gateway.core.pointer import join_pointer, split_pointer
-from gateway.dialects.courier.fields import place
+from gateway.dialects.courier.fields import (
+    ADDRESS_CLAIMS,
+    FIELDS,
+    NAMESPACE,
+    PHONE,
+    PHONES,
+    VISIBLE_MEMBERS,
+    canonical_path,
+    segment_of,
+)
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 
-ID = "recipient_id"
-MOST_LISTS = 1000
-EXPIRATION = "x-idempotency-expiration"
-YEAR = 366 * 24 * 60 * 60 * 1000
-OPERATION = ("op", "from", "path", "value")
-"""The members of a JSON Patch operation; others are passed over (RFC 6902, 4)."""
+MAX_LISTS = 1000
+EXPIRATION_HEADER = "x-idempotency-expiration"
+MAX_EXPIRATION_MS = 366 * 24 * 60 * 60 * 1000
+OPERATION_MEMBERS = ("op", "from", "path", "value")
+"""The members of a JSON Patch operation. Others are ignored (RFC 6902, section 4)."""
 
 
-def profile(write: Callable[[Mapping[str, Any]], Update]) -> Callable[[Request], ParsedRequest]:
-    """Reads POST and PUT: what `write` makes of the body's profile."""
-
-    def read(incoming: Request) -> ParsedRequest:
-        given = _demanded(incoming.tree, "profile")
-        # What is no object is left for the check to refuse; an empty element of XML is read as an empty one.
-        parts = write(given) if isinstance(given, dict) else {**write({}), "profile": given}
-        return _asked(incoming, {**parts, "if_absent": "create"})
-
-    return read
+def parse_profile(members: Callable[[Mapping[str, Any]], Update], request: Request) -> ParsedRequest:
+    """Parse POST and PUT. `members` returns the members of the command for the body's profile."""
+    profile = _require(request.tree, "profile")
+    # The schema rejects a profile that is not an object, and reads an empty element of XML as an empty object.
+    parts = members(profile) if isinstance(profile, dict) else {**members({}), "profile": profile}
+    return _parsed_request(request, {**parts, "if_absent": "create"})
 
 
-def patch(incoming: Request) -> ParsedRequest:
-    """Reads PATCH: operations in an object, or bare as an older SDK sends them."""
-    bare = isinstance(incoming.tree, list)
-    operations = incoming.tree if bare else _demanded(incoming.tree, "patch")
-    read = [_operation(each) for each in operations] if isinstance(operations, list) else _operation(operations)
-    return _asked(incoming, {"patch": read, "if_absent": "create"})
+def parse_patch(request: Request) -> ParsedRequest:
+    """Parse PATCH: JSON Patch operations in an object, or a bare list, which older SDKs send."""
+    bare = isinstance(request.tree, list)
+    operations = request.tree if bare else _require(request.tree, "patch")
+    is_list = isinstance(operations, list)
+    patch = [_parse_operation(each) for each in operations] if is_list else _parse_operation(operations)
+    return _parsed_request(request, {"patch": patch, "if_absent": "create"})
 
 
-def search(incoming: Request) -> ParsedRequest:
-    """Reads GET of a profile, which must be there."""
-    return _asked(incoming, {})
+def parse_search(request: Request) -> ParsedRequest:
+    """Parse GET of a profile, which must exist."""
+    return _parsed_request(request, {})
 
 
-def search_or_none(incoming: Request) -> ParsedRequest:
-    """Reads DELETE of a profile and GET of its lists: that there is none is no refusal."""
-    return _asked(incoming, {"missing_ok": True}, cursor=incoming.query.get("cursor"))
+def parse_optional_search(request: Request) -> ParsedRequest:
+    """Parse DELETE of a profile and GET of its lists. Both accept a profile that does not exist."""
+    return _parsed_request(request, {"missing_ok": True}, cursor=request.query.get("cursor"))
 
 
-def subscription(incoming: Request) -> ParsedRequest:
-    """Reads POST of lists: each becomes a segment, with what is known of the profile's place in it."""
-    given = _demanded(incoming.tree, "lists")
-    lists = [given] if isinstance(given, dict) else given
+def parse_subscription(request: Request) -> ParsedRequest:
+    """Parse POST of lists. Each list is a segment, with its times and preferences under `memberships`."""
+    value = _require(request.tree, "lists")
+    lists = [value] if isinstance(value, dict) else value
     if not isinstance(lists, list):
         raise refuse("invalid_parameter", "it must be a list", "/lists")
-    if faults := list(_faults_of(lists)):
+    if faults := list(_list_faults(lists)):
         raise Refusal(faults)
-    segments = [segment(each["listId"]) for each in lists]
-    begun = [join_pointer("memberships", one, "created") for one in segments]
+    return _parsed_request(request, {**_membership_members(lists), "if_absent": "create"})
+
+
+def parse_unsubscription(request: Request) -> ParsedRequest:
+    """Parse DELETE of lists: remove the profile, if it exists, from all of them."""
+    return _parsed_request(request, {"profile": {"segments": None, "memberships": None}, "missing_ok": True})
+
+
+# --- the members of a command ---
+
+
+def merge_members(profile: Mapping[str, Any]) -> Update:
+    """Return the members of an update that merges a profile into the stored one (RFC 7396).
+
+    A phone number replaces the first one and the others stay. Null removes all of them; otherwise the next one would
+    appear in its place.
+    """
+    patch: dict[str, Any] = {}
+    operations = []
+    for name, value in profile.items():
+        if name == PHONE and value is not None:
+            operations.append({"function": "set_first", "pointer": join_pointer(PHONES), "value": [value]})
+        elif name in FIELDS:
+            patch[FIELDS[name][0]] = value
+        else:
+            patch.setdefault(NAMESPACE, {})[name] = value
+    parts: Update = {"profile": patch, "operations": operations}
+    return {part: value for part, value in parts.items() if value}
+
+
+def replacement_members(profile: Mapping[str, Any]) -> Update:
+    """Return the members of an update that replaces all that Courier returns. A null claim of an address is absent."""
+    if isinstance(address := profile.get("address"), dict):
+        nulls = [name for name in ADDRESS_CLAIMS if name in address and address[name] is None]
+        profile = {**profile, "address": {name: claim for name, claim in address.items() if name not in nulls}}
+    parts = merge_members(profile)
+    return {**parts, "replace": [name for name in VISIBLE_MEMBERS if name != PHONES or "operations" not in parts]}
+
+
+def _membership_members(lists: list[dict[str, Any]]) -> Update:
+    segments = [segment_of(each["listId"]) for each in lists]
+    created = [join_pointer("memberships", segment, "created") for segment in segments]
     parts: Update = {
         "segments": {"add": segments},
-        "operations": [_preferences(each) for each in lists if each.get("preferences") is not None],
-        "timestamps": [*begun, *(join_pointer("memberships", one, "updated") for one in segments)],
-        "set_once": begun,
+        "operations": [_preferences_operation(each) for each in lists if each.get("preferences") is not None],
+        "timestamps": [*created, *(join_pointer("memberships", segment, "updated") for segment in segments)],
+        "set_once": created,
     }
-    written = {part: value for part, value in parts.items() if value and segments}
-    return _asked(incoming, {**written, "if_absent": "create"})
+    return {part: value for part, value in parts.items() if value and segments}
 
 
-def unsubscription(incoming: Request) -> ParsedRequest:
-    """Reads DELETE of lists: all of them, where there is such a profile."""
-    return _asked(incoming, {"profile": {"segments": None, "memberships": None}, "missing_ok": True})
+def _preferences_operation(subscription: Mapping[str, Any]) -> dict[str, Any]:
+    pointer = join_pointer("memberships", segment_of(subscription["listId"]), "preferences")
+    return {"function": "set", "pointer": pointer, "value": subscription["preferences"]}
 
 
-def segment(name: Any) -> Any:
-    """The segment of a list's id: an integer is the same segment that Altcraft knows by it."""
-    is_integer = isinstance(name, str) and name.isascii() and name.isdigit() and len(name) < 19
-    return int(name) if is_integer and str(int(name)) == name else name
+def _list_faults(lists: list[Any]) -> Iterator[Fault]:
+    if len(lists) > MAX_LISTS:
+        yield Fault("invalid_parameter", f"it has more than {MAX_LISTS} elements", "/lists")
+    for index, each in enumerate(lists):
+        id = each.get("listId") if isinstance(each, dict) else None
+        if not isinstance(id, str) or not id:
+            yield Fault("invalid_parameter", "it must be a list's id", join_pointer("lists", index, "listId"))
 
 
-def _asked(incoming: Request, parts: Update, **about: Any) -> ParsedRequest:
-    match = {"mode": "external_id", "values": {"external_id": _id(incoming)}}
-    return ParsedRequest(None, [ParsedCommand({"match": match, **parts})], about, _until(incoming))
+def _parse_operation(value: Any) -> Any:
+    """Return one JSON Patch operation, with the canonical pointer whose type its value has."""
+    if not isinstance(value, dict):
+        return value
+    operation = {name: value[name] for name in OPERATION_MEMBERS if name in value}
+    if "value" in operation and isinstance(operation.get("path"), str):
+        names = split_pointer(operation["path"])
+        operation["pointer"] = join_pointer(*canonical_path(names[0]), *names[1:]) if names else ""
+    return operation
 
 
-def _id(incoming: Request) -> str:
-    """The recipient's id. Bytes that are not UTF-8 came as U+FFFD: many ids would be one."""
-    id = incoming.path[ID]
+# --- the rest of a request ---
+
+
+def _parsed_request(request: Request, parts: Update, **context: Any) -> ParsedRequest:
+    match = {"mode": "external_id", "values": {"external_id": _parse_recipient_id(request)}}
+    return ParsedRequest(None, [ParsedCommand({"match": match, **parts})], context, _parse_expiration(request))
+
+
+def _parse_recipient_id(request: Request) -> str:
+    id = request.path["recipient_id"]
+    # The path decodes bytes that are not UTF-8 to U+FFFD: different ids would become the same one.
     if "\0" in id or "\ufffd" in id:
         raise refuse("invalid_parameter", "it is not text in UTF-8", "/match")
     return id
 
 
-def _until(incoming: Request) -> int | None:
-    """When the request's Idempotency-Key expires, where it says so."""
-    text = incoming.headers.get(EXPIRATION)
+def _parse_expiration(request: Request) -> int | None:
+    """Return when the Idempotency-Key expires (ms since 1970), or None without the header."""
+    text = request.headers.get(EXPIRATION_HEADER)
     if text is None:
         return None
-    until = _milliseconds(text)
-    if until is None or not incoming.now < until <= incoming.now + YEAR:
+    expires = _parse_time(text)
+    if expires is None or not request.now < expires <= request.now + MAX_EXPIRATION_MS:
         detail = "it must be a time to come within a year, in milliseconds since 1970 or in ISO 8601"
-        raise refuse("invalid_parameter", detail, join_pointer(EXPIRATION))
-    return until
+        raise refuse("invalid_parameter", detail, join_pointer(EXPIRATION_HEADER))
+    return expires
 
 
-def _milliseconds(text: str) -> int | None:
+def _parse_time(text: str) -> int | None:
     if text.isascii() and text.isdigit() and len(text) < 19:
         return int(text)
     try:
@@ -114,32 +175,8 @@ def _milliseconds(text: str) -> int | None:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def _demanded(tree: Mapping[str, Any], name: str) -> Any:
+def _require(tree: Mapping[str, Any], name: str) -> Any:
+    """Return the value of a required parameter. Raises `Refusal`: missing_parameter."""
     if tree.get(name) is None:
         raise refuse("missing_parameter", "it is missing", f"/{name}")
     return tree[name]
-
-
-def _operation(given: Any) -> Any:
-    """One operation, with the canonical place of its value, by whose type the value is read."""
-    if not isinstance(given, dict):
-        return given
-    operation = {name: given[name] for name in OPERATION if name in given}
-    if "value" in operation and isinstance(operation.get("path"), str):
-        names = split_pointer(operation["path"])
-        operation["pointer"] = join_pointer(*place(names[0]), *names[1:]) if names else ""
-    return operation
-
-
-def _faults_of(lists: list[Any]) -> Iterator[Fault]:
-    if len(lists) > MOST_LISTS:
-        yield Fault("invalid_parameter", f"it has more than {MOST_LISTS} elements", "/lists")
-    for index, each in enumerate(lists):
-        name = each.get("listId") if isinstance(each, dict) else None
-        if not isinstance(name, str) or not name:
-            yield Fault("invalid_parameter", "it must be a list's id", join_pointer("lists", index, "listId"))
-
-
-def _preferences(given: Mapping[str, Any]) -> dict[str, Any]:
-    pointer = join_pointer("memberships", segment(given["listId"]), "preferences")
-    return {"function": "set", "pointer": pointer, "value": given["preferences"]}

@@ -1,0 +1,66 @@
+"""Results as Courier's replies."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.core.model import Database, Document, Profile
+from gateway.dialects.courier.fields import FIELDS, NAMESPACE, has_type, segment_of, value_at
+from gateway.dialects.protocol import Reply, Result
+
+PAGE_SIZE = 100
+"""Lists on a page."""
+
+
+def render_success(_result: Result) -> Reply:
+    return Reply(200, {"status": "SUCCESS"})
+
+
+def render_profile(result: Result) -> Reply:
+    (profile,) = result.outcomes
+    assert isinstance(profile, Profile)
+    preferences: dict[str, Any] = {"categories": {}, "notifications": {}}
+    return Reply(200, {"profile": render_document(profile.document), "preferences": preferences})
+
+
+def render_document(document: Document) -> dict[str, Any]:
+    """Return Courier's view of a document. A value of another dialect that has the wrong type is left out."""
+    values = {name: value_at(document, path) for name, path in FIELDS.items()}
+    return {**document.get(NAMESPACE, {}), **{name: value for name, value in values.items() if has_type(name, value)}}
+
+
+def render_lists(result: Result) -> Reply:
+    """Render the page of the profile's lists after the cursor. A profile that does not exist has no lists."""
+    (profile,) = result.outcomes
+    if not isinstance(profile, Profile):
+        return Reply(200, {"paging": {"more": False}, "results": []})
+    segments = sorted(profile.document.get("segments", ()), key=_sort_key)
+    if cursor := result.context["cursor"]:
+        last = _sort_key(segment_of(cursor))
+        segments = [segment for segment in segments if _sort_key(segment) > last]
+    page, more = segments[:PAGE_SIZE], len(segments) > PAGE_SIZE
+    paging = {"cursor": str(page[-1]), "more": True} if more else {"more": False}
+    return Reply(200, {"paging": paging, "results": [_render_list(each, profile, result.database) for each in page]})
+
+
+def _render_list(segment: int | str, profile: Profile, database: Database) -> dict[str, Any]:
+    """Render one list of a profile. If another dialect added the profile to it, the times are the profile's own."""
+    membership = profile.document.get("memberships", {}).get(str(segment), {})
+    declared = database.segments.get(segment) if isinstance(segment, int) else None
+    preferences = {"preferences": membership["preferences"]} if "preferences" in membership else {}
+    return {
+        "id": str(segment),
+        "name": declared.name if declared else str(segment),
+        "created": _render_time(membership.get("created", profile.created)),
+        "updated": _render_time(membership.get("updated", profile.updated)),
+        **preferences,
+    }
+
+
+def _sort_key(segment: int | str) -> tuple[bool, int | str]:
+    return isinstance(segment, str), segment
+
+
+def _render_time(milliseconds: int) -> str:
+    """Return a time in ISO 8601."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
