@@ -112,6 +112,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("; ".join(problems))
         return cls(**values)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the values by field name."""
+        return msgspec.structs.asdict(self)
+
 
 def variable(field: str) -> str:
     """The environment variable of a field."""

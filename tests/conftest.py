@@ -33,7 +33,7 @@ def ear() -> Iterator[Ear]:
     """Hears every log of this session; in the end, nothing that a client sent may have been in one."""
     ear = Ear()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "to_stdout", ear.write)
+        patch.setattr(app, "write_stdout", ear.write)
         for name in ("", "uvicorn"):  # uvicorn's does not hand on
             logging.getLogger(name).addHandler(ear)
         yield ear

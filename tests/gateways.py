@@ -22,7 +22,8 @@ from msgspec.structs import replace as altered
 from gateway.core.faults import Refusal
 from gateway.core.model import Change, Edit, EditResult, Find, Identity, Profile
 from gateway.server.app import create
-from gateway.server.protocol import Limits, Protocols
+from gateway.server.connection_limits import ConnectionLimits
+from gateway.server.http1 import Http1Connections
 from gateway.service.bootstrap import bootstrap
 from gateway.settings import Settings
 from gateway.stores import open_store
@@ -144,8 +145,8 @@ def _forked(settings: Settings, faults: Sequence[str]) -> int:
             FAULTS[fault](store)
         return store
 
-    app = create(settings, opened=opened)
-    protocols: Any = Protocols(Limits())
+    app = create(settings, open_store=opened)
+    protocols: Any = Http1Connections(ConnectionLimits())
     # A busy machine may let a client's connection rest for longer than the usual five seconds.
     config = uvicorn.Config(
         app, loop="uvloop", http=protocols, access_log=False, log_level="error", timeout_keep_alive=60

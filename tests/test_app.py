@@ -37,7 +37,7 @@ def asked(converse: Callable[[httpx.AsyncClient], Awaitable[Any]], store: Store,
         return store
 
     async def run() -> Any:
-        app = create(settings, opened=opened)
+        app = create(settings, open_store=opened)
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway")
         async with app.router.lifespan_context(app), client:
             return await converse(client)

@@ -1,4 +1,4 @@
-"""Bodies on their way in: content codings, bounds that hold while they stream, and work that is too much."""
+"""BodyReader on their way in: content codings, bounds that hold while they stream, and work that is too much."""
 
 import asyncio
 import gzip
@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.server.bodies import Bodies, Unreadable
+from gateway.server.bodies import BodyReader
+from gateway.server.errors import RequestRefusal
 from gateway.settings import Settings
 from tests.test_app import UPDATE, XML, asked, furnished
 
@@ -85,7 +86,7 @@ def test_a_body_may_grow_to_its_limit_and_by_its_ratio() -> None:
     assert "at most 100000 bytes" in by_limit.text
 
 
-def read(bodies: Bodies, headers: Mapping[bytes, bytes], chunks: Iterable[bytes], limit: int) -> bytes:
+def read(bodies: BodyReader, headers: Mapping[bytes, bytes], chunks: Iterable[bytes], limit: int) -> bytes:
     """What is read of these chunks."""
 
     async def receive() -> dict[str, Any]:
@@ -100,21 +101,21 @@ def read(bodies: Bodies, headers: Mapping[bytes, bytes], chunks: Iterable[bytes]
 def test_a_coding_is_undone_however_it_is_cut(step: int) -> None:
     body = gzip.compress(JSON)
     chunks = [body[start : start + step] for start in range(0, len(body), step)]
-    assert read(Bodies(100, 10_000), {b"content-encoding": b"gzip"}, chunks, 10_000) == JSON
+    assert read(BodyReader(100, 10_000), {b"content-encoding": b"gzip"}, chunks, 10_000) == JSON
 
 
 def test_a_bomb_is_never_held() -> None:
     tracemalloc.start()
-    with pytest.raises(Unreadable, match="body_too_large"):
-        read(Bodies(2_000, 2**30), {b"content-encoding": b"gzip"}, [BOMB], 1_000_000)
+    with pytest.raises(RequestRefusal, match="body_too_large"):
+        read(BodyReader(2_000, 2**30), {b"content-encoding": b"gzip"}, [BOMB], 1_000_000)
     assert tracemalloc.get_traced_memory()[1] < 4_000_000
     tracemalloc.stop()
 
 
 def test_bodies_are_held_up_to_a_bound_and_let_go() -> None:
-    bodies = Bodies(100, 1_000)
+    bodies = BodyReader(100, 1_000)
     for _ in range(3):
-        with pytest.raises(Unreadable, match="overloaded") as refusal:
+        with pytest.raises(RequestRefusal, match="overloaded") as refusal:
             read(bodies, {}, [b"x" * 600] * 2, 10_000)
         assert refusal.value.headers == {"retry-after": "1"}
         assert read(bodies, {}, [b"x" * 400] * 2, 10_000) == b"x" * 800

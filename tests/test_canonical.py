@@ -14,7 +14,7 @@ from gateway.dialects import load_dialects
 from gateway.dialects.protocol import COMMAND_TYPES, Call, Dialect, Request
 from gateway.schema.compiled import CompiledSchema, published
 from gateway.schema.validation import Validator
-from gateway.service.pipeline import _checked
+from gateway.service.command_validation import validate_command
 from tests.cases import NOW, Case, cases, database_of
 
 SPOKEN = {dialect.name: dialect for dialect in load_dialects({})}
@@ -29,7 +29,8 @@ def test_becomes_the_canonical_update(case: Case) -> None:
     tree = codec.decode(case.request, charset) or {}
     asked = call.parse(Request(tree, {}, case.headers, _names(call, case), case.about["path"], NOW, codec.is_typed))
     form = CompiledSchema(_database(case), published(dialect.constraints) if dialect.constraints else {})
-    updates = [_told(_checked(form, read, COMMAND_TYPES[call.operation], codec.is_typed)) for read in asked.commands]
+    type = COMMAND_TYPES[call.operation]
+    updates = [_told(validate_command(form, read, type, codec.is_typed)) for read in asked.commands]
     expected = case.value("canonical.json")
     assert _spelled(updates) == _spelled(expected if isinstance(expected, list) else [expected])
 

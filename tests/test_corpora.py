@@ -53,7 +53,7 @@ def client(host: Host, tmp_path: Path) -> Iterator[Client]:
     async def opened(_url: str) -> Any:
         return store
 
-    with host.serving(create(Settings(), opened=opened)), httpx.Client(base_url=host.url) as http:
+    with host.serving(create(Settings(), open_store=opened)), httpx.Client(base_url=host.url) as http:
         yield Client(http)
 
 

@@ -160,7 +160,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             return store
 
         seconds = itertools.count(1_767_225_600_000, 1000)
-        app = create(Settings(), now=lambda: next(seconds), opened=opened)
+        app = create(Settings(), now=lambda: next(seconds), open_store=opened)
         lifespan = app.router.lifespan_context(app)
         runner.run(lifespan.__aenter__())
         transport, headers = httpx.ASGITransport(app), {"authorization": f"Bearer {next(iter(TOKENS))}"}

@@ -34,7 +34,7 @@ def written(file: Path, version: int) -> Path:
 
 
 def filled(locator: Geolocator, profile: dict[str, Any]) -> dict[str, Any]:
-    return locator.located({"profile": profile})["profile"]
+    return locator.locate({"profile": profile})["profile"]
 
 
 @pytest.mark.parametrize("address", ["94.231.119.122", "2a02:6b8::1"])

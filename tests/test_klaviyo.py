@@ -213,7 +213,7 @@ async def gateway(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     async def opened(_url: str) -> Any:
         return store
 
-    app = create(Settings(**settings), now=lambda: NOW, new_id=lambda: next(numbers), opened=opened)
+    app = create(Settings(**settings), now=lambda: NOW, new_id=lambda: next(numbers), open_store=opened)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}", headers=SERVER) as client:

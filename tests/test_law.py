@@ -18,7 +18,7 @@ from gateway.core.model import CommandType, Database
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import Request
 from gateway.schema.compiled import CompiledSchema, published
-from gateway.service.pipeline import _checked
+from gateway.service.command_validation import validate_command
 
 FIELDS = {
     "checks": {"type": "integer"},
@@ -149,7 +149,7 @@ LISTS = {("tags", "value"), ("ranks", "value")}
 def canonical(body: bytes, content_type: str) -> str:
     codec, charset = media.codec_for(content_type)
     asked = IMPORT.parse(Request(codec.decode(body, charset), is_typed=codec.is_typed))
-    (checked,) = (_checked(FORM, read, CommandType.UPDATE, codec.is_typed) for read in asked.commands)
+    (checked,) = (validate_command(FORM, read, CommandType.UPDATE, codec.is_typed) for read in asked.commands)
     told = [vars_of(fault) for fault in checked.faults] if isinstance(checked, Refusal) else checked
     return json.dumps(told, sort_keys=True)
 

@@ -14,7 +14,7 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from gateway.server.app import create
-from gateway.server.protocol import Limits
+from gateway.server.connection_limits import ConnectionLimits
 from gateway.settings import Settings
 from gateway.stores import open_store
 from gateway.stores.protocol import Store
@@ -37,7 +37,7 @@ def serving(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ho
     async def opened(_url: str) -> Store:
         return store
 
-    with host.serving(create(Settings(), opened=opened)):
+    with host.serving(create(Settings(), open_store=opened)):
         yield host
 
 
@@ -106,7 +106,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_is_let_go(
 
 # --- slow, greedy and broken clients ---
 
-SHORT = Limits(3, 0.3, 2_000, 20, 0.3, 150, 2)
+SHORT = ConnectionLimits(3, 0.3, 2_000, 20, 0.3, 150, 2)
 PLAIN = HEAD + LENGTH + b"\r\n" + BODY
 ANSWERED = b"HTTP/1.1 200 OK"
 
@@ -121,7 +121,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     async def opened(_url: str) -> Store:
         return store
 
-    with host.serving(create(Settings(), opened=opened)):
+    with host.serving(create(Settings(), open_store=opened)):
         yield host
     host.close()
 

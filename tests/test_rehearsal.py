@@ -224,7 +224,7 @@ async def rehearse_and_perform(count: int) -> None:
         return store
 
     settings, world = Settings(rate_limits=0), World(store)
-    app = create(settings, heard.spoken, now=lambda: world.time, new_id=lambda: next(numbers), opened=opened)
+    app = create(settings, heard.spoken, now=lambda: world.time, new_id=lambda: next(numbers), open_store=opened)
     met: dict[str, int] = {}
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)

@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 from starlette.applications import Starlette
 
-from gateway.server.access_log import MOST_WAITING, AccessLog
+from gateway.server.access_log import MAX_QUEUED_BATCHES, AccessLog
 from gateway.server.app import create
 from gateway.server.metrics import Metrics
 from gateway.settings import Settings
@@ -120,9 +120,9 @@ def test_a_reader_who_is_slow_holds_up_nobody_and_learns_what_he_missed() -> Non
 
     async def run() -> None:
         log = AccessLog(write)
-        for number in range(MOST_WAITING + 10):
+        for number in range(MAX_QUEUED_BATCHES + 10):
             log.add(number=number)
-            log._hand_over()
+            log._enqueue()
         free.set()
         while log._queue.qsize():
             await asyncio.sleep(0.01)
@@ -133,7 +133,7 @@ def test_a_reader_who_is_slow_holds_up_nobody_and_learns_what_he_missed() -> Non
     rows = [json.loads(line) for line in b"".join(written).splitlines()]
     numbers = [row["number"] for row in rows if "number" in row]
     [lost] = [row["lost"] for row in rows if "lost" in row]
-    assert numbers == [*range(MOST_WAITING + 10 - lost), "last"]
+    assert numbers == [*range(MAX_QUEUED_BATCHES + 10 - lost), "last"]
     assert lost > 0
 
 

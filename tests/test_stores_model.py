@@ -27,7 +27,8 @@ from gateway.dialects import load_dialects
 from gateway.dialects.protocol import COMMAND_TYPES
 from gateway.schema.compiled import CompiledSchema
 from gateway.service.geolocation import Geolocator
-from gateway.service.operations import Operations, PreparedRequest
+from gateway.service.operations import Operations
+from gateway.service.prepared_request import PreparedRequest
 from gateway.stores import open_store
 from gateway.stores.protocol import Store
 from tests.stores import postgresql
@@ -218,7 +219,7 @@ class World(RuleBasedStateMachine):
 async def answer(verbs: Operations, verb: str, work: PreparedRequest) -> Any:
     """The outcomes, each with its type; or what the request was refused for."""
     try:
-        return await verbs.carry_out(verb, work)
+        return await verbs.run(verb, work)
     except Refusal as refusal:
         return tuple(refusal.faults)
 

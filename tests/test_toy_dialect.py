@@ -70,7 +70,7 @@ async def _converse() -> tuple[list[httpx.Response], list[dict[str, Any]]]:
     async def opened(_url: str) -> Store:
         return store
 
-    app = create(Settings(), speaking=[Toy()], new_id=lambda: f"{0xA1:024x}", opened=opened)
+    app = create(Settings(), dialects=[Toy()], new_id=lambda: f"{0xA1:024x}", open_store=opened)
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway")
     async with app.router.lifespan_context(app), client:
         in_json = await client.post("/toy", json={"mail": "a@example.com", "first": "Ann"}, headers={"x-toy": TOKEN})

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.service.fair_queue import LATELY, FairQueue
+from gateway.service.fair_queue import RECENT_SECONDS, FairQueue
 
 
 async def carried_out(places: int, few: int, tokens: Sequence[str]) -> list[str]:
@@ -20,7 +20,7 @@ async def carried_out(places: int, few: int, tokens: Sequence[str]) -> list[str]
 
     await asyncio.gather(*map(work, tokens))
     assert turns._free == places
-    assert not turns._taken
+    assert not turns._running
     return order
 
 
@@ -53,11 +53,11 @@ def test_alone_again_a_token_has_all_places() -> None:
         turns = FairQueue(4, 1, lambda: now)
         assert await admitted(turns, *"baaa") == "ba"
         turns.leave("b")
-        assert turns._taken == {"a": 1}
-        now += LATELY
+        assert turns._running == {"a": 1}
+        now += RECENT_SECONDS
         turns.leave("a")
         await asyncio.sleep(0)
-        assert turns._taken == {"a": 2}
+        assert turns._running == {"a": 2}
         assert await admitted(turns, *"aaa") == "aa"
 
     asyncio.run(run())

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.server.workers import Workers, let_none_begin
+from gateway.server.syn_filter import reject_new_connections
+from gateway.server.workers import Workers
 
 
 def test_the_parent_stops_listening_before_its_workers_do() -> None:
@@ -30,7 +31,7 @@ def test_what_has_begun_goes_on_and_nothing_else_begins() -> None:
     ):
         closed = socket.socket()
         closed.close()
-        let_none_begin([closed, listening])
+        reject_new_connections([closed, listening])
         with pytest.raises(TimeoutError):
             socket.create_connection(listening.getsockname(), timeout=0.2)
         accepted, _ = listening.accept()

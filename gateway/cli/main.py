@@ -30,7 +30,8 @@ from gateway.dialects import load_dialects
 from gateway.openapi import files
 from gateway.schema.field_declarations import inlined, problems_of
 from gateway.server import workers
-from gateway.server.protocol import Limits, Protocols
+from gateway.server.connection_limits import ConnectionLimits
+from gateway.server.http1 import Http1Connections
 from gateway.service.bootstrap import bootstrap, new_secret, token
 from gateway.service.geolocation import Geolocator
 from gateway.settings import Settings, table, variable
@@ -143,7 +144,7 @@ def serve(**flags: str | None) -> None:
         port=port,
         workers=settings.workers,
         loop="uvloop",
-        http=Protocols(limits(settings)),  # type: ignore[arg-type]  # called like the class that it makes
+        http=Http1Connections(limits(settings)),  # type: ignore[arg-type]  # called like the class that it makes
         lifespan="on",
         access_log=False,
         proxy_headers=False,  # nobody here asks for the client's address
@@ -164,9 +165,9 @@ def check(settings: Settings) -> None:
         raise Misset(f"{variable('geoip')}: {reason}") from None
 
 
-def limits(settings: Settings) -> Limits:
+def limits(settings: Settings) -> ConnectionLimits:
     """What one client may take up on the wire."""
-    return Limits(
+    return ConnectionLimits(
         room_for(settings.max_connections),
         settings.header_seconds,
         settings.max_header_bytes,

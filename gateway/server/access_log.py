@@ -1,8 +1,8 @@
-"""The access log: one JSON line for each answer, on standard output.
+"""The access log: one JSON line for each response, on standard output.
 
-A line holds what the gateway says itself (route templates, fault names, numbers) and the request's id: never a body, a
-query, a path as it came, a token or an address. Lines are gathered and written by a thread, so that a reader who is
-slow holds up nobody; where he stays behind, lines are dropped, and their number is logged.
+A line contains what the gateway defines (route templates, fault codes, numbers) and the request id. It never contains a
+body, query, path, token or address. A thread writes the lines in batches, so that a slow reader blocks no request. If
+the reader stays behind, lines are dropped, and a line with their number follows.
 """
 
 import asyncio
@@ -16,22 +16,25 @@ from typing import Any
 
 import orjson
 
-PAUSE = 0.05
-"""Seconds that lines are gathered before they are written together."""
+BATCH_SECONDS = 0.05
+"""Time in which lines are collected before they are written together."""
 
-MOST_WAITING = 100
-"""As many such gatherings may wait for a slow reader."""
+MAX_QUEUED_BATCHES = 100
+"""Batches that may wait for a slow reader."""
+
+CLOSE_SECONDS = 2
+"""Time for the last batches when the gateway stops."""
 
 
-def to_stdout(lines: bytes) -> None:
-    """Writes all of it, or gives up where nobody can read it: a log is no reason to stop."""
+def write_stdout(lines: bytes) -> None:
+    """Write all bytes to standard output, or discard them if that fails: the log must not stop the gateway."""
     with suppress(OSError):
         while lines:
             lines = lines[os.write(1, lines) :]
 
 
 class AccessLog:
-    """Gathers lines on the event loop that it is used on; `write` is called in a thread, and may take its time."""
+    """Collects lines on the event loop. `write` runs in a thread and may block."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
@@ -39,25 +42,25 @@ class AccessLog:
         self._lost = 0
         self._queue: SimpleQueue[bytes | None] = SimpleQueue()
         self._thread: Thread | None = None
-        self._second, self._shown = 0, ""
+        self._second, self._second_text = 0, ""
 
     def add(self, **row: Any) -> None:
-        """Logs one row of JSON values, with the time before it."""
+        """Log a row of JSON values, preceded by the time."""
         if not self._lines:
-            asyncio.get_running_loop().call_later(PAUSE, self._hand_over)
+            asyncio.get_running_loop().call_later(BATCH_SECONDS, self._enqueue)
         self._lines.append(orjson.dumps({"time": self._time(), **row}, option=orjson.OPT_APPEND_NEWLINE))
 
     def close(self) -> None:
-        """Writes what is left; waits a moment for a slow reader, not for ever."""
-        self._hand_over()
+        """Write the remaining lines; wait at most `CLOSE_SECONDS` for a slow reader."""
+        self._enqueue()
         self._queue.put(None)
         if self._thread:
-            self._thread.join(2)
+            self._thread.join(CLOSE_SECONDS)
 
-    def _hand_over(self) -> None:
+    def _enqueue(self) -> None:
         if not self._lines:
             return
-        if self._queue.qsize() >= MOST_WAITING:
+        if self._queue.qsize() >= MAX_QUEUED_BATCHES:
             self._lost += len(self._lines)
             self._lines.clear()
             return
@@ -67,17 +70,17 @@ class AccessLog:
         self._queue.put(b"".join(self._lines))
         self._lines.clear()
         if self._thread is None:
-            self._thread = Thread(target=self._serve, name="access-log", daemon=True)
+            self._thread = Thread(target=self._run, name="access-log", daemon=True)
             self._thread.start()
 
-    def _serve(self) -> None:
+    def _run(self) -> None:
         while lines := self._queue.get():
             self._write(lines)
 
     def _time(self) -> str:
-        """Now, as RFC 3339 has it, in UTC."""
+        """Return the current time in UTC (RFC 3339), to the millisecond."""
         now = time.time()
         second = int(now)
         if second != self._second:
-            self._second, self._shown = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._shown}.{int((now - second) * 1000):03d}Z"
+            self._second, self._second_text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._second_text}.{int((now - second) * 1000):03d}Z"

@@ -1,141 +1,94 @@
-"""Bodies of requests, read as they come: within their bounds, and decoded from their Content-Encoding (RFC 9110, 8.4).
+"""The bodies of requests: read within limits, and decoded from their Content-Encoding (RFC 9110, 8.4).
 
-Whatever is too large is refused before it is held. Knows no media type and no dialect.
+A body over its limit is rejected before it is in memory. Knows no media type and no dialect.
 """
 
-import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from gateway.core.excerpt import excerpt
-from gateway.core.faults import Fault, Refusal
+from gateway.server.content_encoding import WINDOW_BITS, ContentDecoder, body_too_large
+from gateway.server.errors import ClientDisconnected, RequestRefusal
 
 Event: TypeAlias = Mapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Event]]
-"""ASGI's: the next event of a request."""
+"""ASGI: returns the next event of a request."""
 
-CODINGS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
-"""Content codings, and what zlib calls them."""
-
-ACCEPTED = {"accept-encoding": "gzip, deflate"}
-"""Goes with the refusal of a coding (RFC 9110, 12.5.3)."""
+ACCEPT_ENCODING = {"accept-encoding": "gzip, deflate"}
+"""Goes with the refusal of a content encoding (RFC 9110, 12.5.3)."""
 
 
-class Unreadable(Refusal):
-    """The refusal of a body, with the headers that go with it."""
+class BodyReader:
+    """Reads bodies.
 
-    def __init__(self, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__([Fault(code, detail)])
-        self.headers = headers or {}
-
-
-class Gone(Exception):
-    """The client left before its body was whole."""
-
-
-class Bodies:
-    """Reads bodies. `ratio` is how many times its compressed size a body may have.
-
-    `held` is how many bytes all bodies together may have that are not whole yet: thousands of clients that each send
-    most of a large body, and then wait, would else fill the memory.
+    `max_ratio` limits the size of a body divided by its compressed size. `max_incomplete_bytes` limits all incomplete
+    bodies together: otherwise thousands of clients that stop in the middle of a large body fill the memory.
     """
 
-    def __init__(self, ratio: int, held: int) -> None:
-        self._ratio = ratio
-        self._most_held = held
-        self._held = 0
+    def __init__(self, max_ratio: int, max_incomplete_bytes: int) -> None:
+        self._max_ratio = max_ratio
+        self._max_incomplete_bytes = max_incomplete_bytes
+        self._incomplete_bytes = 0
 
     async def read(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive, limit: int) -> bytes:
-        """The whole body, decoded, of at most `limit` bytes.
+        """Return the complete body, decoded, of at most `limit` bytes.
 
-        Raises `Unreadable` (body_too_large, unsupported_media_type, malformed_body, overloaded) and `Gone`.
+        Raises `RequestRefusal` (body_too_large, unsupported_media_type, malformed_body, overloaded) and
+        `ClientDisconnected`.
         """
-        coding = _coding(headers, limit)
-        event = await _next(receive)
-        if coding or event.get("more_body"):
-            return await self._gathered(_Decoder(coding, limit, self._ratio), event, receive)
+        encoding = _content_encoding(headers, limit)
+        event = await _next_event(receive)
+        if encoding or event.get("more_body"):
+            return await self._read_chunks(ContentDecoder(encoding, limit, self._max_ratio), event, receive)
         body: bytes = event.get("body", b"")
         if len(body) > limit:
-            raise _too_large(limit)
+            raise body_too_large(limit)
         return body
 
-    async def _gathered(self, decoder: "_Decoder", event: Event, receive: Receive) -> bytes:
-        pieces, held = [], 0
+    async def _read_chunks(self, decoder: ContentDecoder, event: Event, receive: Receive) -> bytes:
+        chunks, size = [], 0
         try:
             while True:
-                piece = decoder.decoded(event.get("body", b""))
-                held += len(piece)
-                self._hold(len(piece))
-                pieces.append(piece)
+                chunk = decoder.decode(event.get("body", b""))
+                size += len(chunk)
+                self._count(len(chunk))
+                chunks.append(chunk)
                 if not event.get("more_body"):
-                    decoder.end()
-                    return b"".join(pieces)
-                event = await _next(receive)
+                    decoder.finish()
+                    return b"".join(chunks)
+                event = await _next_event(receive)
         finally:
-            self._held -= held
+            self._incomplete_bytes -= size
 
-    def _hold(self, size: int) -> None:
-        self._held += size
-        if self._held > self._most_held:
-            raise Unreadable("overloaded", "too many large bodies are on their way", {"retry-after": "1"})
-
-
-class _Decoder:
-    """Undoes a content coding (b"": none) piece by piece, and never makes more of it than may be."""
-
-    def __init__(self, coding: bytes, limit: int, ratio: int) -> None:
-        self._zlib = zlib.decompressobj(CODINGS[coding]) if coding else None
-        self._limit, self._ratio = limit, ratio
-        self._received = self._size = 0
-
-    def decoded(self, chunk: bytes) -> bytes:
-        self._received += len(chunk)
-        most = min(self._limit, self._ratio * self._received)
-        piece = self._decompressed(chunk, most - self._size + 1) if self._zlib else chunk
-        self._size += len(piece)
-        if self._size > self._limit:
-            raise _too_large(self._limit)
-        if self._size > most and self._zlib:
-            raise Unreadable("body_too_large", f"the body may be {self._ratio} times its compressed size at most")
-        return piece
-
-    def end(self) -> None:
-        if self._zlib and self._received and not self._zlib.eof:
-            raise Unreadable("malformed_body", "the compressed body ends too early")
-
-    def _decompressed(self, chunk: bytes, most: int) -> bytes:
-        assert self._zlib
-        try:
-            piece = self._zlib.decompress(chunk, most)
-        except zlib.error:
-            raise Unreadable("malformed_body", "the body is not what its Content-Encoding says") from None
-        if self._zlib.unused_data:
-            raise Unreadable("malformed_body", "the compressed body has something behind its end")
-        return piece
+    def _count(self, size: int) -> None:
+        self._incomplete_bytes += size
+        if self._incomplete_bytes > self._max_incomplete_bytes:
+            raise RequestRefusal("overloaded", "too many large bodies are on their way", {"retry-after": "1"})
 
 
-async def _next(receive: Receive) -> Event:
+async def _next_event(receive: Receive) -> Event:
     event = await receive()
     if event["type"] == "http.disconnect":
-        raise Gone
+        raise ClientDisconnected
     return event
 
 
-def _coding(headers: Sequence[tuple[bytes, bytes]], limit: int) -> bytes:
-    """The one content coding of a body, b"" for none. Raises `Unreadable`, also where the length alone is too much."""
-    codings = []
+def _content_encoding(headers: Sequence[tuple[bytes, bytes]], limit: int) -> bytes:
+    """Return the content encoding of a body, b"" for none.
+
+    Raises `RequestRefusal` if it is not supported, or if Content-Length exceeds `limit`.
+    """
+    encodings = []
     for name, value in headers:
         if name == b"content-length" and value.isdigit() and int(value) > limit:
-            # Who asks first whether to send it might go on with something else (RFC 9110, 10.1.1).
-            asks = any(name == b"expect" for name, _ in headers)
-            raise _too_large(limit, {"connection": "close"} if asks else {})
+            # After Expect the client may send another request instead of the body (RFC 9110, 10.1.1).
+            expects = any(name == b"expect" for name, _ in headers)
+            raise body_too_large(limit, {"connection": "close"} if expects else {})
         if name == b"content-encoding" and value.lower() not in (b"", b"identity"):
-            codings.append(value.lower())
-    if len(codings) > 1 or not CODINGS.keys() >= set(codings):
-        named = b", ".join(codings).decode("latin-1")
-        raise Unreadable("unsupported_media_type", f"the content encoding {excerpt(named)} is not supported", ACCEPTED)
-    return codings[0] if codings else b""
-
-
-def _too_large(limit: int, headers: Mapping[str, str] | None = None) -> Unreadable:
-    return Unreadable("body_too_large", f"the body may have at most {limit} bytes", headers)
+            encodings.append(value.lower())
+    if len(encodings) > 1 or not WINDOW_BITS.keys() >= set(encodings):
+        names = excerpt(b", ".join(encodings).decode("latin-1"))
+        raise RequestRefusal(
+            "unsupported_media_type", f"the content encoding {names} is not supported", ACCEPT_ENCODING
+        )
+    return encodings[0] if encodings else b""

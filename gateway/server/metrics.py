@@ -1,22 +1,28 @@
-"""Metrics, as Prometheus reads them. Labels are what the gateway says itself, never what a client sent.
+"""Metrics in the Prometheus text format. Labels are values that the gateway defines, never a client's.
 
-Several processes of one gateway count in files of a folder that they share (`PROMETHEUS_MULTIPROC_DIR`, read by the
-library when it is imported), and each of them tells the sum.
+Several processes count in files of a common folder (`PROMETHEUS_MULTIPROC_DIR`, which the library reads when it is
+imported), and each of them exposes the sum.
 """
 
 import os
+from collections.abc import Awaitable, Callable
+from hmac import compare_digest
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-CONTENT_TYPE = CONTENT_TYPE_LATEST
+from gateway.server.connection_metrics import ConnectionMetrics
+
+MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """Upper bounds, in seconds."""
 
 
-class Metrics:
-    """Counts answers and connections."""
+class Metrics(ConnectionMetrics):
+    """Counts responses and connections."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -28,43 +34,57 @@ class Metrics:
         self._connections = Gauge(
             "gateway_connections", "Open connections.", registry=registry, multiprocess_mode="livesum"
         )
-        self._refused = Counter(
+        self._rejected = Counter(
             "gateway_refused", "Clients refused before a request of theirs was read.", ["status"], registry=registry
         )
         self._bound: dict[tuple[str, str, str, int, str], tuple[Counter, Histogram]] = {}
 
-    def answered(self, dialect: str, method: str, route: str, status: int, fault: str, seconds: float) -> None:
-        """Counts an answer. `route` is a template, "" for a path without a call; `fault` is "" where all went well."""
+    def responded(self, dialect: str, method: str, route: str, status: int, fault: str, seconds: float) -> None:
+        """Count a response. `route` is a template, "" for an unknown path; `fault` is "" where there is none."""
         key = (dialect, method, route, status, fault)
         counter, histogram = self._bound.get(key) or self._bind(key)
         counter.inc()
         histogram.observe(seconds)
 
     def opened(self) -> None:
-        """A connection was accepted."""
+        """Count an accepted connection."""
         self._connections.inc()
 
     def closed(self) -> None:
-        """It is gone."""
+        """Count a closed connection."""
         self._connections.dec()
 
-    def refused(self, status: int) -> None:
-        """A client was refused on the wire: too slow, too much, or no HTTP."""
-        self._refused.labels(status).inc()
+    def rejected(self, status: int) -> None:
+        """Count a request that was rejected before it reached the application."""
+        self._rejected.labels(status).inc()
 
     def exposition(self) -> bytes:
-        """Everything counted so far, of all processes, in the text format."""
-        if FOLDER not in os.environ:
+        """Return everything counted so far, in all processes, in the text format."""
+        if MULTIPROCESS_FOLDER not in os.environ:
             return generate_latest(self._registry)
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
     def close(self) -> None:
-        """Takes the connections of this process out of the sum."""
-        if FOLDER in os.environ:
+        """Remove the connections of this process from the sum."""
+        if MULTIPROCESS_FOLDER in os.environ:
             mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
 
     def _bind(self, key: tuple[str, str, str, int, str]) -> tuple[Counter, Histogram]:
         self._bound[key] = self._requests.labels(*key), self._seconds.labels(*key[:3])
         return self._bound[key]
+
+
+def metrics_route(metrics: Metrics, token: str) -> Route:
+    """Return the route of /metrics, which requires the token as a Bearer."""
+    return Route("/metrics", _endpoint(metrics, f"Bearer {token}".encode()))
+
+
+def _endpoint(metrics: Metrics, authorization: bytes) -> Callable[[Request], Awaitable[PlainTextResponse]]:
+    async def endpoint(request: Request) -> PlainTextResponse:
+        if not compare_digest(request.headers.get("authorization", "").encode("latin-1"), authorization):
+            return PlainTextResponse("a token is needed\n", 401, {"www-authenticate": "Bearer"})
+        return PlainTextResponse(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+    return endpoint

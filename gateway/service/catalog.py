@@ -1,7 +1,7 @@
-"""The catalog: which tokens, databases and forms there are, as the store's registry says right now.
+"""The catalog: the current tokens, databases and compiled schemas.
 
-It keeps what it read until the store's epoch moves on, so that a revoked token is refused on the next request and a
-request still costs no read of the registry.
+It caches the store's registry until the store's epoch changes. So a revoked token is rejected on the next request, and
+a request does not read the registry.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from gateway.stores.protocol import Store
 
 
 class Catalog:
-    """What the registry holds; `refresh` it before asking."""
+    """The contents of the registry. Call `refresh` before the other methods."""
 
     def __init__(self, store: Store, dialects: Iterable[Dialect]) -> None:
         self._store = store
@@ -23,22 +23,22 @@ class Catalog:
         self._epoch: int | None = None
         self._tokens: dict[str, Token] = {}
         self._databases: dict[int, Database] = {}
-        self._forms: dict[tuple[int, str], CompiledSchema] = {}
+        self._schemas: dict[tuple[int, str], CompiledSchema] = {}
 
     async def refresh(self) -> None:
-        """Reads the registry again where it may have changed."""
+        """Read the registry again if it may have changed."""
         epoch = self._store.epoch()
         if epoch == self._epoch:
             return
         self._tokens = {token.hash: token for token in await self._store.tokens() if not token.revoked}
         self._databases = {database.id: database for database in await self._store.databases()}
-        self._forms = {}
+        self._schemas = {}
         self._epoch = epoch
 
     def token(self, credential: Credential, right: str) -> Token:
-        """The token of a credential that may do this. Raises `Refusal`: unknown_token, unknown_company, missing_right.
+        """Return the token of a credential. Raises `Refusal`: unknown_token, unknown_company, missing_right.
 
-        A company id is public: it may write, and reads and deletes nothing.
+        A company id is public: it has the right to write, but not to read or delete.
         """
         token = self._by_company(credential.company) if credential.token is None else self._by_secret(credential.token)
         if right not in token.rights:
@@ -58,9 +58,9 @@ class Catalog:
         return Token(f"company {company}", "", database, frozenset({WRITE}), 0)
 
     def database(self, token: Token, id: object) -> Database:
-        """The token's database, where `id` is its id or None. Raises `Refusal`: unknown_database, invalid_parameter.
+        """Return the token's database. `id` is its id or None. Raises `Refusal`: unknown_database, invalid_parameter.
 
-        Whether another database exists is nobody's business who has no token for it.
+        An existing database of another token is unknown too.
         """
         if id is not None and (not isinstance(id, int) or isinstance(id, bool)):
             raise refuse("invalid_parameter", "it must be an integer", "/database")
@@ -68,9 +68,9 @@ class Catalog:
             raise refuse("unknown_database", f"there is no database {id}", "/database")
         return self._databases[token.database]
 
-    def form(self, database: Database, dialect: Dialect) -> CompiledSchema:
-        """The canonical form in a database, under a dialect's constraints."""
-        found = self._forms.get((database.id, dialect.name))
+    def schema(self, database: Database, dialect: Dialect) -> CompiledSchema:
+        """Return the compiled schema of a database with the constraints of a dialect."""
+        found = self._schemas.get((database.id, dialect.name))
         if found is None:
-            found = self._forms[database.id, dialect.name] = CompiledSchema(database, self._constraints[dialect.name])
+            found = self._schemas[database.id, dialect.name] = CompiledSchema(database, self._constraints[dialect.name])
         return found

@@ -1,9 +1,8 @@
-"""Whose request is carried out next. So many are at once, and where more wait, their tokens take turns.
+"""The fair queue: limits the requests that run at once, and alternates between tokens.
 
-A token that never rests would else put all its requests before the one of a quiet token. Where several tokens ask, none
-has more than a few places: the others' requests then stand behind few, and need not wait for a place at all. They wait
-after they were understood, so a client that waits for its answers sends no more than are carried out. Knows no HTTP and
-no store.
+Without it a busy token would put all its requests before those of a quiet token. While several tokens have requests,
+each of them may run only a few, so that another one's request seldom waits. Requests wait after they are prepared, so a
+client that waits for its responses sends no more than are run. Knows no HTTP and no store.
 """
 
 import asyncio
@@ -12,28 +11,31 @@ from collections.abc import Callable
 from math import inf
 from time import monotonic
 
-LATELY = 1.0
-"""Seconds for which a token counts as one that asks."""
+RECENT_SECONDS = 1.0
+"""Time for which a token counts as active after its last request."""
 
 
 class FairQueue:
-    """So many places, and the few that one token may have beside others. Each `enter` that returns needs a `leave`."""
+    """Has `places` for running requests; one token may use `places_per_token` of them while others are active.
 
-    def __init__(self, places: int, few: int, now: Callable[[], float] = monotonic) -> None:
+    Each `enter` that returns needs a `leave`.
+    """
+
+    def __init__(self, places: int, places_per_token: int, now: Callable[[], float] = monotonic) -> None:
         self._free = self._places = places
-        self._few = few
+        self._places_per_token = places_per_token
         self._now = now
-        self._taken: Counter[str] = Counter()
+        self._running: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-        self._last, self._changed = "", -inf
+        self._last_token, self._last_change = "", -inf
 
     async def enter(self, token: str) -> None:
-        """Takes a place, now or when it is this token's turn."""
-        if token != self._last:
-            self._changed = self._now() if self._last else -inf
-            self._last = token
-        if token not in self._waiting and self._may_enter(token, self._most()):
-            return self._take(token)
+        """Wait for a place, and occupy it."""
+        if token != self._last_token:
+            self._last_change = self._now() if self._last_token else -inf
+            self._last_token = token
+        if token not in self._waiting and self._may_enter(token, self._limit()):
+            return self._occupy(token)
         place = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(token, deque()).append(place)
         try:
@@ -44,28 +46,28 @@ class FairQueue:
             raise
 
     def leave(self, token: str) -> None:
-        """Gives the place back, and places to the tokens that have waited longest for a turn."""
+        """Free a place, and give free places to the tokens that have waited longest."""
         self._free += 1
-        self._taken[token] -= 1
-        if not self._taken[token]:
-            del self._taken[token]
-        most = self._most()
-        while next_one := next((each for each in self._waiting if self._may_enter(each, most)), None):
-            queue = self._waiting.pop(next_one)
+        self._running[token] -= 1
+        if not self._running[token]:
+            del self._running[token]
+        limit = self._limit()
+        while following := next((each for each in self._waiting if self._may_enter(each, limit)), None):
+            queue = self._waiting.pop(following)
             place = queue.popleft()
             if queue:
-                self._waiting[next_one] = queue  # behind all others
+                self._waiting[following] = queue  # last, behind all other tokens
             if not place.done():
-                self._take(next_one)
+                self._occupy(following)
                 place.set_result(None)
 
-    def _most(self) -> int:
-        """The places that one token may have now: all, where no other has asked lately."""
-        return self._few if self._now() - self._changed < LATELY else self._places
+    def _limit(self) -> int:
+        """Return the places that one token may use now: all of them if no other token is active."""
+        return self._places_per_token if self._now() - self._last_change < RECENT_SECONDS else self._places
 
-    def _may_enter(self, token: str, most: int) -> bool:
-        return self._free > 0 and self._taken[token] < most
+    def _may_enter(self, token: str, limit: int) -> bool:
+        return self._free > 0 and self._running[token] < limit
 
-    def _take(self, token: str) -> None:
+    def _occupy(self, token: str) -> None:
         self._free -= 1
-        self._taken[token] += 1
+        self._running[token] += 1

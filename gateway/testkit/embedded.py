@@ -61,7 +61,7 @@ def answer_of(reply: httpx.Response) -> Answer:
 def application(case: Case, store: Store) -> Starlette:
     """The gateway over a store, with the settings of a case. Raises `IllFormed`."""
     numbers = ids()
-    return create(_settings(case), now=lambda: NOW, new_id=lambda: next(numbers), opened=_always(store))
+    return create(_settings(case), now=lambda: NOW, new_id=lambda: next(numbers), open_store=_always(store))
 
 
 def _settings(case: Case) -> Settings:
@@ -90,7 +90,7 @@ def serving(folder: Path) -> Iterator[str]:
     store = host.run(open_store(f"sqlite:///{folder}/gateway.db"))
     host.run(furnish(store, Case(folder, "json", {})))
     try:
-        with host.serving(create(Settings(access_log=False), opened=_always(store))):
+        with host.serving(create(Settings(access_log=False), open_store=_always(store))):
             yield host.url
     finally:
         host.close()

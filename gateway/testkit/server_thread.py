@@ -12,7 +12,8 @@ import uvloop
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from gateway.server.protocol import Limits, Protocols
+from gateway.server.connection_limits import ConnectionLimits
+from gateway.server.http1 import Http1Connections
 
 T = TypeVar("T")
 
@@ -20,12 +21,12 @@ T = TypeVar("T")
 class Host:
     """A uvicorn over a real socket; the application behind it can be exchanged while it runs."""
 
-    def __init__(self, limits: Limits = Limits(), pause: float = 1.0) -> None:  # noqa: B008
+    def __init__(self, limits: ConnectionLimits = ConnectionLimits(), pause: float = 1.0) -> None:  # noqa: B008
         self._loop = uvloop.new_event_loop()  # as in service; asyncio leaves Nagle on for such a socket
         self._app: Starlette | None = None
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        protocols: Any = Protocols(limits, pause)
+        protocols: Any = Http1Connections(limits, pause)
         config = uvicorn.Config(
             self._serve, interface="asgi3", lifespan="off", http=protocols, access_log=False, log_level="error"
         )

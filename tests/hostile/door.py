@@ -145,7 +145,7 @@ def opened(host: Host, folder: Path, case: Case | None = None) -> Iterator[Door]
     async def brought(_url: str) -> Any:
         return store
 
-    with host.serving(create(Settings(rate_limits=0), now=lambda: NOW, opened=brought)):
+    with host.serving(create(Settings(rate_limits=0), now=lambda: NOW, open_store=brought)):
         door = Door(host.url, file)
         yield door
         door.close()

@@ -1,0 +1,112 @@
+"""The endpoints of the dialects: ASGI in, a message to the pipeline, its response out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from urllib.parse import parse_qsl, unquote
+
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from gateway.core.faults import Fault
+from gateway.dialects.protocol import BATCHES, Call, Dialect
+from gateway.server.bodies import BodyReader
+from gateway.server.concurrency import ConcurrencyLimit
+from gateway.server.cors import cors_of
+from gateway.server.errors import ClientDisconnected, RequestRefusal
+from gateway.server.request_ids import RequestIds
+from gateway.server.responses import Responder
+from gateway.service.messages import Message, Response
+from gateway.service.pipeline import Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointContext:
+    """What all endpoints share. The maximum sizes of bodies are in bytes."""
+
+    max_body: int
+    max_batch_body: int
+    bodies: BodyReader
+    concurrency: ConcurrencyLimit
+    responder: Responder
+    request_ids: RequestIds
+
+    def max_body_of(self, call: Call) -> int:
+        """Return the maximum size of a call's body."""
+        return call.max_body_bytes or (self.max_batch_body if call.operation in BATCHES else self.max_body)
+
+
+class Endpoint:
+    """One path of a dialect, for all of its methods."""
+
+    def __init__(self, dialect: Dialect, route: str, calls: Mapping[str, Call], context: EndpointContext) -> None:
+        self._dialect = dialect
+        self._route = route
+        self._calls = calls
+        self._context = context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = perf_counter()
+        try:
+            message, response = await self._respond(scope, receive)
+        except ClientDisconnected:
+            return
+        await self._context.responder.respond(send, self._dialect.name, self._route, message, response, started)
+
+    async def _respond(self, scope: Scope, receive: Receive) -> tuple[Message, Response]:
+        pipeline: Pipeline = scope["app"].state.pipeline
+        call = self._calls.get(scope["method"])
+        try:
+            if call is None:
+                methods = ", ".join(self._calls)
+                raise RequestRefusal("method_not_allowed", f"this call takes {methods}", {"allow": methods})
+            body = await self._context.bodies.read(scope["headers"], receive, self._context.max_body_of(call))
+            message = message_of(scope, body, self._context.request_ids)
+            with self._context.concurrency:
+                return message, await pipeline.respond(self._dialect, call, message)
+        except RequestRefusal as refusal:
+            message = message_of(scope, b"", self._context.request_ids)
+            return message, pipeline.reject(self._dialect, message, refusal.faults[0], refusal.headers)
+
+
+class NotFoundEndpoint:
+    """All unknown paths. The dialect with the longest matching prefix answers."""
+
+    def __init__(self, dialects: Sequence[Dialect], context: EndpointContext) -> None:
+        prefixes = ((prefix, dialect) for dialect in dialects for prefix in dialect.prefixes)
+        self._prefixes = sorted(prefixes, key=lambda row: len(row[0]), reverse=True)
+        self._default = dialects[0]
+        self._context = context
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        started = perf_counter()
+        path: str = scope["path"]
+        dialect = next((dialect for prefix, dialect in self._prefixes if path.startswith(prefix)), self._default)
+        pipeline: Pipeline = scope["app"].state.pipeline
+        message = message_of(scope, b"", self._context.request_ids)
+        response = pipeline.reject(dialect, message, Fault("unknown_call"), {})
+        await self._context.responder.respond(send, dialect.name, "", message, response, started)
+
+
+def routes_of(dialect: Dialect, context: EndpointContext) -> list[Route]:
+    """Return a route for every path of a dialect, with and without a trailing slash: a POST is never redirected."""
+    paths: dict[str, dict[str, Call]] = {}
+    for call in dialect.calls:
+        paths.setdefault(call.path, {})[call.method] = call
+    return [
+        Route(path + slash, Endpoint(dialect, path, calls, context), middleware=cors_of(calls.values()))
+        for path, calls in paths.items()
+        for slash in ("", "/")
+    ]
+
+
+def message_of(scope: Scope, body: bytes, request_ids: RequestIds) -> Message:
+    """Return the message of an ASGI request with this body."""
+    headers: dict[str, str] = {}
+    for name, value in ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]):
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value  # RFC 9110, 5.3
+    query_string = scope["query_string"].decode("latin-1")
+    query = dict(parse_qsl(query_string, keep_blank_values=True)) if query_string else {}
+    path = {name: unquote(value) for name, value in scope.get("path_params", {}).items()}
+    target = f"{scope['path']}?{query_string}" if query_string else scope["path"]
+    return Message(scope["method"], headers, body, query, path, target, request_ids.id_of(headers))

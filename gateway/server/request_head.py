@@ -1,0 +1,48 @@
+"""Checks of a request's head that the parser does not make (RFC 9112). Pure functions."""
+
+import string
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import TypeAlias
+
+from gateway.server.connection_limits import ConnectionLimits
+from gateway.server.http_errors import HttpError, head_too_large, too_many_headers
+
+Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
+
+HTTP_VERSIONS = ("1.1", "1.0")
+"""The parser accepts other versions too, and frames them as HTTP/1.1."""
+
+HOST_CHARACTERS = b"-._~%!$&'()*+,;=:[]" + (string.ascii_letters + string.digits).encode()
+"""The characters of a host and port (RFC 3986, 3.2.2)."""
+
+
+def check_head(version: str, url: bytes, headers: Headers, received: int, limits: ConnectionLimits) -> None:
+    """Raise `HttpError` if a head exceeds a limit or is not correct HTTP/1.1.
+
+    `received` is an upper bound of its size; the exact sum is only needed where that exceeds the limit.
+    """
+    if len(headers) > limits.headers:
+        raise too_many_headers(limits)
+    if received > limits.head_bytes and _head_size(url, headers) > limits.head_bytes:
+        raise head_too_large(limits)
+    if version not in HTTP_VERSIONS:
+        raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "this server speaks HTTP/1.1")
+    names, values = [name for name, _ in headers], dict(headers)
+    hosts = names.count(b"host")
+    if (hosts != 1 and (hosts or version == "1.1")) or values.get(b"host", b"").translate(None, HOST_CHARACTERS):
+        raise HttpError(HTTPStatus.BAD_REQUEST, "a request of HTTP/1.1 has one Host")
+    if b"transfer-encoding" in values:
+        _check_transfer_coding(version, headers)
+
+
+def _check_transfer_coding(version: str, headers: Headers) -> None:
+    """Raise `HttpError` on a coding other than chunked, and on any coding in HTTP/1.0 (RFC 9112, 6.1 and 7)."""
+    if version == "1.0":
+        raise HttpError(HTTPStatus.BAD_REQUEST, "HTTP/1.0 has no Transfer-Encoding")
+    if [value.lower() for name, value in headers if name == b"transfer-encoding"] != [b"chunked"]:
+        raise HttpError(HTTPStatus.NOT_IMPLEMENTED, "the only Transfer-Encoding is chunked")
+
+
+def _head_size(url: bytes, headers: Headers) -> int:
+    return len(url) + sum(len(name) + len(value) + 4 for name, value in headers)

@@ -1,0 +1,99 @@
+"""From commands to changes. A change is one step of the store: the identities that it reads, and its edit."""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from gateway.core import matching
+from gateway.core.edit import EditContext, merging, naming, removing, updating
+from gateway.core.edit_sequence import faults_among, together
+from gateway.core.faults import Refusal
+from gateway.core.model import Change, Command, IdempotencyKey, Identity, Origin, Update
+from gateway.service.geolocation import Geolocator
+from gateway.service.prepared_request import PreparedRequest
+
+GROUP_SIZE = 128
+"""Updates of a batch that are prepared in one turn of the event loop."""
+
+
+class ChangeBuilder:
+    """Builds changes. `now` returns milliseconds since 1970, `new_id` the id of a new profile."""
+
+    def __init__(self, locator: Geolocator, now: Callable[[], int], new_id: Callable[[], str]) -> None:
+        self._locator = locator
+        self._now = now
+        self._new_id = new_id
+
+    def update(self, request: PreparedRequest) -> Change:
+        """Return the change of the only update. Raises `Refusal`."""
+        return self._update(request.command, request, request.idempotency_key)
+
+    def group(self, request: PreparedRequest, start: int) -> list[Change | Refusal]:
+        """Return the changes of `GROUP_SIZE` updates from `start` on, each with a key of its own."""
+        updates = enumerate(request.commands[start : start + GROUP_SIZE], start)
+        return [self._change(update, request, _nth_key(request.idempotency_key, index)) for index, update in updates]
+
+    def atomic(self, request: PreparedRequest) -> Change:
+        """Return one change of all updates. Raises `Refusal` with every fault of any of them."""
+        planned = [self._change(update, request, None) for update in request.commands]
+        if faults := faults_among(planned):
+            raise Refusal(faults)
+        changes = [each for each in planned if isinstance(each, Change)]
+        identities = tuple(dict.fromkeys(identity for change in changes for identity in change.identities))
+        edit = together([change.edit for change in changes])
+        return Change(request.database.id, identities, edit, changes[0].origin, request.idempotency_key)
+
+    def removal(self, request: PreparedRequest) -> Change:
+        """Return the change that removes the matched profile. Raises `Refusal`."""
+        key, on_multiple = key_of(request.command, request), request.command["match"].get("on_multiple")
+        edit = removing(key, request.schema.identifiers, on_multiple)
+        origin = self._origin(request.command, request)
+        return Change(request.database.id, key, edit, origin, request.idempotency_key)
+
+    def merge(self, request: PreparedRequest) -> Change:
+        """Return one change of all merged profiles, so that no reader sees a part of it. Raises `Refusal`."""
+        [destination] = key_of(request.command, request)
+        sources = [(matching.ID, id) for id in request.command["sources"]]
+        origin = self._origin(request.command, request)
+        edit = merging(destination, sources, self._context(request, "", origin.time))
+        return Change(request.database.id, (destination, *sources), edit, origin, request.idempotency_key)
+
+    def new_name(self, request: PreparedRequest, key: IdempotencyKey) -> Change:
+        """Return a change that only creates an id, so that repeated requests under the key get the same one."""
+        origin = self._origin({}, request)
+        return Change(request.database.id, (), naming(self._new_id(), origin.time), origin, key)
+
+    def _change(
+        self, update: Update | Refusal, request: PreparedRequest, key: IdempotencyKey | None
+    ) -> Change | Refusal:
+        try:
+            return update if isinstance(update, Refusal) else self._update(update, request, key)
+        except Refusal as refusal:
+            return refusal.anew()
+
+    def _update(self, update: Update, request: PreparedRequest, key: IdempotencyKey | None) -> Change:
+        identities, origin = key_of(update, request), self._origin(update, request)
+        if update.get("options", {}).get("detect_geo"):
+            update = self._locator.locate(update)
+        new_id = self._new_id() if update.get("if_absent") == "create" else ""
+        detached = matching.key(update["detach_from_others"]["match"], ()) if "detach_from_others" in update else ()
+        edit = updating(update, identities, self._context(request, new_id, origin.time), detached)
+        return Change(request.database.id, (*identities, *detached), edit, origin, key)
+
+    def _context(self, request: PreparedRequest, new_id: str, now: int) -> EditContext:
+        schema = request.schema
+        return EditContext(schema.identifiers, schema.check_profile, request.dialect.apply_patch, new_id, now)
+
+    def _origin(self, command: Command, request: PreparedRequest) -> Origin:
+        triggers = not command.get("options", {}).get("skip_triggers", False)
+        return Origin(request.token.id, request.dialect.name, self._now(), triggers)
+
+
+def key_of(command: Command, request: PreparedRequest) -> tuple[Identity, ...]:
+    """Return the identities that a command matches by. Raises `Refusal`."""
+    return matching.key(command["match"], request.schema.identifiers)
+
+
+def _nth_key(key: IdempotencyKey | None, index: int) -> IdempotencyKey | None:
+    """Return the key of one update of a batch. No client can send such a key."""
+    return key and replace(key, key=f"{index}/{key.key}")

@@ -1,0 +1,67 @@
+"""Validation of parsed commands: types coerced, schema checked, invalid subscriptions skipped where requested."""
+
+from collections.abc import Sequence
+
+from gateway.core.faults import Fault, Refusal
+from gateway.core.model import Command, CommandType, Tree
+from gateway.core.pointer import split_pointer
+from gateway.dialects.protocol import ParsedCommand
+from gateway.schema.compiled import CompiledSchema
+from gateway.schema.validation import MOST_FAULTS
+
+MAX_REQUEST_FAULTS = 2_000
+"""Faults of one request, but at least one for each command. To find all faults in a large batch would take minutes."""
+
+
+def validate_commands(
+    schema: CompiledSchema, commands: Sequence[ParsedCommand], type: CommandType, is_typed: bool
+) -> list[Command | Refusal]:
+    """Return each command with its leaves coerced, or the refusal in its place."""
+    max_faults = max(1, min(MOST_FAULTS, MAX_REQUEST_FAULTS // max(1, len(commands))))
+    return [validate_command(schema, command, type, is_typed, max_faults) for command in commands]
+
+
+def validate_command(
+    schema: CompiledSchema, parsed: ParsedCommand, type: CommandType, is_typed: bool, max_faults: int = MOST_FAULTS
+) -> Command | Refusal:
+    """Return the command with its leaves coerced, or a refusal with at most `max_faults` faults."""
+    if parsed.update is None:
+        return Refusal(parsed.faults)
+    command = parsed.update if is_typed else schema.coerce(parsed.update, type)
+    return _validate(schema, command, type, parsed.faults, max_faults)
+
+
+def _validate(
+    schema: CompiledSchema, command: Command, type: CommandType, found: Sequence[Fault], max_faults: int
+) -> Command | Refusal:
+    faults = [*found, *schema.check(command, type, max_faults)]
+    if not faults:
+        return command
+    valid = _valid_subscriptions(schema, command["subscriptions"], found) if _skips_invalid(command) else None
+    if valid is None or len(valid) == len(command["subscriptions"]):
+        return Refusal(faults[:max_faults])
+    rest = [fault for fault in found if _subscription_index(fault) is None]
+    return _validate(schema, {**command, "subscriptions": valid}, type, rest, max_faults)
+
+
+def _valid_subscriptions(schema: CompiledSchema, subscriptions: Sequence[Tree], found: Sequence[Fault]) -> list[Tree]:
+    """Return the subscriptions without faults. The faults of the others are not reported."""
+    invalid = set(map(_subscription_index, found))
+    return [
+        each for index, each in enumerate(subscriptions) if index not in invalid and schema.accepts_subscription(each)
+    ]
+
+
+def _subscription_index(fault: Fault) -> int | None:
+    """Return the index of the subscription that a fault belongs to, None if it belongs to no subscription."""
+    match split_pointer(fault.pointer):
+        case ["subscriptions", index, *_]:
+            return int(index)
+    return None
+
+
+def _skips_invalid(command: Command) -> bool:
+    """Whether the command has subscriptions and skips invalid ones."""
+    options, subscriptions = command.get("options"), command.get("subscriptions")
+    skips = isinstance(options, dict) and options.get("skip_invalid_subscriptions") is True
+    return skips and isinstance(subscriptions, list)

@@ -1,0 +1,67 @@
+"""One request and its response in a dialect: decoding, and the media type of the response."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from gateway import media
+from gateway.core.faults import Fault, Refusal, refuse
+from gateway.core.model import Tree
+from gateway.dialects.protocol import CONTENT_TYPES, Dialect, Reply, Request
+from gateway.media import Bounds, Codec
+from gateway.service.messages import Message, Response
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+class Exchange:
+    """Decodes a request and encodes its response.
+
+    The codec of the response is chosen from the headers first, and again once the body is decoded: a body may contain
+    the vendor's own format parameter.
+    """
+
+    def __init__(self, dialect: Dialect, message: Message) -> None:
+        self.dialect = dialect
+        self.message = message
+        format_parameter, accept = message.query.get("format"), message.headers.get("accept")
+        self._codec: Codec = media.reply_codec(format_parameter, accept, _request_codec(message))
+
+    def decode(self, body_types: tuple[type, ...], bounds: Bounds, now: int) -> Request:
+        """Return the request as a dialect sees it. Raises `Refusal`."""
+        message = self.message
+        if not message.body and message.method in ("GET", "DELETE"):
+            return self._request({}, now, True)
+        codec, charset = media.codec_for(message.headers.get("content-type"))
+        tree = codec.decode(message.body, charset, bounds)
+        request = self._request(tree, now, codec.is_typed)
+        self._codec = media.reply_codec(self.dialect.media_type(request), message.headers.get("accept"), codec)
+        if not isinstance(tree, body_types):
+            raise refuse("not_an_object")
+        return request
+
+    def plain_reply(self, tree: Tree) -> Reply:
+        """Return a reply of the gateway itself, with a general media type instead of the vendor's."""
+        return Reply(200, tree, {"content-type": CONTENT_TYPES[self._codec.name]})
+
+    def encode(self, reply: Reply, headers: Mapping[str, str] = NO_HEADERS, fault: str = "") -> Response:
+        """Return the response of a reply, with further headers."""
+        if reply.tree is None:
+            return Response(reply.status, {**reply.headers, **headers}, b"", fault)
+        content_type = self.dialect.content_types[self._codec.name]
+        merged = {"content-type": content_type, **reply.headers, **headers}
+        return Response(reply.status, merged, self._codec.encode(reply.tree), fault)
+
+    def reject(self, faults: Sequence[Fault], headers: Mapping[str, str] = NO_HEADERS) -> Response:
+        """Return the vendor's response to a rejected request, with further headers."""
+        return self.encode(self.dialect.render_faults(faults), headers, faults[0].code)
+
+    def _request(self, tree: Tree, now: int, is_typed: bool) -> Request:
+        message = self.message
+        return Request(tree, message.query, message.headers, message.path, message.target, now, is_typed)
+
+
+def _request_codec(message: Message) -> Codec | None:
+    try:
+        return media.codec_for(message.headers.get("content-type"))[0]
+    except Refusal:
+        return None

@@ -1,0 +1,40 @@
+"""The Idempotency-Key header: the key that a request is stored under, and the fingerprint that identifies it."""
+
+import json
+from collections.abc import Sequence
+
+from gateway.core.faults import Refusal, refuse
+from gateway.core.fingerprint import fingerprint
+from gateway.core.model import READ, Command, IdempotencyKey
+from gateway.dialects.protocol import Call
+from gateway.service.messages import Message
+
+KEY_LIFETIME = 24 * 60 * 60 * 1000
+"""Milliseconds that a key is kept, unless the request has its own time."""
+
+MAX_KEY_LENGTH = 255
+
+FINGERPRINT_VERSION = 2
+"""Changes with the canonical form of commands: fingerprints of two versions are not compared."""
+
+
+def idempotency_key(
+    message: Message, call: Call, expires: int, commands: Sequence[Command | Refusal]
+) -> IdempotencyKey | None:
+    """Return the key of a request, None without one. Raises `Refusal`: invalid_parameter.
+
+    The fingerprint covers the canonical commands, so the same request in another media type has the same one.
+    """
+    key = message.headers.get("idempotency-key")
+    if key is None or call.right == READ:
+        return None
+    if not (key.isascii() and key.isprintable() and 0 < len(key) <= MAX_KEY_LENGTH):
+        raise refuse("invalid_parameter", f"it must be 1 to {MAX_KEY_LENGTH} ASCII characters", "/Idempotency-Key")
+    # Public calls have a key space of their own: any page may use them, and must not reach the keys of others.
+    return IdempotencyKey(f"{'open' if call.is_public else ''}/{key}", _fingerprint(message, call, commands), expires)
+
+
+def _fingerprint(message: Message, call: Call, commands: Sequence[Command | Refusal]) -> str:
+    content = [command.faults if isinstance(command, Refusal) else command for command in commands]
+    request = [call.method, call.path, sorted(message.path.items()), content]
+    return f"{FINGERPRINT_VERSION}:{fingerprint(json.dumps(request, sort_keys=True, default=str))}"

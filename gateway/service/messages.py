@@ -1,0 +1,29 @@
+"""What passes between the server and the pipeline: a request and a response, without a connection."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct, field
+
+
+class Message(Struct, frozen=True):
+    """A complete request. Header names are in lower case; `path` has the values of the names in the call's path.
+
+    `target` is path and query as they came; `id` is the request id.
+    """
+
+    method: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+    query: Mapping[str, str] = field(default_factory=dict)
+    path: Mapping[str, str] = field(default_factory=dict)
+    target: str = ""
+    id: str = ""
+
+
+class Response(Struct, frozen=True):
+    """A complete response. `fault` is the code of its first fault, "" without one."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    fault: str = ""

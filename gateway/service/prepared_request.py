@@ -1,0 +1,50 @@
+"""A request that is ready to run: authorized, parsed and validated."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from msgspec import Struct, field
+
+from gateway.core.faults import Fault, Refusal
+from gateway.core.model import Command, Database, IdempotencyKey, Job, Profile, Token, Tree
+from gateway.dialects.protocol import Dialect
+from gateway.schema.compiled import CompiledSchema
+
+Outcome: TypeAlias = Profile | Job | Sequence[Fault] | None
+"""A profile or a job, None for an absent or removed one, or the faults of one update of a batch."""
+
+
+class PreparedRequest(Struct, frozen=True):
+    """A request with its token, database and commands. A refusal takes the place of an invalid command."""
+
+    dialect: Dialect
+    token: Token
+    database: Database
+    schema: CompiledSchema
+    commands: Sequence[Command | Refusal]
+    sources: Sequence[Tree] = ()
+    """What each command was parsed from, where the dialect keeps it."""
+    idempotency_key: IdempotencyKey | None = None
+    job: Mapping[str, Any] = field(default_factory=dict)
+    """What a job keeps besides its outcomes."""
+    is_dry_run: bool = False
+    is_public: bool = False
+    """Whether any page may call it: its response must not depend on stored data."""
+    context: Mapping[str, Any] = field(default_factory=dict)
+    """What the dialect's `parse` hands to its `render`."""
+    rate_headers: Mapping[str, str] = field(default_factory=dict)
+    """The response headers of the rate limit."""
+    request_id: str = ""
+
+    @property
+    def command(self) -> Command:
+        """The only command. Raises the `Refusal` in its place, if there is one."""
+        (command,) = self.commands
+        if isinstance(command, Refusal):
+            raise command.anew()
+        return command
+
+    @property
+    def ignores_absence(self) -> bool:
+        """Whether an absent profile is no fault."""
+        return any(isinstance(each, dict) and each.get("missing_ok") is True for each in self.commands)

@@ -1,0 +1,31 @@
+"""The operations that read profiles: find, list, describe."""
+
+from gateway.core.edit import the_one
+from gateway.core.listing import groups, in_each, listed, query
+from gateway.service.changes import key_of
+from gateway.service.prepared_request import Outcome, PreparedRequest
+from gateway.stores.protocol import Store
+
+
+class Searches:
+    """Reads profiles."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def find(self, request: PreparedRequest) -> list[Outcome]:
+        """Return one profile. Raises `Refusal`: profile_not_found, several_profiles."""
+        key = key_of(request.command, request)
+        return [the_one(await self._store.find(request.database.id, key), key)]
+
+    async def page(self, request: PreparedRequest) -> list[Outcome]:
+        """Return a page of profiles."""
+        parameters = request.command["query"]
+        if "filters" not in parameters:
+            return [*await self._store.page(request.database.id, query(parameters))]
+        found = [await self._store.find(request.database.id, group) for group in groups(parameters)]
+        return [*listed(in_each(found), query(parameters))]
+
+    async def describe(self, _request: PreparedRequest) -> list[Outcome]:
+        """Return nothing: the reply describes the database of the token."""
+        return []

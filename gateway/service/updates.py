@@ -1,0 +1,85 @@
+"""The operations that write profiles: update, batch, atomic, remove, merge."""
+
+import logging
+
+from msgspec.structs import replace
+
+from gateway.core.faults import Refusal
+from gateway.core.model import Change, EditResult
+from gateway.service.changes import GROUP_SIZE, ChangeBuilder
+from gateway.service.prepared_request import Outcome, PreparedRequest
+from gateway.stores.protocol import Store
+
+log = logging.getLogger("gateway")
+
+
+class Updates:
+    """Writes profiles."""
+
+    def __init__(self, store: Store, changes: ChangeBuilder) -> None:
+        self._store = store
+        self._changes = changes
+
+    async def update(self, request: PreparedRequest) -> list[Outcome]:
+        """Update one profile."""
+        if request.is_public:
+            result = await self._update_publicly(request)
+        else:
+            result = await apply(self._store, self._changes.update(request))
+        if result.profile and result.others:
+            others = ", ".join(result.others)
+            message = "a call named several profiles: %s was updated, and not %s"
+            log.warning(message, result.profile.id, others, extra={"request_id": request.request_id})
+        return [result.profile]
+
+    async def batch(self, request: PreparedRequest) -> list[Outcome]:
+        """Update many profiles, each by itself.
+
+        One group at a time is prepared and stored, so that other requests run in between, and memory is limited.
+        """
+        outcomes: list[Outcome] = []
+        for start in range(0, len(request.commands), GROUP_SIZE):
+            planned = self._changes.group(request, start)
+            results = iter(await self._store.change([each for each in planned if isinstance(each, Change)]))
+            outcomes += [_summary(next(results) if isinstance(each, Change) else each) for each in planned]
+        return outcomes
+
+    async def atomic(self, request: PreparedRequest) -> list[Outcome]:
+        """Update many profiles in one step, all or none."""
+        return [(await apply(self._store, self._changes.atomic(request))).profile]
+
+    async def remove(self, request: PreparedRequest) -> list[Outcome]:
+        """Remove one profile."""
+        return [(await apply(self._store, self._changes.removal(request))).profile]
+
+    async def merge(self, request: PreparedRequest) -> list[Outcome]:
+        """Merge several profiles into one."""
+        return [(await apply(self._store, self._changes.merge(request))).profile]
+
+    async def _update_publicly(self, request: PreparedRequest) -> EditResult:
+        """Apply an update, and log a refusal that depends on stored data instead of returning it."""
+        change = self._changes.update(request)
+        try:
+            return await apply(self._store, change)
+        except Refusal as refusal:
+            code = refusal.faults[0].code
+            if code == "idempotency_conflict":  # public calls have a key space of their own
+                raise
+            message = "a call that is open to any page was not carried out: %s"
+            log.warning(message, code, extra={"request_id": request.request_id})
+            return EditResult(None)
+
+
+async def apply(store: Store, change: Change) -> EditResult:
+    """Carry out one change. Raises its `Refusal`."""
+    (result,) = await store.change([change])
+    if isinstance(result, Refusal):
+        raise result.anew()
+    return result
+
+
+def _summary(result: EditResult | Refusal) -> Outcome:
+    """Return the faults, or the profile without its document: the replies to a batch contain no documents."""
+    if isinstance(result, Refusal):
+        return result.faults
+    return result.profile and replace(result.profile, document={})
