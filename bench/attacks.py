@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.servers import Server, asked, gateway, sqlite
 from tests.hostile.attacks import ATTACKS, Attack
-from tests.hostile.door import Request
+from tests.hostile.server import Request
 
 TIMES, BODIES = 5, 300
 """How often each attack is sent, and how many bodies of new names follow at the end."""

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.server import app
 from gateway.testkit.server_thread import Host
-from tests.silence import Ear
+from tests.log_capture import LogCapture
 from tests.stores import postgresql
 from tests.wheel import dist, elsewhere
 
@@ -29,15 +29,15 @@ def host() -> Iterator[Host]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def ear() -> Iterator[Ear]:
-    """Hears every log of this session; in the end, nothing that a client sent may have been in one."""
-    ear = Ear()
+def log_capture() -> Iterator[LogCapture]:
+    """Captures every log of this session. At its end, no log may contain anything that a client sent."""
+    log_capture = LogCapture()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "write_stdout", ear.write)
+        patch.setattr(app, "write_stdout", log_capture.write)
         for name in ("", "uvicorn"):  # uvicorn's does not hand on
-            logging.getLogger(name).addHandler(ear)
-        yield ear
-    assert ear.betrayed() == set()
+            logging.getLogger(name).addHandler(log_capture)
+        yield log_capture
+    assert log_capture.leaks() == set()
 
 
 @pytest.fixture(scope="session", autouse=True)

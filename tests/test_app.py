@@ -16,7 +16,7 @@ from gateway.stores import open_store
 from gateway.stores.errors import Unavailable
 from gateway.stores.protocol import Store
 from tests.cases import TOKENS, Case, furnish
-from tests.test_geo import written
+from tests.test_geolocation import written
 
 TOKEN = next(iter(TOKENS))
 DEFAULTS = Settings()

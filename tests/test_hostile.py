@@ -23,8 +23,8 @@ from gateway.testkit.server_thread import Host
 from tests.cases import NOW, Case
 from tests.hostile.attacks import ATTACKS, Attack
 from tests.hostile.crossed import CANARY, DEVICE, EMAIL, ID, JOBS, TOKEN, Crossed, crossed, made
-from tests.hostile.door import Door, Reply, Request, opened
 from tests.hostile.mutants import CORPORA, mutants
+from tests.hostile.server import Reply, Request, ServerUnderTest, opened
 from tests.hostile.typed import TYPED, without_types
 
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "300"))
@@ -36,17 +36,17 @@ pytestmark = pytest.mark.hostile
 
 
 @pytest.fixture
-def door(host: Host, tmp_path: Path) -> Iterator[Door]:
-    with opened(host, tmp_path) as door:
-        yield door
+def server(host: Host, tmp_path: Path) -> Iterator[ServerUnderTest]:
+    with opened(host, tmp_path) as server:
+        yield server
 
 
 # --- one by one ---
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_an_attack_is_answered_in_kind(door: Door, attack: Attack) -> None:
-    reply = door.answer(attack.request())
+def test_an_attack_is_answered_in_kind(server: ServerUnderTest, attack: Attack) -> None:
+    reply = server.answer(attack.request())
     assert reply.status == attack.status, reply
     assert attack.told in reply.body.decode(), reply
     assert len(reply.body) < 16_384
@@ -54,12 +54,12 @@ def test_an_attack_is_answered_in_kind(door: Door, attack: Attack) -> None:
 
 
 @pytest.mark.parametrize("path", TYPED)
-def test_an_empty_text_is_of_no_other_type(door: Door, path: str) -> None:
+def test_an_empty_text_is_of_no_other_type(server: ServerUnderTest, path: str) -> None:
     """XML's empty element may be an object or a list; JSON's empty text may not."""
     headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json", "revision": "2025-10-15"}
-    assert door.answer(Request("POST", path, headers, json.dumps(TYPED[path]).encode())).status < 300
+    assert server.answer(Request("POST", path, headers, json.dumps(TYPED[path]).encode())).status < 300
     for tree in without_types(TYPED[path]):
-        reply = door.answer(Request("POST", path, headers, json.dumps(tree).encode()))
+        reply = server.answer(Request("POST", path, headers, json.dumps(tree).encode()))
         assert is_refused(reply), (tree, reply)
 
 
@@ -70,29 +70,29 @@ def is_refused(reply: Reply) -> bool:
 
 
 @pytest.mark.parametrize(("updates", "told"), [(1, 100), (200, 10)])
-def test_so_many_faults_are_told(door: Door, updates: int, told: int) -> None:
+def test_so_many_faults_are_told(server: ServerUnderTest, updates: int, told: int) -> None:
     """Each takes its time to be found: 2,000 updates of 90 took 17 seconds."""
     data = [{"email": EMAIL, "subscriptions": [{}] * 300}] * updates
     tree = {"token": TOKEN, "db_id": 1, "matching": "email", "data": data}
     headers = {"content-type": "application/json"}
     request = Request("POST", "/api/v1.1/profiles/import_batch", headers, json.dumps(tree).encode())
-    rows = json.loads(door.answer(request).body)["result"]
+    rows = json.loads(server.answer(request).body)["result"]
     assert [row["error_text"].count("it is missing") for row in rows] == [told] * updates
 
 
-def test_wrong_subscriptions_are_left_out_however_many_they_are(door: Door) -> None:
+def test_wrong_subscriptions_are_left_out_however_many_they_are(server: ServerUnderTest) -> None:
     right = {"resource_id": 1, "channel": "email", "email": EMAIL}
     tree = {"token": TOKEN, "db_id": 1, "email": EMAIL, "skip_invalid_subscriptions": True}
     headers = {"content-type": "application/json"}
     written = {**tree, "data": {"subscriptions": [*[{}] * 500, right, *[{**right, "channel": 5}] * 400]}}
     for call, body in (("import", written), ("get", tree)):
-        reply = door.answer(Request("POST", f"/api/v1.1/profiles/{call}", headers, json.dumps(body).encode()))
+        reply = server.answer(Request("POST", f"/api/v1.1/profiles/{call}", headers, json.dumps(body).encode()))
         assert reply.status == 200, reply
     assert [each["email"] for each in json.loads(reply.body)["data"]["subscriptions"]] == [EMAIL]
 
 
 @pytest.mark.parametrize("call", ["update", "import", "update_batch"])
-def test_a_refusal_holds_nothing_of_its_request(door: Door, call: str) -> None:
+def test_a_refusal_holds_nothing_of_its_request(server: ServerUnderTest, call: str) -> None:
     """Not even until the garbage collector comes by: that counts objects, and a large request is few of them."""
     data: dict[str, Any] = {"update": {}, "import": {"_sex": "x"}, "update_batch": [{"a": 1}]}
     tree = {"token": TOKEN, "db_id": 1, "matching": "phone", "phone": "+79511059000", "data": data[call]}
@@ -100,7 +100,7 @@ def test_a_refusal_holds_nothing_of_its_request(door: Door, call: str) -> None:
     gc.collect()
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
-        door.answer(Request("POST", f"/api/v1.1/profiles/{call}", headers, body))
+        server.answer(Request("POST", f"/api/v1.1/profiles/{call}", headers, body))
         gc.collect()
         held = [one for one in gc.garbage if isinstance(one, FrameType) and "/gateway/" in one.f_code.co_filename]
     finally:
@@ -119,49 +119,49 @@ def rows(corpus: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().split("\n") if line]
 
 
-def test_every_json_body_is_judged_as_expected(door: Door) -> None:
+def test_every_json_body_is_judged_as_expected(server: ServerUnderTest) -> None:
     """As the value of an own field: where the corpus accepts it, it is stored."""
     for row in rows("json_bodies"):
         bodies = (b64decode(row["b64"]), b'{"profile":{"own":%s}}' % b64decode(row["b64"]))
         headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
-        bare, inside = (door.answer(Request("POST", "/profiles/corpora", headers, body)) for body in bodies)
+        bare, inside = (server.answer(Request("POST", "/profiles/corpora", headers, body)) for body in bodies)
         assert bare.status == 400, row["id"]
         expected = VERDICTS["json_bodies"].get(row["id"], {}).get("verdict", row["expect"])
         assert inside.status == (200 if expected == "accept" else 400), (row["id"], inside)
 
 
 @pytest.mark.parametrize("corpus", ["xml_bodies", "xml_attacks"])
-def test_every_xml_body_is_refused(door: Door, corpus: str) -> None:
+def test_every_xml_body_is_refused(server: ServerUnderTest, corpus: str) -> None:
     """None has our root; wrapped into it, none may do harm either."""
     for row in rows(corpus):
         body = b64decode(row["b64"])
         headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/xml"}
-        assert door.answer(Request("POST", "/profiles/corpora", headers, body)).status in (400, 415), row["id"]
-        door.answer(Request("POST", "/profiles/corpora", headers, b"<xml><profile>%s</profile></xml>" % body))
+        assert server.answer(Request("POST", "/profiles/corpora", headers, body)).status in (400, 415), row["id"]
+        server.answer(Request("POST", "/profiles/corpora", headers, b"<xml><profile>%s</profile></xml>" % body))
 
 
-def test_every_raw_request_is_judged_as_expected(door: Door) -> None:
+def test_every_raw_request_is_judged_as_expected(server: ServerUnderTest) -> None:
     """What is refused is so on the wire, in plain text; what is not gets 404, for none is a call."""
     for row in rows("http_raw"):
         expected = VERDICTS["http_raw"].get(row["id"], {}).get("verdict", row["expect"])
-        received = door.raw(b64decode(row["b64"]))
+        received = server.raw(b64decode(row["b64"]))
         if expected != "either":
             assert (b"content-type: text/plain" in received) == (expected == "reject"), (row["id"], received)
 
 
-def test_raw_bytes_never_break_the_server(door: Door) -> None:
-    before = door.version
+def test_raw_bytes_never_break_the_server(server: ServerUnderTest) -> None:
+    before = server.version
     for corpus in ("http_raw", "json_bodies", "xml_bodies", "xml_attacks"):
         for row in rows(corpus):
-            received = door.raw(b64decode(row["b64"]))
+            received = server.raw(b64decode(row["b64"]))
             assert not received or received.startswith(b"HTTP/1."), (row["id"], received)
             # 501 says of CONNECT that this is no proxy (RFC 9110, 9.3.6), 505 of a version that it is not spoken.
             assert not received[9:].startswith(b"5") or received[9:12] in (b"501", b"505"), (row["id"], received)
-    assert door.version == before
+    assert server.version == before
 
 
 @pytest.mark.parametrize("corpus", ["json_bodies", "xml_bodies", "xml_attacks"])
-def test_a_body_in_pieces_is_judged_as_the_whole(door: Door, corpus: str) -> None:
+def test_a_body_in_pieces_is_judged_as_the_whole(server: ServerUnderTest, corpus: str) -> None:
     """Chunk by chunk over a raw socket, each with an extension, and a trailer behind them."""
     media_type = "application/json" if corpus == "json_bodies" else "application/xml"
     headers = {"authorization": f"Bearer {TOKEN}", "content-type": media_type}
@@ -169,8 +169,8 @@ def test_a_body_in_pieces_is_judged_as_the_whole(door: Door, corpus: str) -> Non
     start = b"POST /profiles/corpora HTTP/1.1\r\nhost: gateway\r\n%stransfer-encoding: chunked\r\n\r\n" % head
     for row in rows(corpus):
         body = b64decode(row["b64"])
-        whole = door.answer(Request("POST", "/profiles/corpora", headers, body))
-        received = door.raw(start + b"".join(chunks(body)) + b"0\r\naccept: text/html\r\n\r\n")
+        whole = server.answer(Request("POST", "/profiles/corpora", headers, body))
+        received = server.raw(start + b"".join(chunks(body)) + b"0\r\naccept: text/html\r\n\r\n")
         assert received.startswith(b"HTTP/1.1 %d " % whole.status), (row["id"], whole, received)
         assert received.endswith(b"\r\n\r\n" + whole.body), (row["id"], whole, received)
 
@@ -184,12 +184,12 @@ def chunks(body: bytes) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("codec", media.CODECS, ids=lambda codec: codec.name)
-def test_every_accept_chooses_the_reply(door: Door, codec: Any) -> None:
+def test_every_accept_chooses_the_reply(server: ServerUnderTest, codec: Any) -> None:
     """What is chosen, `test_media_corpora.py` judges; here, that it is what comes over the wire."""
     headers = {"authorization": f"Bearer {TOKEN}", "content-type": codec.media_type}
     for accept in accepts():
         request = Request("POST", "/api/v1.1/databases/list", {**headers, "accept": accept}, codec.encode({}))
-        reply = door.exchanged(request)
+        reply = server.exchanged(request)
         assert (reply.status, reply.media_type) == (200, chosen(accept, codec)), (accept, reply)
 
 
@@ -206,34 +206,34 @@ def chosen(accept: str, codec: Any) -> str:
     return media.reply_codec(None, accept, codec).media_type
 
 
-def test_every_content_type_is_read_or_refused(door: Door) -> None:
+def test_every_content_type_is_read_or_refused(server: ServerUnderTest) -> None:
     headers = {"authorization": f"Bearer {TOKEN}", "accept": "application/json"}
     for content_type in accepts():
         name = content_type.partition(";")[0].strip().lower()
         reads = [codec for codec in media.CODECS if codec.accepts(name) and "," not in content_type]
         body = reads[0].encode({}) if reads else b"{}"
         sent = Request("POST", "/api/v1.1/databases/list", {**headers, "content-type": content_type}, body)
-        assert door.answer(sent).status == (200 if reads else 415), content_type
+        assert server.answer(sent).status == (200 if reads else 415), content_type
 
 
-def test_every_patch_is_applied_or_refused(door: Door) -> None:
+def test_every_patch_is_applied_or_refused(server: ServerUnderTest) -> None:
     """The corpus's document stands in the place of an own field, and so do its pointers."""
     for row in rows("patches"):
         case = row["case"]
         if "patch" not in case or row["id"] in VERDICTS["patches"]:
             continue
-        assert courier(door, "PUT", {"profile": {"custom": {"own": case["doc"]}}}).status == 200
-        reply = courier(door, "PATCH", {"patch": [moved_in(each) for each in case["patch"]]})
+        assert courier(server, "PUT", {"profile": {"custom": {"own": case["doc"]}}}).status == 200
+        reply = courier(server, "PATCH", {"patch": [moved_in(each) for each in case["patch"]]})
         assert (reply.status >= 400) == ("error" in case), (row, reply)
         expected = case["doc"] if "error" in case else case.get("expected", case["doc"])
-        found = json.loads(courier(door, "GET", None).body)["profile"].get("custom", {}).get("own")
+        found = json.loads(courier(server, "GET", None).body)["profile"].get("custom", {}).get("own")
         assert json.dumps(found, sort_keys=True) == json.dumps(expected, sort_keys=True), row
 
 
-def courier(door: Door, method: str, tree: Any) -> Reply:
+def courier(server: ServerUnderTest, method: str, tree: Any) -> Reply:
     headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
     body = b"" if tree is None else json.dumps(tree).encode()
-    return door.answer(Request(method, "/profiles/patched", headers, body))
+    return server.answer(Request(method, "/profiles/patched", headers, body))
 
 
 def moved_in(operation: Any) -> Any:
@@ -248,9 +248,9 @@ def moved_in(operation: Any) -> Any:
 # --- mutants ---
 
 
-def test_mutants_of_the_corpora_leave_no_trace_where_refused(door: Door) -> None:
+def test_mutants_of_the_corpora_leave_no_trace_where_refused(server: ServerUnderTest) -> None:
     rows("json_bodies")
-    accepted = sum(door.answer(mutant).status < 400 for mutant in islice(mutants(SEED), EXAMPLES))
+    accepted = sum(server.answer(mutant).status < 400 for mutant in islice(mutants(SEED), EXAMPLES))
     assert 0 < accepted < EXAMPLES
 
 
@@ -258,7 +258,7 @@ def test_mutants_of_the_corpora_leave_no_trace_where_refused(door: Door) -> None
 
 
 @pytest.fixture
-def guarded(host: Host, tmp_path: Path) -> Iterator[Door]:
+def guarded(host: Host, tmp_path: Path) -> Iterator[ServerUnderTest]:
     """A database in which every call of every dialect finds what it asks for."""
     document = {"email": EMAIL, "external_id": CANARY, "given_name": STORED, "subscriptions": [DEVICE.address]}
     profiles = [{"id": ID, "document": document}, {"id": "e" * 24, "document": {"given_name": STORED}}]
@@ -266,8 +266,8 @@ def guarded(host: Host, tmp_path: Path) -> Iterator[Door]:
     jobs = [{"id": id, "kind": kind, **told} for kind, id in JOBS.items()]
     (tmp_path / "before.json").write_text(json.dumps(profiles))
     (tmp_path / "jobs.json").write_text(json.dumps(jobs))
-    with opened(host, tmp_path, Case(tmp_path, "json", {})) as door:
-        yield door
+    with opened(host, tmp_path, Case(tmp_path, "json", {})) as server:
+        yield server
 
 
 def calls() -> list[tuple[str, Any]]:
@@ -277,7 +277,7 @@ def calls() -> list[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize("codec", media.CODECS, ids=lambda codec: codec.name)
-def test_every_call_lands_by_a_right_credential(guarded: Door, codec: Any) -> None:
+def test_every_call_lands_by_a_right_credential(guarded: ServerUnderTest, codec: Any) -> None:
     """Or else it would prove nothing that the crossed ones do not: what a call asks for is there."""
     for name, call in calls():
         given = made(name, call, "demo" if call.is_public else TOKEN, 1, codec, "body")
@@ -287,7 +287,7 @@ def test_every_call_lands_by_a_right_credential(guarded: Door, codec: Any) -> No
         assert reply.status < 300 or reply.status in (409, *gone), (call.path, reply)
 
 
-def test_no_crossed_request_lands(guarded: Door) -> None:
+def test_no_crossed_request_lands(guarded: ServerUnderTest) -> None:
     before = guarded.rows(1)
     for given in islice(crossed(SEED), EXAMPLES):
         if not (given.may and given.database == 1):
@@ -295,8 +295,8 @@ def test_no_crossed_request_lands(guarded: Door) -> None:
     assert guarded.rows(1) == before
 
 
-def assert_kept_out(door: Door, given: Crossed) -> None:
-    reply = door.answer(given.request)
+def assert_kept_out(server: ServerUnderTest, given: Crossed) -> None:
+    reply = server.answer(given.request)
     assert STORED.encode() not in reply.body, (given, reply)
     if not given.may:
         assert reply.status in (400, 401, 403, 404), (given, reply)
@@ -315,9 +315,9 @@ def test_a_public_company_id_learns_nothing_of_what_is_stored(host: Host, tmp_pa
         folder.mkdir()
         document = {"email": EMAIL, "custom": {"plan": held} if held is not None else {}}
         (folder / "before.json").write_text(json.dumps([{"id": ID, "document": document}] if number else []))
-        with opened(host, folder, Case(folder, "json", {})) as door:
+        with opened(host, folder, Case(folder, "json", {})) as server:
             for index, request in enumerate(probes()):
-                reply = door.exchanged(request)
+                reply = server.exchanged(request)
                 answers.setdefault(index, set()).add((reply.status, reply.body))
     assert all(told == {(202, b"")} for told in answers.values()), answers
 
@@ -336,28 +336,28 @@ def probe(profile: dict[str, Any]) -> Request:
     return Request("POST", "/client/profiles?company_id=demo", headers, body)
 
 
-def test_a_public_company_id_takes_no_idempotency_key_of_others(door: Door) -> None:
+def test_a_public_company_id_takes_no_idempotency_key_of_others(server: ServerUnderTest) -> None:
     given = probe({"attributes": {"email": EMAIL}})
     keyed = {**given.headers, "idempotency-key": "a"}
-    assert door.answer(Request("POST", given.path, keyed, given.body)).status == 202
+    assert server.answer(Request("POST", given.path, keyed, given.body)).status == 202
     secret = {**keyed, "authorization": f"Klaviyo-API-Key {TOKEN}"}
-    assert door.answer(Request("POST", "/api/profile-import", secret, given.body)).status == 200
+    assert server.answer(Request("POST", "/api/profile-import", secret, given.body)).status == 200
     other = probe({"attributes": {"email": "other@example.com"}})
-    assert door.answer(Request("POST", other.path, keyed, other.body)).status == 409
+    assert server.answer(Request("POST", other.path, keyed, other.body)).status == 409
 
 
 @pytest.mark.parametrize(
     ("key", "status"), [("", 400), ("\xe9", 400), ("a\tb", 400), ("x" * 256, 400), ("x" * 255, 200)]
 )
-def test_an_idempotency_key_is_visible_and_short(door: Door, key: str, status: int) -> None:
+def test_an_idempotency_key_is_visible_and_short(server: ServerUnderTest, key: str, status: int) -> None:
     body = json.dumps({"token": TOKEN, "db_id": 1, "email": EMAIL, "data": {"plan": "gold"}}).encode()
     headers = {"content-type": "application/json", "idempotency-key": key}
-    reply = door.answer(Request("POST", "/api/v1.1/profiles/import", headers, body))
+    reply = server.answer(Request("POST", "/api/v1.1/profiles/import", headers, body))
     assert reply.status == status
     assert status == 200 or "Idempotency-Key" in reply.body.decode()
 
 
-def test_an_unknown_token_learns_nothing_of_databases(guarded: Door) -> None:
+def test_an_unknown_token_learns_nothing_of_databases(guarded: ServerUnderTest) -> None:
     """Whether a database exists is told neither to a stranger nor to another database's token."""
     by_token: dict[str, set[bytes]] = {}
     for secret in ("unknown", "of-database-2"):

@@ -1,1 +1,1 @@
-"""What an attacker sends, and a door to send it to."""
+"""Hostile requests, and the server under test."""

@@ -6,7 +6,7 @@ Read by the tests, which send each once, and by `bench/attacks.py`, which measur
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.hostile.door import TOKEN, Request
+from tests.hostile.server import TOKEN, Request
 
 JSON, XML = "application/json", "application/xml"
 MEGABYTE = 1024 * 1024

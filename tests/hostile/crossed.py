@@ -14,7 +14,7 @@ from gateway.dialects import load_dialects
 from gateway.dialects.klaviyo.push import Token
 from gateway.dialects.protocol import Call
 from tests.cases import TOKENS
-from tests.hostile.door import TOKEN, Request
+from tests.hostile.server import TOKEN, Request
 
 ID, CANARY = "c" * 24, "canary"
 JOBS = {"import": "d" * 24, "suppress": "f" * 24, "unsuppress": "a" * 24}

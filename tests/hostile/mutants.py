@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from tests.hostile.door import TOKEN, Request
+from tests.hostile.server import TOKEN, Request
 
 CORPORA = Path(__file__).parents[3] / "shared" / "corpora"
 LONGEST = 20_000

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.hostile.crossed import EMAIL
-from tests.hostile.door import TOKEN
+from tests.hostile.server import TOKEN
 
 SUBSCRIBED = {"channel": "email", "email": EMAIL, "resource_id": 1, "priority": 1, "cats": [], "custom_fields": {}}
 ALTCRAFT = {

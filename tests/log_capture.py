@@ -1,4 +1,4 @@
-"""Hears everything that the gateway logs while the tests run, and knows what must never be in it. Asserts nothing."""
+"""Captures everything that the gateway logs while the tests run, and finds personal data in it. Asserts nothing."""
 
 import logging
 import re
@@ -28,21 +28,21 @@ def _personal(body: bytes) -> Iterator[str]:
         yield from filter(None, names)
 
 
-class Ear(logging.Handler):
-    """Keeps what loggers say, tracebacks and all, and the lines of the access log."""
+class LogCapture(logging.Handler):
+    """Captures the messages of loggers, with tracebacks, and the lines of the access log."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.heard: list[str] = []
+        self.lines: list[str] = []
         self.setFormatter(logging.Formatter("%(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.heard.append(self.format(record))
+        self.lines.append(self.format(record))
 
     def write(self, lines: bytes) -> None:
-        self.heard.append(lines.decode())
+        self.lines.append(lines.decode())
 
-    def betrayed(self) -> set[str]:
-        """The canaries that were heard."""
-        text = "\n".join(self.heard)
+    def leaks(self) -> set[str]:
+        """Return the canaries in the captured lines."""
+        text = "\n".join(self.lines)
         return {canary for canary in canaries() if canary in text}

@@ -1,4 +1,4 @@
-"""A door under attack: a real server over a SQLite file, requests to it, and the laws that every reply keeps."""
+"""A server under test: a real one over a SQLite file, requests to it, and the laws that every reply keeps."""
 
 import http.client
 import json
@@ -51,7 +51,7 @@ class Reply:
     body: bytes
 
 
-class Door:
+class ServerUnderTest:
     """A connection to the server, kept open, and a second pair of eyes on its database."""
 
     def __init__(self, url: str, file: Path) -> None:
@@ -136,8 +136,8 @@ def assert_well_formed(sent: Request, reply: Reply) -> None:
 
 
 @contextmanager
-def opened(host: Host, folder: Path, case: Case | None = None) -> Iterator[Door]:
-    """A door to a database of its own, with the tokens of the cases."""
+def opened(host: Host, folder: Path, case: Case | None = None) -> Iterator[ServerUnderTest]:
+    """A server over a database of its own, with the tokens of the cases."""
     file = folder / "hostile.db"
     store = host.run(open_store(f"sqlite:///{file}"))
     host.run(furnish(store, case or Case(folder, "json", {})))
@@ -146,6 +146,6 @@ def opened(host: Host, folder: Path, case: Case | None = None) -> Iterator[Door]
         return store
 
     with host.serving(create(Settings(rate_limits=0), now=lambda: NOW, open_store=brought)):
-        door = Door(host.url, file)
-        yield door
-        door.close()
+        server = ServerUnderTest(host.url, file)
+        yield server
+        server.close()

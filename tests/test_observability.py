@@ -20,7 +20,7 @@ from gateway.settings import Settings
 from gateway.stores.errors import Unavailable
 from gateway.testkit.embedded import converse
 from tests.cases import cases
-from tests.silence import Ear, canaries
+from tests.log_capture import LogCapture, canaries
 from tests.test_app import UPDATE, asked, failing, furnished
 
 IMPORT = "/api/v1.1/profiles/import"
@@ -28,14 +28,16 @@ SEEN = Settings(metrics_token="s3cret")
 BEARER = {"authorization": "Bearer s3cret"}
 
 
-def lines_after(ear: Ear, converse: Callable[[httpx.AsyncClient], Awaitable[Any]]) -> tuple[Any, list[dict[str, Any]]]:
+def lines_after(
+    log_capture: LogCapture, converse: Callable[[httpx.AsyncClient], Awaitable[Any]]
+) -> tuple[Any, list[dict[str, Any]]]:
     """What a conversation gives, and the rows of the access log about it."""
-    start = len(ear.heard)
+    start = len(log_capture.lines)
     given = asked(converse, asyncio.run(furnished()))
-    return given, [json.loads(line) for line in "".join(ear.heard[start:]).splitlines() if line.startswith("{")]
+    return given, [json.loads(line) for line in "".join(log_capture.lines[start:]).splitlines() if line.startswith("{")]
 
 
-def test_each_answer_is_one_line(ear: Ear) -> None:
+def test_each_answer_is_one_line(log_capture: LogCapture) -> None:
     async def converse(client: httpx.AsyncClient) -> list[httpx.Response]:
         return [
             await client.post(f"{IMPORT}?format=json", json=UPDATE),
@@ -45,7 +47,7 @@ def test_each_answer_is_one_line(ear: Ear) -> None:
             await client.post("/nowhere/canary@example.com"),
         ]
 
-    replies, rows = lines_after(ear, converse)
+    replies, rows = lines_after(log_capture, converse)
     assert [(row["dialect"], row["method"], row["route"], row["status"], row["fault"]) for row in rows] == [
         ("altcraft", "POST", IMPORT, 200, ""),
         ("altcraft", "POST", IMPORT, 403, "unknown_token"),
@@ -75,11 +77,11 @@ def test_each_answer_is_one_line(ear: Ear) -> None:
         ("", False),
     ],
 )
-def test_a_request_keeps_its_own_id_where_it_looks_like_one(ear: Ear, sent: str, is_kept: bool) -> None:
+def test_a_request_keeps_its_own_id_where_it_looks_like_one(log_capture: LogCapture, sent: str, is_kept: bool) -> None:
     async def converse(client: httpx.AsyncClient) -> httpx.Response:
         return await client.post(IMPORT, json=UPDATE, headers=[(b"x-request-id", sent.encode("latin-1"))])
 
-    reply, [row] = lines_after(ear, converse)
+    reply, [row] = lines_after(log_capture, converse)
     assert row["id"] == reply.headers["x-request-id"]
     assert (row["id"] == sent) is is_kept
 
@@ -93,7 +95,7 @@ CARRYING = (
 """Headers, each of which carries a canary; the last one is one."""
 
 
-def test_what_a_request_carries_beside_its_body_is_told_nobody(ear: Ear) -> None:
+def test_what_a_request_carries_beside_its_body_is_told_nobody(log_capture: LogCapture) -> None:
     async def converse(client: httpx.AsyncClient) -> str:
         paths = (IMPORT, f"/profiles/{CANARY}", f"/api/profiles/{CANARY}", "/client/profiles", f"/{CANARY}", "/docs")
         for path in paths:
@@ -103,9 +105,9 @@ def test_what_a_request_carries_beside_its_body_is_told_nobody(ear: Ear) -> None
                     await client.request(method, path, headers={header: CANARY}, content=CANARY.encode())
         return (await client.get("/metrics", headers=BEARER)).text
 
-    start = len(ear.heard)
+    start = len(log_capture.lines)
     metrics = asked(converse, asyncio.run(furnished()), SEEN)
-    told = "".join(ear.heard[start:])
+    told = "".join(log_capture.lines[start:])
     assert '"route":"/profiles/{recipient_id}"' in told
     assert 'route="/profiles/{recipient_id}"' in metrics
     assert "canary" not in (told + metrics).lower()
@@ -137,13 +139,13 @@ def test_a_reader_who_is_slow_holds_up_nobody_and_learns_what_he_missed() -> Non
     assert lost > 0
 
 
-def test_the_log_can_be_switched_off(ear: Ear) -> None:
+def test_the_log_can_be_switched_off(log_capture: LogCapture) -> None:
     async def converse(client: httpx.AsyncClient) -> httpx.Response:
         return await client.post(IMPORT, json=UPDATE)
 
-    start = len(ear.heard)
+    start = len(log_capture.lines)
     assert asked(converse, asyncio.run(furnished()), Settings(access_log=False)).headers["x-request-id"]
-    assert ear.heard[start:] == []
+    assert log_capture.lines[start:] == []
 
 
 def test_metrics_are_told_to_who_brings_the_token() -> None:
@@ -193,7 +195,7 @@ def test_conversations_leave_no_trace_in_the_metrics(monkeypatch: pytest.MonkeyP
     """Nor in a log: conftest.py listens to this suite as to every other."""
     metrics = Metrics()
     monkeypatch.setattr("gateway.server.app.Metrics", lambda: metrics)
-    monkeypatch.setattr("gateway.testkit.embedded.create", partial(_sighted, create))
+    monkeypatch.setattr("gateway.testkit.embedded.create", partial(_with_metrics, create))
     for case in islice(cases("altcraft", "courier", "klaviyo"), 0, None, 25):
         asyncio.run(converse(case))
     told = metrics.exposition().decode()
@@ -202,5 +204,5 @@ def test_conversations_leave_no_trace_in_the_metrics(monkeypatch: pytest.MonkeyP
     assert [canary for canary in canaries() if canary in told] == []
 
 
-def _sighted(make: Callable[..., Starlette], settings: Settings, **rest: Any) -> Starlette:
+def _with_metrics(make: Callable[..., Starlette], settings: Settings, **rest: Any) -> Starlette:
     return make(replace(settings, metrics_token="s3cret"), **rest)
