@@ -6,6 +6,6 @@
 from gateway.cli.main import main
 from gateway.stores import group_commit, postgresql
 
-group_commit.LARGEST_SLICE = postgresql.LARGEST_GROUP = 1
+group_commit.MIN_STEPS_PER_CALL = postgresql.MAX_GROUP_CHANGES = 1
 
 main()

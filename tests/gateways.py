@@ -29,7 +29,7 @@ from gateway.settings import Settings
 from gateway.stores import open_store
 from gateway.stores.postgresql import locks
 from gateway.stores.protocol import Store
-from gateway.stores.sqlite import Sqlite, layout, writer
+from gateway.stores.sqlite import SqliteStore, connections, writer
 from tests.stores import postgresql
 
 TOKEN = "gateway-of-the-tests"
@@ -72,8 +72,8 @@ def slow_creations(store: Store) -> None:
 
 def no_lock(store: Store) -> None:
     """Nothing is locked between what is found and what is kept."""
-    if isinstance(store, Sqlite):
-        store._connections[0].set_busy_handler(layout._try_again)
+    if isinstance(store, SqliteStore):
+        store._connections[0].set_busy_handler(connections.retry_lock)
     writer.Writer._begin = _nothing  # type: ignore[method-assign]
     writer.Writer._commit = lambda _writer: None  # type: ignore[method-assign, assignment]
     locks.LOCK = locks.TRY_TO_LOCK = "SELECT number FROM unnest(%b::bigint[]) AS number WHERE false"

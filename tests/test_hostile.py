@@ -18,7 +18,7 @@ import pytest
 from gateway import media
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import MERGE, REMOVE
-from gateway.stores.rows import LARGEST_DOCUMENT
+from gateway.stores.rows import MAX_DOCUMENT_BYTES
 from gateway.testkit.server_thread import Host
 from tests.cases import NOW, Case
 from tests.hostile.attacks import ATTACKS, Attack
@@ -303,7 +303,7 @@ def assert_kept_out(server: ServerUnderTest, given: Crossed) -> None:
 
 
 STORED_AS: tuple[Any, ...] = (None, "silver", 7, 7.5, True, [], ["gold"], [{"a": 1}], {"a": 1})
-FULL = ["x" * (LARGEST_DOCUMENT - 1_000)]
+FULL = ["x" * (MAX_DOCUMENT_BYTES - 1_000)]
 """What a property may hold, and what leaves hardly any place in a profile."""
 
 

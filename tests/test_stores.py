@@ -514,9 +514,9 @@ async def test_refuses_what_the_registry_cannot_hold(store: Store, refused: type
     assert (await one(store, ANN)).version == 1
 
 
-async def test_the_epoch_moves_with_the_registry(store: Store) -> None:
+async def test_the_registry_version_changes_with_the_registry(store: Store) -> None:
     await store.add_token(TOKEN)
-    epochs = [store.epoch()]
+    versions = [store.registry_version()]
     for write in (
         store.add_database(FULL),
         store.add_token(replace(TOKEN, id="t2", hash="hash 2")),
@@ -525,9 +525,9 @@ async def test_the_epoch_moves_with_the_registry(store: Store) -> None:
         store.revoke_token("t1"),
     ):
         await write
-        epochs.append(store.epoch())
-    assert len(set(epochs)) == len(epochs)
-    assert store.epoch() == epochs[-1]
+        versions.append(store.registry_version())
+    assert len(set(versions)) == len(versions)
+    assert store.registry_version() == versions[-1]
 
 
 # Life
@@ -800,7 +800,7 @@ PAST = [
 async def everything(store: Store, database: int = 1) -> list[Any]:
     """All rows of a snapshot."""
     async with store.snapshot() as snapshot:
-        sections = (snapshot.profiles, snapshot.jobs, snapshot.changes, snapshot.answered)
+        sections = (snapshot.profiles, snapshot.jobs, snapshot.changes, snapshot.answers)
         return [row for section in sections for row in [each async for each in section(database)]]
 
 
@@ -828,7 +828,7 @@ async def test_a_snapshot_is_read_from_a_place_on(store: Store) -> None:
         assert [each.id async for each in snapshot.profiles(1, "a")] == ["b", "c"]
         assert [each.id async for each in snapshot.jobs(1, "J")] == ["j", "é"]
         assert [each.version async for each in snapshot.changes(1, 9)] == [6, 7, 8, 1, 1, 1]
-        assert [each.once.key async for each in snapshot.answered(1, "/0")] == ["/k", "K" * 262]
+        assert [each.once.key async for each in snapshot.answers(1, "/0")] == ["/k", "K" * 262]
 
 
 async def test_a_snapshot_is_of_one_moment(store: Store) -> None:
@@ -838,7 +838,7 @@ async def test_a_snapshot_is_of_one_moment(store: Store) -> None:
         await store.restore(1, PAST)
         assert [each async for each in snapshot.profiles(1)] == [Profile("a", {}, 1, 1000, 1000)]
         assert [each.version async for each in snapshot.changes(1)] == [1]
-        assert [each async for each in snapshot.jobs(1)] + [each async for each in snapshot.answered(1)] == []
+        assert [each async for each in snapshot.jobs(1)] + [each async for each in snapshot.answers(1)] == []
     assert [each.id for each in (await everything(store))[:2]] == ["a", "b"]
 
 

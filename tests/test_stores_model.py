@@ -233,7 +233,7 @@ async def everything(store: Store, database: int, now: int) -> list[Any]:
     named = [await store.find(database, [identity]) for identity in IDENTITIES]
     async with store.snapshot() as held:
         parts = held.profiles(database), held.changes(database), held.jobs(database)
-        answers = [each async for each in held.answered(database) if each.once.until >= now]
+        answers = [each async for each in held.answers(database) if each.once.until >= now]
         return [named, answers, *[[row async for row in part] for part in parts]]
 
 

@@ -28,7 +28,7 @@ from gateway.core.model import (
 )
 from gateway.stores import open_store
 from gateway.stores.errors import Unavailable
-from gateway.stores.postgresql import connections, group, layout, locks
+from gateway.stores.postgresql import connections, group, layout, locks, text_encoding
 from gateway.stores.protocol import Store
 from tests.stores import (
     ANN,
@@ -164,11 +164,11 @@ def test_several_processes_may_open_a_fresh_database_at_once(url: str) -> None:
 async def test_what_was_kept_is_there_after_reopening(url: str) -> None:
     store = await furnish(await open_store(url))
     await store.change([change(creating("a", ANN), ANN), change(counting(ANN), ANN)])
-    before, epoch = await picture(store, [ANN]), store.epoch()
+    before, version = await picture(store, [ANN]), store.registry_version()
     await store.close()
     store = await open_store(url)
     assert await picture(store, [ANN]) == before
-    assert store.epoch() == epoch
+    assert store.registry_version() == version
     await store.close()
 
 
@@ -236,9 +236,9 @@ def test_the_spelling_of_texts_keeps_them_apart_and_in_order() -> None:
         "a\x00",
         "b",
     ]
-    spelled = [bytes(layout.Spelled(str).dump(text)) for text in texts]
+    spelled = [bytes(text_encoding.TextDumper(str).dump(text)) for text in texts]
     assert spelled == sorted(spelled)
-    assert [layout.Plain(25).load(each) for each in spelled] == texts
+    assert [text_encoding.TextLoader(25).load(each) for each in spelled] == texts
 
 
 async def test_what_the_server_refuses_hurts_no_neighbour(store: Store) -> None:
@@ -283,7 +283,7 @@ async def test_a_group_costs_a_handful_of_round_trips(store: Store, monkeypatch:
 
 
 async def test_a_group_takes_no_more_than_so_much(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group, "LARGEST_WRITE", 10_000)
+    monkeypatch.setattr(group, "MAX_WRITE_CHARACTERS", 10_000)
     commits: list[int] = []
     commit = group.commit
 
@@ -428,7 +428,7 @@ async def test_waits_for_the_locks_of_another_process(
     url: str, admin: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await furnished(url)
-    monkeypatch.setattr(connections, "PATIENCE", 0.3)
+    monkeypatch.setattr(connections, "RETRY_TIMEOUT_SECONDS", 0.3)
     store = await open_store(url)
     with admin.transaction():
         admin.execute(locks.LOCK, locks.numbers([(1, *ANN)]))
@@ -445,7 +445,7 @@ async def test_waits_for_the_locks_of_another_process(
 async def test_a_process_that_stops_in_the_middle_gives_its_locks_back(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "FROZEN", 0.2)
+    monkeypatch.setattr(connections, "IDLE_TRANSACTION_SECONDS", 0.2)
     store = await furnish(await open_store(url))
     frozen = await connections.Engine(url).connect()
     await frozen.execute("BEGIN")
@@ -504,7 +504,7 @@ async def test_an_immediate_stop_loses_nothing_and_doubles_nothing(own_url: str)
 async def test_without_a_server_it_is_unavailable_and_then_recovers(
     own_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "PATIENCE", 0.3)
+    monkeypatch.setattr(connections, "RETRY_TIMEOUT_SECONDS", 0.3)
     store = await furnish(await open_store(own_url))
     await store.change([change(creating("a", ANN))])
     with stopped():
@@ -518,12 +518,12 @@ async def test_without_a_server_it_is_unavailable_and_then_recovers(
             async with asyncio.timeout(2):
                 with pytest.raises(Unavailable):
                     await call
-        assert store.epoch() != store.epoch(), "a move of the registry may have been missed"
+        assert store.registry_version() != store.registry_version(), "a move of the registry may have been missed"
     await store.ready()
     await store.change([change(counting(ANN), ANN)])
     assert (await one(store, ANN)).document == {"n": 1}
     async with asyncio.timeout(2):
-        while store.epoch() != store.epoch():
+        while store.registry_version() != store.registry_version():
             await asyncio.sleep(0.01)
     await store.close()
 
@@ -569,23 +569,23 @@ async def test_a_connection_lost_at_the_commit_is_told_and_nothing_is_done_twice
 
 
 async def test_a_move_of_the_registry_is_seen_by_others_at_once(store: Store, other: Store) -> None:
-    epoch = other.epoch()
+    version = other.registry_version()
     await store.add_database(Database(3, "three"))
     began = time.monotonic()
-    while other.epoch() == epoch:
+    while other.registry_version() == version:
         await asyncio.sleep(0.001)
     assert time.monotonic() - began < 0.5
-    assert other.epoch() == store.epoch()
+    assert other.registry_version() == store.registry_version()
     assert [database.id for database in await other.databases()] == [1, 2, 3]
 
 
 async def test_a_move_that_could_not_be_heard_is_seen_too(store: Store, admin: psycopg.Connection[Any]) -> None:
-    epoch = store.epoch()
+    version = store.registry_version()
     kill(admin)
     admin.execute("UPDATE epoch SET number = number + 1")
     async with asyncio.timeout(2):
-        while store.epoch() != epoch + 1:
-            assert store.epoch() is not None
+        while store.registry_version() != version + 1:
+            assert store.registry_version() is not None
             await asyncio.sleep(0.001)
 
 

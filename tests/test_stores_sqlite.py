@@ -13,7 +13,7 @@ from gateway.core.model import Database
 from gateway.stores import open_store
 from gateway.stores.errors import Unavailable
 from gateway.stores.protocol import Store
-from gateway.stores.sqlite import layout, writer
+from gateway.stores.sqlite import checkpoints, layout, writer
 from tests.stores import ANN, BOB, change, counting, creating, furnish, one, picture, record
 from tests.stores.processes import child, hear, results, tell
 
@@ -141,12 +141,12 @@ async def test_opening_waits_for_the_lock_of_another_process(file: Path) -> None
 async def test_what_was_kept_is_there_after_reopening(file: Path) -> None:
     store = await furnish(await open_store(f"sqlite:///{file}"))
     await store.change([change(creating("a", ANN), ANN), change(counting(ANN), ANN)])
-    before, epoch = await picture(store, [ANN]), store.epoch()
+    before, version = await picture(store, [ANN]), store.registry_version()
     await store.close()
     assert [path.name for path in file.parent.iterdir()] == [file.name]
     store = await open_store(f"sqlite:///{file}")
     assert await picture(store, [ANN]) == before
-    assert store.epoch() == epoch
+    assert store.registry_version() == version
     await store.close()
 
 
@@ -238,14 +238,14 @@ def test_two_processes_create_an_identity_once(file: Path) -> None:
 
 
 async def test_sees_what_another_process_did(file: Path, store: Store) -> None:
-    epoch = store.epoch()
+    version = store.registry_version()
     other = await open_store(f"sqlite:///{file}")
     await other.change([change(creating("a", ANN))])
     assert (await one(store, ANN)).id == "a"
     await store.change([change(counting(ANN), ANN)])
     assert (await one(other, ANN)).version == 2
     await other.add_database(Database(3, "three"))
-    assert store.epoch() != epoch
+    assert store.registry_version() != version
     assert [database.id for database in await store.databases()] == [1, 2, 3]
     await other.close()
 
@@ -262,7 +262,7 @@ async def test_waits_for_the_lock_of_another_process(file: Path, store: Store) -
 
 
 async def test_is_unavailable_while_another_process_keeps_the_lock(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "PATIENCE", 0.1)
+    monkeypatch.setattr(writer, "LOCK_TIMEOUT_SECONDS", 0.1)
     store = await furnish(await open_store(f"sqlite:///{file}"))
     with locked(file) as release:
         for call in (
@@ -345,8 +345,8 @@ async def test_what_cannot_be_synced_is_not_acknowledged(disk: type[FailingDisk]
 
 
 async def test_the_log_does_not_grow_without_end(file: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "LARGE_LOG", 50)
-    monkeypatch.setattr(writer, "HUGE_LOG", 100)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_LOG_PAGES", 50)
+    monkeypatch.setattr(checkpoints, "MAX_LOG_PAGES", 100)
     for n in range(400):
         await store.change([change(creating(f"p{n}", numbered(n), text="x" * 1000), numbered(n))])
     # Six pages each would come to 2,400.
@@ -366,7 +366,7 @@ async def test_a_closed_store_is_unavailable(file: Path) -> None:
         with pytest.raises(Unavailable):
             await call
     with pytest.raises(Unavailable):
-        store.epoch()
+        store.registry_version()
 
 
 async def test_a_change_is_kept_though_its_caller_was_cancelled(store: Store) -> None:

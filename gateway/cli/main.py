@@ -38,7 +38,16 @@ from gateway.settings import Settings, table, variable
 from gateway.stores import open_store
 from gateway.stores.errors import Duplicate, Missing, Unavailable
 from gateway.stores.protocol import Store
-from gateway.transfer import BadLine, Differs, Existing, Loading, Place, Whole, dumped, place_in
+from gateway.transfer import (
+    DumpComplete,
+    DumpPosition,
+    ExistingProfiles,
+    InvalidLine,
+    Loader,
+    RowConflict,
+    dump_lines,
+    find_position,
+)
 
 OWN_FILES = 128
 """Files that a process has open besides its clients' connections, at most: the store's, the libraries', the log."""
@@ -400,10 +409,10 @@ def dump(store: str | None, resume: bool, file: Path) -> None:
 async def _dump(store: Store, file: Path, resume: bool) -> None:
     async with store.snapshot() as snapshot:
         with written(file, resume) as output:
-            place = place_in(output) if resume else Place()
+            position = find_position(output) if resume else DumpPosition()
             with progress("dumping, lines", await snapshot.size()) as advance:
-                advance(place.lines)
-                async for line in dumped(store, snapshot, place):
+                advance(position.lines)
+                async for line in dump_lines(store, snapshot, position):
                     output.write(line)
                     advance(1)
 
@@ -428,13 +437,13 @@ def written(file: Path, resume: bool) -> Iterator[BinaryIO]:
 @setting("store")
 @click.option(
     "--existing",
-    type=click.Choice(Existing, case_sensitive=False),
-    default=Existing.REFUSE,
+    type=click.Choice(ExistingProfiles, case_sensitive=False),
+    default=ExistingProfiles.REFUSE,
     show_default=True,
     help="what to do with a profile that is there already and differs",
 )
 @FILE
-def load(store: str | None, existing: Existing, file: Path) -> None:
+def load(store: str | None, existing: ExistingProfiles, file: Path) -> None:
     """Put what a dump holds into the store, from FILE; from stdin where FILE is a dash.
 
     What is there already is passed over: after an interruption, load the same again.
@@ -444,8 +453,8 @@ def load(store: str | None, existing: Existing, file: Path) -> None:
     click.echo(f"{loading.lines} lines, {loading.new} of them new")
 
 
-async def _load(store: Store, existing: Existing, file: Path) -> Loading:
-    loading = Loading(store, existing)
+async def _load(store: Store, existing: ExistingProfiles, file: Path) -> Loader:
+    loading = Loader(store, existing)
     with (
         nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb", BUFFER) as lines,
         progress("loading, bytes", os.fstat(lines.fileno()).st_size) as advance,
@@ -459,11 +468,11 @@ def in_one_line(file: Path) -> Iterator[None]:
     """Says what is wrong with a file."""
     try:
         yield
-    except Whole:
+    except DumpComplete:
         click.echo(f"{file} is whole already", err=True)
-    except BadLine as reason:
+    except InvalidLine as reason:
         raise Misset(f"{file}, {reason}") from None
-    except Differs as reason:
+    except RowConflict as reason:
         raise click.ClickException(f"{file}, {reason}") from None
     except OSError as reason:
         raise click.ClickException(f"{file}: {reason.strerror}") from None

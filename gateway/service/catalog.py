@@ -1,7 +1,7 @@
 """The catalog: the current tokens, databases and compiled schemas.
 
-It caches the store's registry until the store's epoch changes. So a revoked token is rejected on the next request, and
-a request does not read the registry.
+It caches the store's registry until the registry's version changes. So a revoked token is rejected on the next request,
+and a request does not read the registry.
 """
 
 from collections.abc import Iterable
@@ -20,20 +20,20 @@ class Catalog:
     def __init__(self, store: Store, dialects: Iterable[Dialect]) -> None:
         self._store = store
         self._constraints = {each.name: published(each.constraints) if each.constraints else {} for each in dialects}
-        self._epoch: int | None = None
+        self._version: int | None = None
         self._tokens: dict[str, Token] = {}
         self._databases: dict[int, Database] = {}
         self._schemas: dict[tuple[int, str], CompiledSchema] = {}
 
     async def refresh(self) -> None:
         """Read the registry again if it may have changed."""
-        epoch = self._store.epoch()
-        if epoch == self._epoch:
+        version = self._store.registry_version()
+        if version == self._version:
             return
         self._tokens = {token.hash: token for token in await self._store.tokens() if not token.revoked}
         self._databases = {database.id: database for database in await self._store.databases()}
         self._schemas = {}
-        self._epoch = epoch
+        self._version = version
 
     def token(self, credential: Credential, right: str) -> Token:
         """Return the token of a credential. Raises `Refusal`: unknown_token, unknown_company, missing_right.

@@ -8,7 +8,7 @@ ENGINES = ("memory", "postgresql", "sqlite")
 
 
 async def open_store(url: str) -> Store:
-    """The store behind a URL such as `sqlite:///gateway.db`; created or migrated to this version's layout if needed.
+    """Return the store of a URL such as `sqlite:///gateway.db`. Create it, or migrate it to this version's layout.
 
     Raises `ValueError` on a URL that no engine accepts, `Unavailable` if the engine cannot be reached.
     """

@@ -2,12 +2,12 @@
 
 
 class Unavailable(Exception):
-    """The engine cannot answer now. Nothing of the change was applied, or the message says that this is not known."""
+    """The engine cannot answer now. Nothing of the change was applied, or the message says that this is unknown."""
 
 
 class Duplicate(Exception):
-    """The registry holds such a row already."""
+    """The registry already has such a row."""
 
 
 class Missing(Exception):
-    """The registry holds no such row."""
+    """The registry has no such row."""

@@ -1,7 +1,7 @@
-"""The engine for tests: the same answers as any other, and everything is gone with the process.
+"""The engine for tests: the same results as any other engine, but nothing survives the process.
 
-Documents are kept as JSON text, as on disk: what a caller does to one later changes nothing here, and what JSON cannot
-hold is refused here too. It runs on one event loop, and a change is atomic since nothing in it waits.
+Documents are stored as JSON text, as on disk: a caller cannot alter one afterwards, and what JSON lacks is rejected.
+It runs on one event loop. A change is atomic since nothing in it waits.
 """
 
 from collections import defaultdict
@@ -34,40 +34,40 @@ from gateway.core.model import (
     Write,
 )
 from gateway.stores.errors import Duplicate, Missing
-from gateway.stores.protocol import Past
-from gateway.stores.rows import document_text, outcome, recalled, remembered, repeated, settled
+from gateway.stores.protocol import Record
+from gateway.stores.rows import document_text, id_and_version, profile_of, profile_text, raise_failure, replay
 
 
-async def open(url: str) -> "Memory":
-    """A new, empty store. Raises `ValueError` on a URL other than `memory:`."""
+async def open(url: str) -> "MemoryStore":
+    """Return a new, empty store. Raises `ValueError` on a URL other than `memory:`."""
     if url != "memory:":
         raise ValueError(f"{url!r}: a store in memory has no name, its URL is memory:")
-    return Memory()
+    return MemoryStore()
 
 
-class Memory:
-    """The tables of the layout as dicts, each by its key."""
+class MemoryStore:
+    """A `Store` on the tables of the layout as dictionaries, each by its key."""
 
     def __init__(self) -> None:
-        self._epoch = 1
+        self._registry_version = 1
         self._databases: dict[int, Database] = {}
         self._tokens: dict[str, Token] = {}
         self._profiles: dict[tuple[int, str], bytes] = {}
         self._identities: dict[tuple[int, str, str], set[str]] = defaultdict(set)
         self._changes: list[tuple[ChangeRecord, bytes]] = []
         self._jobs: dict[tuple[int, str], bytes] = {}
-        self._once: dict[tuple[int, str], tuple[str, int, str]] = {}
+        self._answers: dict[tuple[int, str], tuple[str, int, str]] = {}
 
     async def change(self, changes: Sequence[Change]) -> list[EditResult | Refusal]:
-        return settled([self._run(change) for change in changes])
+        return raise_failure([self._run(change) for change in changes])
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         return self._find(database, identities)
 
     async def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
-        for recorded, patch in self._oldest_first():
-            if recorded.database == database and recorded.origin.time >= since:
-                yield replace(recorded, patch=orjson.loads(patch))
+        for record, patch in self._oldest_first():
+            if record.database == database and record.origin.time >= since:
+                yield replace(record, patch=orjson.loads(patch))
 
     async def page(self, database: int, query: Query) -> list[Profile]:
         own = (Profile(**orjson.loads(text)) for (at, _), text in self._profiles.items() if at == database)
@@ -81,30 +81,30 @@ class Memory:
         return _job(text) if text else None
 
     async def jobs(self, database: int, kind: str, query: Query) -> list[Job]:
-        known = [_job(text) for (at, _), text in self._jobs.items() if at == database]
-        own = [job for job in known if job.kind == kind]
+        own = [_job(text) for (at, _), text in self._jobs.items() if at == database]
+        own = [job for job in own if job.kind == kind]
         own = sorted(own, key=lambda job: (job.created, job.id), reverse=query.descending)
         page = [each for each in own if is_behind((each.created, each.id), query)][: query.limit]
         return [replace(job, profiles=(), failures=(), lists=()) for job in page]
 
     async def prune(self, before: int, limit: int) -> int:
-        known = self._oldest_first()
-        old = [recorded for recorded, _ in known if recorded.origin.time < before][:limit]
-        self._changes = known[len(old) :]
+        changes = self._oldest_first()
+        old = [record for record, _ in changes if record.origin.time < before][:limit]
+        self._changes = changes[len(old) :]
         jobs = [key for key, text in self._jobs.items() if _job(text).created < before][:limit]
         for key in jobs:
             del self._jobs[key]
         return len(old) + len(jobs)
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator["Snapshot"]:
-        yield Snapshot(dict(self._profiles), dict(self._jobs), self._oldest_first(), dict(self._once))
+    async def snapshot(self) -> AsyncIterator["MemorySnapshot"]:
+        yield MemorySnapshot(dict(self._profiles), dict(self._jobs), self._oldest_first(), dict(self._answers))
 
-    async def restore(self, database: int, past: Sequence[Past]) -> int:
-        return sum([self._restore(database, each) for each in past])
+    async def restore(self, database: int, records: Sequence[Record]) -> int:
+        return sum([self._restore(database, record) for record in records])
 
-    def epoch(self) -> int:
-        return self._epoch
+    def registry_version(self) -> int:
+        return self._registry_version
 
     async def databases(self) -> list[Database]:
         return deepcopy([self._databases[id] for id in sorted(self._databases)])
@@ -113,14 +113,14 @@ class Memory:
         return sorted(self._tokens.values(), key=lambda token: (token.created, token.id))
 
     async def add_database(self, database: Database) -> None:
-        companies = {known.company_id for known in self._databases.values()} - {None}
+        companies = {other.company_id for other in self._databases.values()} - {None}
         if database.id in self._databases or database.company_id in companies:
-            raise Duplicate(f"database {database.id} or its company id is known already")
+            raise Duplicate(f"database {database.id} or its company id exists already")
         self._register(self._databases, database.id, database)
 
     async def add_token(self, token: Token) -> None:
-        if token.hash in self._tokens or token.id in {known.id for known in self._tokens.values()}:
-            raise Duplicate(f"token {token.id} is known already")
+        if token.hash in self._tokens or token.id in {other.id for other in self._tokens.values()}:
+            raise Duplicate(f"token {token.id} exists already")
         self._database(token.database)
         self._register(self._tokens, token.hash, token)
 
@@ -131,18 +131,18 @@ class Memory:
         raise Missing(f"there is no token {id}")
 
     async def add_resource(self, database: int, resource: Resource) -> None:
-        known = self._database(database)
-        if resource.id in known.resources:
+        existing = self._database(database)
+        if resource.id in existing.resources:
             raise Duplicate(f"database {database} has a resource {resource.id} already")
-        resources = {**known.resources, resource.id: resource}
-        self._register(self._databases, database, replace(known, resources=resources))
+        resources = {**existing.resources, resource.id: resource}
+        self._register(self._databases, database, replace(existing, resources=resources))
 
     async def add_segment(self, database: int, segment: Segment) -> None:
-        known = self._database(database)
-        if segment.id in known.segments:
+        existing = self._database(database)
+        if segment.id in existing.segments:
             raise Duplicate(f"database {database} has a segment {segment.id} already")
-        segments = {**known.segments, segment.id: segment}
-        self._register(self._databases, database, replace(known, segments=segments))
+        segments = {**existing.segments, segment.id: segment}
+        self._register(self._databases, database, replace(existing, segments=segments))
 
     async def ready(self) -> None:
         return None
@@ -152,29 +152,30 @@ class Memory:
 
     def _run(self, change: Change) -> EditResult | Exception:
         try:
-            if done := self._done_before(change):
-                return done
-            edited = change.edit(partial(self._find, change.database))
-            for write in edited.writes:
+            if result := self._replay(change):
+                return result
+            result = change.edit(partial(self._find, change.database))
+            for write in result.writes:
                 document_text(write)
-            texts = [(orjson.dumps(write.after and asdict(write.after)), _text(write.patch)) for write in edited.writes]
+            texts = [(orjson.dumps(write.after and asdict(write.after)), _text(write.patch)) for write in result.writes]
         except Exception as error:
             return error
-        for write, (profile, patch) in zip(edited.writes, texts, strict=True):
-            self._keep(change, write, profile, patch)
+        for write, (profile, patch) in zip(result.writes, texts, strict=True):
+            self._write(change, write, profile, patch)
         if change.once:
-            kept = change.once.fingerprint, change.once.until, remembered(edited.profile)
-            self._once[change.database, change.once.key] = kept
-        return edited
+            row = change.once.fingerprint, change.once.until, profile_text(result.profile)
+            self._answers[change.database, change.once.key] = row
+        return result
 
-    def _done_before(self, change: Change) -> EditResult | None:
-        kept = self._once.get((change.database, change.once.key)) if change.once else None
-        if change.once is None or kept is None or kept[1] < change.origin.time:
+    def _replay(self, change: Change) -> EditResult | None:
+        """Return the stored result of the change, if there is one."""
+        row = self._answers.get((change.database, change.once.key)) if change.once else None
+        if change.once is None or row is None or row[1] < change.origin.time:
             return None
-        return repeated(change.once, kept[0], kept[2])
+        return replay(change.once, row[0], row[2])
 
-    def _keep(self, change: Change, write: Write, profile: bytes, patch: bytes | None) -> None:
-        database, (id, version) = change.database, outcome(write)
+    def _write(self, change: Change, write: Write, profile: bytes, patch: bytes | None) -> None:
+        database, (id, version) = change.database, id_and_version(write)
         self._profiles[database, id] = profile
         if write.after is None:
             del self._profiles[database, id]
@@ -185,19 +186,19 @@ class Memory:
         if patch is not None:
             self._changes.append((ChangeRecord(database, id, version, change.origin, []), patch))
 
-    def _restore(self, database: int, past: Past) -> bool:
-        """Keeps it where it is not there yet, and tells whether."""
-        match past:
+    def _restore(self, database: int, record: Record) -> bool:
+        """Add a record that is new. Return whether it is."""
+        match record:
             case ChangeRecord():
-                known = {(each.database, each.origin.time, each.profile, each.version) for each, _ in self._changes}
-                is_new = (database, past.origin.time, past.profile, past.version) not in known
-                self._changes += [(replace(past, patch=[]), orjson.dumps(past.patch))] if is_new else []
+                existing = {(each.database, each.origin.time, each.profile, each.version) for each, _ in self._changes}
+                is_new = (database, record.origin.time, record.profile, record.version) not in existing
+                self._changes += [(replace(record, patch=[]), orjson.dumps(record.patch))] if is_new else []
             case Job():
-                is_new = (database, past.id) not in self._jobs
-                self._jobs.setdefault((database, past.id), orjson.dumps(past))
+                is_new = (database, record.id) not in self._jobs
+                self._jobs.setdefault((database, record.id), orjson.dumps(record))
             case StoredAnswer(once, profile):
-                is_new = (database, once.key) not in self._once
-                self._once.setdefault((database, once.key), (once.fingerprint, once.until, remembered(profile)))
+                is_new = (database, once.key) not in self._answers
+                self._answers.setdefault((database, once.key), (once.fingerprint, once.until, profile_text(profile)))
         return is_new
 
     def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
@@ -216,45 +217,45 @@ class Memory:
 
     def _register(self, table: dict[Any, Any], key: int | str, row: Database | Token) -> None:
         table[key] = deepcopy(row)
-        self._epoch += 1
+        self._registry_version += 1
 
 
-class Snapshot:
-    """Copies of the tables."""
+class MemorySnapshot:
+    """A `Snapshot`: copies of the tables."""
 
     def __init__(
         self,
         profiles: dict[tuple[int, str], bytes],
         jobs: dict[tuple[int, str], bytes],
         changes: list[tuple[ChangeRecord, bytes]],
-        once: dict[tuple[int, str], tuple[str, int, str]],
+        answers: dict[tuple[int, str], tuple[str, int, str]],
     ) -> None:
-        self._profiles, self._jobs, self._changes, self._once = profiles, jobs, changes, once
+        self._profiles, self._jobs, self._changes, self._answers = profiles, jobs, changes, answers
 
     async def size(self) -> int:
-        return sum(map(len, (self._profiles, self._jobs, self._changes, self._once)))
+        return sum(map(len, (self._profiles, self._jobs, self._changes, self._answers)))
 
     async def profiles(self, database: int, after: str = "") -> AsyncIterator[Profile]:
-        for key in _behind(self._profiles, database, after):
+        for key in _keys_after(self._profiles, database, after):
             yield Profile(**orjson.loads(self._profiles[key]))
 
     async def jobs(self, database: int, after: str = "") -> AsyncIterator[Job]:
-        for key in _behind(self._jobs, database, after):
+        for key in _keys_after(self._jobs, database, after):
             yield _job(self._jobs[key])
 
     async def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
-        for recorded, patch in self._changes:
-            if recorded.database == database and recorded.origin.time >= since:
-                yield replace(recorded, patch=orjson.loads(patch))
+        for record, patch in self._changes:
+            if record.database == database and record.origin.time >= since:
+                yield replace(record, patch=orjson.loads(patch))
 
-    async def answered(self, database: int, after: str = "") -> AsyncIterator[StoredAnswer]:
-        for key in _behind(self._once, database, after):
-            fingerprint, until, kept = self._once[key]
-            yield StoredAnswer(IdempotencyKey(key[1], fingerprint, until), recalled(kept))
+    async def answers(self, database: int, after: str = "") -> AsyncIterator[StoredAnswer]:
+        for key in _keys_after(self._answers, database, after):
+            fingerprint, until, profile = self._answers[key]
+            yield StoredAnswer(IdempotencyKey(key[1], fingerprint, until), profile_of(profile))
 
 
-def _behind(table: dict[tuple[int, str], Any], database: int, after: str) -> list[tuple[int, str]]:
-    """The keys of a database behind a name, in order."""
+def _keys_after(table: dict[tuple[int, str], Any], database: int, after: str) -> list[tuple[int, str]]:
+    """Return the keys of a database after a name, in order."""
     return sorted((at, name) for at, name in table if at == database and name > after)
 
 
@@ -263,6 +264,6 @@ def _text(patch: Any) -> bytes | None:
 
 
 def _job(text: bytes) -> Job:
-    fields = orjson.loads(text)
-    told: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-    return Job(**told)
+    members = orjson.loads(text)
+    fields: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in members.items()}
+    return Job(**fields)

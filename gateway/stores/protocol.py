@@ -1,6 +1,6 @@
-"""What every engine does, and how one is opened: the URL's scheme names the module.
+"""The contract of every engine.
 
-An engine knows databases, ids, identities and documents; it knows no field of a profile and no dialect.
+An engine works with databases, ids, identities and documents. It depends on no field of a profile and on no dialect.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -23,31 +23,31 @@ from gateway.core.model import (
     Token,
 )
 
-Past: TypeAlias = ChangeRecord | Job | StoredAnswer
-"""What a database remembers beside its profiles."""
+Record: TypeAlias = ChangeRecord | Job | StoredAnswer
+"""What a database stores beside its profiles."""
 
 
 class Snapshot(Protocol):
-    """All that the databases held at one moment, whatever is written meanwhile. Each method may raise `Unavailable`."""
+    """The content of all databases at one moment. Later writes do not alter it. Each method may raise `Unavailable`."""
 
     async def size(self) -> int:
-        """About how many rows there are in all, without counting them; 0 where that is not known."""
+        """Return about how many rows there are in all, without counting them; 0 where that is unknown."""
         ...
 
     def profiles(self, database: int, after: str = "") -> AsyncIterator[Profile]:
-        """The profiles behind an id, by id."""
+        """Return the profiles after an id, by id."""
         ...
 
     def jobs(self, database: int, after: str = "") -> AsyncIterator[Job]:
-        """The jobs behind an id, by id."""
+        """Return the jobs after an id, by id."""
         ...
 
     def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
-        """The record of changes from a time (ms) on, oldest first."""
+        """Return the change records since a time (ms, included), oldest first."""
         ...
 
-    def answered(self, database: int, after: str = "") -> AsyncIterator[StoredAnswer]:
-        """The answers behind a key, by key; expired ones too."""
+    def answers(self, database: int, after: str = "") -> AsyncIterator[StoredAnswer]:
+        """Return the stored answers after a key, by key; expired ones too."""
         ...
 
 
@@ -58,83 +58,84 @@ class Store(Protocol):
     """
 
     async def change(self, changes: Sequence[Change]) -> list[EditResult | Refusal]:
-        """Run each change's edit on what it finds and keep its writes, identities and record, all or nothing for each.
+        """Run each change's edit, and store its writes, identities and change records: all or nothing for each.
 
-        Changes are isolated from one another and applied in order; answers come in the same order, and only when
-        everything they report is durable. An edit's `Refusal` is its answer, and leaves no trace; any other exception
-        of an edit is raised here once the others are kept, and leaves no trace either.
+        Changes are isolated from one another and applied in order. Results have the same order. They are returned only
+        when everything that they report is durable. An edit's `Refusal` is its result, and has no effect. Any other
+        exception of an edit is raised here after the other changes are stored, and has no effect either.
 
-        A change with a `once` runs its edit where its key is met for the first time, or not since it expired by the
-        origin's time, and the edited profile is kept with it in the same step. The same key and fingerprint then give
-        that profile again and write nothing; another fingerprint is refused (idempotency_conflict). No refusal is kept.
+        A change with a `once` runs its edit where the store has no answer for the key, or where the answer expired by
+        the origin's time. The edited profile is stored with the key in the same step. The same key and fingerprint then
+        return that profile again and write nothing; another fingerprint is refused (idempotency_conflict). A refusal is
+        not stored.
 
-        `after` takes the place of what has its id. A deletion names all identities of its profile as lost. An edit may
-        ask for other identities than its change names, at the price of a look-up of its own. Documents hold integers of
-        64 bits at most.
+        `after` replaces what has its id. A deletion names all identities of its profile as lost. An edit may look for
+        identities that its change does not name: each costs a further look-up. Documents have integers of 64 bits at
+        most.
         """
         ...
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
-        """The profiles that any of the identities names, each once, ordered by id. Sees every acknowledged change."""
+        """Return the profiles that any of the identities names, each once, by id. It sees every acknowledged change."""
         ...
 
     async def page(self, database: int, query: Query) -> list[Profile]:
-        """The profiles that a query lets through, as `core.listing.listed` would choose and order them."""
+        """Return the profiles that a query selects, as `core.listing.listed` selects and orders them."""
         ...
 
     async def add_job(self, database: int, job: Job) -> None:
-        """Remember a job; durable once this returns. One whose id is known already stays what it is."""
+        """Store a job; durable once this returns. A stored job with the same id is not altered."""
         ...
 
     async def job(self, database: int, id: str) -> Job | None:
-        """A job with everything that came of it."""
+        """Return a job with all its results."""
         ...
 
     async def jobs(self, database: int, kind: str, query: Query) -> list[Job]:
-        """Jobs of a kind, without what came of them, by `created`; the rest of the query is as for profiles."""
+        """Return jobs of a kind without their results, by `created`. The rest of the query is as for profiles."""
         ...
 
     def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
-        """The record of changes of a database from a time (ms) on, oldest first."""
+        """Return the change records of a database since a time (ms, included), oldest first."""
         ...
 
     async def prune(self, before: int, limit: int) -> int:
-        """Forget at most `limit` recorded changes, and as many jobs, older than `before` (ms); answers how many went.
+        """Remove at most `limit` change records, and as many jobs, older than `before` (ms). Return how many.
 
-        It is one step among the others' changes, and they wait for it: some hundreds are a good limit.
+        It is one step among the other changes, and they wait for it: some hundreds are a good limit.
         """
         ...
 
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
-        """What all databases hold at this moment, for as long as the context lasts."""
+        """Return the content of all databases at this moment, valid until the context ends."""
         ...
 
-    async def restore(self, database: int, past: Sequence[Past]) -> int:
-        """Keep what a snapshot gave, all or nothing, and tell how much of it was not there yet.
+    async def restore(self, database: int, records: Sequence[Record]) -> int:
+        """Store records of a snapshot, all or nothing. Return how many of them were new.
 
-        What is there is not touched: a recorded change is known by its time, profile and version, a job by its id, an
-        answer by its key. The order of the record is kept. Profiles are put back by `change`.
+        A stored record is not altered. Change records are compared by time, profile and version, jobs by id, answers by
+        key. The order of the change records is kept. Profiles are restored by `change`.
         """
         ...
 
-    def epoch(self) -> int:
-        """A number that differs once the registry may have changed. Cheap, synchronous: asked for on every request."""
+    def registry_version(self) -> int:
+        """Return a number that differs once the registry may have changed. It is read on every request, without I/O."""
         ...
 
     async def databases(self) -> list[Database]:
-        """Every database with its resources and segments, ordered by id."""
+        """Return every database with its resources and segments, by id."""
         ...
 
     async def tokens(self) -> list[Token]:
-        """Every token, revoked ones too, ordered by creation."""
+        """Return every token, revoked ones too, by creation."""
         ...
 
     async def add_database(self, database: Database) -> None:
-        """Raises `Duplicate` where the id or the company id is taken."""
+        """Raises `Duplicate` where the id or the company id exists."""
         ...
 
     async def add_token(self, token: Token) -> None:
-        """Raises `Duplicate` where the hash is known, `Missing` where the database is not."""
+        """Raises `Duplicate` where the hash exists, `Missing` where the database does not."""
         ...
 
     async def revoke_token(self, id: str) -> None:
@@ -150,9 +151,9 @@ class Store(Protocol):
         ...
 
     async def ready(self) -> None:
-        """Returns when the engine answers, else raises `Unavailable`."""
+        """Return when the engine answers. Raises `Unavailable` where it does not."""
         ...
 
     async def close(self) -> None:
-        """Answers what is in flight, then lets go of the engine."""
+        """Complete the calls in flight, then release the engine."""
         ...

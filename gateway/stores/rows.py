@@ -1,7 +1,7 @@
-"""What every engine keeps of a change, a job and an answer: values to rows and back."""
+"""Change records, jobs and stored answers as rows of the layout, and back, for every engine."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 from msgspec.structs import asdict
@@ -19,30 +19,39 @@ from gateway.core.model import (
     Write,
 )
 
+Row: TypeAlias = tuple[Any, ...]
 
-def settled(answers: list[Any]) -> list[Any]:
-    """The answers of some changes, where each is an answer. Raises the first that is a failure."""
-    for answer in answers:
-        if isinstance(answer, BaseException) and not isinstance(answer, Refusal):
-            raise answer
-    return answers
+MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
+"""Bytes of a document as JSON: a profile cannot grow without end by updates that each add a little."""
+
+JOB_RESULT_MEMBERS = ("profiles", "failures", "lists")
+"""The members of a job that are one JSON value in its row."""
 
 
-def outcome(write: Write) -> tuple[str, int]:
-    """The id of the profile that a write is about, and the version it comes to: a deletion counts as one more."""
+def raise_failure(results: list[Any]) -> list[Any]:
+    """Return the results of some changes. Raises the first that is an exception other than a `Refusal`."""
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, Refusal):
+            raise result
+    return results
+
+
+def id_and_version(write: Write) -> tuple[str, int]:
+    """Return the profile's id, and its version after the write: a deletion counts as one more."""
     if write.after:
         return write.after.id, write.after.version
     if write.before:
         return write.before.id, write.before.version + 1
-    raise ValueError("a write that neither finds nor leaves a profile")
+    raise ValueError("a write has neither a profile before nor one after it")
 
 
-LARGEST_DOCUMENT = 4 * 1024 * 1024
-"""Bytes that a document may have as JSON: updates that each add a little must end somewhere."""
+def json_text(tree: Any) -> str:
+    """Return a value as JSON."""
+    return orjson.dumps(tree).decode()
 
 
 def document_text(write: Write) -> str:
-    """What is kept of a write's document: JSON, or nothing where it removes. Raises `Refusal`: profile_too_large."""
+    """Return the document after a write as JSON, "" where it removes. Raises `Refusal`: profile_too_large."""
     if write.after is None:
         return ""
     try:
@@ -51,84 +60,73 @@ def document_text(write: Write) -> str:
         if "Recursion" not in str(error):
             raise
         raise refuse("profile_too_large", "the profile would be nested too deeply") from None
-    if len(text) > LARGEST_DOCUMENT:
-        raise refuse("profile_too_large", f"a profile may have at most {LARGEST_DOCUMENT} bytes")
+    if len(text) > MAX_DOCUMENT_BYTES:
+        raise refuse("profile_too_large", f"a profile may have at most {MAX_DOCUMENT_BYTES} bytes")
     return text.decode()
 
 
-def remembered(profile: Profile | None) -> str:
-    """What is kept of an outcome that may have to be repeated: its profile, and whether the change made it."""
-    return orjson.dumps([isinstance(profile, Created), profile and asdict(profile)]).decode()
+def profile_text(profile: Profile | None) -> str:
+    """Return the profile of a stored answer as JSON, with whether the change created it."""
+    return json_text([isinstance(profile, Created), profile and asdict(profile)])
 
 
-def recalled(kept: str) -> Profile | None:
-    """The profile of an outcome that was kept."""
-    created, profile = orjson.loads(kept)
+def profile_of(text: str) -> Profile | None:
+    """Return the profile of a stored answer."""
+    created, profile = orjson.loads(text)
     return (Created if created else Profile)(**profile) if profile else None
 
 
-def repeated(once: IdempotencyKey, fingerprint: str, kept: str) -> EditResult:
-    """Return the kept answer of a change that was done before. Raises `Refusal`: idempotency_conflict.
+def replay(once: IdempotencyKey, fingerprint: str, profile: str) -> EditResult:
+    """Return the stored result of an earlier change with this key. Raises `Refusal`: idempotency_conflict.
 
     Fingerprints of two versions cannot be compared. The request then counts as the same one: a retry across an upgrade
-    must return the kept answer.
+    must return the stored result.
     """
     is_comparable = _version_of(fingerprint) == _version_of(once.fingerprint)
     if is_comparable and fingerprint != once.fingerprint:
         raise refuse("idempotency_conflict")
-    return EditResult(recalled(kept))
+    return EditResult(profile_of(profile))
 
 
 def _version_of(fingerprint: str) -> str:
-    """The version before the colon; fingerprints of the first form have none."""
+    """Return the version before the colon; fingerprints of the first form have none."""
     return fingerprint.rpartition(":")[0]
 
 
-def answered_row(database: int, answered: StoredAnswer) -> tuple[Any, ...]:
-    """An answer as a row of the layout: database, key, fingerprint, until, and its profile as JSON."""
-    once = answered.once
-    return database, once.key, once.fingerprint, once.until, remembered(answered.profile)
+def answer_row(database: int, answer: StoredAnswer) -> Row:
+    """Return a stored answer as a row: database, key, fingerprint, until, and its profile as JSON."""
+    once = answer.once
+    return database, once.key, once.fingerprint, once.until, profile_text(answer.profile)
 
 
-def answered_of(row: Sequence[Any]) -> StoredAnswer:
-    """The answer of such a row, read back without its database."""
-    *once, kept = row
-    return StoredAnswer(IdempotencyKey(*once), recalled(kept))
+def answer_of(row: Sequence[Any]) -> StoredAnswer:
+    """Return the stored answer of a row without its database."""
+    *once, profile = row
+    return StoredAnswer(IdempotencyKey(*once), profile_of(profile))
 
 
-def recorded_row(recorded: ChangeRecord) -> tuple[Any, ...]:
-    """A recorded change as a row: database, time, profile, version, token, dialect, triggers, and its patch as JSON."""
-    origin = recorded.origin
-    who = origin.token, origin.dialect, origin.triggers
-    patch = orjson.dumps(recorded.patch).decode()
-    return recorded.database, origin.time, recorded.profile, recorded.version, *who, patch
+def change_row(change: ChangeRecord) -> Row:
+    """Return a change record as a row: database, time, profile, version, token, dialect, triggers, patch as JSON."""
+    origin = change.origin
+    source = origin.token, origin.dialect, origin.triggers
+    return change.database, origin.time, change.profile, change.version, *source, json_text(change.patch)
 
 
-def recorded_of(row: Sequence[Any]) -> ChangeRecord:
-    """The change of such a row."""
+def change_of(row: Sequence[Any]) -> ChangeRecord:
+    """Return the change record of a row."""
     database, time, profile, version, token, dialect, triggers, patch = row
     return ChangeRecord(database, profile, version, Origin(token, dialect, time, bool(triggers)), orjson.loads(patch))
 
 
-def unknown(changes: Sequence[ChangeRecord], known: set[tuple[int, str, int]]) -> list[tuple[Any, ...]]:
-    """The rows of those changes that are not known by time, profile and version, each once."""
-    new = {(each.origin.time, each.profile, each.version): each for each in changes}
-    return [recorded_row(each) for key, each in new.items() if key not in known]
-
-
-def job_row(database: int, job: Job) -> tuple[Any, ...]:
-    """A job as a row of the layout: database, id, created, total, failed, what came of it as JSON, and its kind."""
-    outcome = orjson.dumps({name: getattr(job, name) for name in _OUTCOME}).decode()
-    return database, job.id, job.created, job.total, job.failed, outcome, job.kind
+def job_row(database: int, job: Job) -> Row:
+    """Return a job as a row: database, id, created, total, failed, its results as JSON, and its kind."""
+    results = json_text({name: getattr(job, name) for name in JOB_RESULT_MEMBERS})
+    return database, job.id, job.created, job.total, job.failed, results, job.kind
 
 
 def job_of(row: Sequence[Any]) -> Job:
-    """The job of such a row, read back without its database."""
+    """Return the job of a row without its database."""
     id, created, total, failed, text, kind = row
-    outcome = orjson.loads(text)
-    profiles, failures, lists = (tuple(outcome.get(name, ())) for name in _OUTCOME)
+    results = orjson.loads(text)
+    profiles, failures, lists = (tuple(results.get(name, ())) for name in JOB_RESULT_MEMBERS)
     return Job(id, created, total, failed, profiles, failures, lists, kind)
-
-
-_OUTCOME = ("profiles", "failures", "lists")
-"""What came of a job, in the order of its members."""

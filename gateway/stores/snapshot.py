@@ -1,42 +1,64 @@
-"""What a snapshot reads, whichever engine takes it: rows into profiles, jobs, changes and remembered answers."""
+"""Snapshots and their restoration in SQL: the part that all SQL engines share."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 import orjson
 
 from gateway.core.model import ChangeRecord, Job, Profile, StoredAnswer
-from gateway.stores.rows import answered_of, job_of, recorded_of
+from gateway.stores.protocol import Record
+from gateway.stores.rows import Row, answer_of, answer_row, change_of, change_row, job_of, job_row
+
+PROFILES = "SELECT id, document, version, created, updated FROM profiles WHERE database = ? AND id > ? ORDER BY id"
+JOBS = "SELECT id, created, total, failed, outcome, kind FROM jobs WHERE database = ? AND id > ? ORDER BY id"
+CHANGES = """SELECT database, time, profile, version, token, dialect, triggers, patch FROM changes
+    WHERE database = ? AND time >= ? ORDER BY time, {position}"""
+ANSWERS = "SELECT key, fingerprint, until, profile FROM once WHERE database = ? AND key > ? ORDER BY key"
 
 
-class RowSnapshot:
-    """A `Snapshot` over an engine's four queries: each is given a database, and where to begin."""
+class SqlSnapshot:
+    """A `Snapshot` over the read transaction of an engine."""
 
-    PROFILES: str
-    JOBS: str
-    CHANGES: str
-    ANSWERED: str
+    POSITION: str
+    """The column that orders the change records of one millisecond."""
 
-    def rows(self, sql: str, values: Sequence[Any]) -> AsyncIterator[tuple[Any, ...]]:
-        """The rows of a query inside the snapshot. Raises `Unavailable`."""
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> AsyncIterator[Row]:
+        """Return the rows of a query, whose parameters are `?`. Raises `Unavailable`."""
         raise NotImplementedError
 
     async def profiles(self, database: int, after: str = "") -> AsyncIterator[Profile]:
-        """The profiles behind an id, in its order."""
-        async for id, document, *rest in self.rows(self.PROFILES, (database, after)):
+        async for id, document, *rest in self.rows(PROFILES, (database, after)):
             yield Profile(id, orjson.loads(document), *rest)
 
     async def jobs(self, database: int, after: str = "") -> AsyncIterator[Job]:
-        """The jobs behind an id, in its order."""
-        async for row in self.rows(self.JOBS, (database, after)):
+        async for row in self.rows(JOBS, (database, after)):
             yield job_of(row)
 
     async def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
-        """The changes from a time on (ms), in the order in which they came."""
-        async for row in self.rows(self.CHANGES, (database, since)):
-            yield recorded_of(row)
+        async for row in self.rows(CHANGES.format(position=self.POSITION), (database, since)):
+            yield change_of(row)
 
-    async def answered(self, database: int, after: str = "") -> AsyncIterator[StoredAnswer]:
-        """The remembered answers behind a key, in its order."""
-        async for row in self.rows(self.ANSWERED, (database, after)):
-            yield answered_of(row)
+    async def answers(self, database: int, after: str = "") -> AsyncIterator[StoredAnswer]:
+        async for row in self.rows(ANSWERS, (database, after)):
+            yield answer_of(row)
+
+
+def change_times(records: Iterable[Record]) -> list[int]:
+    """Return the times of the change records, each once and in order."""
+    return sorted({record.origin.time for record in records if isinstance(record, ChangeRecord)})
+
+
+def rows_to_restore(
+    database: int, records: Sequence[Record], existing: set[Row]
+) -> tuple[list[Row], list[Row], list[Row]]:
+    """Return the rows of the change records, the jobs and the answers.
+
+    The change records are each there once, without those in `existing` by time, profile and version.
+    """
+    changes = [record for record in records if isinstance(record, ChangeRecord)]
+    by_key = {(change.origin.time, change.profile, change.version): change for change in changes}
+    return (
+        [change_row(change) for key, change in by_key.items() if key not in existing],
+        [job_row(database, record) for record in records if isinstance(record, Job)],
+        [answer_row(database, record) for record in records if isinstance(record, StoredAnswer)],
+    )

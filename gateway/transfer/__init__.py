@@ -1,12 +1,20 @@
-"""A whole store as a stream of lines (NDJSON), and back into any store.
+"""A whole store as a stream of lines (NDJSON), and a stream of lines into any store.
 
-One line is one row: `lines.py` says how it is spelled, `dumping.py` and `loading.py` go the two ways. The lines come in
-one order, whatever the engine, so that two stores that hold the same give the same bytes. No engine and no dialect is
-known here.
+One line is one row. `lines.py` defines the lines, `dump.py` writes them, `load.py` reads them. Their order does not
+depend on the engine: two stores with the same content give the same bytes. No engine and no dialect is used here.
 """
 
-from gateway.transfer.dump import Place, Whole, dumped, place_in
-from gateway.transfer.lines import BadLine
-from gateway.transfer.load import Differs, Existing, Loading
+from gateway.transfer.dump import DumpComplete, DumpPosition, dump_lines, find_position
+from gateway.transfer.lines import InvalidLine
+from gateway.transfer.load import ExistingProfiles, Loader, RowConflict
 
-__all__ = ["BadLine", "Differs", "Existing", "Loading", "Place", "Whole", "dumped", "place_in"]
+__all__ = [
+    "DumpComplete",
+    "DumpPosition",
+    "ExistingProfiles",
+    "InvalidLine",
+    "Loader",
+    "RowConflict",
+    "dump_lines",
+    "find_position",
+]

@@ -1,7 +1,7 @@
-"""From a store to lines. One dump is one snapshot: each database by its id, with all that belongs to it.
+"""A store as lines. One dump is one snapshot: the databases by id, each followed by its content.
 
-Not dumped is what follows from the rest: identities, which the documents say; and the epoch, which counts in its own
-store alone.
+A dump omits what a load derives: the identities, from the documents; and the registry's version, which each store
+counts on its own.
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -15,129 +15,129 @@ from gateway.stores.protocol import Snapshot, Store
 from gateway.transfer.lines import (
     AnswerLine,
     AnyLine,
-    BadLine,
     ChangeLine,
+    ContentLine,
     DatabaseLine,
     DumpLine,
     EndLine,
+    InvalidLine,
     JobLine,
-    KeptLine,
     ProfileLine,
     RowLine,
     TokenLine,
+    encode_line,
     line_of,
-    read,
-    spelled,
+    parse_line,
 )
 
-HEADER = spelled(DumpLine())
-COUNTED_AT_ONCE = 1 << 20
+HEADER = encode_line(DumpLine())
+COUNT_CHUNK_BYTES = 1 << 20
 
-ORDER = (ProfileLine, JobLine, ChangeLine, AnswerLine)
-"""What belongs to a database, in this order."""
+CONTENT_ORDER = (ProfileLine, JobLine, ChangeLine, AnswerLine)
+"""The content of a database, in this order."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """How far a dump has come: `lines` are written, and it goes on behind `last`, or with its changes once more."""
+class DumpPosition:
+    """Where a dump continues: after `lines` lines. `last` is the last of them, or the first change to repeat."""
 
     lines: int = 0
-    last: KeptLine | None = None
+    last: ContentLine | None = None
 
 
-class Whole(Exception):
-    """There is nothing left to dump."""
+class DumpComplete(Exception):
+    """The file is a whole dump."""
 
 
-async def dumped(store: Store, snapshot: Snapshot, place: Place | None = None) -> AsyncIterator[bytes]:
-    """The lines of a dump, from a place on."""
-    place = place or Place()
-    count = place.lines
+async def dump_lines(store: Store, snapshot: Snapshot, position: DumpPosition | None = None) -> AsyncIterator[bytes]:
+    """Return the lines of a dump from a position."""
+    position = position or DumpPosition()
+    count = position.lines
     if not count:
-        yield spelled(DumpLine())
+        yield HEADER
         count += 1
-    async for line in _rows(store, snapshot, place.last):
-        yield spelled(line)
+    async for line in _rows(store, snapshot, position.last):
+        yield encode_line(line)
         count += 1
-    yield spelled(EndLine(count))
+    yield encode_line(EndLine(count))
 
 
-async def _rows(store: Store, snapshot: Snapshot, last: KeptLine | None) -> AsyncIterator[RowLine]:
-    # The registry is read within the snapshot's time, after its moment, and only grows: no row there lacks its own.
+async def _rows(store: Store, snapshot: Snapshot, last: ContentLine | None) -> AsyncIterator[RowLine]:
+    # The registry is read while the snapshot is open. It only grows, so every row of the snapshot has its database.
     tokens = await store.tokens()
     for database in await store.databases():
-        here = last if last and last.database == database.id else None
+        previous = last if last and last.database == database.id else None
         if last and database.id < last.database:
             continue
-        if not here:
+        if not previous:
             yield line_of(database.id, database)
             for token in tokens:
                 if token.database == database.id:
                     yield line_of(database.id, token)
-        for section in _sections(snapshot, database.id, here):
+        for section in _sections(snapshot, database.id, previous):
             async for row in section:
                 yield line_of(database.id, row)
 
 
 def _sections(
-    snapshot: Snapshot, database: int, last: KeptLine | None
+    snapshot: Snapshot, database: int, last: ContentLine | None
 ) -> Sequence[AsyncIterator[Profile] | AsyncIterator[Job] | AsyncIterator[ChangeRecord] | AsyncIterator[StoredAnswer]]:
-    """What belongs to a database, from a line on."""
-    begun = ORDER.index(type(last)) if last else 0
+    """Return the content of a database after a line."""
+    first = CONTENT_ORDER.index(type(last)) if last else 0
     sections = (
         snapshot.profiles(database, last.id if isinstance(last, ProfileLine) else ""),
         snapshot.jobs(database, last.id if isinstance(last, JobLine) else ""),
         snapshot.changes(database, last.time if isinstance(last, ChangeLine) else 0),
-        snapshot.answered(database, last.key if isinstance(last, AnswerLine) else ""),
+        snapshot.answers(database, last.key if isinstance(last, AnswerLine) else ""),
     )
-    return sections[begun:]
+    return sections[first:]
 
 
-def place_in(file: BinaryIO) -> Place:
-    """How far the dump in this file came. What cannot be gone on from is cut off: half a line, half a millisecond.
+def find_position(file: BinaryIO) -> DumpPosition:
+    """Return where the dump in this file continues. Truncate what cannot continue: half a line, half a millisecond.
 
-    Raises `Whole` where it came to its end, `BadLine` where the file is no dump.
+    Raises `DumpComplete` where the dump is whole, `InvalidLine` where the file is no dump.
     """
-    end, place = 0, Place()
+    end, position = 0, DumpPosition()
     if file.seek(0, SEEK_END):
         with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
             if content[: len(HEADER)] == HEADER:
-                end, last = _cut(content)
-                place = Place(_lines_in(content, end), last)
+                end, last = _find_cut(content)
+                position = DumpPosition(_count_lines(content, end), last)
             elif not HEADER.startswith(content[: len(HEADER)]):
-                raise BadLine("line 1: it is not the first line of a dump")
+                raise InvalidLine("line 1: it is not the first line of a dump")
     file.truncate(end)
     file.seek(end)
-    return place
+    return position
 
 
-def _cut(content: mmap) -> tuple[int, KeptLine | None]:
-    """Where to cut, and the line to go on from. A database's first lines are written anew, all of them together."""
-    again: ChangeLine | None = None
+def _find_cut(content: mmap) -> tuple[int, ContentLine | None]:
+    """Return where to truncate, and the line to continue from. A database's first lines are all written again."""
+    repeated: ChangeLine | None = None
     end = content.rfind(b"\n") + 1
-    for start, line in _backwards(content, end):
+    for start, line in _lines_backwards(content, end):
         match line:
             case EndLine():
-                raise Whole
-            case DatabaseLine() | TokenLine() if not again:
+                raise DumpComplete
+            case DatabaseLine() | TokenLine() if not repeated:
                 end = start
-            case ChangeLine() if not again or (line.database, line.time) == (again.database, again.time):
-                again, end = line, start
-            case ProfileLine() | JobLine() | AnswerLine() if not again:
+            case ChangeLine() if not repeated or (line.database, line.time) == (repeated.database, repeated.time):
+                repeated, end = line, start
+            case ProfileLine() | JobLine() | AnswerLine() if not repeated:
                 return end, line
             case _:
                 break
-    return end, again
+    return end, repeated
 
 
-def _backwards(content: mmap, end: int) -> Iterator[tuple[int, AnyLine]]:
-    """Each line with its place, the last one first."""
+def _lines_backwards(content: mmap, end: int) -> Iterator[tuple[int, AnyLine]]:
+    """Return each line with its offset, the last one first."""
     while end:
         start = content.rfind(b"\n", 0, end - 1) + 1
-        yield start, read(content[start:end])
+        yield start, parse_line(content[start:end])
         end = start
 
 
-def _lines_in(content: mmap, end: int) -> int:
-    parts = (content[start : min(start + COUNTED_AT_ONCE, end)] for start in range(0, end, COUNTED_AT_ONCE))
-    return sum(part.count(b"\n") for part in parts)
+def _count_lines(content: mmap, end: int) -> int:
+    starts = range(0, end, COUNT_CHUNK_BYTES)
+    return sum(content[start : min(start + COUNT_CHUNK_BYTES, end)].count(b"\n") for start in starts)

@@ -1,7 +1,7 @@
-"""How a row is spelled as a line, and read back from one: a JSON object whose `kind` says what else it must have.
+"""The lines of a dump: JSON objects whose `kind` determines their other members.
 
-A line is held to its shape here, exactly: a member too many, twice or of another type is refused. Whether its values
-may stand in a database is judged where they are loaded.
+The shape of a line is exact: an unknown or duplicate member, or one of another type, is rejected. `load.py` validates
+the values.
 """
 
 from typing import Annotated, Any, Literal, TypeAlias
@@ -30,15 +30,15 @@ Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Time = Count
 """Milliseconds since 1970 in UTC."""
 Name = Annotated[str, Meta(min_length=1, max_length=300)]
-Row: TypeAlias = Database | Token | Profile | Job | ChangeRecord | StoredAnswer
+DumpRow: TypeAlias = Database | Token | Profile | Job | ChangeRecord | StoredAnswer
 
 
-class BadLine(ValueError):
-    """A line that no dump has."""
+class InvalidLine(ValueError):
+    """A line that no dump contains."""
 
 
 class Line(Struct, forbid_unknown_fields=True, tag_field="kind"):
-    """What every line is."""
+    """The base of every line."""
 
 
 class DumpLine(Line, tag="dump"):
@@ -48,13 +48,13 @@ class DumpLine(Line, tag="dump"):
 
 
 class EndLine(Line, tag="end"):
-    """The last line, without which a dump is not whole: how many are before it."""
+    """The last line: how many are before it. A dump without it is incomplete."""
 
     lines: Count
 
 
-class ResourceOf(Struct, forbid_unknown_fields=True):
-    """A resource within its database's line."""
+class ResourceMember(Struct, forbid_unknown_fields=True):
+    """A resource in its database's line."""
 
     id: Count
     name: str
@@ -62,23 +62,23 @@ class ResourceOf(Struct, forbid_unknown_fields=True):
     fields: dict[str, Any]
 
 
-class SegmentOf(Struct, forbid_unknown_fields=True):
-    """A segment within its database's line."""
+class SegmentMember(Struct, forbid_unknown_fields=True):
+    """A segment in its database's line."""
 
     id: Count
     name: str
 
 
 class DatabaseLine(Line, tag="database"):
-    """A database; all lines up to the next one's belong to it."""
+    """A database. The lines up to the next database belong to it."""
 
     database: Count
     name: str
     closed: bool
     fields: dict[str, Any]
     company_id: str | None
-    resources: list[ResourceOf]
-    segments: list[SegmentOf]
+    resources: list[ResourceMember]
+    segments: list[SegmentMember]
 
 
 class TokenLine(Line, tag="token"):
@@ -104,7 +104,7 @@ class ProfileLine(Line, tag="profile"):
 
 
 class JobLine(Line, tag="job"):
-    """A batch that is remembered: what it was for, and what came of it."""
+    """A job: its purpose and its results."""
 
     database: Count
     id: Name
@@ -118,7 +118,7 @@ class JobLine(Line, tag="job"):
 
 
 class ChangeLine(Line, tag="change"):
-    """A recorded change; those of one millisecond stand in the order in which they were made."""
+    """A change record. Those of one millisecond are in the order of the changes."""
 
     database: Count
     time: Time
@@ -130,8 +130,8 @@ class ChangeLine(Line, tag="change"):
     patch: list[dict[str, Any]]
 
 
-class AnswerOf(Struct, forbid_unknown_fields=True):
-    """The profile that an answer is made from; `made` where the answered change made it."""
+class AnswerProfile(Struct, forbid_unknown_fields=True):
+    """The profile of a stored answer. `made` is whether the change created it."""
 
     made: bool
     id: Name
@@ -142,42 +142,42 @@ class AnswerOf(Struct, forbid_unknown_fields=True):
 
 
 class AnswerLine(Line, tag="answer"):
-    """What is answered when an Idempotency-Key comes again."""
+    """The stored answer of an Idempotency-Key."""
 
     database: Count
     key: Name
     fingerprint: str
     until: Time
-    profile: AnswerOf | None
+    profile: AnswerProfile | None
 
 
-KeptLine: TypeAlias = ProfileLine | JobLine | ChangeLine | AnswerLine
-RowLine: TypeAlias = DatabaseLine | TokenLine | KeptLine
+ContentLine: TypeAlias = ProfileLine | JobLine | ChangeLine | AnswerLine
+RowLine: TypeAlias = DatabaseLine | TokenLine | ContentLine
 AnyLine: TypeAlias = DumpLine | RowLine | EndLine
 
 
-def read(line: bytes) -> AnyLine:
-    """The line that these bytes spell. Raises `BadLine`."""
+def parse_line(line: bytes) -> AnyLine:
+    """Return the line of these bytes. Raises `InvalidLine`."""
     try:
         tree = jiter.from_json(line, catch_duplicate_keys=True, allow_inf_nan=False)
-        orjson.dumps(tree)  # no store could
-        found: AnyLine = msgspec.convert(tree, AnyLine)
-        return found
-    except (ValueError, TypeError) as reason:  # what the libraries raise are kinds of these
-        raise BadLine(str(reason)) from None
+        orjson.dumps(tree)  # rejects what no store can have, such as a lone surrogate
+        result: AnyLine = msgspec.convert(tree, AnyLine)
+        return result
+    except (ValueError, TypeError) as reason:  # the exceptions of both libraries are subclasses of these
+        raise InvalidLine(str(reason)) from None
 
 
-def spelled(line: Line) -> bytes:
-    """A line as bytes, with its end."""
+def encode_line(line: Line) -> bytes:
+    """Return a line as bytes, with its line feed."""
     return msgspec.json.encode(line) + b"\n"
 
 
-def line_of(database: int, row: Row) -> RowLine:
-    """The line of a row of a database."""
+def line_of(database: int, row: DumpRow) -> RowLine:
+    """Return the line of a row of a database."""
     match row:
         case Database():
-            resources = [ResourceOf(it.id, it.name, it.categories, {**it.fields}) for it in row.resources.values()]
-            segments = [SegmentOf(it.id, it.name) for it in row.segments.values()]
+            resources = [ResourceMember(it.id, it.name, it.categories, {**it.fields}) for it in row.resources.values()]
+            segments = [SegmentMember(it.id, it.name) for it in row.segments.values()]
             return DatabaseLine(row.id, row.name, row.closed, {**row.fields}, row.company_id, resources, segments)
         case Token():
             rights = sorted(row.rights, key=RIGHTS.index)
@@ -190,16 +190,16 @@ def line_of(database: int, row: Row) -> RowLine:
                 database, row.id, row.created, row.total, row.failed, row.profiles, failures, row.lists, row.kind
             )
         case ChangeRecord(origin=origin):
-            who = origin.token, origin.dialect, origin.triggers
-            return ChangeLine(database, origin.time, row.profile, row.version, *who, row.patch)
+            source = origin.token, origin.dialect, origin.triggers
+            return ChangeLine(database, origin.time, row.profile, row.version, *source, row.patch)
         case StoredAnswer(once, profile):
             return AnswerLine(
-                database, once.key, once.fingerprint, once.until, _answer_of(profile) if profile else None
+                database, once.key, once.fingerprint, once.until, _answer_profile(profile) if profile else None
             )
 
 
-def row_of(line: RowLine) -> Row:
-    """The row of a line."""
+def row_of(line: RowLine) -> DumpRow:
+    """Return the row of a line."""
     match line:
         case DatabaseLine():
             resources = {it.id: Resource(it.id, it.name, it.categories, it.fields) for it in line.resources}
@@ -218,14 +218,14 @@ def row_of(line: RowLine) -> Row:
             return ChangeRecord(line.database, line.profile, line.version, origin, line.patch)
         case AnswerLine():
             once = IdempotencyKey(line.key, line.fingerprint, line.until)
-            return StoredAnswer(once, _profile_of(line.profile) if line.profile else None)
+            return StoredAnswer(once, _stored_profile(line.profile) if line.profile else None)
 
 
-def _answer_of(profile: Profile) -> AnswerOf:
+def _answer_profile(profile: Profile) -> AnswerProfile:
     made = isinstance(profile, Created)
-    return AnswerOf(made, profile.id, profile.document, profile.version, profile.created, profile.updated)
+    return AnswerProfile(made, profile.id, profile.document, profile.version, profile.created, profile.updated)
 
 
-def _profile_of(answer: AnswerOf) -> Profile:
+def _stored_profile(answer: AnswerProfile) -> Profile:
     kind = Created if answer.made else Profile
     return kind(answer.id, answer.document, answer.version, answer.created, answer.updated)

@@ -1,7 +1,7 @@
-"""From lines to a store, in groups: each group is kept whole or not at all, and loading again does no harm.
+"""Lines into a store, in groups. Each group is stored whole or not at all. A second load of a dump alters nothing.
 
-A row that is there already is passed over. A profile that is there and differs is refused, kept or replaced, as it was
-asked for; the registry is never overwritten: what a token may do and what a field means is decided where the store is.
+A row that exists is ignored. A profile that exists and differs is rejected, kept or replaced, as the caller chooses.
+The registry is never overwritten: the store itself decides what a token permits and what a field means.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,190 +19,191 @@ from gateway.core.model import Change, Database, EditResult, Find, Identity, Ori
 from gateway.schema.compiled import CompiledSchema
 from gateway.schema.field_declarations import problems_of
 from gateway.stores.errors import Duplicate
-from gateway.stores.protocol import Past, Store
-from gateway.transfer.lines import AnyLine, BadLine, DatabaseLine, DumpLine, EndLine, Row, read, row_of
+from gateway.stores.protocol import Record, Store
+from gateway.transfer.lines import AnyLine, DatabaseLine, DumpLine, DumpRow, EndLine, InvalidLine, parse_line, row_of
 
-LARGEST_GROUP, LARGEST_GROUP_BYTES = 200, 1 << 20
-"""How many lines go into one step, and how long they may be together: a load holds no more than these in memory."""
+MAX_GROUP_LINES, MAX_GROUP_BYTES = 200, 1 << 20
+"""The size of a group: a load has no more lines in memory."""
 
-UNRECORDED = Origin("", "", 0)
-"""Who loads is in no record: what is loaded brings its own."""
+NO_ORIGIN = Origin("", "", 0)
+"""A load makes no change records of its own: the dump contains them."""
 
 
-class Existing(StrEnum):
-    """What becomes of a profile that is there already and differs."""
+class ExistingProfiles(StrEnum):
+    """What happens to a profile that exists and differs."""
 
     REFUSE = "refuse"
     KEEP = "keep"
     REPLACE = "replace"
 
 
-class Differs(Exception):
-    """The store has another row in the place of one that is loaded."""
+class RowConflict(Exception):
+    """The store has another row with the same key."""
 
 
-class Loading:
-    """One load: how many lines it has read, and how many of them brought something new."""
+class Loader:
+    """One load. `lines` is how many it has read, `new` is how many of them altered the store."""
 
-    def __init__(self, store: Store, existing: Existing) -> None:
+    def __init__(self, store: Store, existing: ExistingProfiles) -> None:
         self.lines, self.new = 0, 0
         self._store = store
         self._existing = existing
         self._database: Database | None = None
         self._profiles: dict[int, Profile] = {}
-        self._past: list[Past] = []
-        self._is_whole = False
+        self._records: list[Record] = []
+        self._is_complete = False
 
     async def load(self, lines: Iterable[bytes], progress: Callable[[int], object]) -> None:
-        """Keeps what the lines hold, and tells `progress` of the bytes of each group that is kept.
+        """Store the lines. Call `progress` with the number of bytes of each group that is stored.
 
-        Raises `BadLine` or `Differs`, which name the line; of those before it, whole groups are kept.
+        Raises `InvalidLine` or `RowConflict`, whose message names the line. The groups before it are stored.
         """
         size = 0
         for self.lines, text in enumerate(lines, 1):
-            with self._named():
-                line = read(text)
+            with self._line_in_errors():
+                line = parse_line(text)
             if isinstance(line, DatabaseLine):
-                await self._keep()
-            with self._named():
-                await self._take(line)
+                await self._flush()
+            with self._line_in_errors():
+                await self._add(line)
             size += len(text)
-            if len(self._profiles) + len(self._past) >= LARGEST_GROUP or size >= LARGEST_GROUP_BYTES:
-                await self._keep()
+            if len(self._profiles) + len(self._records) >= MAX_GROUP_LINES or size >= MAX_GROUP_BYTES:
+                await self._flush()
                 progress(size)
                 size = 0
-        await self._keep()
+        await self._flush()
         progress(size)
-        if not self._is_whole:
-            raise BadLine(f"line {self.lines + 1}: it is missing, the dump was interrupted here")
+        if not self._is_complete:
+            raise InvalidLine(f"line {self.lines + 1}: it is missing, the dump was interrupted here")
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Says of which line something is."""
+    def _line_in_errors(self) -> Iterator[None]:
+        """Add the line's number to errors."""
         try:
             yield
-        except (BadLine, Differs) as reason:
+        except (InvalidLine, RowConflict) as reason:
             raise type(reason)(f"line {self.lines}: {reason}") from None
 
-    async def _take(self, line: AnyLine) -> None:
-        """Judges a line; keeps what it says of the registry, and holds back the rest for its group."""
-        if self._is_whole:
-            raise BadLine("the dump has ended before it")
+    async def _add(self, line: AnyLine) -> None:
+        """Check a line. Store a row of the registry; add any other row to the group."""
+        if self._is_complete:
+            raise InvalidLine("the dump has ended before it")
         if (self.lines == 1) != isinstance(line, DumpLine):
-            raise BadLine("the first line of a dump, and no other, is of the kind dump")
+            raise InvalidLine("the first line of a dump, and no other, is of the kind dump")
         if isinstance(line, EndLine):
             self._end(line)
         elif not isinstance(line, DumpLine):
-            await self._take_row(line.database, row_of(line))
+            await self._add_row(line.database, row_of(line))
 
     def _end(self, line: EndLine) -> None:
         if line.lines != self.lines - 1:
-            raise BadLine(f"{line.lines} lines were dumped, and {self.lines - 1} are before it")
-        self._is_whole = True
+            raise InvalidLine(f"{line.lines} lines were dumped, and {self.lines - 1} are before it")
+        self._is_complete = True
 
-    async def _take_row(self, database: int, row: Row) -> None:
+    async def _add_row(self, database: int, row: DumpRow) -> None:
         if isinstance(row, Database):
             await self._begin(row)
         elif self._database is None or self._database.id != database:
-            raise BadLine(f"it is not among the lines of database {database}")
+            raise InvalidLine(f"it is not among the lines of database {database}")
         elif isinstance(row, Token):
             self.new += await self._add_token(row)
         elif isinstance(row, Profile):
             self._profiles[self.lines] = row
         else:
-            self._past.append(row)
+            self._records.append(row)
 
     # --- the registry ---
 
     async def _begin(self, database: Database) -> None:
-        """Sees to it that a database is there; all lines up to the next one's are its own."""
+        """Add a database where it does not exist. The next lines belong to it."""
         _check_fields(database)
         self.new += await self._add_database(database)
-        self._database, self._form = database, CompiledSchema(database, {})
+        self._database, self._schema = database, CompiledSchema(database, {})
 
     async def _add_database(self, database: Database) -> bool:
         try:
             await self._store.add_database(database)
         except Duplicate:
-            there = {each.id: each for each in await self._store.databases()}
-            if database.id not in there:
-                raise Differs(f"the company id {database.company_id} is another database's") from None
-            await self._add_parts(there[database.id], database)
+            existing = {each.id: each for each in await self._store.databases()}
+            if database.id not in existing:
+                raise RowConflict(f"the company id {database.company_id} is another database's") from None
+            await self._add_parts(existing[database.id], database)
             return False
         return True
 
-    async def _add_parts(self, there: Database, database: Database) -> None:
-        """Adds the resources and segments that a database has not. Raises `Differs` where it is another one."""
-        resources, segments = {**database.resources, **there.resources}, {**database.segments, **there.segments}
-        if database != replace(there, resources=database.resources, segments=database.segments):
-            raise Differs(f"database {database.id} is there already, and differs")
+    async def _add_parts(self, existing: Database, database: Database) -> None:
+        """Add the resources and segments that a database lacks. Raises `RowConflict` where it differs otherwise."""
+        resources = {**database.resources, **existing.resources}
+        segments = {**database.segments, **existing.segments}
+        if database != replace(existing, resources=database.resources, segments=database.segments):
+            raise RowConflict(f"database {database.id} is there already, and differs")
         if (resources, segments) != ({**resources, **database.resources}, {**segments, **database.segments}):
-            raise Differs(f"a resource or segment of database {database.id} is there already, and differs")
-        for resource in resources.keys() - there.resources.keys():
+            raise RowConflict(f"a resource or segment of database {database.id} is there already, and differs")
+        for resource in resources.keys() - existing.resources.keys():
             await self._store.add_resource(database.id, resources[resource])
-        for segment in segments.keys() - there.segments.keys():
+        for segment in segments.keys() - existing.segments.keys():
             await self._store.add_segment(database.id, segments[segment])
 
     async def _add_token(self, token: Token) -> bool:
-        """A token that is revoked here or there is revoked."""
+        """Add a token. A token that is revoked in the dump or in the store is revoked."""
         try:
             await self._store.add_token(token)
         except Duplicate:
-            there = {each.hash: each for each in await self._store.tokens()}.get(token.hash)
-            if there is None or replace(there, revoked=token.revoked) != token:
-                raise Differs(f"token {token.id} is there already, and differs") from None
-            if token.revoked and not there.revoked:
+            existing = {each.hash: each for each in await self._store.tokens()}.get(token.hash)
+            if existing is None or replace(existing, revoked=token.revoked) != token:
+                raise RowConflict(f"token {token.id} is there already, and differs") from None
+            if token.revoked and not existing.revoked:
                 await self._store.revoke_token(token.id)
             return False
         return True
 
-    # --- what databases hold ---
+    # --- the content of a database ---
 
-    async def _keep(self) -> None:
-        """Keeps what is held back."""
+    async def _flush(self) -> None:
+        """Store the group."""
         if self._database and self._profiles:
-            new = await self._unlike(self._database.id, self._profiles)
+            new = await self._without_same(self._database.id, self._profiles)
             for line, profile in new.items():
                 self._check(line, profile)
             self.new += await self._put(self._database.id, new) if new else 0
-        if self._database and self._past:
-            self.new += await self._store.restore(self._database.id, self._past)
-        self._profiles, self._past = {}, []
+        if self._database and self._records:
+            self.new += await self._store.restore(self._database.id, self._records)
+        self._profiles, self._records = {}, []
 
-    async def _unlike(self, database: int, profiles: Mapping[int, Profile]) -> dict[int, Profile]:
-        """The profiles that are not there, or differ: only these need to be judged, which takes most of the time."""
-        there = {each.id: each for each in await self._store.find(database, _ids(profiles))}
-        return {line: each for line, each in profiles.items() if not _is_same(there.get(each.id), each)}
+    async def _without_same(self, database: int, profiles: Mapping[int, Profile]) -> dict[int, Profile]:
+        """Return the profiles that are missing or differ: only these are validated, which costs most of the time."""
+        existing = {each.id: each for each in await self._store.find(database, _ids(profiles))}
+        return {line: each for line, each in profiles.items() if not _is_same(existing.get(each.id), each)}
 
     def _check(self, line: int, profile: Profile) -> None:
-        if faults := self._form.check_profile(profile.document, {}):
+        if faults := self._schema.check_profile(profile.document, {}):
             reasons = (f"{fault.pointer.removeprefix('/profile')}: {fault.detail}" for fault in faults)
-            raise BadLine(f"line {line}: {'; '.join(reasons)}")
+            raise InvalidLine(f"line {line}: {'; '.join(reasons)}")
 
     async def _put(self, database: int, profiles: Mapping[int, Profile]) -> int:
-        edit = partial(_putting, profiles, self._form.identifiers, self._existing)
-        [edited] = await self._store.change([Change(database, _ids(profiles), edit, UNRECORDED)])
-        if isinstance(edited, Refusal):
-            raise BadLine(f"lines {min(profiles)} to {max(profiles)}: {edited}")
-        return len(edited.writes)
+        edit = partial(_put_profiles, profiles, self._schema.identifiers, self._existing)
+        [result] = await self._store.change([Change(database, _ids(profiles), edit, NO_ORIGIN)])
+        if isinstance(result, Refusal):
+            raise InvalidLine(f"lines {min(profiles)} to {max(profiles)}: {result}")
+        return len(result.writes)
 
 
-def _putting(
-    profiles: Mapping[int, Profile], identifiers: tuple[str, ...], existing: Existing, find: Find
+def _put_profiles(
+    profiles: Mapping[int, Profile], identifiers: tuple[str, ...], existing: ExistingProfiles, find: Find
 ) -> EditResult:
-    """The edit that puts profiles, by their lines, where they are not yet. Raises `Differs`."""
-    there = {each.id: each for each in find(_ids(profiles))}
+    """The edit that writes profiles, by their lines, where they are missing or differ. Raises `RowConflict`."""
+    stored = {each.id: each for each in find(_ids(profiles))}
     writes = []
     for line, profile in profiles.items():
-        before = there.get(profile.id)
-        if before and (existing is Existing.KEEP or _is_same(before, profile)):
+        before = stored.get(profile.id)
+        if before and (existing is ExistingProfiles.KEEP or _is_same(before, profile)):
             continue
-        if before and existing is Existing.REFUSE:
-            raise Differs(f"line {line}: profile {profile.id} is there already, and differs")
-        has = identities(profile.document, identifiers)
-        had = identities(before.document, identifiers) if before else frozenset()
-        writes.append(Write(before, profile, has - had, had - has, patch=None))
-        there[profile.id] = profile
+        if before and existing is ExistingProfiles.REFUSE:
+            raise RowConflict(f"line {line}: profile {profile.id} is there already, and differs")
+        new = identities(profile.document, identifiers)
+        old = identities(before.document, identifiers) if before else frozenset()
+        writes.append(Write(before, profile, new - old, old - new, patch=None))
+        stored[profile.id] = profile
     return EditResult(None, tuple(writes))
 
 
@@ -210,13 +211,13 @@ def _ids(profiles: Mapping[int, Profile]) -> tuple[Identity, ...]:
     return tuple((ID, profile.id) for profile in profiles.values())
 
 
-def _is_same(there: Profile | None, profile: Profile) -> bool:
-    """Are they the same to the byte? To Python, 1 and true would be."""
-    return there is not None and orjson.dumps(asdict(there)) == orjson.dumps(asdict(profile))
+def _is_same(existing: Profile | None, profile: Profile) -> bool:
+    """Compare two profiles byte by byte: in Python, 1 equals true."""
+    return existing is not None and orjson.dumps(asdict(existing)) == orjson.dumps(asdict(profile))
 
 
 def _check_fields(database: Database) -> None:
-    declared = {"": database.fields, **{f"resource {it.id}: ": it.fields for it in database.resources.values()}}
-    problems = [place + problem for place, fields in declared.items() if fields for problem in problems_of(fields)]
+    fields = {"": database.fields, **{f"resource {it.id}: ": it.fields for it in database.resources.values()}}
+    problems = [place + problem for place, each in fields.items() if each for problem in problems_of(each)]
     if problems:
-        raise BadLine("; ".join(problems))
+        raise InvalidLine("; ".join(problems))

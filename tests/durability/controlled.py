@@ -1,16 +1,18 @@
-"""`profile-gateway` with what a proof alters: python -m tests.durability.controlled serve …; its workers read this too.
+"""`profile-gateway` with the settings of a proof: python -m tests.durability.controlled serve …, and its workers.
 
-GATEWAY_TEST_SYNCHRONOUS says how SQLite syncs: NORMAL is the control that must lose what was acknowledged.
-GATEWAY_TEST_LARGE_LOG says from how many pages on the log is moved into the file, so that this happens often.
+GATEWAY_TEST_SYNCHRONOUS is the mode of SQLite: NORMAL is the control, which must lose acknowledged changes.
+GATEWAY_TEST_CHECKPOINT_LOG_PAGES is the length of the log from which on it is written into the file.
 """
 
 import os
 
 from gateway.cli.main import main
-from gateway.stores.sqlite import layout, writer
+from gateway.stores.sqlite import checkpoints, connections
 
-layout.SYNCHRONOUS = os.environ.get("GATEWAY_TEST_SYNCHRONOUS", layout.SYNCHRONOUS)
-writer.LARGE_LOG = int(os.environ.get("GATEWAY_TEST_LARGE_LOG", writer.LARGE_LOG))
+connections.SYNCHRONOUS = os.environ.get("GATEWAY_TEST_SYNCHRONOUS", connections.SYNCHRONOUS)
+checkpoints.CHECKPOINT_LOG_PAGES = int(
+    os.environ.get("GATEWAY_TEST_CHECKPOINT_LOG_PAGES", checkpoints.CHECKPOINT_LOG_PAGES)
+)
 
 if __name__ == "__main__":
     main()

@@ -24,7 +24,7 @@ from tests.durability.recording import Began, Ended, Recorded, events, strings
 ACKNOWLEDGED = 300
 """Of each of the two lives of a recorded gateway: the first ends by a kill, the second stops in order."""
 
-LARGE_LOG = "60"
+CHECKPOINT_PAGES = "60"
 FAILING_SYNC = "fdatasync:error=EIO:when=10+3"
 """From its tenth sync on, every third of a thread fails."""
 
@@ -71,7 +71,7 @@ def _examined(folder: Path, synchronous: str, fault: str = "") -> Tally:
     disk, tally, promised = Disk(str(store), Random(1)), Tally(), Counter[str]()
     for life in ("killed", "stopped"):
         trace = folder / f"{life}.trace"
-        altered = {"GATEWAY_TEST_SYNCHRONOUS": synchronous, "GATEWAY_TEST_LARGE_LOG": LARGE_LOG}
+        altered = {"GATEWAY_TEST_SYNCHRONOUS": synchronous, "GATEWAY_TEST_CHECKPOINT_LOG_PAGES": CHECKPOINT_PAGES}
         with Recorded(f"sqlite:///{store}/profiles.db", folder / "log", trace, altered, fault) as service:
             asyncio.run(_lived(service, life))
         asyncio.run(_replayed(trace, disk, promised, tally))

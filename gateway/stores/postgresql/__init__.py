@@ -1,49 +1,35 @@
-"""The engine for more than one machine: PostgreSQL, on one server or a cluster of which one can be written to.
+"""The engine for several machines: PostgreSQL, one server or a cluster with one primary.
 
-Any number of processes may use it. Changes go through the one queue of this process, all else straight to the server.
+Any number of processes may use it. Changes go through the one queue of this process, all else directly to the server.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 import orjson
 import psycopg
 
 from gateway.core.faults import Refusal
-from gateway.core.model import (
-    Change,
-    ChangeRecord,
-    Database,
-    EditResult,
-    Identity,
-    Job,
-    Profile,
-    Query,
-    Resource,
-    Segment,
-    Token,
-)
+from gateway.core.model import Change, EditResult, Identity, Job, Profile
 from gateway.stores.errors import Duplicate, Missing, Unavailable
 from gateway.stores.group_commit import GroupCommit
-from gateway.stores.postgresql.connections import Engine, closed_on_failure, transaction
-from gateway.stores.postgresql.epoch import Epoch, follow, move
-from gateway.stores.postgresql.group import run_together, text
-from gateway.stores.postgresql.layout import Connection, migrate
-from gateway.stores.postgresql.listing import ADD_JOB, JOB, jobs_of, profiles_of
-from gateway.stores.postgresql.locks import spelled
-from gateway.stores.postgresql.snapshot import BEGIN, Snapshot, restore
-from gateway.stores.protocol import Past
-from gateway.stores.rows import job_of, job_row, recorded_of, settled
+from gateway.stores.listing import ADD_JOB, PageSyntax, SqlListing
+from gateway.stores.postgresql.connections import Connection, Engine, close_on_failure, to_psycopg, transaction
+from gateway.stores.postgresql.group import run_together
+from gateway.stores.postgresql.layout import migrate
+from gateway.stores.postgresql.locks import table_key
+from gateway.stores.postgresql.registry_version import RegistryVersion, increment
+from gateway.stores.postgresql.snapshot import BEGIN, PostgresqlSnapshot, restore
+from gateway.stores.protocol import Record
+from gateway.stores.registry import SqlRegistry, Statement
+from gateway.stores.rows import Row, job_row, raise_failure
 
 FIND = """SELECT id, document, version, created, updated FROM profiles WHERE database = %(database)s AND id = ANY (
     SELECT profile FROM unnest(%(kinds)b::text[], %(values)b::text[]) AS wanted (kind, value)
         JOIN identities USING (kind, value) WHERE database = %(database)s
     UNION SELECT unnest(%(ids)b::text[])) ORDER BY id"""
-CHANGES = """SELECT time, number, profile, version, token, dialect, triggers, patch FROM changes
-    WHERE database = %s AND (time, number) > (%s, %s) ORDER BY time, number LIMIT %s"""
 PRUNE = """WITH old AS (SELECT old.* FROM databases, LATERAL (
         SELECT database, time, number FROM changes WHERE database = databases.id AND time < %(before)s
         LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS old LIMIT %(limit)s)
@@ -53,234 +39,165 @@ PRUNE_JOBS = """WITH old AS (SELECT old.* FROM databases, LATERAL (
         SELECT database, id FROM jobs WHERE database = databases.id AND created < %(before)s
         LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS old LIMIT %(limit)s)
     DELETE FROM jobs USING old WHERE jobs.database = old.database AND jobs.id = old.id"""
-ADD_DATABASE = "INSERT INTO databases VALUES (%s, %s, %s, %s, %s)"
-ADD_RESOURCE = "INSERT INTO resources VALUES (%s, %s, %s, %s, %s)"
-ADD_SEGMENT = "INSERT INTO segments VALUES (%s, %s, %s)"
-ADD_TOKEN = "INSERT INTO tokens VALUES (%s, %s, %s, %s, %s, %s)"
-REVOKE_TOKEN = "UPDATE tokens SET revoked = true WHERE id = %s"
+IS_READ_ONLY = "SELECT current_setting('transaction_read_only') = 'on'"
 
-CHANGES_AT_ONCE = 500
-LISTED_AT_ONCE = 2
-"""Pages, which may read through a whole database: they leave connections to all who want little."""
+# PostgreSQL reads no member of a document that has a NUL anywhere: the sort uses the next character instead.
+MEMBER = r"""COALESCE(replace(document, '\u0000', '\u0001')::json ->> %(member)s, %(last)s) COLLATE "C" """
 
-Statement: TypeAlias = "tuple[str, tuple[Any, ...] | dict[str, Any]]"
+MAX_PAGE_READS = 2
+"""Pages that are read at the same time. A page may read a whole database: the other connections are for other calls."""
 
-LARGEST_GROUP = 256
-"""A change takes some locks, for which the server has limited room: see max_locks_per_transaction."""
+MAX_GROUP_CHANGES = 256
+"""Changes in one transaction. Each needs some locks, and the server's table of locks is limited: see
+max_locks_per_transaction."""
 
 
-async def open(url: str) -> "Postgresql":
-    """The store of `postgresql://user:password@host:port,host:port/name`; its tables are made or migrated where needed.
+async def open(url: str) -> "PostgresqlStore":
+    """Return the store of `postgresql://user:password@host:port,host:port/name`. Create or migrate its tables.
 
-    The URL is libpq's, which may name several hosts: the one that can be written to is used. Raises `ValueError` on
+    The URL is libpq's, which may name several hosts: the one that accepts writes is used. Raises `ValueError` on
     another URL, `Unavailable` where no server can be used or a newer version wrote the database.
     """
     engine = Engine(url)
     try:
         connection = await engine.connect()
-        async with closed_on_failure(connection):
+        async with close_on_failure(connection):
             await migrate(connection)
-            return Postgresql(engine, await follow(engine, connection))
+            version = RegistryVersion(engine)
+            await version.begin(connection)
+            return PostgresqlStore(engine, version)
     except psycopg.Error as error:
         raise Unavailable(str(error)) from error
 
 
-class Postgresql:
-    """A `Store` on some connections, one of which listens for moves of the epoch."""
+class PostgresqlStore(SqlRegistry, SqlListing):
+    """A `Store` on some connections, one of which listens for changes of the registry."""
 
-    def __init__(self, engine: Engine, epoch: Epoch) -> None:
+    PAGE_SYNTAX = PageSyntax("%({})s", MEMBER, str, lambda value: value.replace("\x00", "\x01"))
+    POSITION = "number"
+
+    def __init__(self, engine: Engine, version: RegistryVersion) -> None:
         self._engine = engine
-        self._epoch = epoch
-        self._listing = asyncio.Semaphore(LISTED_AT_ONCE)
-        self._queue = GroupCommit(self._run, LARGEST_GROUP)
+        self._version = version
+        self._page_room = asyncio.Semaphore(MAX_PAGE_READS)
+        self._queue = GroupCommit(self._run, MAX_GROUP_CHANGES)
 
     async def change(self, changes: Sequence[Change]) -> list[EditResult | Refusal]:
-        return settled(await self._queue.run(changes))
+        return raise_failure(await self._queue.run(changes))
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
-        wanted = [spelled((database, kind, value))[1:] for kind, value in identities]
+        keys = [table_key((database, kind, value))[1:] for kind, value in identities]
         values = {
             "database": database,
             "ids": [value for kind, value in identities if kind == "id"],
-            "kinds": [kind for kind, _ in wanted],
-            "values": [value for _, value in wanted],
+            "kinds": [kind for kind, _ in keys],
+            "values": [value for _, value in keys],
         }
-        return [_profile(row) for row in await self._read(FIND, values)]
-
-    async def page(self, database: int, query: Query) -> list[Profile]:
-        async with self._listing:
-            return [_profile(row) for row in await self._read(*profiles_of(database, query))]
+        rows = await self._fetch(FIND, values)
+        return [Profile(id, orjson.loads(document), *rest) for id, document, *rest in rows]
 
     async def add_job(self, database: int, job: Job) -> None:
-        await self._write((ADD_JOB, job_row(database, job)))
-
-    async def job(self, database: int, id: str) -> Job | None:
-        rows = await self._read(JOB, (database, id))
-        return job_of(rows[0]) if rows else None
-
-    async def jobs(self, database: int, kind: str, query: Query) -> list[Job]:
-        async with self._listing:
-            return [
-                Job(id, created, total, failed, kind=kind)
-                for id, created, total, failed in await self._read(*jobs_of(database, kind, query))
-            ]
-
-    async def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
-        # Page by page: a transaction held open over a consumer's pauses would keep VACUUM from its work.
-        after = (since, 0)
-        while rows := await self._read(CHANGES, (database, *after, CHANGES_AT_ONCE)):
-            for time, _, *rest in rows:
-                yield recorded_of((database, time, *rest))
-            after = rows[-1][:2]
+        await self._write((to_psycopg(ADD_JOB), job_row(database, job)))
 
     async def prune(self, before: int, limit: int) -> int:
         values = {"before": before, "limit": limit}
         return await self._write((PRUNE, values), (PRUNE_JOBS, values))
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[Snapshot]:
+    async def snapshot(self) -> AsyncIterator[PostgresqlSnapshot]:
         try:
             connection = await self._engine.connect()
-            async with closed_on_failure(connection):
+            async with close_on_failure(connection):
                 await connection.execute(BEGIN)
         except psycopg.Error as error:
             raise Unavailable(str(error)) from error
         try:
-            yield Snapshot(connection)
+            yield PostgresqlSnapshot(connection)
         finally:
             await connection.close()
 
-    async def restore(self, database: int, past: Sequence[Past]) -> int:
-        async def put_back(connection: Connection) -> int:
+    async def restore(self, database: int, records: Sequence[Record]) -> int:
+        async def run(connection: Connection) -> int:
             async with transaction(connection):
-                return await restore(connection, database, past)
+                return await restore(connection, database, records)
 
-        return await self._engine.run(put_back)
+        return await self._engine.run(run)
 
-    def epoch(self) -> int:
-        return self._epoch.number()
-
-    async def databases(self) -> list[Database]:
-        resources: dict[int, dict[int, Resource]] = defaultdict(dict)
-        for database, id, name, categories, fields in await self._read("SELECT * FROM resources ORDER BY database, id"):
-            known = tuple(orjson.loads(categories))
-            resources[database][id] = Resource(id, name, known, orjson.loads(fields))
-        segments: dict[int, dict[int, Segment]] = defaultdict(dict)
-        for database, id, name in await self._read("SELECT * FROM segments ORDER BY database, id"):
-            segments[database][id] = Segment(id, name)
-        return [
-            Database(id, name, closed, orjson.loads(fields), company_id, resources[id], segments[id])
-            for id, name, closed, fields, company_id in await self._read("SELECT * FROM databases ORDER BY id")
-        ]
-
-    async def tokens(self) -> list[Token]:
-        rows = await self._read("SELECT * FROM tokens ORDER BY created, id")
-        return [
-            Token(id, hash, database, frozenset(rights.split()), created, revoked)
-            for hash, id, database, rights, created, revoked in rows
-        ]
-
-    async def add_database(self, database: Database) -> None:
-        fields = text(database.fields)
-        await self._register(
-            (ADD_DATABASE, (database.id, database.name, database.closed, fields, database.company_id)),
-            *(_adding_resource(database.id, resource) for resource in database.resources.values()),
-            *(_adding_segment(database.id, segment) for segment in database.segments.values()),
-        )
-
-    async def add_token(self, token: Token) -> None:
-        rights = " ".join(sorted(token.rights))
-        await self._register((ADD_TOKEN, (token.hash, token.id, token.database, rights, token.created, token.revoked)))
-
-    async def revoke_token(self, id: str) -> None:
-        await self._register((REVOKE_TOKEN, (id,)))
-
-    async def add_resource(self, database: int, resource: Resource) -> None:
-        await self._register(_adding_resource(database, resource))
-
-    async def add_segment(self, database: int, segment: Segment) -> None:
-        await self._register(_adding_segment(database, segment))
+    def registry_version(self) -> int:
+        return self._version.number()
 
     async def ready(self) -> None:
-        # A server that is only read from answers too, and takes no change.
-        [[is_read_only]] = await self._read("SELECT current_setting('transaction_read_only') = 'on'")
+        # A standby responds too, but accepts no change.
+        [[is_read_only]] = await self._fetch(IS_READ_ONLY)
         if is_read_only:
             raise Unavailable("the server cannot be written to")
 
     async def close(self) -> None:
         await self._queue.close()
-        await self._epoch.close()
+        await self._version.close()
         await self._engine.close()
 
     async def _run(self, changes: Sequence[Change]) -> list[Any]:
-        """Runs the changes, together where that is not too much, and answers what each came to."""
-        answers: list[Any] = []
-        while len(answers) < len(changes):
-            answers += await self._together(changes[len(answers) :])
-        return answers
+        """Run the changes, as many together as one transaction should have. Return the result of each."""
+        results: list[Any] = []
+        while len(results) < len(changes):
+            results += await self._run_first(changes[len(results) :])
+        return results
 
-    async def _together(self, changes: Sequence[Change]) -> list[Any]:
-        """Runs the first of the changes together, else all in halves."""
+    async def _run_first(self, changes: Sequence[Change]) -> list[Any]:
+        """Run the first of the changes in one transaction, or all in halves where that fails."""
         try:
             return await self._engine.run(lambda connection: run_together(connection, changes))
         except Unavailable as error:
             return [error for _ in changes]
         except Exception as error:
-            # One change failed and took its neighbours' work back with it, or they need more locks than the server has.
-            # Nothing was kept, and edits may be rerun: so they are parted until a change can hurt itself alone.
+            # One change failed, and the rollback undid the other changes too; or they need more locks than the server
+            # has. Nothing is stored, and edits may run again: so the changes are divided until the one fails alone.
             half = len(changes) // 2
             return [*await self._run(changes[:half]), *await self._run(changes[half:])] if half else [_failure(error)]
 
-    async def _read(self, sql: str, values: Any = ()) -> list[tuple[Any, ...]]:
-        async def read(connection: Connection) -> list[tuple[Any, ...]]:
+    async def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        return await self._fetch(to_psycopg(sql), values)
+
+    async def _read_page(self, sql: str, values: Mapping[str, Any]) -> list[Row]:
+        async with self._page_room:
+            return await self._fetch(sql, values)
+
+    async def _fetch(self, sql: str, values: Any = ()) -> list[Row]:
+        async def fetch(connection: Connection) -> list[Row]:
             return await (await connection.execute(sql, values)).fetchall()
 
-        return await self._engine.run(read)
+        return await self._engine.run(fetch)
 
-    async def _write(self, *statements: Statement) -> int:
-        """Runs the statements in one step, and tells how many rows they wrote."""
+    async def _write(self, *statements: tuple[str, Any]) -> int:
+        """Run the statements in one step. Return how many rows they wrote."""
 
         async def write(connection: Connection) -> int:
             async with transaction(connection):
-                return await _written(connection, statements)
+                return await _execute(connection, statements)
 
         return await self._engine.run(write)
 
     async def _register(self, *statements: Statement) -> None:
-        """Runs the statements in one step that also moves the epoch. Raises `Duplicate` or `Missing`."""
-
         async def register(connection: Connection) -> int:
             async with transaction(connection):
-                if not await _written(connection, statements):
+                if not await _execute(connection, [(to_psycopg(sql), values) for sql, values in statements]):
                     raise Missing("there is no such row")
-                return await move(connection)
+                return await increment(connection)
 
         try:
-            self._epoch.moved(await self._engine.run(register))
+            self._version.advance(await self._engine.run(register))
         except psycopg.errors.UniqueViolation as error:
             raise Duplicate(str(error)) from error
         except psycopg.errors.ForeignKeyViolation as error:
             raise Missing(str(error)) from error
 
 
-async def _written(connection: Connection, statements: Sequence[Statement]) -> int:
-    """Runs the statements, and tells how many rows they wrote."""
+async def _execute(connection: Connection, statements: Sequence[tuple[str, Any]]) -> int:
+    """Run the statements. Return how many rows they wrote."""
     return sum([(await connection.execute(sql, values)).rowcount for sql, values in statements])
 
 
 def _failure(error: Exception) -> Exception:
-    """What a change that failed alone is answered with."""
+    """Return the exception of a change that failed alone."""
     return Unavailable(str(error)) if isinstance(error, psycopg.errors.OutOfMemory) else error
-
-
-def _profile(row: tuple[Any, ...]) -> Profile:
-    id, document, version, created, updated = row
-    return Profile(id, orjson.loads(document), version, created, updated)
-
-
-def _adding_resource(database: int, resource: Resource) -> Statement:
-    return ADD_RESOURCE, (database, resource.id, resource.name, text(resource.categories), text(resource.fields))
-
-
-def _adding_segment(database: int, segment: Segment) -> Statement:
-    return ADD_SEGMENT, (database, segment.id, segment.name)

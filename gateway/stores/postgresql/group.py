@@ -1,7 +1,7 @@
-"""One group of changes in one transaction: what they ask for is locked and read, they are run, and all is written.
+"""A group of changes in one transaction of PostgreSQL: lock and read their keys, run their edits, write everything.
 
-A group costs four round trips: to lock and read the keys, to lock and read the profiles, to write, and to commit.
-When a connection is lost is not decided here.
+A group costs four round trips: to lock and read the keys, to lock and read the profiles, to write, and to commit. The
+engine retries it where a connection is lost.
 """
 
 from collections import defaultdict
@@ -12,200 +12,199 @@ from typing import Any
 import orjson
 
 from gateway.core.model import Change, EditResult, Identity, Profile, Write
-from gateway.stores.postgresql.connections import commit
-from gateway.stores.postgresql.layout import Connection
-from gateway.stores.postgresql.locks import ID, ONCE, Key, Locked, Row, Statement, Taken, columns, spelled
-from gateway.stores.rows import document_text, outcome, remembered, repeated
+from gateway.stores.postgresql.connections import Connection, commit
+from gateway.stores.postgresql.locks import ID, ONCE, Key, LockConflict, Locks, columns, table_key
+from gateway.stores.registry import Statement
+from gateway.stores.rows import Row, document_text, id_and_version, json_text, profile_text, replay
 
-REMOVE = """DELETE FROM profiles USING unnest(%b::bigint[], %b::text[]) AS gone (database, id)
+REMOVE_PROFILES = """DELETE FROM profiles USING unnest(%b::bigint[], %b::text[]) AS gone (database, id)
     WHERE profiles.database = gone.database AND profiles.id = gone.id"""
-PUT = """INSERT INTO profiles
+PUT_PROFILES = """INSERT INTO profiles
     SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[])
     ON CONFLICT (database, id) DO UPDATE SET document = excluded.document, version = excluded.version,
         created = excluded.created, updated = excluded.updated"""
-LOSE = """DELETE FROM identities
+REMOVE_IDENTITIES = """DELETE FROM identities
     USING unnest(%b::bigint[], %b::text[], %b::text[], %b::text[]) AS gone (database, kind, value, profile)
     WHERE identities.database = gone.database AND identities.kind = gone.kind AND identities.value = gone.value
         AND identities.profile = gone.profile"""
-GAIN = """INSERT INTO identities SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[])
+ADD_IDENTITIES = """INSERT INTO identities SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[])
     ON CONFLICT DO NOTHING"""
-RECORD = """INSERT INTO changes (database, time, profile, version, token, dialect, triggers, patch)
+ADD_CHANGES = """INSERT INTO changes (database, time, profile, version, token, dialect, triggers, patch)
     SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::text[],
         %b::boolean[], %b::text[])"""
-EXPIRE = """DELETE FROM once USING (
+REMOVE_EXPIRED = """DELETE FROM once USING (
         SELECT old.* FROM unnest(%b::bigint[], %b::bigint[], %b::bigint[]) AS kept (database, time, count),
             LATERAL (SELECT database, key FROM once WHERE database = kept.database AND until < time LIMIT 2 * count
                 FOR UPDATE SKIP LOCKED) AS old
     ) AS old WHERE once.database = old.database AND once.key = old.key"""
-"""Twice as many as are kept: so those that expired go faster than new ones come."""
-KEEP = """INSERT INTO once SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::bigint[], %b::text[])
+"""Runs with each insertion of answers, and removes up to twice as many: so expired answers do not accumulate."""
+PUT_ANSWERS = """INSERT INTO once SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::bigint[], %b::text[])
     ON CONFLICT (database, key) DO UPDATE
     SET fingerprint = excluded.fingerprint, until = excluded.until, profile = excluded.profile"""
 
-
-LARGEST_WRITE = 16 * 1024 * 1024
-"""Characters of documents and patches from which on a transaction takes no further change: all is sent at once."""
+MAX_WRITE_CHARACTERS = 16 * 1024 * 1024
+"""Characters of documents and patches after which a transaction runs no further change: all are sent at once."""
 
 
 async def run_together(connection: Connection, changes: Sequence[Change]) -> list[Any]:
-    """Runs changes in one transaction, which it commits, and answers what each came to.
+    """Run changes in one transaction and commit it. Return the result of each.
 
-    There are fewer answers than changes where the first of them write as much as one transaction should.
+    There are fewer results than changes where the first changes write as much as one transaction should.
     """
-    known = {key for change in changes for key in _foreseeable(change)}
+    keys = {key for change in changes for key in _keys_of(change)}
     while True:
         try:
-            return await _run(connection, changes, known)
-        except Taken as taken:
+            return await _run(connection, changes, keys)
+        except LockConflict as conflict:
             await connection.execute("ROLLBACK")
-            known = taken.keys
+            keys = conflict.keys
 
 
-async def _run(connection: Connection, changes: Sequence[Change], known: set[Key]) -> list[Any]:
-    locked = Locked(connection)
-    await locked.begin(known)
-    group = Group(changes, locked)
-    while asked := group.run():
-        await locked.reach(asked)
-    await locked.write(group.written(), group.statements())
+async def _run(connection: Connection, changes: Sequence[Change], keys: set[Key]) -> list[Any]:
+    locks = Locks(connection)
+    await locks.begin(keys)
+    group = PostgresqlGroup(changes, locks)
+    while further := group.run():
+        await locks.extend(further)
+    await locks.write(group.written_keys(), group.statements())
     await commit(connection)
-    return group.answers
+    return group.results
 
 
-class Unforeseen(BaseException):
-    """An edit asks for keys that are not locked yet, and is run again once they are. It must not catch this."""
+class KeysNotLocked(BaseException):
+    """An edit needs further keys, and runs again once they are locked. No edit may catch this."""
 
     def __init__(self, keys: set[Key]) -> None:
         self.keys = keys
 
 
-class Group:
-    """Changes that are run on what is locked, each on top of the ones before it; what they write is held back."""
+class PostgresqlGroup:
+    """The changes of one transaction. Each finds what the changes before it wrote; `statements` returns the writes."""
 
-    def __init__(self, changes: Sequence[Change], locked: Locked) -> None:
-        self.answers: list[Any] = []
+    def __init__(self, changes: Sequence[Change], locks: Locks) -> None:
+        self.results: list[Any] = []
         self._changes = changes
-        self._locked = locked
-        self._written: dict[tuple[int, str], Row | None] = {}
-        self._given: dict[Key, dict[str, bool]] = defaultdict(dict)
-        self._once: dict[Key, Row] = {}
-        self._expiring: dict[int, list[int]] = defaultdict(list)
+        self._locks = locks
+        self._profiles: dict[tuple[int, str], Row | None] = {}
+        self._identities: dict[Key, dict[str, bool]] = defaultdict(dict)
+        self._answers: dict[Key, Row] = {}
+        self._answer_times: dict[int, list[int]] = defaultdict(list)
         self._records: list[Row] = []
-        self._size = 0
+        self._characters = 0
 
     def run(self) -> set[Key]:
-        """Runs what has no answer yet, and tells which keys must be locked before that can go on.
+        """Run the changes that have no result. Return the keys that must be locked before that can continue.
 
-        Behind a change that must wait the others are run only to hear what they will ask.
+        The changes behind one that must wait run too, only to collect their keys.
         """
-        asked: set[Key] = set()
-        for change in self._changes[len(self.answers) :]:
-            if self._size >= LARGEST_WRITE:
+        further: set[Key] = set()
+        for change in self._changes[len(self.results) :]:
+            if self._characters >= MAX_WRITE_CHARACTERS:
                 break
             try:
-                answer, keep = self._tried(change)
-            except Unforeseen as unforeseen:
-                asked |= unforeseen.keys
+                result, add = self._try(change)
+            except KeysNotLocked as error:
+                further |= error.keys
             else:
-                if not asked:
-                    self.answers.append(answer)
-                    keep()
-        return asked
+                if not further:
+                    self.results.append(result)
+                    add()
+        return further
 
-    def written(self) -> set[Key]:
-        """The keys of all that is written."""
-        return {(database, ID, id) for database, id in self._written} | set(self._given)
+    def written_keys(self) -> set[Key]:
+        """Return the keys of all that is written."""
+        return {(database, ID, id) for database, id in self._profiles} | set(self._identities)
 
     def statements(self) -> list[Statement]:
-        """What writes it all. Each row is in one of them, so their order does not matter."""
-        written = sorted(self._written.items())
-        given = [((*spelled(key), id), has) for key, each in sorted(self._given.items()) for id, has in each.items()]
+        """Return the statements that write everything. Each row is in one of them, so their order does not matter."""
+        profiles = sorted(self._profiles.items())
+        identities = [
+            ((*table_key(key), id), is_added)
+            for key, each in sorted(self._identities.items())
+            for id, is_added in each.items()
+        ]
         rows: dict[str, list[Row]] = {
-            REMOVE: [key for key, row in written if row is None],
-            PUT: [(*key, *row) for key, row in written if row is not None],
-            LOSE: [row for row, has in given if not has],
-            GAIN: [row for row, has in given if has],
-            RECORD: self._records,
-            EXPIRE: [(database, min(times), len(times)) for database, times in self._expiring.items()],
-            KEEP: [(key[0], key[2], *row) for key, row in self._once.items()],
+            REMOVE_PROFILES: [key for key, row in profiles if row is None],
+            PUT_PROFILES: [(*key, *row) for key, row in profiles if row is not None],
+            REMOVE_IDENTITIES: [row for row, is_added in identities if not is_added],
+            ADD_IDENTITIES: [row for row, is_added in identities if is_added],
+            ADD_CHANGES: self._records,
+            REMOVE_EXPIRED: [(database, min(times), len(times)) for database, times in self._answer_times.items()],
+            PUT_ANSWERS: [(key[0], key[2], *row) for key, row in self._answers.items()],
         }
         return [(sql, columns(each, len(each[0]))) for sql, each in rows.items() if each]
 
-    def _tried(self, change: Change) -> tuple[Any, Callable[[], None]]:
-        """What a change comes to, and what keeps it. What JSON cannot hold is the failure of its change alone."""
+    def _try(self, change: Change) -> tuple[Any, Callable[[], None]]:
+        """Return the result of a change, and what adds its writes. A value that JSON lacks fails its change alone."""
         try:
-            if done := self._done_before(change):
-                return done, _nothing
-            edited = change.edit(partial(self._find, change.database))
-            texts = [(document_text(write), text(write.patch)) for write in edited.writes]
-            kept = remembered(edited.profile) if change.once else ""
-            return edited, partial(self._keep, change, edited, texts, kept)
+            if result := self._replay(change):
+                return result, _add_nothing
+            result = change.edit(partial(self._find, change.database))
+            texts = [(document_text(write), json_text(write.patch)) for write in result.writes]
+            profile = profile_text(result.profile) if change.once else ""
+            return result, partial(self._add, change, result, texts, profile)
         except Exception as error:
-            return error, _nothing
+            return error, _add_nothing
 
-    def _done_before(self, change: Change) -> EditResult | None:
+    def _replay(self, change: Change) -> EditResult | None:
+        """Return the stored result of the change, if there is one."""
         if change.once is None:
             return None
         key = change.database, ONCE, change.once.key
-        row = self._once.get(key) or self._locked.once[key]
+        row = self._answers.get(key) or self._locks.answers[key]
         if row is None or row[1] < change.origin.time:
             return None
-        return repeated(change.once, row[0], row[2])
+        return replay(change.once, row[0], row[2])
 
     def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         keys = [(database, kind, value) for kind, value in identities]
-        if unknown := {key for key in keys if not self._is_known(key)}:
-            raise Unforeseen(unknown)
-        ids = set().union(*map(self._named_by, keys))
-        rows = ((id, self._row(database, id)) for id in sorted(ids))
+        if further := {key for key in keys if not self._is_locked(key)}:
+            raise KeysNotLocked(further)
+        ids = set().union(*map(self._profile_ids, keys))
+        rows = ((id, self._profile(database, id)) for id in sorted(ids))
         return [Profile(id, orjson.loads(row[0]), *row[1:]) for id, row in rows if row]
 
-    def _is_known(self, key: Key) -> bool:
+    def _is_locked(self, key: Key) -> bool:
         database, kind, value = key
         if kind == ID:
-            return (database, value) in self._written or (database, value) in self._locked.profiles
-        return key in self._locked.named
+            return (database, value) in self._profiles or (database, value) in self._locks.profiles
+        return key in self._locks.profile_ids
 
-    def _named_by(self, key: Key) -> set[str]:
+    def _profile_ids(self, key: Key) -> set[str]:
         if key[1] == ID:
             return {key[2]}
-        given = self._given.get(key, {})
-        return {id for id in self._locked.named[key] | set(given) if given.get(id, True)}
+        changed = self._identities.get(key, {})
+        return {id for id in self._locks.profile_ids[key] | set(changed) if changed.get(id, True)}
 
-    def _row(self, database: int, id: str) -> Row | None:
-        written = self._written
-        return written[database, id] if (database, id) in written else self._locked.profiles[database, id]
+    def _profile(self, database: int, id: str) -> Row | None:
+        own = self._profiles
+        return own[database, id] if (database, id) in own else self._locks.profiles[database, id]
 
-    def _keep(self, change: Change, edited: EditResult, texts: list[tuple[str, str]], profile: str) -> None:
-        for write, (document, patch) in zip(edited.writes, texts, strict=True):
-            self._write(change, write, document, patch)
+    def _add(self, change: Change, result: EditResult, texts: list[tuple[str, str]], profile: str) -> None:
+        for write, (document, patch) in zip(result.writes, texts, strict=True):
+            self._add_write(change, write, document, patch)
         if once := change.once:
-            self._once[change.database, ONCE, once.key] = once.fingerprint, once.until, profile
-            self._expiring[change.database].append(change.origin.time)
+            self._answers[change.database, ONCE, once.key] = once.fingerprint, once.until, profile
+            self._answer_times[change.database].append(change.origin.time)
 
-    def _write(self, change: Change, write: Write, document: str, patch: str) -> None:
-        database, origin, (id, version) = change.database, change.origin, outcome(write)
+    def _add_write(self, change: Change, write: Write, document: str, patch: str) -> None:
+        database, origin, (id, version) = change.database, change.origin, id_and_version(write)
         after = write.after
-        self._written[database, id] = (document, version, after.created, after.updated) if after else None
-        for has, identities in ((False, write.lost), (True, write.gained)):
+        self._profiles[database, id] = (document, version, after.created, after.updated) if after else None
+        for is_added, identities in ((False, write.lost), (True, write.gained)):
             for identity in identities:
-                self._given[database, *identity][id] = has
+                self._identities[database, *identity][id] = is_added
         if write.patch is not None:
-            who = origin.token, origin.dialect, origin.triggers
-            self._records.append((database, origin.time, id, version, *who, patch))
-        self._size += len(document) + len(patch)
+            source = origin.token, origin.dialect, origin.triggers
+            self._records.append((database, origin.time, id, version, *source, patch))
+        self._characters += len(document) + len(patch)
 
 
-def _nothing() -> None:
-    """Keeps nothing of a change."""
+def _add_nothing() -> None:
+    """Add no write."""
 
 
-def text(tree: Any) -> str:
-    """A value as JSON."""
-    return orjson.dumps(tree).decode()
-
-
-def _foreseeable(change: Change) -> Iterator[Key]:
+def _keys_of(change: Change) -> Iterator[Key]:
     yield from ((change.database, kind, value) for kind, value in change.identities)
     if change.once:
         yield change.database, ONCE, change.once.key

@@ -1,30 +1,18 @@
-"""The tables in PostgreSQL, how a database is brought to them, and how texts are spelled in them.
+"""The tables in PostgreSQL, and their migrations.
 
-The layout partitions: every key of profile data begins with the database, and no unique index lacks it.
-No profile is read or written here.
+The layout can be partitioned: every key of profile data begins with the database, and no unique index lacks it.
 """
 
-from hashlib import blake2b
-from typing import Any, TypeAlias
-
-from psycopg import AsyncConnection, postgres
-from psycopg.abc import Buffer
-from psycopg.adapt import Dumper, Loader
-from psycopg.pq import Format
-
 from gateway.stores.errors import Unavailable
+from gateway.stores.postgresql.connections import Connection
 
-Connection: TypeAlias = "AsyncConnection[tuple[Any, ...]]"
-
-MIGRATING = 0x70726F66696C6573
-"""The advisory lock of whoever changes the layout."""
-
-LONGEST_NAME = 120
+MIGRATION_LOCK = 0x70726F66696C6573
+"""The advisory lock of a migration."""
 
 # Texts compare by code point ("C"), as Python's do. Documents are text, not json: PostgreSQL would parse each of them
-# once more to check what orjson wrote, and jsonb would give numbers and the order of members back in a form of its own.
-# The key of a change is its place in time, so one index both orders and partitions; `number` says which of two in the
-# same millisecond came first. Pages of profiles keep some room, where an update then stays (HOT) and touches no index.
+# again to check what orjson wrote, and jsonb would alter the form of numbers and the order of members.
+# The key of a change record begins with its time, so one index both orders and partitions; `number` orders the records
+# of one millisecond. Pages of profiles have some free room, for updates that alter no index (HOT).
 MIGRATIONS = (
     """
     CREATE TABLE databases (
@@ -70,14 +58,14 @@ MIGRATIONS = (
     """,
     "ALTER TABLE jobs ADD COLUMN kind text NOT NULL DEFAULT 'import'",
 )
-"""The way from nothing to this version's layout. A released step is never altered: a change is a further step."""
+"""The steps from nothing to this version's layout. A released step is never altered: a change is a new step."""
 
 
 async def migrate(connection: Connection) -> None:
-    """Brings the database to this version's layout. Raises `Unavailable` where a newer version wrote it."""
+    """Migrate the database to this version's layout. Raises `Unavailable` where a newer version wrote it."""
     async with connection.transaction():
-        # Of several processes that open a fresh database at once, the others find the work done.
-        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATING,))
+        # Where several processes open a new database at once, only the first has something to do.
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
         version = await _version(connection)
         if version > len(MIGRATIONS):
             known = len(MIGRATIONS)
@@ -94,35 +82,3 @@ async def _version(connection: Connection) -> int:
         await connection.execute("INSERT INTO layout VALUES (0)")
     cursor = await connection.execute("SELECT version FROM layout")
     return int((await cursor.fetchall())[0][0])
-
-
-def short(name: str) -> str:
-    """A name that fits into an index: the long ones by their beginning and a digest. No two names share one."""
-    if len(name) <= LONGEST_NAME:
-        return name
-    return name[:LONGEST_NAME] + blake2b(name.encode(), digest_size=32).hexdigest()
-
-
-class Spelled(Dumper):
-    """A text as PostgreSQL can hold it: it knows no NUL. The spelling keeps the order of texts."""
-
-    oid = postgres.types["text"].oid
-
-    def dump(self, obj: str) -> Buffer:
-        if "\x00" in obj or "\x01" in obj:
-            obj = obj.replace("\x01", "\x01\x02").replace("\x00", "\x01\x01")
-        return obj.encode()
-
-
-class SpelledInArrays(Spelled):
-    """The same in arrays, which go in binary: as text each quotation mark of a document would have to be escaped."""
-
-    format = Format.BINARY
-
-
-class Plain(Loader):
-    """The way back."""
-
-    def load(self, data: Buffer) -> str:
-        text = bytes(data).decode()
-        return text.replace("\x01\x01", "\x00").replace("\x01\x02", "\x01") if "\x01" in text else text

@@ -1,121 +1,122 @@
-"""What a transaction locks and reads: keys, before it is known whether anybody has them.
+"""The locks of a transaction: keys are locked before they are read, whether rows with them exist or not.
 
-No creation can be raced: what is locked are the keys themselves, since a row that does not exist cannot be. A key is
-locked before it is read, and so is each profile that it names; what is gained, lost and written is locked with the
-writing; all is held until the commit (two-phase locking). The keys known from the start are locked in one order, and
-whoever needs a further one that is taken lets go of all and begins anew with that one known: so nobody waits in a
-circle.
+Two transactions cannot both create a profile of one identity: the keys themselves are locked, since a row that does not
+exist cannot be. Each key is locked before it is read, and so is each profile that it names. Keys that are written only
+are locked with the writing. All locks are kept until the commit (two-phase locking). The keys that are known at the
+start are locked in one order. Where another transaction has a further key, all locks are released and the transaction
+starts again with that key among the first: so there are no deadlocks.
 """
 
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from gateway.stores.postgresql.layout import Connection, short
+from gateway.stores.postgresql.connections import Connection
+from gateway.stores.postgresql.text_encoding import index_text
+from gateway.stores.registry import Statement
+from gateway.stores.rows import Row
 
 Key: TypeAlias = tuple[int, str, str]
-"""An identity with its database: a profile's own is of the kind `id`, and a key of `once` of the kind `once`."""
-
-Row: TypeAlias = tuple[Any, ...]
-Statement: TypeAlias = "tuple[str, Sequence[Any]]"
+"""An identity with its database: a profile's own is of the kind `id`, a key of `once` of the kind `once`."""
 
 ID, ONCE = "id", "once"
 
 LOCK = "SELECT number FROM unnest(%b::bigint[]) AS number WHERE pg_advisory_xact_lock(number) IS NULL"
 TRY_TO_LOCK = "SELECT number FROM unnest(%b::bigint[]) AS number WHERE NOT pg_try_advisory_xact_lock(number)"
-"""Both answer with what could not be locked: the first waits, so that this is nothing."""
+"""Both return the keys that could not be locked: the first waits, so it returns none."""
 
-NAMED = """SELECT place, profile FROM unnest(%b::bigint[], %b::bigint[], %b::text[], %b::text[])
+NAMED_PROFILES = """SELECT place, profile FROM unnest(%b::bigint[], %b::bigint[], %b::text[], %b::text[])
     AS wanted (place, database, kind, value) JOIN identities USING (database, kind, value)"""
 PROFILES = """SELECT database, id, document, version, created, updated
     FROM unnest(%b::bigint[], %b::text[]) AS wanted (database, id) JOIN profiles USING (database, id)"""
-DONE = """SELECT place, fingerprint, until, profile FROM unnest(%b::bigint[], %b::bigint[], %b::text[])
+ANSWERS = """SELECT place, fingerprint, until, profile FROM unnest(%b::bigint[], %b::bigint[], %b::text[])
     AS wanted (place, database, key) JOIN once USING (database, key)"""
 
 
-class Taken(Exception):
-    """Another transaction has some of these keys."""
+class LockConflict(Exception):
+    """Another transaction has locked some of these keys."""
 
     def __init__(self, keys: set[Key]) -> None:
         self.keys = keys
 
 
-class Locked:
-    """What the transaction has locked, and what the database holds there."""
+class Locks:
+    """The keys that a transaction has locked, and the rows that the database has for them."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._keys: set[Key] = set()
-        self.named: dict[Key, set[str]] = {}
+        self.profile_ids: dict[Key, set[str]] = {}
         self.profiles: dict[tuple[int, str], Row | None] = {}
-        self.once: dict[Key, Row | None] = {}
+        self.answers: dict[Key, Row | None] = {}
 
     async def begin(self, keys: set[Key]) -> None:
-        """Waits for the keys, in an order that all others keep too, and reads what they name."""
+        """Begin the transaction. Wait for the keys, in the order that all transactions use, and read their rows."""
         await self._read(keys, ("BEGIN", ()), (LOCK, numbers(keys)))
 
-    async def reach(self, keys: set[Key]) -> None:
-        """The same later on, without waiting. Raises `Taken`."""
+    async def extend(self, keys: set[Key]) -> None:
+        """Lock further keys without waiting, and read their rows. Raises `LockConflict`."""
         await self._read(keys, (TRY_TO_LOCK, numbers(keys)))
 
     async def write(self, keys: set[Key], statements: Sequence[Statement]) -> None:
-        """Locks what is written and was not read, and writes. Raises `Taken`, and all must be rolled back."""
+        """Lock the keys that were not read, and write. Raises `LockConflict`: all must be rolled back then."""
         if statements:
             further = keys - self._keys
-            taken, *_ = await in_one_trip(self._connection, (TRY_TO_LOCK, numbers(further)), *statements)
-            self._settle(further, taken)
+            conflicts, *_ = await in_one_trip(self._connection, (TRY_TO_LOCK, numbers(further)), *statements)
+            self._add(further, conflicts)
 
     async def _read(self, keys: set[Key], *first: Statement) -> None:
         names = [key for key in keys if key[1] not in (ID, ONCE)]
-        done = [key for key in keys if key[1] == ONCE]
-        naming = NAMED, columns([(place, *spelled(key)) for place, key in enumerate(names)], 4)
-        doing = DONE, columns([(place, key[0], key[2]) for place, key in enumerate(done)], 3)
-        *_, taken, named, kept = await in_one_trip(self._connection, *first, naming, doing)
-        self._settle(keys, taken)
-        self.named |= {key: set() for key in names}
-        for place, id in named:
-            self.named[names[place]].add(id)
-        self.once |= dict.fromkeys(done) | {done[place]: row for place, *row in kept}
-        await self._read_profiles({key for key in keys if key[1] == ID} | {(names[at][0], ID, id) for at, id in named})
+        once = [key for key in keys if key[1] == ONCE]
+        find_ids = NAMED_PROFILES, columns([(place, *table_key(key)) for place, key in enumerate(names)], 4)
+        find_answers = ANSWERS, columns([(place, key[0], key[2]) for place, key in enumerate(once)], 3)
+        *_, conflicts, ids, answers = await in_one_trip(self._connection, *first, find_ids, find_answers)
+        self._add(keys, conflicts)
+        self.profile_ids |= {key: set() for key in names}
+        for place, id in ids:
+            self.profile_ids[names[place]].add(id)
+        self.answers |= dict.fromkeys(once) | {once[place]: row for place, *row in answers}
+        named = {(names[place][0], ID, id) for place, id in ids}
+        await self._read_profiles({key for key in keys if key[1] == ID} | named)
 
     async def _read_profiles(self, keys: set[Key]) -> None:
-        """Reads profiles under locks of their own: two keys may name one profile."""
+        """Read profiles under locks of their own: two keys may name one profile."""
         wanted = [(database, id) for database, _, id in keys if (database, id) not in self.profiles]
         if wanted:
-            locking = TRY_TO_LOCK, numbers(keys - self._keys)
-            taken, rows = await in_one_trip(self._connection, locking, (PROFILES, columns(wanted, 2)))
-            self._settle(keys, taken)
+            lock = TRY_TO_LOCK, numbers(keys - self._keys)
+            conflicts, rows = await in_one_trip(self._connection, lock, (PROFILES, columns(wanted, 2)))
+            self._add(keys, conflicts)
             self.profiles |= dict.fromkeys(wanted) | {(database, id): row for database, id, *row in rows}
 
-    def _settle(self, keys: set[Key], taken: list[Row]) -> None:
+    def _add(self, keys: set[Key], conflicts: list[Row]) -> None:
         self._keys |= keys
-        if taken:
-            raise Taken(self._keys)
+        if conflicts:
+            raise LockConflict(self._keys)
 
 
 async def in_one_trip(connection: Connection, *statements: Statement) -> list[list[Row]]:
-    """Sends the statements together, and answers with the rows of each."""
+    """Send the statements together. Return the rows of each."""
     async with connection.pipeline():
         cursors = [await connection.execute(sql, values) for sql, values in statements]
     return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
 
-def spelled(key: Key) -> Key:
-    """An identity as the tables have it."""
+def table_key(key: Key) -> Key:
+    """Return an identity as the tables have it."""
     database, kind, value = key
-    return database, short(kind), short(value)
+    return database, index_text(kind), index_text(value)
 
 
 def numbers(keys: Iterable[Key]) -> list[list[int]]:
-    """The keys as the one value of a statement that locks them: in order, whoever asks."""
+    """Return the keys as the one value of a statement that locks them, always in the same order."""
     return [sorted(map(_number, keys))]
 
 
 def _number(key: Key) -> int:
-    # Two keys of one number would wait for each other, and do no harm.
+    # Two keys of one number would only wait for each other.
     return int.from_bytes(blake2b(repr(key).encode(), digest_size=8).digest(), signed=True)
 
 
-def columns(rows: Sequence[Row], width: int) -> list[list[Any]]:
-    """Rows as the columns that a statement takes."""
+def columns(rows: Sequence[Row], width: int) -> list[list[object]]:
+    """Return rows as columns, the parameters of a statement with `unnest`."""
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

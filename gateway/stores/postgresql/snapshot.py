@@ -1,22 +1,18 @@
-"""What moves to another store and what comes from one: a snapshot of the tables, and the past put back.
-
-Only SQL and rows live here; where a connection comes from and when it is lost is not decided here.
-"""
+"""Snapshots of a PostgreSQL database, and their restoration."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import psycopg
 
-from gateway.core.model import ChangeRecord, Job, StoredAnswer
 from gateway.stores.errors import Unavailable
-from gateway.stores.postgresql.layout import Connection
+from gateway.stores.postgresql.connections import Connection, to_psycopg
 from gateway.stores.postgresql.locks import columns
-from gateway.stores.protocol import Past
-from gateway.stores.rows import answered_row, job_row, unknown
-from gateway.stores.snapshot import RowSnapshot
+from gateway.stores.protocol import Record
+from gateway.stores.rows import Row
+from gateway.stores.snapshot import SqlSnapshot, change_times, rows_to_restore
 
-# A dump reads tables through, so the planner may choose as it likes; and whoever takes the rows may take their time.
+# A dump reads whole tables, so the planner may choose any plan; and the consumer may take any time between two rows.
 BEGIN = """BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
     SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;
     SET LOCAL cursor_tuple_fraction = 1; SET LOCAL idle_in_transaction_session_timeout = 0;
@@ -24,18 +20,12 @@ BEGIN = """BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SIZE = """SELECT coalesce(sum(greatest(reltuples, 0)), 0)
     FROM unnest(ARRAY['profiles', 'jobs', 'changes', 'once']) AS name,
         LATERAL pg_partition_tree(name::regclass) JOIN pg_class ON oid = relid WHERE isleaf"""
-PROFILES = """SELECT id, document, version, created, updated FROM profiles
-    WHERE database = %s AND id > %s ORDER BY id"""
-JOBS = "SELECT id, created, total, failed, outcome, kind FROM jobs WHERE database = %s AND id > %s ORDER BY id"
-CHANGES = """SELECT database, time, profile, version, token, dialect, triggers, patch FROM changes
-    WHERE database = %s AND time >= %s ORDER BY time, number"""
-ANSWERED = "SELECT key, fingerprint, until, profile FROM once WHERE database = %s AND key > %s ORDER BY key"
-READ_AT_ONCE = 500
+ROWS_PER_FETCH = 500
 
-# One at a time: two that put back the same change would both find it missing.
+# One restoration at a time: two that insert the same change record would both find it missing.
 LOCK = "SELECT pg_advisory_xact_lock(%s)"
-RESTORING = 0x726573746F72696E
-KNOWN = "SELECT time, profile, version FROM changes WHERE database = %s AND time = ANY (%b)"
+RESTORATION_LOCK = 0x726573746F72696E
+EXISTING_CHANGES = "SELECT time, profile, version FROM changes WHERE database = %s AND time = ANY (%b)"
 ADD_CHANGES = """INSERT INTO changes (database, time, profile, version, token, dialect, triggers, patch)
     SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::text[],
         %b::boolean[], %b::text[])"""
@@ -43,43 +33,39 @@ ADD_JOBS = """INSERT INTO jobs
     SELECT * FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[], %b::text[],
         %b::text[])
     ON CONFLICT DO NOTHING"""
-ADD_ANSWERED = """INSERT INTO once SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::bigint[], %b::text[])
+ADD_ANSWERS = """INSERT INTO once SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::bigint[], %b::text[])
     ON CONFLICT DO NOTHING"""
 
 
-class Snapshot(RowSnapshot):
-    """What a connection sees inside its read transaction."""
+class PostgresqlSnapshot(SqlSnapshot):
+    """The content of the database in the read transaction of a connection."""
 
-    PROFILES, JOBS, CHANGES, ANSWERED = PROFILES, JOBS, CHANGES, ANSWERED
+    POSITION = "number"
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def size(self) -> int:
-        [size] = [size async for [size] in self.rows(SIZE, ())]
+        [size] = [size async for [size] in self.rows(SIZE)]
         return int(size)
 
-    async def rows(self, sql: str, values: Sequence[Any]) -> AsyncIterator[tuple[Any, ...]]:
+    async def rows(self, sql: str, values: Sequence[Any] = ()) -> AsyncIterator[Row]:
         try:
             async with self._connection.cursor("rows") as cursor:
-                cursor.itersize = READ_AT_ONCE
-                await cursor.execute(sql, values)
+                cursor.itersize = ROWS_PER_FETCH
+                await cursor.execute(to_psycopg(sql), values)
                 async for row in cursor:
                     yield row
         except psycopg.Error as error:
             raise Unavailable(str(error)) from error
 
 
-async def restore(connection: Connection, database: int, past: Sequence[Past]) -> int:
-    """Puts back what is not there yet, and tells how much that was."""
-    await connection.execute(LOCK, (RESTORING,))
-    changes = [each for each in past if isinstance(each, ChangeRecord)]
-    times = sorted({each.origin.time for each in changes})
-    known = set(await (await connection.execute(KNOWN, (database, times))).fetchall())
-    tables = {
-        ADD_CHANGES: unknown(changes, known),
-        ADD_JOBS: [job_row(database, each) for each in past if isinstance(each, Job)],
-        ADD_ANSWERED: [answered_row(database, each) for each in past if isinstance(each, StoredAnswer)],
-    }
-    given = [(sql, columns(rows, len(rows[0]))) for sql, rows in tables.items() if rows]
-    return sum([(await connection.execute(sql, values)).rowcount for sql, values in given])
+async def restore(connection: Connection, database: int, records: Sequence[Record]) -> int:
+    """Insert the records that are new. Return how many."""
+    await connection.execute(LOCK, (RESTORATION_LOCK,))
+    cursor = await connection.execute(EXISTING_CHANGES, (database, change_times(records)))
+    existing = set(await cursor.fetchall())
+    changes, jobs, answers = rows_to_restore(database, records, existing)
+    inserts = [(ADD_CHANGES, changes), (ADD_JOBS, jobs), (ADD_ANSWERS, answers)]
+    statements = [(sql, columns(rows, len(rows[0]))) for sql, rows in inserts if rows]
+    return sum([(await connection.execute(sql, values)).rowcount for sql, values in statements])

@@ -32,7 +32,16 @@ from gateway.core.model import (
 )
 from gateway.stores import open_store
 from gateway.stores.protocol import Store
-from gateway.transfer import BadLine, Differs, Existing, Loading, Place, Whole, dumped, place_in
+from gateway.transfer import (
+    DumpComplete,
+    DumpPosition,
+    ExistingProfiles,
+    InvalidLine,
+    Loader,
+    RowConflict,
+    dump_lines,
+    find_position,
+)
 from tests.stores import change, postgresql
 
 FIELDS = {"type": "object", "properties": {"card": {"type": "string", "x-identifier": True}}}
@@ -44,7 +53,7 @@ BOB = Profile("b", {"phone_numbers": ["+7 951 105-90-00"], "custom": {"имя": 
 CHANGES = [
     ChangeRecord(1, "a", n, Origin("t1", "altcraft", 100 + n // 3), [{"op": "test", "path": ""}]) for n in range(1, 8)
 ]
-PAST = [
+RECORDS = [
     Job("j", 3, 2, 1, ("a",), ({"index": 0, "sent": {"b": 1, "a": None}},), (5, "x"), "other"),
     *CHANGES,
     StoredAnswer(IdempotencyKey("/k", "f", 9), None),
@@ -52,7 +61,7 @@ PAST = [
 ]
 
 
-async def furnished(url: str) -> Store:
+async def filled_store(url: str) -> Store:
     """A store with a bit of everything."""
     store = await open_store(url)
     for database in (ONE, TWO):
@@ -62,28 +71,28 @@ async def furnished(url: str) -> Store:
     for database, profiles in ((1, (BOB, ANN)), (2, (structs.replace(ANN, document={}),))):
         writes = tuple(Write(None, profile, patch=None) for profile in profiles)
         await store.change([change(lambda _, writes=writes: EditResult(None, writes), database=database)])
-    await store.restore(1, PAST)
+    await store.restore(1, RECORDS)
     await store.restore(2, [replace(CHANGES[0], database=2)])
     return store
 
 
-async def dump_of(store: Store, place: Place | None = None) -> bytes:
+async def dump_of(store: Store, position: DumpPosition | None = None) -> bytes:
     async with store.snapshot() as snapshot:
-        return b"".join([line async for line in dumped(store, snapshot, place)])
+        return b"".join([line async for line in dump_lines(store, snapshot, position)])
 
 
-async def loaded(store: Store, dump: bytes, existing: Existing = Existing.REFUSE) -> Loading:
-    loading = Loading(store, existing)
+async def load(store: Store, dump: bytes, existing: ExistingProfiles = ExistingProfiles.REFUSE) -> Loader:
+    loading = Loader(store, existing)
     await loading.load(BytesIO(dump), lambda _: None)
     return loading
 
 
 @pytest.fixture(scope="module")
 def dump() -> bytes:
-    async def taken() -> bytes:
-        return await dump_of(await furnished("memory:"))
+    async def make() -> bytes:
+        return await dump_of(await filled_store("memory:"))
 
-    return asyncio.run(taken())
+    return asyncio.run(make())
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
@@ -97,7 +106,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return urls[request.param]()
 
 
-def with_store(url: str, work: Callable[[Store], Any]) -> Any:
+def run_with_store(url: str, work: Callable[[Store], Any]) -> Any:
     async def opened() -> Any:
         store = await open_store(url)
         try:
@@ -134,24 +143,24 @@ def test_a_dump_has_every_row_in_order(dump: bytes) -> None:
 
 def test_the_same_from_and_into_every_engine(url: str, dump: bytes) -> None:
     async def there_and_back(store: Store) -> None:
-        loading = await loaded(store, dump)
+        loading = await load(store, dump)
         assert (loading.lines, loading.new) == (20, 18)
         assert await dump_of(store) == dump
-        assert (await loaded(store, dump)).new == 0
+        assert (await load(store, dump)).new == 0
         assert await dump_of(store) == dump
 
-    with_store(url, there_and_back)
+    run_with_store(url, there_and_back)
 
 
 def test_what_is_loaded_can_be_found(url: str, dump: bytes) -> None:
     async def found(store: Store) -> None:
-        await loaded(store, dump)
+        await load(store, dump)
         assert await store.find(1, [("email", "ann@example.com")]) == [ANN]
         assert await store.find(1, [("custom/card", "7")]) == [ANN]
         assert await store.find(1, [("phone", "+79511059000")]) == [BOB]
         assert await store.databases() == [ONE, TWO]
 
-    with_store(url, found)
+    run_with_store(url, found)
 
 
 # Going on
@@ -160,12 +169,12 @@ def test_what_is_loaded_can_be_found(url: str, dump: bytes) -> None:
 @pytest.mark.parametrize("torn", [True, False])
 def test_goes_on_wherever_it_was_interrupted(dump: bytes, torn: bool, tmp_path: Path) -> None:
     async def each() -> None:
-        store, file = await furnished("memory:"), tmp_path / "dump"
+        store, file = await filled_store("memory:"), tmp_path / "dump"
         ends = [number + 1 for number, sign in enumerate(dump) if sign == ord("\n")]
         for end in [0, *ends[:-1]]:
             file.write_bytes(dump[: end + 20 * torn])
             with file.open("r+b") as output:
-                output.write(await dump_of(store, place_in(output)))
+                output.write(await dump_of(store, find_position(output)))
             assert file.read_bytes() == dump, end
 
     asyncio.run(each())
@@ -173,15 +182,15 @@ def test_goes_on_wherever_it_was_interrupted(dump: bytes, torn: bool, tmp_path: 
 
 def test_has_nothing_to_go_on_with_at_the_end(dump: bytes, tmp_path: Path) -> None:
     (tmp_path / "dump").write_bytes(dump)
-    with (tmp_path / "dump").open("r+b") as output, pytest.raises(Whole):
-        place_in(output)
+    with (tmp_path / "dump").open("r+b") as output, pytest.raises(DumpComplete):
+        find_position(output)
 
 
 @pytest.mark.parametrize("content", [b"photo", b"{}\n", b'{"kind":"dump","format":2}\n', b'{"kind":"dump"}\n' * 9])
 def test_does_not_go_on_with_another_file(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "dump").write_bytes(content)
-    with (tmp_path / "dump").open("r+b") as output, pytest.raises(BadLine):
-        place_in(output)
+    with (tmp_path / "dump").open("r+b") as output, pytest.raises(InvalidLine):
+        find_position(output)
     assert (tmp_path / "dump").read_bytes() == content
 
 
@@ -189,93 +198,99 @@ def test_a_load_that_was_interrupted_is_done_by_loading_again(url: str, dump: by
     async def again(store: Store) -> None:
         lines = dump.splitlines(keepends=True)
         for count in range(1, len(lines)):
-            with pytest.raises(BadLine, match=rf"line {count + 1}: it is missing"):
-                await loaded(store, b"".join(lines[:count]))
-        assert (await loaded(store, dump)).new == 0
+            with pytest.raises(InvalidLine, match=rf"line {count + 1}: it is missing"):
+                await load(store, b"".join(lines[:count]))
+        assert (await load(store, dump)).new == 0
         assert await dump_of(store) == dump
 
-    with_store(url, again)
+    run_with_store(url, again)
 
 
 # What a load refuses
 
 
-def altered(dump: bytes, line: int, **members: Any) -> bytes:
+def with_members(dump: bytes, line: int, **members: Any) -> bytes:
     lines = dump.splitlines(keepends=True)
     tree = {**json.loads(lines[line - 1]), **members}
     lines[line - 1] = json.dumps({name: value for name, value in tree.items() if value != "away"}).encode() + b"\n"
     return b"".join(lines)
 
 
-def without(dump: bytes, line: int) -> bytes:
+def remove_line(dump: bytes, line: int) -> bytes:
     lines = dump.splitlines(keepends=True)
     return b"".join(lines[: line - 1] + lines[line:])
 
 
 @pytest.mark.parametrize(
-    ("spoil", "reason"),
+    ("damage", "reason"),
     [
         (lambda _: b"", "line 1: it is missing"),
         (lambda _: b"photo", "line 1: expected value"),
-        (lambda dump: altered(dump, 1, format=2), "line 1: Invalid enum value 2"),
-        (lambda dump: without(dump, 1), "line 1: the first line of a dump"),
+        (lambda dump: with_members(dump, 1, format=2), "line 1: Invalid enum value 2"),
+        (lambda dump: remove_line(dump, 1), "line 1: the first line of a dump"),
         (lambda dump: dump.replace(b'"version":3', b'"version":3,"version":3'), 'line 4: Detected duplicate key "vers'),
         (lambda dump: dump.replace(b"}\n", b"\n"), "line 1: EOF"),
-        (lambda dump: altered(dump, 4, kind="photo"), "line 4: Invalid value 'photo'"),
-        (lambda dump: altered(dump, 4, version="3"), r"line 4: Expected `int`, got `str` - at `\$.version`"),
-        (lambda dump: altered(dump, 4, version=True), r"line 4: Expected `int`, got `bool`"),
-        (lambda dump: altered(dump, 4, created="away"), "line 4: Object missing required field `created`"),
-        (lambda dump: altered(dump, 4, more=1), "line 4: Object contains unknown field `more`"),
-        (lambda dump: altered(dump, 4, document={"email": 1}), "line 4: /email: 1 is not of type string"),
-        (lambda dump: altered(dump, 4, document={"custom": {"card": 7}}), "line 4: /custom/card: 7 is not of type"),
-        (lambda dump: altered(dump, 4, document={"custom": {"n": 2**64}}), "line 4: Integer exceeds 64-bit range"),
-        (lambda dump: altered(dump, 4, document={"custom": {"n": "\ud800"}}), "line 4: "),
-        (lambda dump: altered(dump, 18, document={"custom": {"n": 1}}), "line 18: /custom/n"),
-        (lambda dump: altered(dump, 4, database=2), "line 4: it is not among the lines of database 2"),
-        (lambda dump: without(dump, 2), "line 2: it is not among the lines of database 1"),
-        (lambda dump: altered(dump, 2, fields={"type": "string"}), r"line 2: \$: expected a JSON Schema"),
-        (lambda dump: altered(dump, 3, rights=["reign"]), "line 3: Invalid enum value 'reign'"),
-        (lambda dump: without(dump, 5), "line 19: 19 lines were dumped, and 18 are before it"),
+        (lambda dump: with_members(dump, 4, kind="photo"), "line 4: Invalid value 'photo'"),
+        (lambda dump: with_members(dump, 4, version="3"), r"line 4: Expected `int`, got `str` - at `\$.version`"),
+        (lambda dump: with_members(dump, 4, version=True), r"line 4: Expected `int`, got `bool`"),
+        (lambda dump: with_members(dump, 4, created="away"), "line 4: Object missing required field `created`"),
+        (lambda dump: with_members(dump, 4, more=1), "line 4: Object contains unknown field `more`"),
+        (lambda dump: with_members(dump, 4, document={"email": 1}), "line 4: /email: 1 is not of type string"),
+        (
+            lambda dump: with_members(dump, 4, document={"custom": {"card": 7}}),
+            "line 4: /custom/card: 7 is not of type",
+        ),
+        (
+            lambda dump: with_members(dump, 4, document={"custom": {"n": 2**64}}),
+            "line 4: Integer exceeds 64-bit range",
+        ),
+        (lambda dump: with_members(dump, 4, document={"custom": {"n": "\ud800"}}), "line 4: "),
+        (lambda dump: with_members(dump, 18, document={"custom": {"n": 1}}), "line 18: /custom/n"),
+        (lambda dump: with_members(dump, 4, database=2), "line 4: it is not among the lines of database 2"),
+        (lambda dump: remove_line(dump, 2), "line 2: it is not among the lines of database 1"),
+        (lambda dump: with_members(dump, 2, fields={"type": "string"}), r"line 2: \$: expected a JSON Schema"),
+        (lambda dump: with_members(dump, 3, rights=["reign"]), "line 3: Invalid enum value 'reign'"),
+        (lambda dump: remove_line(dump, 5), "line 19: 19 lines were dumped, and 18 are before it"),
         (lambda dump: dump + dump, "line 21: the dump has ended before it"),
         (lambda dump: dump[:-9], "line 20: EOF"),
     ],
 )
-def test_names_the_line_that_is_bad(dump: bytes, spoil: Callable[[bytes], bytes], reason: str) -> None:
+def test_names_the_line_that_is_bad(dump: bytes, damage: Callable[[bytes], bytes], reason: str) -> None:
     async def refused(store: Store) -> None:
-        with pytest.raises(BadLine, match=rf"^{reason}"):
-            await loaded(store, spoil(dump))
-        await loaded(store, dump)
+        with pytest.raises(InvalidLine, match=rf"^{reason}"):
+            await load(store, damage(dump))
+        await load(store, dump)
         assert await dump_of(store) == dump
 
-    with_store("memory:", refused)
+    run_with_store("memory:", refused)
 
 
 def test_a_profile_that_differs_is_refused_kept_or_replaced(url: str, dump: bytes) -> None:
     async def each(store: Store) -> None:
-        await loaded(store, dump)
-        other = altered(dump, 4, document={"email": "anna@example.com"}, version=9)
-        with pytest.raises(Differs, match=r"^line 4: profile a is there already, and differs"):
-            await loaded(store, other)
-        assert (await loaded(store, other, Existing.KEEP)).new == 0
+        await load(store, dump)
+        other = with_members(dump, 4, document={"email": "anna@example.com"}, version=9)
+        with pytest.raises(RowConflict, match=r"^line 4: profile a is there already, and differs"):
+            await load(store, other)
+        assert (await load(store, other, ExistingProfiles.KEEP)).new == 0
         assert await dump_of(store) == dump
-        assert (await loaded(store, other, Existing.REPLACE)).new == 1
+        assert (await load(store, other, ExistingProfiles.REPLACE)).new == 1
         assert [each.version for each in await store.find(1, [("email", "anna@example.com")])] == [9]
         assert await store.find(1, [("email", "ann@example.com"), ("custom/card", "7")]) == []
-        assert (await loaded(store, dump, Existing.REPLACE)).new == 1
+        assert (await load(store, dump, ExistingProfiles.REPLACE)).new == 1
         assert await dump_of(store) == dump
 
-    with_store(url, each)
+    run_with_store(url, each)
 
 
 def test_true_is_not_1_and_1_is_not_1_point_0(dump: bytes) -> None:
     async def each(store: Store) -> None:
-        await loaded(store, dump)
+        await load(store, dump)
         for number in (1, True):
             custom = {**ANN.document["custom"], "n": number}
-            with pytest.raises(Differs):
-                await loaded(store, altered(dump, 4, document={**ANN.document, "custom": custom}))
+            with pytest.raises(RowConflict):
+                await load(store, with_members(dump, 4, document={**ANN.document, "custom": custom}))
 
-    with_store("memory:", each)
+    run_with_store("memory:", each)
 
 
 @pytest.mark.parametrize(
@@ -291,31 +306,31 @@ def test_true_is_not_1_and_1_is_not_1_point_0(dump: bytes) -> None:
 )
 def test_the_registry_is_not_overwritten(dump: bytes, line: int, members: dict[str, Any], reason: str) -> None:
     async def refused(store: Store) -> None:
-        await loaded(store, dump)
-        with pytest.raises(Differs, match=f"line {line}: {reason}"):
-            await loaded(store, altered(dump, line, **members), Existing.REPLACE)
+        await load(store, dump)
+        with pytest.raises(RowConflict, match=f"line {line}: {reason}"):
+            await load(store, with_members(dump, line, **members), ExistingProfiles.REPLACE)
         assert await dump_of(store) == dump
 
-    with_store("memory:", refused)
+    run_with_store("memory:", refused)
 
 
 def test_a_database_gets_the_resources_and_segments_it_lacks(dump: bytes) -> None:
     async def added(store: Store) -> None:
         await store.add_database(replace(ONE, resources={}, segments={6: Segment(6, "six")}))
-        await loaded(store, dump)
+        await load(store, dump)
         assert (await store.databases())[0] == replace(ONE, segments={**ONE.segments, 6: Segment(6, "six")})
 
-    with_store("memory:", added)
+    run_with_store("memory:", added)
 
 
 def test_a_token_that_is_revoked_anywhere_is_revoked(dump: bytes) -> None:
     async def revoked(store: Store) -> None:
-        await loaded(store, dump)
-        await loaded(store, altered(dump, 3, revoked=True))
-        await loaded(store, dump)
+        await load(store, dump)
+        await load(store, with_members(dump, 3, revoked=True))
+        await load(store, dump)
         assert all(token.revoked for token in await store.tokens())
 
-    with_store("memory:", revoked)
+    run_with_store("memory:", revoked)
 
 
 # The commands
@@ -340,7 +355,7 @@ def test_the_commands_move_a_store_and_back(tmp_path: Path, dump: bytes) -> None
 
 def test_the_commands_refuse_in_one_line(tmp_path: Path, dump: bytes) -> None:
     store, file = f"sqlite:///{tmp_path}/1.db", tmp_path / "dump"
-    file.write_bytes(altered(dump, 4, version=0.5))
+    file.write_bytes(with_members(dump, 4, version=0.5))
     refusals = [
         (run("load", "--store", store, file), 2, "dump, line 4: Expected `int`"),
         (run("dump", "--store", store, file), 2, "is there already: --resume"),
@@ -356,7 +371,7 @@ def test_the_commands_refuse_in_one_line(tmp_path: Path, dump: bytes) -> None:
 
 def test_a_dump_that_was_interrupted_is_resumed(tmp_path: Path, dump: bytes) -> None:
     store, file = f"sqlite:///{tmp_path}/1.db", tmp_path / "dump"
-    with_store(store, lambda store: loaded(store, dump))
+    run_with_store(store, lambda store: load(store, dump))
     file.write_bytes(dump[:1000])
     assert run("dump", "--store", store, "--resume", file).exit_code == 0
     assert file.read_bytes() == dump

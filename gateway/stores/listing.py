@@ -1,0 +1,102 @@
+"""Pages of profiles, jobs and change records in SQL: the part that all SQL engines share.
+
+There is no index on a profile's times or members, which each change would have to keep. A page by one of them reads all
+profiles of the database.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from gateway.core.listing import LAST
+from gateway.core.model import ChangeRecord, Job, Profile, Query
+from gateway.stores.rows import Row, change_of, job_of
+
+PROFILES = "SELECT id, document, version, created, updated FROM profiles"
+JOBS = "SELECT id, created, total, failed FROM jobs"
+JOB = "SELECT id, created, total, failed, outcome, kind FROM jobs WHERE database = ? AND id = ?"
+ADD_JOB = "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+CHANGES = """SELECT time, {position}, profile, version, token, dialect, triggers, patch FROM changes
+    WHERE database = ? AND (time, {position}) > (?, ?) ORDER BY time, {position} LIMIT ?"""
+
+CHANGES_PER_READ = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PageSyntax:
+    """What differs between the engines in the statement of a page."""
+
+    parameter: str
+    """A named parameter: `{}` is its name."""
+    member: str
+    """The expression of a document's member, with the parameters `member` and `last`."""
+    member_path: Callable[[str], str]
+    """Returns the value of `member` for a member's name."""
+    member_value: Callable[[str], str]
+    """Returns a member's value as the expression returns it."""
+
+
+class SqlListing:
+    """The methods of a `Store` that list, over the reads of an engine."""
+
+    PAGE_SYNTAX: PageSyntax
+    POSITION: str
+    """The column that orders the change records of one millisecond."""
+
+    async def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Return the rows of a query, whose parameters are `?`. Raises `Unavailable`."""
+        raise NotImplementedError
+
+    async def _read_page(self, sql: str, values: Mapping[str, Any]) -> list[Row]:
+        """Return the rows of a page, which may read all rows of a database. Raises `Unavailable`."""
+        raise NotImplementedError
+
+    async def page(self, database: int, query: Query) -> list[Profile]:
+        sql, values = page_statement(self.PAGE_SYNTAX, PROFILES, database, query, ("created", "updated"))
+        rows = await self._read_page(sql, values)
+        return [Profile(id, orjson.loads(document), *rest) for id, document, *rest in rows]
+
+    async def job(self, database: int, id: str) -> Job | None:
+        rows = await self._read(JOB, (database, id))
+        return job_of(rows[0]) if rows else None
+
+    async def jobs(self, database: int, kind: str, query: Query) -> list[Job]:
+        sql, values = page_statement(self.PAGE_SYNTAX, JOBS, database, query, ("created",), kind=kind)
+        rows = await self._read_page(sql, values)
+        return [Job(id, created, total, failed, kind=kind) for id, created, total, failed in rows]
+
+    async def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
+        # A transaction that stays open while the consumer pauses would keep SQLite from emptying its log and PostgreSQL
+        # from vacuuming. So each part is a query of its own.
+        sql, after = CHANGES.format(position=self.POSITION), (since, 0)
+        while rows := await self._read(sql, (database, *after, CHANGES_PER_READ)):
+            for time, _, *rest in rows:
+                yield change_of((database, time, *rest))
+            after = rows[-1][:2]
+
+
+def page_statement(
+    syntax: PageSyntax, select: str, database: int, query: Query, times: tuple[str, ...], **equal: str
+) -> tuple[str, dict[str, Any]]:
+    """Return the statement of a page, and its values. `times` are the columns that the query may limit."""
+    by_member = query.sort not in ("id", *times)
+    sort = syntax.member if by_member else query.sort
+    parameter = syntax.parameter.format
+    values: dict[str, Any] = {"database": database, "limit": query.limit, **equal}
+    conditions = [f"{name} = {parameter(name)}" for name in ("database", *equal)]
+    if by_member:
+        values |= {"member": syntax.member_path(query.sort), "last": LAST}
+    for time in times:
+        for bound, sign, limit in zip(("from", "to"), "><", getattr(query, time), strict=True):
+            if limit is not None:
+                conditions.append(f"{time} {sign} {parameter(f'{time}_{bound}')}")
+                values[f"{time}_{bound}"] = limit
+    if query.after:
+        value, id = query.after
+        conditions.append(f"({sort}, id) {'<' if query.descending else '>'} ({parameter('value')}, {parameter('id')})")
+        values |= {"value": syntax.member_value(value) if by_member else value, "id": id}
+    order = " DESC" if query.descending else ""
+    clauses = f"WHERE {' AND '.join(conditions)} ORDER BY {sort}{order}, id{order} LIMIT {parameter('limit')}"
+    return f"{select} {clauses}", values

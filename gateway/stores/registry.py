@@ -1,0 +1,86 @@
+"""The registry of databases, tokens, resources and segments in SQL: the part that all SQL engines share."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import orjson
+
+from gateway.core.model import Database, Resource, Segment, Token
+from gateway.stores.rows import Row, json_text
+
+Statement: TypeAlias = "tuple[str, Sequence[Any]]"
+"""A statement whose parameters are `?`, and its values."""
+
+DATABASES = "SELECT * FROM databases ORDER BY id"
+RESOURCES = "SELECT * FROM resources ORDER BY database, id"
+SEGMENTS = "SELECT * FROM segments ORDER BY database, id"
+TOKENS = "SELECT * FROM tokens ORDER BY created, id"
+ADD_DATABASE = "INSERT INTO databases VALUES (?, ?, ?, ?, ?)"
+ADD_RESOURCE = "INSERT INTO resources VALUES (?, ?, ?, ?, ?)"
+ADD_SEGMENT = "INSERT INTO segments VALUES (?, ?, ?)"
+ADD_TOKEN = "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?)"
+REVOKE_TOKEN = "UPDATE tokens SET revoked = true WHERE id = ?"
+
+
+class SqlRegistry:
+    """The registry's methods of a `Store`, over a read and a write of the engine."""
+
+    async def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Return the rows of a query, whose parameters are `?`. Raises `Unavailable`."""
+        raise NotImplementedError
+
+    async def _register(self, *statements: Statement) -> None:
+        """Run statements and increment the registry's version, in one step.
+
+        Raises `Duplicate` or `Missing`; also `Missing` where they alter no row.
+        """
+        raise NotImplementedError
+
+    async def databases(self) -> list[Database]:
+        resources: dict[int, dict[int, Resource]] = defaultdict(dict)
+        for database, id, name, categories, fields in await self._read(RESOURCES):
+            resources[database][id] = Resource(id, name, tuple(orjson.loads(categories)), orjson.loads(fields))
+        segments: dict[int, dict[int, Segment]] = defaultdict(dict)
+        for database, id, name in await self._read(SEGMENTS):
+            segments[database][id] = Segment(id, name)
+        return [
+            Database(id, name, bool(closed), orjson.loads(fields), company_id, resources[id], segments[id])
+            for id, name, closed, fields, company_id in await self._read(DATABASES)
+        ]
+
+    async def tokens(self) -> list[Token]:
+        return [
+            Token(id, hash, database, frozenset(rights.split()), created, bool(revoked))
+            for hash, id, database, rights, created, revoked in await self._read(TOKENS)
+        ]
+
+    async def add_database(self, database: Database) -> None:
+        values = database.id, database.name, database.closed, json_text(database.fields), database.company_id
+        await self._register(
+            (ADD_DATABASE, values),
+            *(_add_resource(database.id, resource) for resource in database.resources.values()),
+            *(_add_segment(database.id, segment) for segment in database.segments.values()),
+        )
+
+    async def add_token(self, token: Token) -> None:
+        rights = " ".join(sorted(token.rights))
+        await self._register((ADD_TOKEN, (token.hash, token.id, token.database, rights, token.created, token.revoked)))
+
+    async def revoke_token(self, id: str) -> None:
+        await self._register((REVOKE_TOKEN, (id,)))
+
+    async def add_resource(self, database: int, resource: Resource) -> None:
+        await self._register(_add_resource(database, resource))
+
+    async def add_segment(self, database: int, segment: Segment) -> None:
+        await self._register(_add_segment(database, segment))
+
+
+def _add_resource(database: int, resource: Resource) -> Statement:
+    categories, fields = json_text(resource.categories), json_text(resource.fields)
+    return ADD_RESOURCE, (database, resource.id, resource.name, categories, fields)
+
+
+def _add_segment(database: int, segment: Segment) -> Statement:
+    return ADD_SEGMENT, (database, segment.id, segment.name)

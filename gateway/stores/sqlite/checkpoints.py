@@ -1,0 +1,56 @@
+"""Checkpoints: a thread writes the log's pages into the file while changes go on."""
+
+from contextlib import suppress
+from threading import Event, Thread
+
+import apsw
+
+CHECKPOINT_LOG_PAGES, MAX_LOG_PAGES = 4_000, 16_000
+"""Pages in the log from which on a thread writes them into the file beside the load, or else between two groups.
+
+A log that starts over uses blocks that it has: a commit then takes half the time of one that makes the log longer.
+"""
+
+
+class Checkpoints:
+    """Writes the log into the file beside the load: within a commit, every call of that group would wait for it."""
+
+    def __init__(self, writer: apsw.Connection, own: apsw.Connection) -> None:
+        self._writer, self._own = writer, own
+        self._pages = 0
+        self._due = Event()
+        self._open = True
+        self._thread = Thread(target=self._serve, name="store-checkpoints", daemon=True)
+        writer.set_wal_hook(self._count)
+        self._thread.start()
+
+    def is_overdue(self) -> bool:
+        """Return whether the log is too long: without pauses between commits, the thread never completes it."""
+        return self._pages >= MAX_LOG_PAGES
+
+    def run(self) -> None:
+        """Write the rest of a log that is too long, between two groups."""
+        _checkpoint(self._writer)
+
+    def close(self) -> None:
+        """Wait for the checkpoint that runs."""
+        self._open = False
+        self._due.set()
+        self._thread.join()
+
+    def _count(self, _connection: apsw.Connection, _schema: str, pages: int) -> int:
+        # A failure here would look like one of the commit, which is done: so nothing here can fail.
+        self._pages = pages
+        if CHECKPOINT_LOG_PAGES <= pages < MAX_LOG_PAGES:
+            self._due.set()
+        return apsw.SQLITE_OK
+
+    def _serve(self) -> None:
+        while self._due.wait() and self._open:
+            self._due.clear()
+            _checkpoint(self._own)
+
+
+def _checkpoint(connection: apsw.Connection) -> None:
+    with suppress(apsw.Error):  # another process prevents it, or the disk fails: the next commit tries again
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
