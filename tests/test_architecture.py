@@ -1,6 +1,7 @@
 """Who may import whom: the folder listing is the architecture, and this table holds it to that."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,3 +95,13 @@ def test_the_core_is_pure() -> None:
     for file in modules():
         if room_of(file) == "core":
             assert not impure & {name.split(".")[0] for name in imported(file)}, file
+
+
+VENDORS = re.compile(r"altcraft|courier|klaviyo|\b_?kx\b|_regip|anonymous_id", re.IGNORECASE)
+"""Names of vendors, and of identities and fields that are one vendor's own."""
+
+
+def test_the_core_names_no_vendor() -> None:
+    for file in modules():
+        if room_of(file) == "core":
+            assert VENDORS.findall(file.read_text()) == [], file

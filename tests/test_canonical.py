@@ -12,7 +12,8 @@ from gateway.core.faults import Refusal
 from gateway.core.model import CommandType, Database, Resource, Segment
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import COMMAND_TYPES, Call, Dialect, Request
-from gateway.schema.compiled import CompiledSchema, published
+from gateway.schema.compiled import CompiledSchema
+from gateway.schema.files import load_schema
 from gateway.schema.validation import Validator
 from gateway.service.command_validation import validate_command
 from tests.cases import NOW, Case, cases, database_of
@@ -28,7 +29,7 @@ def test_becomes_the_canonical_update(case: Case) -> None:
     codec, charset = media.codec_for(case.headers.get("content-type"))
     tree = codec.decode(case.request, charset) or {}
     asked = call.parse(Request(tree, {}, case.headers, _names(call, case), case.about["path"], NOW, codec.is_typed))
-    form = CompiledSchema(_database(case), published(dialect.constraints) if dialect.constraints else {})
+    form = CompiledSchema(_database(case), load_schema(dialect.constraints) if dialect.constraints else {})
     type = COMMAND_TYPES[call.operation]
     updates = [_told(validate_command(form, read, type, codec.is_typed)) for read in asked.commands]
     expected = case.value("canonical.json")
@@ -45,7 +46,7 @@ def test_is_valid_by_the_schema_of_its_command(case: Case) -> None:
 
 @cache
 def _validator(type: CommandType) -> Validator:
-    schemas = {f"urn:profile-gateway:{name}": published(name) for name in ("command", "subscription", type)}
+    schemas = {f"urn:profile-gateway:{name}": load_schema(name) for name in ("command", "subscription", type)}
     return Validator({"$ref": f"urn:profile-gateway:{type}"}, schemas)
 
 

@@ -19,14 +19,15 @@ from gateway.core.model import CommandType, Database
 from gateway.dialects.courier.fields import FIELDS, OBJECT_FIELDS
 from gateway.dialects.courier.json_patch import PatchBounds, apply_patch
 from gateway.media import xml
-from gateway.schema.compiled import CompiledSchema, published
+from gateway.schema.compiled import CompiledSchema
+from gateway.schema.files import load_schema
 from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
 from tests.cases import TOKENS, Case, furnish
 
 PATCHES = Path(__file__).parents[2] / "shared" / "corpora" / "patches.jsonl"
-FORM = CompiledSchema(Database(1, "patches"), published("courier"))
+FORM = CompiledSchema(Database(1, "patches"), load_schema("courier"))
 BOUNDS = PatchBounds(depth=31, nodes=10_000)
 REFUSED = "refused"
 

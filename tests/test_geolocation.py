@@ -7,6 +7,7 @@ import pytest
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
+from gateway.dialects.altcraft.fields import LOCATED_FIELDS
 from gateway.service.geolocation import Geolocator
 
 MOSCOW = {
@@ -34,7 +35,7 @@ def written(file: Path, version: int) -> Path:
 
 
 def filled(locator: Geolocator, profile: dict[str, Any]) -> dict[str, Any]:
-    return locator.locate({"profile": profile})["profile"]
+    return locator.locate({"profile": profile}, LOCATED_FIELDS)["profile"]
 
 
 @pytest.mark.parametrize("address", ["94.231.119.122", "2a02:6b8::1"])

@@ -17,7 +17,8 @@ from gateway.core.faults import Refusal
 from gateway.core.model import CommandType, Database
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import Request
-from gateway.schema.compiled import CompiledSchema, published
+from gateway.schema.compiled import CompiledSchema
+from gateway.schema.files import load_schema
 from gateway.service.command_validation import validate_command
 
 FIELDS = {
@@ -36,7 +37,7 @@ FIELDS = {
 }
 DATABASE = Database(1, "law", fields={"type": "object", "properties": FIELDS})
 (ALTCRAFT,) = (dialect for dialect in load_dialects({}) if dialect.name == "altcraft")
-FORM = CompiledSchema(DATABASE, published("altcraft"))
+FORM = CompiledSchema(DATABASE, load_schema("altcraft"))
 IMPORT = next(call for call in ALTCRAFT.calls if call.path.endswith("profiles/import"))
 
 texts = st.text(

@@ -12,15 +12,10 @@ from gateway.core.functions import FUNCTIONS
 from gateway.core.matching import address
 from gateway.core.model import Document, Update
 from gateway.core.pointer import join_pointer, split_pointer
-
-SPACES = ("altcraft", "courier", "klaviyo")
-"""The members of a document that are each one dialect's own. None shows them, so an empty one says nothing."""
-
-DECLARED = ("altcraft", "klaviyo")
-"""Those whose members are all declared: an empty object there is what was left of one. Courier's are any JSON."""
+from gateway.core.profile_tables import ProfileTables
 
 AS_IT_WAS = -1
-"""Altcraft's number for a status or priority that an update leaves alone."""
+"""The status or priority of a subscription that an update leaves unchanged."""
 
 
 def applied(document: Document, update: Update) -> tuple[Document, list[Fault]]:
@@ -74,13 +69,13 @@ def as_it_was(document: Document, before: Document, place: Sequence[str]) -> Doc
     return restored
 
 
-def without_empty_spaces(document: Document) -> Document:
-    """The document without those of its spaces in which nothing is left, nor what is left of their objects."""
-    for space in DECLARED:
+def without_empty_spaces(document: Document, tables: ProfileTables) -> Document:
+    """Return the document without empty namespaces, and without empty objects in those that are declared."""
+    for space in tables.declared_namespaces:
         members = document.get(space, {})
         if any(value == {} for value in members.values()):
             document = {**document, space: {name: value for name, value in members.items() if value != {}}}
-    empty = [name for name in SPACES if document.get(name) == {}]
+    empty = [name for name in tables.namespaces if document.get(name) == {}]
     return {name: value for name, value in document.items() if name not in empty} if empty else document
 
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from gateway.core.faults import Fault, Refusal
 from gateway.core.matching import ID, identities
 from gateway.core.model import Created, EditResult, Identity, Profile, Tree, Write
+from gateway.core.profile_tables import ProfileTables
 
 ABSENT = "profile_not_found"
 
@@ -16,16 +17,16 @@ Outcome: TypeAlias = "tuple[EditResult | Refusal, Sequence[Identity]]"
 """What an update would come to, and the identities that its profile was searched by."""
 
 
-def told(outcomes: Sequence[Outcome], identifiers: Collection[str], ignores_absence: bool) -> Tree:
+def told(outcomes: Sequence[Outcome], tables: ProfileTables, ignores_absence: bool) -> Tree:
     """The body of the answer to a dry run: one row for each update, in order.
 
-    `identifiers` are the database's own fields that name a profile. Where the request `ignores_absence`, it is no fault
+    `tables` are those of the database. Where the request `ignores_absence`, it is no fault
     that there is no such profile.
     """
     made = {
         each.profile.id for each, _ in outcomes if isinstance(each, EditResult) and isinstance(each.profile, Created)
     }
-    rows = [_told(outcome, key, identifiers, ignores_absence) for outcome, key in outcomes]
+    rows = [_told(outcome, key, tables, ignores_absence) for outcome, key in outcomes]
     return {"dry_run": True, "results": [_nameless(row, made) for row in rows]}
 
 
@@ -39,14 +40,12 @@ def _without(named: Tree, made: Collection[str]) -> Tree:
     return {**named, "profile": None} if named["profile"] in made else named
 
 
-def _told(
-    outcome: EditResult | Refusal, key: Sequence[Identity], identifiers: Collection[str], ignores_absence: bool
-) -> Tree:
+def _told(outcome: EditResult | Refusal, key: Sequence[Identity], tables: ProfileTables, ignores_absence: bool) -> Tree:
     if isinstance(outcome, Refusal):
         ignored = ignores_absence and outcome.faults[0].code == ABSENT
         return _row("absent") if ignored else _row("refused", faults=outcome.faults)
     profile = _met(outcome)
-    return _row(_word(outcome), profile, _named_by(profile, key, identifiers), outcome.writes)
+    return _row(_word(outcome), profile, _named_by(profile, key, tables), outcome.writes)
 
 
 def _row(
@@ -84,11 +83,11 @@ def _met(edited: EditResult) -> Profile | None:
     return next(before, edited.profile)
 
 
-def _named_by(profile: Profile | None, key: Sequence[Identity], identifiers: Collection[str]) -> Identity | None:
+def _named_by(profile: Profile | None, key: Sequence[Identity], tables: ProfileTables) -> Identity | None:
     """The first identity of the key that names the profile."""
     if profile is None:
         return None
-    own = identities(profile.document, identifiers) | {(ID, profile.id)}
+    own = identities(profile.document, tables) | {(ID, profile.id)}
     return next((identity for identity in key if identity in own), None)
 
 

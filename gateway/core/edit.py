@@ -11,20 +11,21 @@ from msgspec.structs import replace
 
 from gateway.core.apply import absorbed, applied, as_it_was, difference, without_empty_spaces
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.matching import ID, UNIQUE, identities, moved
+from gateway.core.matching import ID, identities, moved
 from gateway.core.model import Created, Document, Edit, EditResult, Find, Identity, Profile, Update, Write
 from gateway.core.pointer import join_pointer
+from gateway.core.profile_tables import ProfileTables
 
 
 class EditContext(Struct, frozen=True):
     """What an edit goes by besides its update: the database's form and the outer world's facts, passed in.
 
-    `identifiers` are the database's own fields that name a profile; `check` gives the faults of a document about to be
+    `tables` are those of the database; `check` gives the faults of a document about to be
     stored in the place of another ({} where there is none); `patched` applies a JSON Patch to a document as the dialect
     shows it; `now` is in milliseconds.
     """
 
-    identifiers: tuple[str, ...]
+    tables: ProfileTables
     check: Callable[[Document, Document], list[Fault]]
     patched: Callable[[Document, Sequence[Any]], Document]
     new_id: str
@@ -47,13 +48,13 @@ def updating(
             raise nobody(key)
         before = profile.document if profile else {}
         document = _written(profile, update, rules)
-        gained, lost = moved(before, document, rules.identifiers)
+        gained, lost = moved(before, document, rules.tables)
         if profile is None:
-            _demand_findable(key, gained, update["match"]["mode"])
-        if gained and (left := _left_alone(find, gained, update.get("on_conflict", {}), profile)):
+            _demand_findable(key, gained, update["match"]["mode"], rules.tables.unique)
+        if gained and (left := _left_alone(find, gained, update.get("on_conflict", {}), profile, rules.tables.places)):
             for place in left:
                 document = as_it_was(document, before, place)
-            gained, lost = moved(before, document, rules.identifiers)
+            gained, lost = moved(before, document, rules.tables)
         edited = _edited(profile, document, gained, lost, rules)
         if released:
             losses = [
@@ -72,11 +73,11 @@ def _released(other: Profile, profile: Profile | None, release: Update, rules: E
     if profile and other.id == profile.id:
         return ()
     document, _ = applied(other.document, release)
-    gained, lost = moved(other.document, document, rules.identifiers)
+    gained, lost = moved(other.document, document, rules.tables)
     return _edited(other, document, gained, lost, rules).writes
 
 
-def removing(key: tuple[Identity, ...], identifiers: tuple[str, ...], on_multiple: str | None = None) -> Edit:
+def removing(key: tuple[Identity, ...], tables: ProfileTables, on_multiple: str | None = None) -> Edit:
     """The edit that removes the one profile of a key. Its refusals: profile_not_found, ambiguous_match.
 
     Where `on_multiple` is `all`, every profile of the key goes, and none is no refusal.
@@ -86,7 +87,7 @@ def removing(key: tuple[Identity, ...], identifiers: tuple[str, ...], on_multipl
         profiles = find(key)
         if on_multiple != "all":
             the_one(profiles, key)
-        return EditResult(next(iter(profiles), None), tuple(_removal(profile, identifiers) for profile in profiles))
+        return EditResult(next(iter(profiles), None), tuple(_removal(profile, tables) for profile in profiles))
 
     return edit
 
@@ -105,9 +106,9 @@ def merging(destination: Identity, sources: Sequence[Identity], rules: EditConte
             document = absorbed(document, other.document)
         if faults := rules.check(document, profile.document):
             raise Refusal(faults)
-        gained, _ = moved(profile.document, document, rules.identifiers)
+        gained, _ = moved(profile.document, document, rules.tables)
         edited = _edited(profile, document, gained, frozenset(), rules)
-        return replace(edited, writes=(*(_removal(other, rules.identifiers) for other in others), *edited.writes))
+        return replace(edited, writes=(*(_removal(other, rules.tables) for other in others), *edited.writes))
 
     return edit
 
@@ -124,8 +125,8 @@ def _source(find: Find, identity: Identity) -> Profile:
     return profiles[0]
 
 
-def _removal(profile: Profile, identifiers: tuple[str, ...]) -> Write:
-    return Write(profile, None, lost=identities(profile.document, identifiers), patch=({"op": "remove", "path": ""},))
+def _removal(profile: Profile, tables: ProfileTables) -> Write:
+    return Write(profile, None, lost=identities(profile.document, tables), patch=({"op": "remove", "path": ""},))
 
 
 def the_one(profiles: list[Profile], key: Sequence[Identity]) -> Profile:
@@ -189,17 +190,21 @@ def _taking_the_match(document: Document, match: Mapping[str, Any]) -> Document:
     return document
 
 
-def _demand_findable(key: tuple[Identity, ...], after: frozenset[Identity], mode: str) -> None:
+def _demand_findable(key: tuple[Identity, ...], after: frozenset[Identity], mode: str, unique: frozenset[str]) -> None:
     """Refuses a new profile that its own call would not find again, and so would make anew each time.
 
     An identity that no two profiles may share needs no such guard: the second call meets it as taken.
     """
-    if key and not any(_family(kind) in UNIQUE for kind, _ in key) and not after.intersection(key):
+    if key and not any(_family(kind) in unique for kind, _ in key) and not after.intersection(key):
         raise refuse("match_not_in_data", f"a new profile must bring what matching {mode} searches", "/profile")
 
 
 def _left_alone(
-    find: Find, gained: Iterable[Identity], conflict: Mapping[str, str], profile: Profile | None
+    find: Find,
+    gained: Iterable[Identity],
+    conflict: Mapping[str, str],
+    profile: Profile | None,
+    places: Mapping[str, tuple[str, ...]],
 ) -> list[tuple[str, ...]]:
     """The places that stay as they were, because another profile has their identity and the update's rule is `keep`.
 
@@ -214,17 +219,13 @@ def _left_alone(
         if not other:
             continue
         if rule == "keep":
-            left.append(_PLACES.get(kind) or tuple(kind.split("/", 1)))
+            left.append(places[kind])
         else:
             pointer = join_pointer("profile", *kind.split("/", 1))
             faults.append(Fault("identifier_taken", "the value belongs to another profile", pointer, other.id))
     if faults:
         raise Refusal(faults)
     return left
-
-
-_PLACES = {"phone": ("phone_numbers",), "anonymous_id": ("klaviyo", "anonymous_id"), "kx": ("klaviyo", "_kx")}
-"""Where in a document an identity comes from, unless its kind says so itself."""
 
 
 def _family(kind: str) -> str:
@@ -238,7 +239,7 @@ def _edited(
     lost: frozenset[Identity],
     rules: EditContext,
 ) -> EditResult:
-    document = without_empty_spaces(document)
+    document = without_empty_spaces(document, rules.tables)
     patch = (
         tuple(difference(profile.document, document)) if profile else ({"op": "add", "path": "", "value": document},)
     )

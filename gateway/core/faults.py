@@ -1,4 +1,4 @@
-"""The catalog of refusals: each name once, with Altcraft's error integer, the HTTP status and a text.
+"""The catalog of refusals: each name once, with its HTTP status and a text.
 
 Dialects render a fault, nobody else does. A new refusal is a new row here.
 """
@@ -9,53 +9,52 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A catalog row: Altcraft's error integer, the HTTP status (RFC 9110) and the text of a fault without a detail."""
+    """A catalog row: the HTTP status (RFC 9110) and the text of a fault without a detail."""
 
-    error: int
     status: int
     text: str
 
 
 CATALOG: dict[str, Row] = {
-    "malformed_body": Row(400, 400, "the body is not well formed"),
-    "not_an_object": Row(400, 400, "the body is not an object"),
-    "too_deep": Row(400, 400, "the body is nested too deeply"),
-    "too_many_nodes": Row(400, 400, "the body has too many elements"),
-    "too_long": Row(400, 400, "a name, a text or a list of the body is too long"),
-    "missing_parameter": Row(400, 400, "a required parameter is missing"),
-    "invalid_parameter": Row(400, 400, "a parameter has a wrong value"),
-    "unknown_matching": Row(400, 400, "the matching mode is not known"),
-    "missing_match_field": Row(400, 400, "a field that the matching mode needs is missing"),
-    "not_an_identifier": Row(400, 400, "the field is not declared as an identifier"),
-    "match_not_in_data": Row(400, 400, "a new profile must bring what the matching mode searches"),
-    "invalid_field": Row(400, 400, "a field has a wrong value"),
-    "unknown_field": Row(400, 400, "Incorrect field"),
-    "read_only_field": Row(400, 400, "the field is set by the gateway alone"),
-    "invalid_patch": Row(400, 400, "the JSON Patch cannot be applied"),
-    "invalid_function": Row(400, 400, "the update function does not fit the field"),
-    "unknown_category": Row(400, 400, "category not found in resource"),
-    "no_token": Row(401, 401, "no token was given"),
-    "unknown_token": Row(403, 403, "the token is not known or was revoked"),
-    "unknown_company": Row(400, 400, "the company id is not known"),
-    "missing_right": Row(403, 403, "the token does not have the right to do this"),
-    "unknown_call": Row(404, 404, "there is no such call"),
-    "unknown_database": Row(404, 404, "there is no such database"),
-    "unknown_resource": Row(404, 404, "there is no such resource"),
-    "unknown_segment": Row(404, 404, "there is no such segment"),
-    "unknown_job": Row(404, 404, "there is no such job"),
-    "profile_not_found": Row(404, 404, "no profile matches"),
-    "method_not_allowed": Row(405, 405, "the method is not allowed here"),
-    "ambiguous_match": Row(409, 409, "more than one profile matches"),
-    "identifier_taken": Row(409, 409, "the identifier belongs to another profile"),
-    "idempotency_conflict": Row(409, 409, "the Idempotency-Key was used for another request"),
-    "body_too_large": Row(413, 413, "the body is too large"),
-    "profile_too_large": Row(413, 413, "the profile would become too large"),
-    "too_many_profiles": Row(413, 413, "the request has too many profiles"),
-    "unsupported_media_type": Row(415, 415, "the media type is not supported"),
-    "rate_limited": Row(429, 429, "too many requests, try again later"),
-    "internal_error": Row(500, 500, "the gateway failed; nothing is known to have changed"),
-    "overloaded": Row(503, 503, "too much is being worked on, try again later"),
-    "store_unavailable": Row(503, 503, "the store is not available, try again later"),
+    "malformed_body": Row(400, "the body is not well formed"),
+    "not_an_object": Row(400, "the body is not an object"),
+    "too_deep": Row(400, "the body is nested too deeply"),
+    "too_many_nodes": Row(400, "the body has too many elements"),
+    "too_long": Row(400, "a name, a text or a list of the body is too long"),
+    "missing_parameter": Row(400, "a required parameter is missing"),
+    "invalid_parameter": Row(400, "a parameter has a wrong value"),
+    "unknown_matching": Row(400, "the matching mode is not known"),
+    "missing_match_field": Row(400, "a field that the matching mode needs is missing"),
+    "not_an_identifier": Row(400, "the field is not declared as an identifier"),
+    "match_not_in_data": Row(400, "a new profile must bring what the matching mode searches"),
+    "invalid_field": Row(400, "a field has a wrong value"),
+    "unknown_field": Row(400, "Incorrect field"),
+    "read_only_field": Row(400, "the field is set by the gateway alone"),
+    "invalid_patch": Row(400, "the JSON Patch cannot be applied"),
+    "invalid_function": Row(400, "the update function does not fit the field"),
+    "unknown_category": Row(400, "category not found in resource"),
+    "no_token": Row(401, "no token was given"),
+    "unknown_token": Row(403, "the token is not known or was revoked"),
+    "unknown_company": Row(400, "the company id is not known"),
+    "missing_right": Row(403, "the token does not have the right to do this"),
+    "unknown_call": Row(404, "there is no such call"),
+    "unknown_database": Row(404, "there is no such database"),
+    "unknown_resource": Row(404, "there is no such resource"),
+    "unknown_segment": Row(404, "there is no such segment"),
+    "unknown_job": Row(404, "there is no such job"),
+    "profile_not_found": Row(404, "no profile matches"),
+    "method_not_allowed": Row(405, "the method is not allowed here"),
+    "ambiguous_match": Row(409, "more than one profile matches"),
+    "identifier_taken": Row(409, "the identifier belongs to another profile"),
+    "idempotency_conflict": Row(409, "the Idempotency-Key was used for another request"),
+    "body_too_large": Row(413, "the body is too large"),
+    "profile_too_large": Row(413, "the profile would become too large"),
+    "too_many_profiles": Row(413, "the request has too many profiles"),
+    "unsupported_media_type": Row(415, "the media type is not supported"),
+    "rate_limited": Row(429, "too many requests, try again later"),
+    "internal_error": Row(500, "the gateway failed; nothing is known to have changed"),
+    "overloaded": Row(503, "too much is being worked on, try again later"),
+    "store_unavailable": Row(503, "the store is not available, try again later"),
 }
 
 

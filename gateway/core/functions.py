@@ -42,8 +42,8 @@ def delete(current: Any, value: list[Any]) -> list[Any] | None:
 def upsert(current: Any, value: Any, submatch: str) -> Any:
     """The object with one nested property set, dots in `submatch` leading down; an absent object is made.
 
-    In a list of objects every element that has the property changes; there, a value that is an object lays its own
-    members over the element's (https://guides.altcraft.com/en/developer-guide/profiles/3113720).
+    In a list of objects every element that has the property changes; there, a value that is an object is
+    merged into the element.
     """
     path = submatch.split(".")
     if isinstance(current, list):

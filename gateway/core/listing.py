@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.core import matching
 from gateway.core.model import Identity, Profile, Query
+from gateway.core.profile_tables import ProfileTables
 
 LAST = "\U0010ffff"
 """Stands for a value that a profile has not: it is sorted behind every other."""
@@ -17,11 +18,12 @@ def query(asked: Mapping[str, Any]) -> Query:
     return Query(asked["limit"], asked.get("sort", "id"), asked.get("descending", False), after, **spans)
 
 
-def groups(asked: Mapping[str, Any]) -> Iterator[list[Identity]]:
+def groups(asked: Mapping[str, Any], tables: ProfileTables) -> Iterator[list[Identity]]:
     """For each condition of `filters`, the identities of which a profile must have one."""
     for condition in asked.get("filters", ()):
         each = ({name: value} for name, values in condition.items() for value in values)
-        yield [identity for values in each for identity in matching.key({"mode": "identifiers", "values": values}, ())]
+        matches = ({"mode": matching.IDENTIFIERS, "values": values} for values in each)
+        yield [identity for match in matches for identity in matching.key(match, tables)]
 
 
 def sorted_value(profile: Profile, sort: str) -> Any:

@@ -8,16 +8,16 @@ from operator import is_
 from typing import Any
 
 from gateway.core import normalization
-from gateway.core.faults import Fault, Refusal
+from gateway.core.faults import Fault
 from gateway.core.model import Document, Identity
+from gateway.core.profile_tables import IdentitySource, ProfileTables
 
 Values = Mapping[str, Any]
 
 EMAIL, EMAIL_SUB, PHONE, PHONE_SUB, PUSH_SUB = "email", "email_sub", "phone", "phone_sub", "push_sub"
 CUSTOM, CUSTOM_SUB, EXTERNAL_ID, ID = "custom", "custom_sub", "external_id", "id"
-ANONYMOUS_ID, KX = "anonymous_id", "kx"
-UNIQUE = (EMAIL, CUSTOM, EXTERNAL_ID, ID, ANONYMOUS_ID, KX)
-"""The kinds of identity that no two profiles of a database are meant to share."""
+IDENTIFIERS = "identifiers"
+SUBSCRIPTIONS = "subscriptions"
 
 MODES: dict[str, tuple[tuple[str, ...], ...]] = {
     "email": (("email",),),
@@ -32,36 +32,33 @@ MODES: dict[str, tuple[tuple[str, ...], ...]] = {
     "email_phone": (("email",), ("phone",)),
     "email_phone_sub": (("email",), ("phone",)),
     "external_id": (("external_id",),),
-    "identifiers": tuple((name,) for name in ("profile_id", "external_id", "email", "phone", "anonymous_id", "kx")),
+    IDENTIFIERS: (),
     "none": (),
 }
-"""What each matching mode needs: the members of one of these groups, all of them."""
+"""The match values that each mode needs: all members of one of the groups. For `identifiers`, tables name them."""
 
 
-def key(match: Mapping[str, Any], identifiers: Iterable[str]) -> tuple[Identity, ...]:
-    """The identities of a match, any one of which names the profile; none for the mode `none`.
+def key(match: Mapping[str, Any], tables: ProfileTables) -> tuple[Identity, ...]:
+    """Return the identities of a match that has no faults. Any one of them names the profile.
 
-    `identifiers` are the database's own fields that may name a profile. Raises `Refusal`: missing_match_field,
-    not_an_identifier.
+    The mode `none` has none.
     """
-    if found := faults(match, identifiers):
-        raise Refusal(found)
-    return tuple(_identities_of_match(match["mode"], match["values"], match.get("resource_id")))
+    return tuple(_identities_of_match(match, tables))
 
 
-def faults(match: Mapping[str, Any], identifiers: Iterable[str]) -> list[Fault]:
-    """Why a match has no key: missing_match_field, for each that is; not_an_identifier."""
+def faults(match: Mapping[str, Any], tables: ProfileTables) -> list[Fault]:
+    """Return the faults of a match: missing_match_field, one for each value; not_an_identifier."""
     mode, values = match["mode"], match["values"]
-    found = list(_missing(mode, values))
+    found = list(_missing(mode, values, tables))
     name = values.get("field_name")
-    if mode == "custom" and name is not None and name not in identifiers:
+    if mode == "custom" and name is not None and name not in tables.identifiers:
         detail = f'"{name}" is not declared as an identifier'
         found.append(Fault("not_an_identifier", detail, "/match/values/field_name"))
     return found
 
 
-def _missing(mode: str, values: Values) -> Iterable[Fault]:
-    groups = MODES[mode]
+def _missing(mode: str, values: Values, tables: ProfileTables) -> Iterable[Fault]:
+    groups = MODES[mode] if mode != IDENTIFIERS else tuple((name,) for name in tables.match_kinds)
     for group in groups:
         if values.keys() >= set(group):
             return
@@ -70,7 +67,8 @@ def _missing(mode: str, values: Values) -> Iterable[Fault]:
     yield from (Fault("missing_match_field", detail, f"/match/values/{name}") for name in missing)
 
 
-def _identities_of_match(mode: str, values: Values, resource: int | None) -> Iterable[Identity]:
+def _identities_of_match(match: Mapping[str, Any], tables: ProfileTables) -> Iterable[Identity]:
+    mode, values, resource = match["mode"], match["values"], match.get("resource_id")
     if mode in ("email", "email_profile", "email_phone") and "email" in values:
         yield EMAIL, _normal(normalization.email, values["email"])
     if mode in ("email", "email_sub", "email_phone", "email_phone_sub") and "email" in values:
@@ -81,8 +79,8 @@ def _identities_of_match(mode: str, values: Values, resource: int | None) -> Ite
         yield _narrowed(PHONE_SUB, resource), _normal(normalization.phone, values["phone"])
     if mode == "profile_id":
         yield ID, values["profile_id"]
-    if mode in ("external_id", "identifiers"):
-        yield from _identities_by_priority(values)
+    if mode in ("external_id", IDENTIFIERS):
+        yield from _identities_by_priority(values, tables)
     if mode == "push_sub":
         yield _narrowed(PUSH_SUB, resource), _push(values)
     if mode == "custom":
@@ -91,10 +89,8 @@ def _identities_of_match(mode: str, values: Values, resource: int | None) -> Ite
         yield f"{_narrowed(CUSTOM_SUB, resource)}/{values['field_name']}", str(values["field_value"])
 
 
-def _identities_by_priority(values: Values) -> Iterable[Identity]:
-    """Of everything that is given, in the order in which one goes before another."""
-    kinds = (("profile_id", ID), ("external_id", EXTERNAL_ID), ("email", EMAIL), ("phone", PHONE))
-    for name, kind in (*kinds, ("anonymous_id", ANONYMOUS_ID), ("kx", KX)):
+def _identities_by_priority(values: Values, tables: ProfileTables) -> Iterable[Identity]:
+    for name, kind in tables.match_kinds.items():
         if name in values:
             yield kind, _normal(_FORMS.get(kind, str), values[name])
 
@@ -102,46 +98,48 @@ def _identities_by_priority(values: Values) -> Iterable[Identity]:
 _FORMS: dict[str, Callable[[str], str | None]] = {EMAIL: normalization.email, PHONE: normalization.phone}
 
 
-def identities(document: Document, identifiers: Iterable[str]) -> frozenset[Identity]:
-    """Every identity of a document. A value that has no normal form names nobody."""
+def identities(document: Document, tables: ProfileTables) -> frozenset[Identity]:
+    """Return every identity of a document. A value without a normal form is none."""
     found: set[tuple[str, str | None]] = set()
-    if "email" in document:
-        found.add((EMAIL, normalization.email(document["email"])))
-    if "external_id" in document:
-        found.add((EXTERNAL_ID, document["external_id"]))
-    klaviyo = document.get("klaviyo", {})
-    found.update((EMAIL, normalization.email(further)) for further in klaviyo.get("emails", ()))
-    found.update(
-        (kind, klaviyo[name]) for name, kind in (("anonymous_id", ANONYMOUS_ID), ("_kx", KX)) if name in klaviyo
-    )
-    found.update((PHONE, normalization.phone(number)) for number in document.get("phone_numbers", ()))
-    custom = document.get("custom", {})
-    found.update((f"{CUSTOM}/{name}", str(custom[name])) for name in identifiers if custom.get(name, "") != "")
-    for subscription in document.get("subscriptions", ()):
+    for member, value in document.items():
+        for source in tables.sources.get(member, ()):
+            found.update(_identities_of_source(source, value))
+    for subscription in document.get(SUBSCRIPTIONS, ()):
         found.update(_identities_of_subscription(subscription))
     return frozenset((kind, value) for kind, value in found if value is not None)
 
 
-NOBODY: frozenset[Identity] = frozenset()
-NONE: Mapping[str, Any] = {}
-NAMING = ("email", "external_id", "klaviyo", "phone_numbers", "subscriptions")
-"""The members of a document that its identities come from, beside the identifiers among its own fields."""
+def _identities_of_source(source: IdentitySource, value: Any) -> Iterable[tuple[str, str | None]]:
+    for name in source.path:
+        value = value.get(name)
+        if value is None:
+            return
+    form: Callable[[Any], str | None] = _FORMS.get(source.kind, _text)
+    for each in value if source.is_list else (value,):
+        yield source.kind, form(each)
 
 
-def moved(
-    before: Document, after: Document, identifiers: Iterable[str]
-) -> tuple[frozenset[Identity], frozenset[Identity]]:
-    """The identities that a document gains and loses. What two documents share (`is`) names the same."""
-    if _name_alike(before, after, identifiers):
-        return NOBODY, NOBODY
-    then, now = identities(before, identifiers), identities(after, identifiers)
+def _text(value: Any) -> str | None:
+    return str(value) if value != "" else None
+
+
+NO_IDENTITIES: frozenset[Identity] = frozenset()
+NO_FIELDS: Mapping[str, Any] = {}
+
+
+def moved(before: Document, after: Document, tables: ProfileTables) -> tuple[frozenset[Identity], frozenset[Identity]]:
+    """Return the identities that a document gains and loses."""
+    if _has_same_identities(before, after, tables):
+        return NO_IDENTITIES, NO_IDENTITIES
+    then, now = identities(before, tables), identities(after, tables)
     return now - then, then - now
 
 
-def _name_alike(before: Document, after: Document, identifiers: Iterable[str]) -> bool:
-    """Whether two documents share everything that identities come from."""
-    then, now = before.get("custom", NONE), after.get("custom", NONE)
-    return all(map(is_, map(before.get, NAMING), map(after.get, NAMING))) and (
+def _has_same_identities(before: Document, after: Document, tables: ProfileTables) -> bool:
+    """Whether two documents share (`is`) every value that identities come from."""
+    members, identifiers = tables.members, tables.identifiers
+    then, now = before.get(CUSTOM, NO_FIELDS), after.get(CUSTOM, NO_FIELDS)
+    return all(map(is_, map(before.get, members), map(after.get, members))) and (
         then is now or all(map(is_, map(then.get, identifiers), map(now.get, identifiers)))
     )
 

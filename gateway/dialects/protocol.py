@@ -1,7 +1,8 @@
 """The contract of a dialect: its calls, and the values that pass between it and the service."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct, field
 
@@ -119,6 +120,12 @@ class Call(Struct, frozen=True):
     """Whether pages of any site may call it from a browser (CORS)."""
 
 
+LocatedFields: TypeAlias = Mapping[tuple[str, ...], Mapping[str, tuple[str, ...]]]
+"""By place of an IP address, the places of country, region, city, time_zone, latitude and longitude that it fills."""
+
+NO_LOCATED_FIELDS: LocatedFields = MappingProxyType({})
+
+
 class Dialect(Protocol):
     """A vendor's API."""
 
@@ -130,6 +137,8 @@ class Dialect(Protocol):
     calls: Sequence[Call]
     fields: Mapping[str, Sequence[str]]
     """The vendor's name of each field of the profile, and its place in the canonical form."""
+    located_fields: LocatedFields
+    """The fields that `detect_geo` fills."""
     constraints: str | None
     """The name of the schema in `schemas/` that restricts its updates further than the canonical form does."""
 

@@ -3,10 +3,7 @@
 `schemas/` is its one description. This room changes no meaning: what cannot be read stays as it is and is refused.
 """
 
-import functools
-import json
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
 from typing import Any
 
 from gateway.core import matching
@@ -16,19 +13,14 @@ from gateway.core.pointer import join_pointer
 from gateway.schema.coercion import leaf_reader
 from gateway.schema.command_coercion import CommandReader
 from gateway.schema.declarations import COMMAND, IN_PROFILE, PROFILE, SUBSCRIPTION, Declared, command_uri, laid_over
+from gateway.schema.files import load_schema
 from gateway.schema.function_types import misfit
+from gateway.schema.profile_tables import profile_tables
 from gateway.schema.undeclared import unknown
 from gateway.schema.validation import MOST_FAULTS, JSONSchema, Validator
 from gateway.schema.validation_view import present_in, where_it_works, written_plainly
 
 PARTIAL = f"{PROFILE}:partial"
-
-
-@functools.cache
-def published(name: str) -> dict[str, Any]:
-    """The schema of that name in `schemas/`; not to be changed."""
-    found: dict[str, Any] = json.loads((files("gateway") / "schemas" / f"{name}.schema.json").read_text())
-    return found
 
 
 class CompiledSchema:
@@ -37,11 +29,11 @@ class CompiledSchema:
     def __init__(self, database: Database, constraints: JSONSchema) -> None:
         self._database = database
         own = _own_fields(database)
-        profile = laid_over(published("profile"), {"properties": {"custom": own}})
+        profile = laid_over(load_schema("profile"), {"properties": {"custom": own}})
         partial = {**laid_over(profile, {"properties": {"custom": {"required": []}}}), "$id": PARTIAL}
         self._schemas = {
-            **{command_uri(type): published(type) for type in CommandType},
-            COMMAND: published("command"),
+            **{command_uri(type): load_schema(type) for type in CommandType},
+            COMMAND: load_schema("command"),
             SUBSCRIPTION: _subscription(database),
             PROFILE: profile,
             PARTIAL: partial,
@@ -52,7 +44,7 @@ class CompiledSchema:
         self._profile = Validator(IN_PROFILE, self._schemas)
         constrained = laid_over(profile, constraints.get("properties", {}).get("profile", {}))
         self._declared = Declared({**self._schemas, PROFILE: constrained}, database.resources)
-        self.identifiers = tuple(name for name, field in own["properties"].items() if _identifies(field))
+        self.tables = profile_tables(load_schema("profile"), own["properties"])
 
     def coerce(self, command: Command, type: CommandType) -> Command:
         """Return a command from XML, whose leaves are all strings, with each leaf coerced to its declared type.
@@ -69,7 +61,7 @@ class CompiledSchema:
         plain, canonical = written_plainly(command, "set"), self._canonical(type)
         if plain is command and canonical.accepts(command) and self._constraints.accepts(command):
             # Most commands: without functions, and valid.
-            faults = matching.faults(command["match"], self.identifiers)
+            faults = matching.faults(command["match"], self.tables)
         else:
             faults = self._faults(command, plain, canonical, most)
         return [*faults, *(unknown(command, self._database) if self._database.closed else ())]
@@ -98,7 +90,7 @@ class CompiledSchema:
         faults += [fault for fault in further if fault.pointer not in told]
         faults += self._misfits(update)
         if not any(fault.pointer.startswith("/match") for fault in faults):
-            faults += matching.faults(update["match"], self.identifiers)
+            faults += matching.faults(update["match"], self.tables)
         return [where_it_works(fault, update) for fault in faults]
 
     def check_profile(self, document: Document, before: Document) -> list[Fault]:
@@ -138,10 +130,6 @@ def _command(type: CommandType, profile: str) -> JSONSchema:
     return {**schema, "properties": {"profile": {"$ref": profile}}} if type is CommandType.UPDATE else schema
 
 
-def _identifies(field: JSONSchema | bool) -> bool:
-    return isinstance(field, dict) and field.get("x-identifier") is True
-
-
 def _own_fields(database: Database) -> dict[str, Any]:
     own = {"type": "object", "properties": {}, **database.fields}
     return {**own, "additionalProperties": False} if database.closed else own
@@ -156,5 +144,5 @@ def _subscription(database: Database) -> dict[str, Any]:
         }
         for resource in database.resources.values()
     ]
-    base = published("subscription")
+    base = load_schema("subscription")
     return {**base, "allOf": [*base["allOf"], *declared]}

@@ -10,7 +10,8 @@ from gateway.core.faults import refuse
 from gateway.core.fingerprint import fingerprint
 from gateway.core.model import WRITE, Database, Token
 from gateway.dialects.protocol import Credential, Dialect
-from gateway.schema.compiled import CompiledSchema, published
+from gateway.schema.compiled import CompiledSchema
+from gateway.schema.files import load_schema
 from gateway.stores.protocol import Store
 
 
@@ -19,7 +20,7 @@ class Catalog:
 
     def __init__(self, store: Store, dialects: Iterable[Dialect]) -> None:
         self._store = store
-        self._constraints = {each.name: published(each.constraints) if each.constraints else {} for each in dialects}
+        self._constraints = {each.name: load_schema(each.constraints) if each.constraints else {} for each in dialects}
         self._version: int | None = None
         self._tokens: dict[str, Token] = {}
         self._databases: dict[int, Database] = {}

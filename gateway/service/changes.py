@@ -46,7 +46,7 @@ class ChangeBuilder:
     def removal(self, request: PreparedRequest) -> Change:
         """Return the change that removes the matched profile. Raises `Refusal`."""
         key, on_multiple = key_of(request.command, request), request.command["match"].get("on_multiple")
-        edit = removing(key, request.schema.identifiers, on_multiple)
+        edit = removing(key, request.schema.tables, on_multiple)
         origin = self._origin(request.command, request)
         return Change(request.database.id, key, edit, origin, request.idempotency_key)
 
@@ -74,15 +74,16 @@ class ChangeBuilder:
     def _update(self, update: Update, request: PreparedRequest, key: IdempotencyKey | None) -> Change:
         identities, origin = key_of(update, request), self._origin(update, request)
         if update.get("options", {}).get("detect_geo"):
-            update = self._locator.locate(update)
+            update = self._locator.locate(update, request.dialect.located_fields)
         new_id = self._new_id() if update.get("if_absent") == "create" else ""
-        detached = matching.key(update["detach_from_others"]["match"], ()) if "detach_from_others" in update else ()
+        others = update.get("detach_from_others")
+        detached = matching.key(others["match"], request.schema.tables) if others else ()
         edit = updating(update, identities, self._context(request, new_id, origin.time), detached)
         return Change(request.database.id, (*identities, *detached), edit, origin, key)
 
     def _context(self, request: PreparedRequest, new_id: str, now: int) -> EditContext:
         schema = request.schema
-        return EditContext(schema.identifiers, schema.check_profile, request.dialect.apply_patch, new_id, now)
+        return EditContext(schema.tables, schema.check_profile, request.dialect.apply_patch, new_id, now)
 
     def _origin(self, command: Command, request: PreparedRequest) -> Origin:
         triggers = not command.get("options", {}).get("skip_triggers", False)
@@ -91,7 +92,7 @@ class ChangeBuilder:
 
 def key_of(command: Command, request: PreparedRequest) -> tuple[Identity, ...]:
     """Return the identities that a command matches by. Raises `Refusal`."""
-    return matching.key(command["match"], request.schema.identifiers)
+    return matching.key(command["match"], request.schema.tables)
 
 
 def _nth_key(key: IdempotencyKey | None, index: int) -> IdempotencyKey | None:

@@ -43,7 +43,7 @@ class DryRuns:
             overlay = result.overlay
         pairs = zip(results, (change.identities for change in changes), strict=True)
         outcomes = [next(pairs) if isinstance(each, Change) else (each, ()) for each in planned]
-        return told(outcomes, request.schema.identifiers, request.ignores_absence)
+        return told(outcomes, request.schema.tables, request.ignores_absence)
 
     async def _run_step(self, changes: Sequence[Change], overlay: Overlay) -> DryRunResult:
         identities = tuple(dict.fromkeys(identity for change in changes for identity in change.identities))

@@ -1,83 +1,70 @@
-"""Geolocation: fills fields that an update omits from a MaxMind-format file."""
+"""Geolocation: fills the fields of an update from its IP addresses, by a MaxMind-format file."""
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import maxminddb
 
 from gateway.core.model import Update
-
-Path: TypeAlias = tuple[str, ...]
-"""A path in the canonical profile."""
-
-RegionRecord: TypeAlias = Mapping[str, Any]
-"""The record of an address in the file; empty where there is none."""
+from gateway.dialects.protocol import LocatedFields
 
 
 class Geolocator:
-    """Finds the places of IP addresses. Without a file it finds none."""
+    """Locates IP addresses. Without a file it locates none."""
 
     def __init__(self, file: str | None) -> None:
-        """Open the file. Raises `ValueError` if it is not in the MaxMind format."""
+        """Open the file. Raises `ValueError` where it is not such a file."""
         try:
             self._reader = maxminddb.open_database(file) if file else None
         except (OSError, maxminddb.InvalidDatabaseError) as error:
             raise ValueError(f"{file} is no MaxMind-format file: {error}") from error
 
-    def locate(self, update: Update) -> Update:
-        """Return the update with the places of its own addresses, in fields that it omits.
+    def locate(self, update: Update, fields: LocatedFields) -> Update:
+        """Return the update with the `fields` of its addresses filled, except those that it writes itself.
 
-        The registration address fills the registration's country and city. The current address fills country, region,
-        city, time zone and coordinates. A private, unknown or removed address fills nothing.
+        A private, unknown or cleared address fills nothing.
         """
         if self._reader is None:
             return update
         profile = update.get("profile", {})
-        registration = _record(self._reader, _get(profile, ("altcraft", "_regip")))
-        current = _record(self._reader, _get(profile, ("ip",)))
-        for path, value in {**_registration_fields(registration), **_current_fields(current)}.items():
-            if value is not None:
-                profile = _fill(profile, path, value)
+        for address, places in fields.items():
+            location = _location(_record(self._reader, _at(profile, address)))
+            for fact, place in places.items():
+                if location[fact] is not None:
+                    profile = _fill(profile, place, location[fact])
         return {**update, "profile": profile}
 
 
-def _record(reader: maxminddb.Reader, address: Any) -> RegionRecord:
+def _record(reader: maxminddb.Reader, address: Any) -> Mapping[str, Any]:
     if not isinstance(address, str):
         return {}
     try:
         found = reader.get(address)
-    except ValueError:  # an IPv6 address, in a file of IPv4 addresses
+    except ValueError:  # an IPv6 address, in a file that has IPv4 alone
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def _registration_fields(record: RegionRecord) -> Mapping[Path, Any]:
-    return {
-        ("altcraft", "_regcountry"): _get(record, ("country", "iso_code")),
-        ("altcraft", "_regcity"): _get(record, ("city", "names", "en")),
-    }
-
-
-def _current_fields(record: RegionRecord) -> Mapping[Path, Any]:
+def _location(record: Mapping[str, Any]) -> Mapping[str, Any]:
     subdivisions = record.get("subdivisions") or [{}]
     return {
-        ("address", "country"): _get(record, ("country", "iso_code")),
-        ("address", "region"): _get(subdivisions[0], ("names", "en")),
-        ("address", "locality"): _get(record, ("city", "names", "en")),
-        ("zoneinfo",): _get(record, ("location", "time_zone")),
-        ("latitude",): _get(record, ("location", "latitude")),
-        ("longitude",): _get(record, ("location", "longitude")),
+        "country": _at(record, ("country", "iso_code")),
+        "region": _at(subdivisions[0], ("names", "en")),
+        "city": _at(record, ("city", "names", "en")),
+        "time_zone": _at(record, ("location", "time_zone")),
+        "latitude": _at(record, ("location", "latitude")),
+        "longitude": _at(record, ("location", "longitude")),
     }
 
 
-def _get(value: Any, path: Path) -> Any:
+def _at(value: Any, path: tuple[str, ...]) -> Any:
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value
 
 
-def _fill(profile: Mapping[str, Any], path: Path, value: Any) -> dict[str, Any]:
-    """Return the merge patch with the value if it omits the field; a null in it is kept."""
+def _fill(profile: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """Set a value in a merge patch where the patch neither writes nor clears it."""
     name, *rest = path
     inner = _fill(profile.get(name) or {}, tuple(rest), value) if rest else value
     return {**profile, name: inner} if rest or name not in profile else dict(profile)

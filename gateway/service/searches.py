@@ -23,7 +23,9 @@ class Searches:
         parameters = request.command["query"]
         if "filters" not in parameters:
             return [*await self._store.page(request.database.id, query(parameters))]
-        found = [await self._store.find(request.database.id, group) for group in groups(parameters)]
+        found = [
+            await self._store.find(request.database.id, group) for group in groups(parameters, request.schema.tables)
+        ]
         return [*listed(in_each(found), query(parameters))]
 
     async def describe(self, _request: PreparedRequest) -> list[Outcome]:

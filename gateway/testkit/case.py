@@ -14,8 +14,8 @@ from gateway.core.faults import Fault, Refusal
 from gateway.core.pointer import join_pointer
 from gateway.media import json as json_codec
 from gateway.media import xml as xml_codec
-from gateway.schema.compiled import published
 from gateway.schema.declarations import COMMAND, PROFILE, SUBSCRIPTION
+from gateway.schema.files import load_schema
 from gateway.schema.validation import Validator
 from gateway.testkit import matchers
 from gateway.testkit.comparison import ABSENT, BOUNDS, Meaning, differences, meaning
@@ -244,13 +244,13 @@ def _null_in(tree: Any, at: str = "") -> str | None:
 
 @cache
 def _about() -> Validator:
-    return Validator(published("case"), {})
+    return Validator(load_schema("case"), {})
 
 
 @cache
 def _profiles() -> Validator:
     names = {PROFILE: "profile", SUBSCRIPTION: "subscription", COMMAND: "command"}
-    return Validator(_rows({"$ref": PROFILE}), {uri: published(name) for uri, name in names.items()})
+    return Validator(_rows({"$ref": PROFILE}), {uri: load_schema(name) for uri, name in names.items()})
 
 
 @cache

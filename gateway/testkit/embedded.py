@@ -16,7 +16,10 @@ from starlette.applications import Starlette
 from gateway.core.fingerprint import fingerprint
 from gateway.core.matching import identities
 from gateway.core.model import Change, Database, EditResult, Job, Origin, Profile, Resource, Segment, Token, Write
+from gateway.core.profile_tables import ProfileTables
 from gateway.schema.field_declarations import problems_of
+from gateway.schema.files import load_schema
+from gateway.schema.profile_tables import profile_tables
 from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
@@ -112,12 +115,11 @@ async def furnish(store: Store, case: Case) -> None:
         hashed = fingerprint(secret)
         await store.add_token(Token(secret, hashed, database, frozenset(rights), YESTERDAY))
     await store.revoke_token("was-revoked")
-    declared = database_of(described).fields.get("properties", {})
-    identifiers = tuple(name for name, field in declared.items() if field.get("x-identifier"))
+    tables = profile_tables(load_schema("profile"), database_of(described).fields.get("properties", {}))
     for row in case.value("jobs.json", []):
         await store.add_job(1, _job(case, row))
     for row in case.value("before.json", []):
-        await _put(store, row, identifiers)
+        await _put(store, row, tables)
 
 
 def database_of(described: Mapping[str, Any]) -> Database:
@@ -133,9 +135,9 @@ def _job(case: Case, row: Mapping[str, Any]) -> Job:
         raise IllFormed(case.folder / "jobs.json", str(reason)) from None
 
 
-async def _put(store: Store, row: Mapping[str, Any], identifiers: tuple[str, ...]) -> None:
+async def _put(store: Store, row: Mapping[str, Any], tables: ProfileTables) -> None:
     profile = Profile(row["id"], row["document"], 1, YESTERDAY, YESTERDAY)
-    write = Write(None, profile, identities(profile.document, identifiers))
+    write = Write(None, profile, identities(profile.document, tables))
     edited = EditResult(profile, (write,))
     await store.change([Change(1, (), lambda _find: edited, Origin("fixture", "fixture", YESTERDAY))])
 

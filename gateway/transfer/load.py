@@ -16,6 +16,7 @@ from msgspec.structs import asdict
 from gateway.core.faults import Refusal
 from gateway.core.matching import ID, identities
 from gateway.core.model import Change, Database, EditResult, Find, Identity, Origin, Profile, Token, Write
+from gateway.core.profile_tables import ProfileTables
 from gateway.schema.compiled import CompiledSchema
 from gateway.schema.field_declarations import problems_of
 from gateway.stores.errors import Duplicate
@@ -181,7 +182,7 @@ class Loader:
             raise InvalidLine(f"line {line}: {'; '.join(reasons)}")
 
     async def _put(self, database: int, profiles: Mapping[int, Profile]) -> int:
-        edit = partial(_put_profiles, profiles, self._schema.identifiers, self._existing)
+        edit = partial(_put_profiles, profiles, self._schema.tables, self._existing)
         [result] = await self._store.change([Change(database, _ids(profiles), edit, NO_ORIGIN)])
         if isinstance(result, Refusal):
             raise InvalidLine(f"lines {min(profiles)} to {max(profiles)}: {result}")
@@ -189,7 +190,7 @@ class Loader:
 
 
 def _put_profiles(
-    profiles: Mapping[int, Profile], identifiers: tuple[str, ...], existing: ExistingProfiles, find: Find
+    profiles: Mapping[int, Profile], tables: ProfileTables, existing: ExistingProfiles, find: Find
 ) -> EditResult:
     """The edit that writes profiles, by their lines, where they are missing or differ. Raises `RowConflict`."""
     stored = {each.id: each for each in find(_ids(profiles))}
@@ -200,8 +201,8 @@ def _put_profiles(
             continue
         if before and existing is ExistingProfiles.REFUSE:
             raise RowConflict(f"line {line}: profile {profile.id} is there already, and differs")
-        new = identities(profile.document, identifiers)
-        old = identities(before.document, identifiers) if before else frozenset()
+        new = identities(profile.document, tables)
+        old = identities(before.document, tables) if before else frozenset()
         writes.append(Write(before, profile, new - old, old - new, patch=None))
         stored[profile.id] = profile
     return EditResult(None, tuple(writes))

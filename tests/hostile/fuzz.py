@@ -16,13 +16,14 @@ with atheris.instrument_imports(include=["gateway"]):
     from gateway.core.model import Database
     from gateway.dialects import load_dialects
     from gateway.dialects.protocol import COMMAND_TYPES, Request
-    from gateway.schema.compiled import CompiledSchema, published
+    from gateway.schema.compiled import CompiledSchema
+    from gateway.schema.files import load_schema
 
 from tests.cases import cases
 
 DATABASE = Database(1, "fuzzed", company_id="demo")
 READERS = [
-    (call, CompiledSchema(DATABASE, published(dialect.constraints) if dialect.constraints else {}))
+    (call, CompiledSchema(DATABASE, load_schema(dialect.constraints) if dialect.constraints else {}))
     for dialect in load_dialects({})
     for call in dialect.calls
     if call.method not in ("GET", "DELETE")

@@ -6,7 +6,16 @@ from typing import Any
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import DELETE, READ, WRITE, Document, Profile
 from gateway.dialects.altcraft import requests
-from gateway.dialects.altcraft.fields import FIELDS, SUBSCRIPTION_FIELDS, TYPES, described, shown, system_rows, told
+from gateway.dialects.altcraft.fields import (
+    FIELDS,
+    LOCATED_FIELDS,
+    SUBSCRIPTION_FIELDS,
+    TYPES,
+    described,
+    shown,
+    system_rows,
+    told,
+)
 from gateway.dialects.altcraft.parameters import word
 from gateway.dialects.protocol import (
     BATCH,
@@ -33,6 +42,7 @@ class Altcraft:
     prefixes = (ROOT,)
     content_types = CONTENT_TYPES
     fields = FIELDS
+    located_fields = LOCATED_FIELDS
     constraints = "altcraft"
 
     def __init__(self, always_200: bool) -> None:
@@ -84,7 +94,7 @@ def _member(tree: Any, name: str) -> Any:
 
 
 def _refusal(faults: Sequence[Fault]) -> dict[str, Any]:
-    return {"error": faults[0].row.error, "error_text": "; ".join(dict.fromkeys(map(told, faults)))}
+    return {"error": faults[0].row.status, "error_text": "; ".join(dict.fromkeys(map(told, faults)))}
 
 
 def _with_id(answer: Result) -> Reply:

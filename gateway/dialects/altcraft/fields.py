@@ -10,6 +10,7 @@ from typing import Any
 from gateway.core.faults import Fault
 from gateway.core.model import Database, Profile
 from gateway.core.pointer import split_pointer
+from gateway.dialects.protocol import LocatedFields
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "email": ("email",),
@@ -38,6 +39,19 @@ FIELDS: dict[str, tuple[str, ...]] = {
 """Where each field of `data` stands in a canonical profile. Any other name is an own field, under `custom`."""
 
 SHOWN_ONLY: dict[str, tuple[str, ...]] = {"_lat": ("latitude",), "_lon": ("longitude",)}
+LOCATED_FIELDS: LocatedFields = {
+    FIELDS["_regip"]: {"country": FIELDS["_regcountry"], "city": FIELDS["_regcity"]},
+    FIELDS["_ip"]: {
+        "country": FIELDS["_country"],
+        "region": FIELDS["_region"],
+        "city": FIELDS["_city"],
+        "time_zone": FIELDS["_tz"],
+        "latitude": SHOWN_ONLY["_lat"],
+        "longitude": SHOWN_ONLY["_lon"],
+    },
+}
+"""The fields that are filled from the location of an address, which is the key."""
+
 OWNED = frozenset({"id", "db_id", "_createtime", *SHOWN_ONLY})
 """Fields that a client reads and never writes."""
 

@@ -15,7 +15,7 @@ from gateway.dialects.courier.fields import FIELDS, type_faults
 from gateway.dialects.courier.json_patch import PatchBounds, apply_patch
 from gateway.dialects.courier.replies import render_document
 from gateway.dialects.courier.requests import replacement_members
-from gateway.dialects.protocol import CONTENT_TYPES, Credential, Reply, Request
+from gateway.dialects.protocol import CONTENT_TYPES, NO_LOCATED_FIELDS, Credential, Reply, Request
 
 
 class Courier:
@@ -25,6 +25,7 @@ class Courier:
     prefixes = ("/profiles",)
     content_types = CONTENT_TYPES
     fields = FIELDS
+    located_fields = NO_LOCATED_FIELDS
     constraints = "courier"
 
     def __init__(self, max_body_bytes: int, patch_bounds: PatchBounds) -> None:

@@ -20,6 +20,7 @@ from gateway.dialects.protocol import (
     JOBS,
     LIST,
     MERGE,
+    NO_LOCATED_FIELDS,
     REMOVE,
     UPDATE,
     Call,
@@ -60,6 +61,7 @@ class Klaviyo:
     prefixes = ("/api/", "/client/")
     content_types: Mapping[str, str] = {"json": "application/vnd.api+json", "xml": "application/xml"}
     fields = FIELDS
+    located_fields = NO_LOCATED_FIELDS
     constraints = "klaviyo"
 
     def __init__(self, lenient: bool) -> None:

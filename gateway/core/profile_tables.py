@@ -1,0 +1,35 @@
+"""The facts about a profile's members that the core needs. The schema room compiles them from annotations."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+
+class IdentitySource(Struct, frozen=True):
+    """A place whose value is an identity of this kind. `path` starts below the top-level member of the document."""
+
+    kind: str
+    path: tuple[str, ...] = ()
+    is_list: bool = False
+    """Whether each item of the value is an identity."""
+
+
+class ProfileTables(Struct, frozen=True):
+    """Tables of one database, compiled from `schemas/profile.schema.json` and the database's own fields."""
+
+    sources: Mapping[str, tuple[IdentitySource, ...]]
+    """Where identities come from, by top-level member of the document."""
+    members: tuple[str, ...]
+    """The top-level members that identities come from, except `custom`."""
+    identifiers: tuple[str, ...]
+    """The own fields (members of `custom`) that are identities."""
+    match_kinds: Mapping[str, str]
+    """By name of a match value, the kind of identity that it is; in order of priority."""
+    places: Mapping[str, tuple[str, ...]]
+    """By kind of identity, its first place in the document."""
+    unique: frozenset[str]
+    """Kinds of identity that no two profiles of a database are meant to share."""
+    namespaces: tuple[str, ...]
+    """Members that belong to one vendor; empty ones are removed."""
+    declared_namespaces: tuple[str, ...]
+    """Those whose members are all declared; empty objects in them are removed."""

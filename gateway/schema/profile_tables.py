@@ -1,0 +1,57 @@
+"""Compiles the tables of the core from the annotations of a profile's schema.
+
+`x-identity` names the kind of identity that a member is, and whether two profiles may share it. `x-namespace` marks the
+member that belongs to one vendor. The database's own fields have `x-identifier`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from gateway.core.matching import CUSTOM, ID, SUBSCRIPTIONS
+from gateway.core.profile_tables import IdentitySource, ProfileTables
+from gateway.schema.validation import JSONSchema
+
+
+def profile_tables(profile: JSONSchema, own: Mapping[str, Any]) -> ProfileTables:
+    """Return the tables of the schema `profile` in a database with these own fields."""
+    members = profile["properties"]
+    identifiers = tuple(name for name, field in own.items() if _is_identifier(field))
+    annotated = [*_annotated(profile, ())]
+    kinds = [identity["kind"] for _, identity, _ in annotated]
+    places = dict(reversed([(identity["kind"], path) for path, identity, _ in annotated]))
+    namespaces = tuple(name for name, member in members.items() if member.get("x-namespace") is True)
+    return ProfileTables(
+        sources=_sources(annotated, identifiers),
+        members=(*dict.fromkeys(path[0] for path, *_ in annotated), SUBSCRIPTIONS),
+        identifiers=identifiers,
+        match_kinds={"profile_id": ID, **{kind: kind for kind in kinds}},
+        places={**places, **{f"{CUSTOM}/{name}": (CUSTOM, name) for name in identifiers}},
+        unique=frozenset({ID, CUSTOM, *(identity["kind"] for _, identity, _ in annotated if identity["unique"])}),
+        namespaces=namespaces,
+        declared_namespaces=tuple(name for name in namespaces if members[name].get("additionalProperties") is False),
+    )
+
+
+Annotated: TypeAlias = tuple[tuple[str, ...], Mapping[str, Any], bool]
+"""The path of a member, its `x-identity`, and whether it is a list."""
+
+
+def _annotated(schema: JSONSchema, path: tuple[str, ...]) -> Iterator[Annotated]:
+    for name, member in schema.get("properties", {}).items():
+        if isinstance(member, dict):
+            if "x-identity" in member:
+                yield (*path, name), member["x-identity"], member["type"] == "array"
+            yield from _annotated(member, (*path, name))
+
+
+def _sources(annotated: Sequence[Annotated], identifiers: Sequence[str]) -> Mapping[str, tuple[IdentitySource, ...]]:
+    sources: dict[str, tuple[IdentitySource, ...]] = {}
+    for (member, *path), identity, is_list in annotated:
+        source = IdentitySource(identity["kind"], tuple(path), is_list)
+        sources[member] = (*sources.get(member, ()), source)
+    own = tuple(IdentitySource(f"{CUSTOM}/{name}", (name,)) for name in identifiers)
+    return {**sources, CUSTOM: own} if own else sources
+
+
+def _is_identifier(field: Any) -> bool:
+    return isinstance(field, dict) and field.get("x-identifier") is True
