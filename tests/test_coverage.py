@@ -10,9 +10,9 @@ import pytest
 from gateway.core.faults import CATALOG, Fault
 from gateway.dialects import load_dialects
 from gateway.dialects.altcraft.data import ACTIONS
-from gateway.dialects.altcraft.fields import FIELDS, OWNED
-from gateway.dialects.altcraft.matching import SEARCHING
-from gateway.dialects.altcraft.requests import OPTIONS, SEGMENTS
+from gateway.dialects.altcraft.fields import FIELDS, READ_ONLY_FIELDS
+from gateway.dialects.altcraft.matching import SEARCH_MODES
+from gateway.dialects.altcraft.requests import OPTIONS, SEGMENT_PARAMETERS
 from gateway.testkit.embedded import converse
 from tests.cases import cases
 
@@ -45,7 +45,7 @@ def test_every_call_has_a_case_with_and_without_a_slash(dialect: str) -> None:
             assert {path.endswith("/") for path in met} == {True, False}, call.path
 
 
-@pytest.mark.parametrize("mode", SEARCHING)
+@pytest.mark.parametrize("mode", SEARCH_MODES)
 def test_every_matching_mode_has_a_case(mode: str) -> None:
     if mode not in ("external_id", "identifiers"):
         assert f'"matching": "{mode}"' in BODIES
@@ -64,13 +64,15 @@ def test_every_channel_has_a_case(channel: str) -> None:
     assert f"<channel>{channel}</channel>" in BODIES
 
 
-@pytest.mark.parametrize("name", [*FIELDS, *OPTIONS, *SEGMENTS.values(), "resource_id", "token", "db_id", "format"])
+@pytest.mark.parametrize(
+    "name", [*FIELDS, *OPTIONS, *SEGMENT_PARAMETERS.values(), "resource_id", "token", "db_id", "format"]
+)
 def test_every_field_and_parameter_has_a_case(name: str) -> None:
     assert f'"{name}"' in BODIES
     assert f"<{name}" in BODIES
 
 
-@pytest.mark.parametrize("name", sorted(OWNED))
+@pytest.mark.parametrize("name", sorted(READ_ONLY_FIELDS))
 def test_every_read_only_field_has_a_case(name: str) -> None:
     assert f'field \\"{name}\\" is not valid' in REPLIES or f'"{name}"' in REPLIES
 

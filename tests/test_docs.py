@@ -12,8 +12,8 @@ import yaml
 from gateway.cli.main import main
 from gateway.dialects import load_dialects
 from gateway.dialects.altcraft.data import ACTIONS
-from gateway.dialects.altcraft.matching import SEARCHING
-from gateway.dialects.altcraft.requests import OPTIONS, SEGMENTS, SUBSCRIPTION_MEMBERS
+from gateway.dialects.altcraft.matching import SEARCH_MODES
+from gateway.dialects.altcraft.requests import OPTIONS, SEGMENT_PARAMETERS, SUBSCRIPTION_MEMBERS
 from gateway.openapi.files import PATHS
 from gateway.schema.formats import FORMATS
 from gateway.server.metrics import Metrics
@@ -109,7 +109,9 @@ def test_every_call_is_documented(dialect: str, method: str, path: str) -> None:
     assert f"`{name}`" in page(dialect)
 
 
-@pytest.mark.parametrize("word", [*ACTIONS, *OPTIONS, *SEARCHING, *SEGMENTS.values(), *SUBSCRIPTION_MEMBERS])
+@pytest.mark.parametrize(
+    "word", [*ACTIONS, *OPTIONS, *SEARCH_MODES, *SEGMENT_PARAMETERS.values(), *SUBSCRIPTION_MEMBERS]
+)
 def test_every_parameter_mode_and_function_of_altcraft_is_documented(word: str) -> None:
     assert re.search(rf"`{word}\b", page("altcraft"))
 

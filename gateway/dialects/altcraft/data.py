@@ -1,7 +1,4 @@
-"""What `data` writes, in canonical form: the merge patch, the operations and the edits of subscriptions.
-
-Leaves stay as the media type gave them; nothing of matching or of parameters is known here.
-"""
+"""`data` in canonical form: the merge patch, the operations and the subscriptions. The leaves keep their types."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,75 +6,80 @@ from typing import Any
 from gateway.core.faults import Fault
 from gateway.core.model import Update
 from gateway.core.pointer import join_pointer
-from gateway.dialects.altcraft.fields import FIELDS, OWNED, place
-from gateway.dialects.altcraft.parameters import TEXTS, word
+from gateway.dialects.altcraft.fields import FIELDS, READ_ONLY_FIELDS, canonical_path
+from gateway.dialects.altcraft.parameters import TEXT_MEMBERS, strip_text
 
 ACTIONS = ("set", "unset", "incr", "add", "delete", "upsert")
-DEEPEST = 32
-"""Levels that a submatch may lead down: what it makes is stored, and some hundreds of them could not be written."""
+MAX_SUBMATCH_LEVELS = 32
+"""Levels of a submatch. The stored result has as many, and a codec cannot encode some hundreds of levels."""
 
 
-def writing_of(data: Mapping[str, Any], faults: list[Fault]) -> Update:
-    """The merge patch, operations and subscriptions of `data`."""
+def parse_data(data: Mapping[str, Any], faults: list[Fault]) -> Update:
+    """Return the merge patch, operations and subscriptions of `data`. Append its faults to `faults`."""
     profile: dict[str, Any] = {}
     operations: list[dict[str, Any]] = []
-    writing: Update = {}
+    parts: Update = {}
     for name, value in data.items():
         if name == "subscriptions":
             if value is not None:
-                writing["subscriptions"] = _subscriptions(value, faults)
+                parts["subscriptions"] = _parse_subscriptions(value, faults)
         elif not name:
             faults.append(Fault("unknown_field", pointer="/profile/custom/"))
-        elif name in OWNED:
+        elif name in READ_ONLY_FIELDS:
             faults.append(Fault("read_only_field", pointer=join_pointer("profile", name)))
         elif isinstance(value, dict):
-            _write(profile, operations, place(name), value, faults, "/profile")
+            _parse_object(profile, operations, canonical_path(name), value, faults, "/profile")
         else:
-            _set(profile, place(name), value)
-    written = {"profile": profile, "operations": operations}
-    return {**writing, **{name: value for name, value in written.items() if value}}
+            _set(profile, canonical_path(name), value)
+    members = {"profile": profile, "operations": operations}
+    return {**parts, **{name: value for name, value in members.items() if value}}
 
 
-def _text(value: Any) -> Any:
-    """Clients write a postal code as a number."""
+# --- the value of a field ---
+
+
+def _parse_object(
+    patch: dict[str, Any],
+    operations: list[dict[str, Any]],
+    path: tuple[str, ...],
+    value: dict[str, Any],
+    faults: list[Fault],
+    pointer: str,
+) -> None:
+    """Add an object as a field's value: a plain value to the merge patch, anything else to the operations."""
+    try:
+        action, argument, options = _parse_function(value)
+    except ValueError as reason:
+        return faults.append(Fault("invalid_function", str(reason), pointer + join_pointer(*path)))
+    if action == "set" and not isinstance(argument, dict):
+        return _set(patch, path, argument)
+    return operations.append({"function": action, "pointer": join_pointer(*path), "value": argument, **options})
+
+
+def _set(patch: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for name in path[:-1]:
+        patch = patch.setdefault(name, {})
+    patch[path[-1]] = _COERCIONS[path](value) if path in _COERCIONS else value
+
+
+def _text_of_number(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _list(value: Any) -> Any:
-    """And a single phone without its list."""
+def _list_of_text(value: Any) -> Any:
     return [value] if isinstance(value, str) and value else value
 
 
-_AS_DECLARED = {FIELDS["_postal_code"]: _text, FIELDS["phones"]: _list}
+_COERCIONS = {FIELDS["_postal_code"]: _text_of_number, FIELDS["phones"]: _list_of_text}
+"""Clients send a postal code as a number, and a single phone number without a list."""
 
 
-def _write(
-    target: dict[str, Any],
-    operations: list[dict[str, Any]],
-    path: tuple[str, ...],
-    told: dict[str, Any],
-    faults: list[Fault],
-    at: str,
-) -> None:
-    """Writes what an object says of one field: a plain value into the merge patch, all else as an operation."""
-    try:
-        action, value, argument = function_of(told)
-    except ValueError as reason:
-        return faults.append(Fault("invalid_function", str(reason), at + join_pointer(*path)))
-    if action == "set" and not isinstance(value, dict):
-        return _set(target, path, value)
-    return operations.append({"function": action, "pointer": join_pointer(*path), "value": value, **argument})
+def _parse_function(value: dict[str, Any]) -> tuple[str, Any, dict[str, Any]]:
+    """Return the action, value and options of an object. Without an action the object is a value to set.
 
-
-def _set(target: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    for name in path[:-1]:
-        target = target.setdefault(name, {})
-    target[path[-1]] = _AS_DECLARED[path](value) if path in _AS_DECLARED else value
-
-
-def function_of(value: dict[str, Any]) -> tuple[str, Any, dict[str, Any]]:
-    """What an object as a field's value says: (action, value, further argument). Unset sets null."""
-    action = word(value.get("action"))
+    `unset` sets null. Raises `ValueError` with the reason.
+    """
+    action = strip_text(value.get("action"))
     if action not in ACTIONS:
         return "set", value, {}
     if action == "unset":
@@ -85,76 +87,84 @@ def function_of(value: dict[str, Any]) -> tuple[str, Any, dict[str, Any]]:
     if "value" not in value:
         raise ValueError(f"{action} needs a value")
     if action == "upsert":
-        return action, value["value"], {"submatch": _submatch(value.get("submatch"))}
-    single = action in ("add", "delete") and not isinstance(value["value"], list)
-    return action, [value["value"]] if single else value["value"], {}
+        return action, value["value"], {"submatch": _parse_submatch(value.get("submatch"))}
+    is_single = action in ("add", "delete") and not isinstance(value["value"], list)
+    return action, [value["value"]] if is_single else value["value"], {}
 
 
-def _submatch(value: Any) -> str:
-    submatch = word(value)
+def _parse_submatch(value: Any) -> str:
+    submatch = strip_text(value)
     if not isinstance(submatch, str) or not all(submatch.split(".")):
         raise ValueError("upsert needs a submatch")
-    if submatch.count(".") >= DEEPEST:
-        raise ValueError(f"submatch leads deeper than {DEEPEST} levels")
+    if submatch.count(".") >= MAX_SUBMATCH_LEVELS:
+        raise ValueError(f"submatch leads deeper than {MAX_SUBMATCH_LEVELS} levels")
     return submatch
 
 
 # --- subscriptions ---
 
+_ADDRESS_OBJECTS = {"email_data": "email", "phone_data": "phone"}
+"""Objects that contain an address, which some clients send in place of the address."""
 
-def _subscriptions(value: Any, faults: list[Fault]) -> Any:
-    """Each subscription by its members; what is no list or no object is left for the check to refuse."""
+_PARSED_MEMBERS = {"custom_fields", "operations", *_ADDRESS_OBJECTS}
+"""The members of a subscription that are not copied unchanged."""
+
+
+def _parse_subscriptions(value: Any, faults: list[Fault]) -> Any:
+    """Parse each subscription. The schema rejects what is not a list or an object."""
     if isinstance(value, dict):
-        edit, found = edit_of(value, "/subscriptions/0")
+        subscription, found = parse_subscription(value, "/subscriptions/0")
         faults += found
-        return edit
+        return subscription
     if not isinstance(value, list):
         return value
-    edits = []
+    subscriptions = []
     for index, each in enumerate(value):
-        edit, found = edit_of(each, f"/subscriptions/{index}") if isinstance(each, dict) else (each, [])
-        edits.append(edit)
+        pointer = f"/subscriptions/{index}"
+        subscription, found = parse_subscription(each, pointer) if isinstance(each, dict) else (each, [])
+        subscriptions.append(subscription)
         faults += found
-    return edits
+    return subscriptions
 
 
-def edit_of(members: Mapping[str, Any], at: str) -> tuple[dict[str, Any], list[Fault]]:
-    told = {name: value for name, value in members.items() if value != "" or name not in TEXTS}
-    if _READ_APART.isdisjoint(members):
-        return told, []
-    edit = {name: value for name, value in told.items() if name not in _READ_APART}
-    # Canonical form has a member of this name, Altcraft has none.
-    faults = [Fault("unknown_field", pointer=f"{at}/operations")] if "operations" in members else []
-    for name, member in _DATA.items():
-        _write_address(edit, member, members.get(name), faults, f"{at}/{name}")
-    fields = members.get("custom_fields")
-    if isinstance(fields, dict):
-        operations: list[dict[str, Any]] = []
-        for name, value in fields.items():
-            path = ("custom_fields", name)
-            if isinstance(value, dict):
-                _write(edit, operations, path, value, faults, at)
-            else:
-                _set(edit, path, value)
-        edit |= {"operations": operations} if operations else {}
-    elif fields is not None:
-        edit["custom_fields"] = fields
-    return edit, faults
+def parse_subscription(members: Mapping[str, Any], pointer: str) -> tuple[dict[str, Any], list[Fault]]:
+    """Return a subscription in canonical form, and its faults. `pointer` is its own."""
+    present = {name: value for name, value in members.items() if value != "" or name not in TEXT_MEMBERS}
+    if _PARSED_MEMBERS.isdisjoint(members):
+        return present, []
+    subscription = {name: value for name, value in present.items() if name not in _PARSED_MEMBERS}
+    # The canonical form has a member of this name, Altcraft has none.
+    faults = [Fault("unknown_field", pointer=f"{pointer}/operations")] if "operations" in members else []
+    for name, address in _ADDRESS_OBJECTS.items():
+        _parse_address(subscription, address, members.get(name), faults, f"{pointer}/{name}")
+    _parse_custom_fields(subscription, members.get("custom_fields"), faults, pointer)
+    return subscription, faults
 
 
-def _write_address(edit: dict[str, Any], member: str, told: Any, faults: list[Fault], at: str) -> None:
-    """An address that an object holds; it cannot be another one than stands beside the object."""
-    if told is None:
+def _parse_custom_fields(subscription: dict[str, Any], fields: Any, faults: list[Fault], pointer: str) -> None:
+    if fields is None:
         return
-    if not isinstance(told, dict):
-        faults.append(Fault("invalid_field", "it must be an object", at))
-    elif edit.get(member) is None:
-        edit |= {member: told[member]} if member in told else {}
-    elif told.get(member) not in (None, edit[member]):
-        faults.append(Fault("invalid_field", f"it must hold the same as {member}", at))
+    if not isinstance(fields, dict):
+        subscription["custom_fields"] = fields
+        return
+    operations: list[dict[str, Any]] = []
+    for name, value in fields.items():
+        path = ("custom_fields", name)
+        if isinstance(value, dict):
+            _parse_object(subscription, operations, path, value, faults, pointer)
+        else:
+            _set(subscription, path, value)
+    if operations:
+        subscription["operations"] = operations
 
 
-_DATA = {"email_data": "email", "phone_data": "phone"}
-"""Other spellings of an address, as some clients send it: an object that holds it."""
-
-_READ_APART = {"custom_fields", "operations", *_DATA}
+def _parse_address(subscription: dict[str, Any], name: str, value: Any, faults: list[Fault], pointer: str) -> None:
+    """Add the address in an object. It must equal the address beside the object, if there is one."""
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        faults.append(Fault("invalid_field", "it must be an object", pointer))
+    elif subscription.get(name) is None:
+        subscription |= {name: value[name]} if name in value else {}
+    elif value.get(name) not in (None, subscription[name]):
+        faults.append(Fault("invalid_field", f"it must hold the same as {name}", pointer))

@@ -1,4 +1,4 @@
-"""A request's parameters: there or not, and of which shape. What they mean is said elsewhere."""
+"""The parameters of a request: presence and shape."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,72 +6,71 @@ from typing import Any
 from gateway.core.faults import refuse
 from gateway.dialects.protocol import Request
 
-
-def word(value: Any) -> Any:
-    """A parameter's word without the white space that pretty-printed XML puts around it."""
-    return value.strip() if isinstance(value, str) else value
-
-
-TEXTS = {
+TEXT_MEMBERS = {
     *("matching", "email", "phone", "profile_id", "provider", "subscription_id", "field_name", "field_value"),
     *("channel", "status", "date", "ip", "url"),
 }
-"""Parameters and members of a subscription that are texts: an empty one says nothing. Of others it is a wrong type."""
+"""Parameters and members of a subscription that are text. An empty one is absent; for others it has the wrong type."""
 
 
-def parameters_of(incoming: Request) -> Mapping[str, Any]:
-    """A request's parameters, without those that are empty elements of XML; `<data/>` is an empty object."""
-    if incoming.is_typed:
-        return incoming.tree  # type: ignore[no-any-return]
-    return {name: value for name, value in incoming.tree.items() if value != "" or name == "data"}
+def parse_parameters(request: Request) -> Mapping[str, Any]:
+    """Return the parameters of a request, without the empty elements of XML. An empty `data` stays."""
+    if request.is_typed:
+        return request.tree  # type: ignore[no-any-return]
+    return {name: value for name, value in request.tree.items() if value != "" or name == "data"}
 
 
-def given(top: Mapping[str, Any], name: str) -> bool:
-    """Whether a parameter is there with a value; an empty text is as good as none."""
-    value = top.get(name)
-    return value is not None and (value != "" or name not in TEXTS)
+def strip_text(value: Any) -> Any:
+    """Return a text without the white space around it, as in pretty-printed XML. Return any other value unchanged."""
+    return value.strip() if isinstance(value, str) else value
 
 
-def demanded(top: Mapping[str, Any], name: str) -> Any:
-    """A parameter that must be there. Raises `Refusal`: missing_parameter."""
-    # `<data/>` is an empty object; for every other parameter emptiness is absence.
-    if top.get(name) is None or (top[name] == "" and name != "data"):
+def has_value(parameters: Mapping[str, Any], name: str) -> bool:
+    """Whether a parameter is present, and neither null nor an empty text."""
+    value = parameters.get(name)
+    return value is not None and (value != "" or name not in TEXT_MEMBERS)
+
+
+def require(parameters: Mapping[str, Any], name: str) -> Any:
+    """Return the value of a required parameter. Raises `Refusal`: missing_parameter."""
+    # An empty `data` of XML is an empty object. Any other empty parameter is absent.
+    if parameters.get(name) is None or (parameters[name] == "" and name != "data"):
         raise refuse("missing_parameter", "it is missing", f"/{name}")
-    return top[name]
+    return parameters[name]
 
 
-def object_(value: Any, name: str, typed: bool) -> dict[str, Any]:
-    """An object; an empty element of XML, which is not typed, is one without members.
+def require_object(value: Any, name: str, is_typed: bool) -> dict[str, Any]:
+    """Return an object. An empty element of XML, which is not typed, is an empty object.
 
     Raises `Refusal`: invalid_parameter.
     """
-    if value == "" and not typed:
+    if value == "" and not is_typed:
         return {}
     if not isinstance(value, dict):
         raise refuse("invalid_parameter", "it must be an object", f"/{name}")
-    return value if typed else _of_elements(value)
+    return value if is_typed else _normalize_subscriptions(value)
 
 
-def _of_elements(data: dict[str, Any]) -> dict[str, Any]:
-    """Data of XML, without the empty elements of its subscriptions, which say nothing; those of fields do."""
-    subscriptions = data.get("subscriptions")
-    if isinstance(subscriptions, list):
-        return {**data, "subscriptions": [_told(each) for each in subscriptions]}
-    return {**data, "subscriptions": _told(subscriptions) or None} if "subscriptions" in data else data
-
-
-def _told(subscription: Any) -> Any:
-    if not isinstance(subscription, dict):
-        return subscription
-    return {name: value for name, value in subscription.items() if value != ""}
-
-
-def list_(value: Any, name: str, typed: bool) -> list[Any]:
-    """A list; one object alone, as XML writes a list of one, counts as such. Raises `Refusal`: invalid_parameter."""
-    if value == "" and not typed:
+def require_list(value: Any, name: str, is_typed: bool) -> list[Any]:
+    """Return a list. A single object is a list of one, as in XML. Raises `Refusal`: invalid_parameter."""
+    if value == "" and not is_typed:
         return []
     if isinstance(value, dict):
         return [value]
     if not isinstance(value, list):
         raise refuse("invalid_parameter", "it must be a list", f"/{name}")
     return value
+
+
+def _normalize_subscriptions(data: dict[str, Any]) -> dict[str, Any]:
+    """Return data of XML without the empty elements of its subscriptions. Empty elements of fields are values."""
+    subscriptions = data.get("subscriptions")
+    if isinstance(subscriptions, list):
+        return {**data, "subscriptions": [_without_empty(each) for each in subscriptions]}
+    return {**data, "subscriptions": _without_empty(subscriptions) or None} if "subscriptions" in data else data
+
+
+def _without_empty(subscription: Any) -> Any:
+    if not isinstance(subscription, dict):
+        return subscription
+    return {name: value for name, value in subscription.items() if value != ""}

@@ -1,160 +1,141 @@
-"""Altcraft's requests to canonical updates. Leaves stay as the media type gave them: schema/ reads and judges them."""
+"""Altcraft's requests as canonical commands. The leaves keep their types: the schema coerces and validates them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gateway.core.faults import Refusal
+from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
-from gateway.dialects.altcraft.data import edit_of, writing_of
-from gateway.dialects.altcraft.matching import SEARCHING, match_of, misnamed
-from gateway.dialects.altcraft.parameters import demanded, given, list_, object_, parameters_of
+from gateway.dialects.altcraft.data import parse_data, parse_subscription
+from gateway.dialects.altcraft.matching import SEARCH_MODES, mode_faults, parse_match
+from gateway.dialects.altcraft.parameters import has_value, parse_parameters, require, require_list, require_object
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 
-DELETE_MODES = ("email", "phone", "profile_id", "custom")
 SUBSCRIPTION_MEMBERS = (
-    *(
-        "resource_id",
-        "channel",
-        "status",
-        "priority",
-        "custom_fields",
-        "cats",
-        "date",
-        "ip",
-        "url",
-        "email",
-        "email_data",
-    ),
-    *("phone", "phone_data", "provider", "subscription_id", "cc_data", "field_name", "field_value"),
+    *("resource_id", "channel", "status", "priority", "custom_fields", "cats", "date", "ip", "url"),
+    *("email", "email_data", "phone", "phone_data", "provider", "subscription_id", "cc_data"),
+    *("field_name", "field_value"),
 )
 ON_CONFLICT = {"email": "reject", "custom": "reject"}
 OPTIONS = ("skip_triggers", "skip_invalid_subscriptions", "detect_geo")
-SEGMENTS = {"add": "add_to_segments", "remove": "remove_from_segments"}
+SEGMENT_PARAMETERS = {"add": "add_to_segments", "remove": "remove_from_segments"}
+
+MATCH_VALUES = ("email", "phone", "profile_id", "subscription_id", "field_value")
+"""The parameters that identify one profile. Beside the data of a batch they are ignored."""
+
+DATA_MATCH_NAMES = ("profile_id",)
+"""The match values that `data` may contain and that are never fields of the profile."""
+
+ELEMENT_MATCH_NAMES = (*DATA_MATCH_NAMES, "phone", "provider", "subscription_id", "field_name", "field_value")
+"""The same for an element of a batch. All but `profile_id` are fields unless the element's mode needs them."""
 
 
-def one(create: bool, search: bool = True) -> Callable[[Request], ParsedRequest]:
-    """Reads `update`, `import` (create) and `add` (create, nothing searched)."""
-
-    def read(incoming: Request) -> ParsedRequest:
-        top = parameters_of(incoming)
-        data = object_(demanded(top, "data"), "data", incoming.is_typed)
-        common = _common_to_writes(top, create)
-        given_here = {**_picked(data, OWN_MATCH_FIELDS), **top}
-        return ParsedRequest(common["database"], [_update(common, given_here, data, search, OWN_MATCH_FIELDS)])
-
-    return read
+def parse_profile(request: Request, *, create: bool, search: bool) -> ParsedRequest:
+    """Parse `update`, `import` (which may create) and `add` (which creates without a search)."""
+    parameters = parse_parameters(request)
+    data = require_object(require(parameters, "data"), "data", request.is_typed)
+    common = _write_members(parameters, create)
+    command = _parse_update(common, {**_present(data, DATA_MATCH_NAMES), **parameters}, data, search, DATA_MATCH_NAMES)
+    return ParsedRequest(common["database"], [command])
 
 
-def many(create: bool, search: bool = True) -> Callable[[Request], ParsedRequest]:
-    """Reads the batches of them; each element of `data` brings its own match value, in its fields or beside them."""
-
-    def read(incoming: Request) -> ParsedRequest:
-        top = {name: value for name, value in parameters_of(incoming).items() if name not in MATCH_VALUES}
-        elements = list_(demanded(top, "data"), "data", incoming.is_typed)
-        if search and (faults := misnamed(top, SEARCHING)):
-            raise Refusal(faults)
-        common = _common_to_writes(top, create)
-        reads = [_element(common, top, element, search, incoming.is_typed) for element in elements]
-        return ParsedRequest(common["database"], reads)
-
-    return read
+def parse_batch(request: Request, *, create: bool, search: bool) -> ParsedRequest:
+    """Parse the batches of `update`, `import` and `add`. Each element of `data` has its own match values."""
+    parameters = {name: value for name, value in parse_parameters(request).items() if name not in MATCH_VALUES}
+    elements = require_list(require(parameters, "data"), "data", request.is_typed)
+    if search and (faults := mode_faults(parameters, SEARCH_MODES)):
+        raise Refusal(faults)
+    common = _write_members(parameters, create)
+    commands = [_parse_element(common, parameters, element, search, request.is_typed) for element in elements]
+    return ParsedRequest(common["database"], commands)
 
 
-def search(modes: Iterable[str] = SEARCHING) -> Callable[[Request], ParsedRequest]:
-    """Reads `get` and `delete`: which profile, among these modes."""
-
-    def read(incoming: Request) -> ParsedRequest:
-        top = parameters_of(incoming)
-        match, faults = match_of(top, {}, modes)
-        update = {**_common(top), "match": match}
-        return ParsedRequest(update["database"], [ParsedCommand(update, faults)])
-
-    return read
+def parse_search(modes: Iterable[str], request: Request) -> ParsedRequest:
+    """Parse `get` and `delete`: a match in one of the modes."""
+    parameters = parse_parameters(request)
+    match, faults = parse_match(parameters, {}, modes)
+    return _parsed_request({**_common_members(parameters), "match": match}, faults)
 
 
-def segment(action: str) -> Callable[[Request], ParsedRequest]:
-    """Reads `segstatic/add` and `/remove`: one profile, one segment."""
-
-    def read(incoming: Request) -> ParsedRequest:
-        top = parameters_of(incoming)
-        match, faults = match_of(top, {}, default="profile_id")
-        update = {**_common(top), "match": match, "segments": {action: [demanded(top, "segment_id")]}}
-        return ParsedRequest(update["database"], [ParsedCommand(update, faults)])
-
-    return read
+def parse_segment(action: str, request: Request) -> ParsedRequest:
+    """Parse `segstatic/add` and `segstatic/remove`: one profile, one segment."""
+    parameters = parse_parameters(request)
+    match, faults = parse_match(parameters, {}, default="profile_id")
+    update = _common_members(parameters)
+    segments = {action: [require(parameters, "segment_id")]}
+    return _parsed_request({**update, "match": match, "segments": segments}, faults)
 
 
-def subscription(incoming: Request) -> ParsedRequest:
-    """Reads `subscriptions/set`: the subscription's members stand at the top level, beside the profile's id."""
-    top = parameters_of(incoming)
-    match = {"mode": "profile_id", "values": {"profile_id": demanded(top, "profile_id")}}
-    demanded(top, "resource_id")
-    members = {name: top[name] for name in SUBSCRIPTION_MEMBERS if given(top, name)}
-    edit, faults = edit_of(members, "/subscriptions/0")
-    update = {**_common(top), "match": match, "subscriptions": [edit]}
+def parse_subscription_call(request: Request) -> ParsedRequest:
+    """Parse `subscriptions/set`, whose parameters are a profile's id and the members of a subscription."""
+    parameters = parse_parameters(request)
+    match = {"mode": "profile_id", "values": {"profile_id": require(parameters, "profile_id")}}
+    require(parameters, "resource_id")
+    subscription, faults = parse_subscription(_present(parameters, SUBSCRIPTION_MEMBERS), "/subscriptions/0")
+    update = {**_common_members(parameters), "match": match, "subscriptions": [subscription]}
+    return _parsed_request(update, faults)
+
+
+def parse_description(request: Request) -> ParsedRequest:
+    """Parse `databases/list`, `databases/fields_get` and `resources/fields_get`."""
+    parameters = parse_parameters(request)
+    id = next((parameters[name] for name in ("id", "resource_id") if has_value(parameters, name)), None)
+    resource = {} if id is None else {"resource_id": id}
+    database = parameters["db_id"] if has_value(parameters, "db_id") else None
+    return ParsedRequest(database, [ParsedCommand({"match": {"mode": "none", "values": {}, **resource}})])
+
+
+def _parsed_request(update: Update, faults: list[Fault]) -> ParsedRequest:
     return ParsedRequest(update["database"], [ParsedCommand(update, faults)])
 
 
-def description(incoming: Request) -> ParsedRequest:
-    """Reads `databases/list`, `databases/fields_get` and `resources/fields_get`."""
-    top = parameters_of(incoming)
-    resource = next((top[name] for name in ("id", "resource_id") if given(top, name)), None)
-    narrowed = {} if resource is None else {"resource_id": resource}
-    database = top["db_id"] if given(top, "db_id") else None
-    return ParsedRequest(database, [ParsedCommand({"match": {"mode": "none", "values": {}, **narrowed}})])
+# --- members that the calls share ---
 
 
-# --- what the calls share ---
-
-
-def _common(top: Mapping[str, Any]) -> Update:
-    update: Update = {"database": demanded(top, "db_id")}
-    if options := {name: top[name] for name in OPTIONS if given(top, name)}:
+def _common_members(parameters: Mapping[str, Any]) -> Update:
+    update: Update = {"database": require(parameters, "db_id")}
+    if options := _present(parameters, OPTIONS):
         update["options"] = options
     return update
 
 
-def _common_to_writes(top: Mapping[str, Any], create: bool) -> Update:
-    """What every update of a request has from its parameters; `create` says whether one may make a profile."""
-    update = {**_common(top), "on_conflict": ON_CONFLICT, "if_absent": "create" if create else "reject"}
-    if segments := {action: top[name] for action, name in SEGMENTS.items() if given(top, name)}:
+def _write_members(parameters: Mapping[str, Any], create: bool) -> Update:
+    """Return the members that the parameters give to every update of a request."""
+    update = _common_members(parameters)
+    update |= {"on_conflict": ON_CONFLICT, "if_absent": "create" if create else "reject"}
+    segments = {action: parameters[name] for action, name in SEGMENT_PARAMETERS.items() if has_value(parameters, name)}
+    if segments:
         update["segments"] = segments
     return update
 
 
-# --- the profile of one update ---
-
-OWN_MATCH_FIELDS = ("profile_id",)
-"""Match fields that may stand in `data` and are never a field of the profile."""
-
-ELEMENT_MATCH_FIELDS = (*OWN_MATCH_FIELDS, "phone", "provider", "subscription_id", "field_name", "field_value")
-"""The same for an element of a batch, where its mode asks for them."""
-
-MATCH_VALUES = ("email", "phone", "profile_id", "subscription_id", "field_value")
-"""Match fields that say which one profile is meant: beside a batch they say nothing."""
+def _present(parameters: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return those of the named parameters that have a value."""
+    return {name: parameters[name] for name in names if has_value(parameters, name)}
 
 
-def _element(common: Update, top: Mapping[str, Any], element: Any, search: bool, typed: bool) -> ParsedCommand:
+# --- one update ---
+
+
+def _parse_element(
+    common: Update, parameters: Mapping[str, Any], element: Any, search: bool, is_typed: bool
+) -> ParsedCommand:
+    """Parse an element of a batch. Its match values replace the parameters."""
     try:
-        data = object_(element, "data", typed)
+        data = require_object(element, "data", is_typed)
     except Refusal as refusal:
         return ParsedCommand(None, refusal.faults)
-    return _update(common, {**top, **_picked(data, ELEMENT_MATCH_FIELDS)}, data, search, ELEMENT_MATCH_FIELDS)
+    own = {**parameters, **_present(data, ELEMENT_MATCH_NAMES)}
+    return _parse_update(common, own, data, search, ELEMENT_MATCH_NAMES)
 
 
-def _picked(data: Mapping[str, Any], match_fields: tuple[str, ...]) -> dict[str, Any]:
-    """The match fields that stand inside `data`, to be read as if they stood beside it."""
-    return {name: data[name] for name in match_fields if given(data, name)}
-
-
-def _update(
-    common: Update, top: Mapping[str, Any], data: dict[str, Any], search: bool, match_fields: tuple[str, ...]
+def _parse_update(
+    common: Update, parameters: Mapping[str, Any], data: dict[str, Any], search: bool, match_names: tuple[str, ...]
 ) -> ParsedCommand:
-    match, faults = match_of(top, data) if search else ({"mode": "none", "values": {}}, [])
-    taken = {name for name in match_fields if name in match["values"] or name in OWN_MATCH_FIELDS}
-    written = {name: value for name, value in data.items() if name not in taken}
-    update = {**common, "match": match, **writing_of(written, faults)}
+    match, faults = parse_match(parameters, data) if search else ({"mode": "none", "values": {}}, [])
+    excluded = {name for name in match_names if name in match["values"] or name in DATA_MATCH_NAMES}
+    fields = {name: value for name, value in data.items() if name not in excluded}
+    update = {**common, "match": match, **parse_data(fields, faults)}
     if match["mode"] == "profile_id":
-        # Ids are the gateway's to give: by an unknown one nothing is made.
+        # Only the gateway assigns ids: an unknown id never creates a profile.
         update["if_absent"] = "reject"
     return ParsedCommand(update, faults)

@@ -1,0 +1,69 @@
+"""Altcraft's calls: path, operation, right, and the functions that parse and render each."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from gateway.core.model import DELETE, READ, WRITE
+from gateway.dialects.altcraft import replies, requests
+from gateway.dialects.altcraft.matching import DELETE_MODES, SEARCH_MODES
+from gateway.dialects.protocol import (
+    BATCH,
+    DESCRIBE,
+    FIND,
+    REMOVE,
+    UPDATE,
+    Call,
+    ParsedRequest,
+    Reply,
+    Request,
+    Result,
+)
+
+ROOT = "/api/v1.1"
+
+_parse_update = partial(requests.parse_profile, create=False, search=True)
+_parse_import = partial(requests.parse_profile, create=True, search=True)
+_parse_add = partial(requests.parse_profile, create=True, search=False)
+_parse_update_batch = partial(requests.parse_batch, create=False, search=True)
+_parse_import_batch = partial(requests.parse_batch, create=True, search=True)
+_parse_add_batch = partial(requests.parse_batch, create=True, search=False)
+_parse_search = partial(requests.parse_search, SEARCH_MODES)
+_parse_removal = partial(requests.parse_search, DELETE_MODES)
+_parse_segment_add = partial(requests.parse_segment, "add")
+_parse_segment_remove = partial(requests.parse_segment, "remove")
+
+_POINTERS: Mapping[str, Mapping[str, str]] = {
+    "profiles/segstatic/add": {"/segments/add/0": "/segment_id"},
+    "profiles/segstatic/remove": {"/segments/remove/0": "/segment_id"},
+    "subscriptions/set": {"/subscriptions/0": ""},
+    "resources/fields_get": {"/match/resource_id": "/id"},
+}
+"""By path: the canonical pointers for which the call has a parameter of its own."""
+
+
+def _call(
+    path: str,
+    operation: str,
+    right: str,
+    parse: Callable[[Request], ParsedRequest],
+    render: Callable[[Result], Reply],
+) -> Call:
+    return Call("POST", f"{ROOT}/{path}", operation, right, parse, render, pointers=_POINTERS.get(path, {}))
+
+
+CALLS: tuple[Call, ...] = (
+    _call("profiles/update", UPDATE, WRITE, _parse_update, replies.render_profile_id),
+    _call("profiles/import", UPDATE, WRITE, _parse_import, replies.render_profile_id),
+    _call("profiles/add", UPDATE, WRITE, _parse_add, replies.render_profile_id),
+    _call("profiles/update_batch", BATCH, WRITE, _parse_update_batch, replies.render_batch),
+    _call("profiles/import_batch", BATCH, WRITE, _parse_import_batch, replies.render_batch),
+    _call("profiles/add_batch", BATCH, WRITE, _parse_add_batch, replies.render_batch),
+    _call("profiles/get", FIND, READ, _parse_search, replies.render_profile),
+    _call("profiles/delete", REMOVE, DELETE, _parse_removal, replies.render_removal),
+    _call("profiles/segstatic/add", UPDATE, WRITE, _parse_segment_add, replies.render_success),
+    _call("profiles/segstatic/remove", UPDATE, WRITE, _parse_segment_remove, replies.render_success),
+    _call("subscriptions/set", UPDATE, WRITE, requests.parse_subscription_call, replies.render_profile_id),
+    _call("databases/list", DESCRIBE, READ, requests.parse_description, replies.render_databases),
+    _call("databases/fields_get", DESCRIBE, READ, requests.parse_description, replies.render_fields),
+    _call("resources/fields_get", DESCRIBE, READ, requests.parse_description, replies.render_resource_fields),
+)

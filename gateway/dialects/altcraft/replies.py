@@ -1,0 +1,102 @@
+"""Results as Altcraft's replies."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.core.faults import Refusal, refuse
+from gateway.core.model import Database, Profile
+from gateway.dialects.altcraft.errors import render_errors
+from gateway.dialects.altcraft.fields import COMPUTED_FIELDS, FIELD_TYPES, FIELDS, SUBSCRIPTION_FIELD_TYPES, type_name
+from gateway.dialects.protocol import Reply, Result
+
+SUCCESS = {"error": 0, "error_text": "Successful operation"}
+
+_PATHS = tuple({**FIELDS, **COMPUTED_FIELDS}.items())
+
+
+def render_success(_result: Result) -> Reply:
+    return Reply(200, SUCCESS)
+
+
+def render_profile_id(result: Result) -> Reply:
+    return Reply(200, _render_outcome(result.outcomes[0]))
+
+
+def render_batch(result: Result) -> Reply:
+    return Reply(200, {**SUCCESS, "result": [_render_outcome(outcome) for outcome in result.outcomes]})
+
+
+def _render_outcome(outcome: Any) -> dict[str, Any]:
+    if isinstance(outcome, Profile):
+        return {**SUCCESS, "profile_id": outcome.id}
+    return render_errors(outcome)
+
+
+def render_profile(result: Result) -> Reply:
+    (profile,) = result.outcomes
+    assert isinstance(profile, Profile)
+    return Reply(200, {"data": _render_data(profile, result.database), **SUCCESS})
+
+
+def render_removal(result: Result) -> Reply:
+    (profile,) = result.outcomes
+    assert isinstance(profile, Profile)
+    return Reply(200, {"data": {"profile_id": profile.id}, **SUCCESS})
+
+
+def render_databases(result: Result) -> Reply:
+    """Render the database of the token. A token has access to one database."""
+    database = {"id": result.database.id, "name": result.database.name}
+    return Reply(200, {"data": [database], **SUCCESS, "total_count": 1})
+
+
+def render_fields(result: Result) -> Reply:
+    custom = _render_custom_fields(result.database.fields)
+    return Reply(200, {"data": [*_render_system_fields(FIELD_TYPES), *custom], **SUCCESS})
+
+
+def render_resource_fields(result: Result) -> Reply:
+    """Render the fields of a resource's subscriptions. Raises `Refusal`: missing_parameter, unknown_resource."""
+    (update,) = result.updates
+    if isinstance(update, Refusal):
+        raise update.anew()
+    id = update["match"].get("resource_id")
+    if id is None:
+        raise refuse("missing_parameter", "it is missing", "/id")
+    resource = result.database.resources.get(id)
+    if resource is None and result.database.closed:
+        raise refuse("unknown_resource", f"there is no resource {id}", "/id")
+    custom = _render_custom_fields(resource.fields if resource else {})
+    return Reply(200, {"data": [*_render_system_fields(SUBSCRIPTION_FIELD_TYPES), *custom], **SUCCESS})
+
+
+def _render_data(profile: Profile, database: Database) -> dict[str, Any]:
+    """Return `data` of a profile. A custom field never replaces a system field of the same name."""
+    document = profile.document
+    system = {"id": profile.id, "db_id": database.id, "_createtime": _render_time(profile.created)}
+    for name, path in _PATHS:
+        if (value := _value_at(document, path)) is not None:
+            system[name] = value
+    return {**document.get("custom", {}), **system, "subscriptions": document.get("subscriptions", [])}
+
+
+def _render_system_fields(types: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "type": type, "category": "system"} for name, type in types.items()]
+
+
+def _render_custom_fields(schema: Mapping[str, Any]) -> list[dict[str, str]]:
+    properties = schema.get("properties", {})
+    return [{"name": name, "type": type_name(each), "category": "custom"} for name, each in properties.items()]
+
+
+def _value_at(document: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        document = document.get(name) if isinstance(document, dict) else None
+    return document
+
+
+def _render_time(milliseconds: int) -> str:
+    """Return a time in the format of RFC 3339."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
