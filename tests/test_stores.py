@@ -1,4 +1,4 @@
-"""The contract: what every store does. Each test runs on every engine, and no engine skips or overrides one."""
+"""The contract of every store. Each test runs on every engine; no engine skips or overrides one."""
 
 import asyncio
 import itertools
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace as altered
+from msgspec import structs
 
 from gateway.core.edit_sequence import DryRunResult, Overlay, rehearsing, together
 from gateway.core.faults import Refusal
@@ -43,19 +43,19 @@ from tests.stores import (
     BOB,
     PAUSE,
     PHONE,
-    altering,
-    appending,
+    add_databases,
+    alter,
+    append,
     change,
-    counting,
-    creating,
-    furnish,
-    made,
+    change_records,
+    content_of,
+    create,
+    creation,
+    fail,
+    increment,
     one,
-    picture,
     postgresql,
-    raising,
-    record,
-    removing,
+    remove,
 )
 
 ENGINES: dict[str, Callable[[Path], str]] = {
@@ -76,12 +76,12 @@ def anyio_backend() -> str:
 @pytest.fixture(params=ENGINES)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     store = await open_store(ENGINES[request.param](tmp_path))
-    yield await furnish(store)
+    yield await add_databases(store)
     await store.close()
 
 
 async def each_alone(store: Store, *changes: Change) -> list[Any]:
-    """The outcomes of changes that all arrive at the same moment, each by a call of its own."""
+    """Return the results of changes that arrive at the same moment, each in its own call."""
     calls = (store.change([change]) for change in changes)
     answers = await asyncio.gather(*calls, return_exceptions=True)
     return [answer if isinstance(answer, BaseException) else answer[0] for answer in answers]
@@ -90,13 +90,13 @@ async def each_alone(store: Store, *changes: Change) -> list[Any]:
 # Changes
 
 
-async def test_answers_what_the_edit_decided_and_keeps_it(store: Store) -> None:
-    [edited] = await store.change([change(creating("a", ANN, PHONE, name="Ann"), ANN, PHONE)])
-    assert edited == made("a", ANN, PHONE, name="Ann")
+async def test_returns_and_stores_the_result_of_the_edit(store: Store) -> None:
+    [edited] = await store.change([change(create("a", ANN, PHONE, name="Ann"), ANN, PHONE)])
+    assert edited == creation("a", ANN, PHONE, name="Ann")
     assert await store.find(1, [ANN]) == [Profile("a", {"name": "Ann"}, 1, 1000, 1000)]
 
 
-async def test_takes_version_and_times_from_the_edit(store: Store) -> None:
+async def test_version_and_times_come_from_the_edit(store: Store) -> None:
     profile = Profile("a", {}, 7, 123, 456)
     await store.change([change(lambda _: EditResult(profile, (Write(None, profile, frozenset([ANN])),)))])
     assert await one(store, ANN) == profile
@@ -105,66 +105,66 @@ async def test_takes_version_and_times_from_the_edit(store: Store) -> None:
     assert await one(store, ANN) == other
 
 
-async def test_no_changes_have_no_answers(store: Store) -> None:
+async def test_no_changes_have_no_results(store: Store) -> None:
     assert await store.change([]) == []
 
 
 async def test_an_edit_that_writes_nothing_leaves_no_trace(store: Store) -> None:
-    await store.change([change(creating("a", ANN))])
-    before = await picture(store, [ANN])
-    [edited] = await store.change([change(creating("b", ANN), ANN)])
+    await store.change([change(create("a", ANN))])
+    before = await content_of(store, [ANN])
+    [edited] = await store.change([change(create("b", ANN), ANN)])
     assert edited == EditResult(await one(store, ANN))
-    assert await picture(store, [ANN]) == before
+    assert await content_of(store, [ANN]) == before
 
 
 async def test_an_edit_may_write_several_profiles(store: Store) -> None:
-    writes = made("b", BOB).writes + made("a", ANN, PHONE).writes
+    writes = creation("b", BOB).writes + creation("a", ANN, PHONE).writes
     await store.change([change(lambda _: EditResult(None, writes))])
     assert [profile.id for profile in await store.find(1, [ANN, BOB])] == ["a", "b"]
-    assert {recorded.profile for recorded in await record(store)} == {"a", "b"}
+    assert {each.profile for each in await change_records(store)} == {"a", "b"}
 
 
-async def test_what_is_rehearsed_sees_what_came_before_and_leaves_no_trace(store: Store) -> None:
-    await store.change([change(creating("a", ANN, name="Ann"))])
-    before = await picture(store, [ANN, BOB])
-    edits = [creating("b", BOB), altering(BOB, lambda document: {**document, "n": 1}), creating("c", ANN)]
+async def test_a_dry_run_sees_earlier_writes_and_leaves_no_trace(store: Store) -> None:
+    await store.change([change(create("a", ANN, name="Ann"))])
+    before = await content_of(store, [ANN, BOB])
+    edits = [create("b", BOB), alter(BOB, lambda document: {**document, "n": 1}), create("c", ANN)]
     [first] = await store.change([change(rehearsing(edits, Overlay(), document_text), ANN)])
     assert isinstance(first, DryRunResult)
     found = [outcome.profile.id for outcome in first.outcomes if isinstance(outcome, EditResult) and outcome.profile]
     assert found == ["b", "b", "a"]
-    [then] = await store.change([change(rehearsing([creating("d", BOB)], first.overlay, document_text))])
+    [then] = await store.change([change(rehearsing([create("d", BOB)], first.overlay, document_text))])
     assert isinstance(then, DryRunResult)
     assert then.outcomes == [EditResult(Profile("b", {"n": 1}, 2, 1000, 1001))]
-    assert await picture(store, [ANN, BOB]) == before
+    assert await content_of(store, [ANN, BOB]) == before
 
 
-async def test_edits_that_run_together_are_kept_all_or_none(store: Store) -> None:
-    grown = altering(BOB, lambda document: {**document, "n": 1})
-    await store.change([change(together([creating("a", ANN), creating("b", BOB), grown]), ANN, BOB)])
+async def test_edits_that_run_together_are_stored_all_or_none(store: Store) -> None:
+    grown = alter(BOB, lambda document: {**document, "n": 1})
+    await store.change([change(together([create("a", ANN), create("b", BOB), grown]), ANN, BOB)])
     assert await store.find(1, [BOB]) == [Profile("b", {"n": 1}, 2, 1000, 1001)]
-    before = await picture(store, [ANN, BOB, PHONE])
-    nobody = altering(("email", "nobody@example.com"), dict)
-    [refusal] = await store.change([change(together([creating("c", PHONE), nobody]), PHONE)])
+    before = await content_of(store, [ANN, BOB, PHONE])
+    missing = alter(("email", "missing@example.com"), dict)
+    [refusal] = await store.change([change(together([create("c", PHONE), missing]), PHONE)])
     assert isinstance(refusal, Refusal)
     assert [fault.pointer for fault in refusal.faults] == ["/updates/1"]
-    assert await picture(store, [ANN, BOB, PHONE]) == before
+    assert await content_of(store, [ANN, BOB, PHONE]) == before
 
 
 async def test_keeps_the_order_of_a_call(store: Store) -> None:
-    changes = [change(creating("a", ANN), ANN), *(change(appending(ANN, item), ANN) for item in range(300))]
+    changes = [change(create("a", ANN), ANN), *(change(append(ANN, item), ANN) for item in range(300))]
     answers = await store.change(changes)
     assert [answer.profile.version for answer in answers] == list(range(1, 302))
     assert (await one(store, ANN)).document["items"] == list(range(300))
 
 
 async def test_keeps_the_order_of_calls(store: Store) -> None:
-    changes = [change(creating("a", ANN), ANN), *(change(appending(ANN, item), ANN) for item in range(300))]
+    changes = [change(create("a", ANN), ANN), *(change(append(ANN, item), ANN) for item in range(300))]
     answers = await each_alone(store, *changes)
     assert [answer.profile.version for answer in answers] == list(range(1, 302))
     assert (await one(store, ANN)).document["items"] == list(range(300))
 
 
-async def test_an_edit_finds_what_earlier_ones_did_by_every_identity(store: Store) -> None:
+async def test_an_edit_finds_earlier_writes_by_every_identity(store: Store) -> None:
     seen: list[list[str]] = []
 
     def looking(find: Find) -> EditResult:
@@ -173,26 +173,26 @@ async def test_an_edit_finds_what_earlier_ones_did_by_every_identity(store: Stor
 
     changes = [
         change(looking, ANN, BOB, PHONE, ("id", "a")),
-        change(creating("a", ANN), ANN),
+        change(create("a", ANN), ANN),
         change(looking, ANN, BOB, PHONE, ("id", "a")),
-        change(altering(ANN, lambda document: document, gained=[BOB, PHONE], lost=[ANN]), ANN),
+        change(alter(ANN, lambda document: document, gained=[BOB, PHONE], lost=[ANN]), ANN),
         change(looking, ANN, BOB, PHONE, ("id", "a")),
-        change(removing(BOB, BOB, PHONE), BOB),
+        change(remove(BOB, BOB, PHONE), BOB),
         change(looking, ANN, BOB, PHONE, ("id", "a")),
     ]
     await each_alone(store, *changes)
     assert seen[-4:] == [[], ["a", "a"], ["a", "a", "a"], []]
 
 
-async def test_an_edit_may_ask_for_identities_that_its_change_does_not_name(store: Store) -> None:
-    await store.change([change(creating("a", ANN))])
+async def test_an_edit_may_look_for_identities_that_its_change_does_not_name(store: Store) -> None:
+    await store.change([change(create("a", ANN))])
     answers = await each_alone(
-        store, change(counting(ANN)), change(counting(ANN), BOB), change(counting(("id", "a")), ANN)
+        store, change(increment(ANN)), change(increment(ANN), BOB), change(increment(("id", "a")), ANN)
     )
     assert [answer.profile.document["n"] for answer in answers] == [1, 2, 3]
 
 
-async def test_an_edit_that_does_not_look_writes_in_order_all_the_same(store: Store) -> None:
+async def test_an_edit_that_looks_for_nothing_writes_in_order_too(store: Store) -> None:
     first, second = Profile("a", {"n": 1}, 1, 1000, 1000), Profile("a", {"n": 2}, 2, 1000, 1000)
     steps = [Write(None, first, frozenset([ANN])), Write(first, None, lost=frozenset([ANN])), Write(None, second)]
     await each_alone(store, *(change(lambda _, step=step: EditResult(None, (step,))) for step in steps))
@@ -203,18 +203,18 @@ async def test_an_edit_that_does_not_look_writes_in_order_all_the_same(store: St
 # Refusals and failures
 
 
-async def test_a_refusal_is_the_answer_and_leaves_no_trace(store: Store) -> None:
-    await store.change([change(creating("a", ANN))])
-    before = await picture(store, [ANN, BOB])
-    [refusal] = await store.change([change(counting(BOB), BOB)])
+async def test_a_refusal_is_the_result_and_leaves_no_trace(store: Store) -> None:
+    await store.change([change(create("a", ANN))])
+    before = await content_of(store, [ANN, BOB])
+    [refusal] = await store.change([change(increment(BOB), BOB)])
     assert isinstance(refusal, Refusal)
     assert [fault.code for fault in refusal.faults] == ["profile_not_found"]
-    assert await picture(store, [ANN, BOB]) == before
+    assert await content_of(store, [ANN, BOB]) == before
 
 
-async def test_a_refusal_hurts_no_neighbour(store: Store) -> None:
+async def test_a_refusal_affects_no_other_change(store: Store) -> None:
     answers = await store.change(
-        [change(creating("a", ANN), ANN), change(counting(BOB), BOB), change(creating("b", BOB), BOB)]
+        [change(create("a", ANN), ANN), change(increment(BOB), BOB), change(create("b", BOB), BOB)]
     )
     assert [type(answer) for answer in answers] == [EditResult, Refusal, EditResult]
     assert [profile.id for profile in await store.find(1, [ANN, BOB])] == ["a", "b"]
@@ -223,20 +223,20 @@ async def test_a_refusal_hurts_no_neighbour(store: Store) -> None:
 @pytest.mark.parametrize(
     "failing",
     [
-        raising(ZeroDivisionError("on purpose"), ANN),
-        raising(StopIteration(), ANN),
-        lambda _find: made("z", BOB, thing=object()),
-        lambda _find: made("z", BOB, number=2**64),
-        lambda _find: EditResult(None, made("y", BOB).writes + made("z", PHONE, thing={1, 2}).writes),
-        altering(ANN, lambda document: {**document, "thing": object()}, gained=[BOB], lost=[ANN]),
+        fail(ZeroDivisionError("on purpose"), ANN),
+        fail(StopIteration(), ANN),
+        lambda _find: creation("z", BOB, thing=object()),
+        lambda _find: creation("z", BOB, number=2**64),
+        lambda _find: EditResult(None, creation("y", BOB).writes + creation("z", PHONE, thing={1, 2}).writes),
+        alter(ANN, lambda document: {**document, "thing": object()}, gained=[BOB], lost=[ANN]),
     ],
     ids=["raises", "raises StopIteration", "no JSON", "too large a number", "no JSON in the second write", "alters"],
 )
-async def test_a_failing_edit_is_raised_and_leaves_neither_a_trace_nor_its_neighbours_behind(
+async def test_a_failing_edit_is_raised_without_a_trace_and_the_other_changes_are_stored(
     store: Store, failing: Any
 ) -> None:
-    await store.change([change(creating("a", ANN), ANN)])
-    neighbours = [change(counting(ANN), ANN) for _ in range(20)]
+    await store.change([change(create("a", ANN), ANN)])
+    neighbours = [change(increment(ANN), ANN) for _ in range(20)]
     answers = await each_alone(store, *neighbours[:10], change(failing, ANN, BOB), *neighbours[10:])
     failure = answers.pop(10)
     assert isinstance(failure, Exception)
@@ -244,27 +244,27 @@ async def test_a_failing_edit_is_raised_and_leaves_neither_a_trace_nor_its_neigh
     assert [answer.profile.document["n"] for answer in answers] == list(range(1, 21))
     assert (await one(store, ANN)).document == {"n": 20}
     assert await store.find(1, [BOB, PHONE, ("id", "y"), ("id", "z")]) == []
-    assert [recorded.version for recorded in await record(store)] == list(range(1, 22))
+    assert [each.version for each in await change_records(store)] == list(range(1, 22))
 
 
-async def test_a_failing_edit_is_raised_once_the_others_of_its_call_are_kept(store: Store) -> None:
-    failing = change(raising(ZeroDivisionError("on purpose")))
+async def test_a_failing_edit_is_raised_after_the_others_of_its_call_are_stored(store: Store) -> None:
+    failing = change(fail(ZeroDivisionError("on purpose")))
     with pytest.raises(ZeroDivisionError):
-        await store.change([change(creating("a", ANN)), failing, change(creating("b", BOB))])
+        await store.change([change(create("a", ANN)), failing, change(create("b", BOB))])
     assert [profile.id for profile in await store.find(1, [ANN, BOB])] == ["a", "b"]
 
 
-async def test_a_caller_that_is_cancelled_leaves_nothing_by_halves(store: Store) -> None:
+async def test_the_changes_of_a_cancelled_caller_are_whole(store: Store) -> None:
     keys = [("email", f"{number}@example.com") for number in range(200)]
-    call = asyncio.create_task(store.change([change(creating(f"p{key[1]}", key), key) for key in keys]))
+    call = asyncio.create_task(store.change([change(create(f"p{key[1]}", key), key) for key in keys]))
     await asyncio.sleep(0)
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
     applied: set[str] = set()
     async with asyncio.timeout(20):
-        while not applied or applied != {recorded.profile for recorded in await record(store)}:
-            # Others have their turn before the rest of a large call.
-            await store.change([change(creating("last", ANN), ANN)])
+        while not applied or applied != {each.profile for each in await change_records(store)}:
+            # Other calls run before the rest of a large call.
+            await store.change([change(create("last", ANN), ANN)])
             applied = {"last", *(profile.id for profile in await store.find(1, keys))}
     ids = [("id", f"p{key[1]}") for key in keys]
     assert applied == {"last", *(profile.id for profile in await store.find(1, ids))}
@@ -275,52 +275,52 @@ async def test_a_caller_that_is_cancelled_leaves_nothing_by_halves(store: Store)
 
 async def test_finds_each_profile_once_ordered_by_id(store: Store) -> None:
     shared: Identity = ("customer", "7")
-    await store.change([change(creating(id, (ANN, BOB, PHONE)[n])) for n, id in enumerate(["c", "a", "b"])])
-    await store.change([change(altering(key, lambda document: document, gained=[shared])) for key in (ANN, BOB)])
+    await store.change([change(create(id, (ANN, BOB, PHONE)[n])) for n, id in enumerate(["c", "a", "b"])])
+    await store.change([change(alter(key, lambda document: document, gained=[shared])) for key in (ANN, BOB)])
     for keys in ([ANN, BOB, PHONE], [PHONE, BOB, ANN, ANN, shared, ("id", "a"), ("id", "c"), ("id", "none")]):
         assert [profile.id for profile in await store.find(1, keys)] == ["a", "b", "c"]
     assert [profile.id for profile in await store.find(1, [shared])] == ["a", "c"]
 
 
-async def test_finds_nothing_by_nothing_and_by_what_nobody_has(store: Store) -> None:
-    await store.change([change(creating("a", ANN))])
+async def test_finds_nothing_by_no_identity_and_by_an_unused_one(store: Store) -> None:
+    await store.change([change(create("a", ANN))])
     assert await store.find(1, []) == []
     assert await store.find(1, [BOB, ("id", ANN[1]), ("phone", ANN[1]), ("email", "a"), ("id", "")]) == []
 
 
 async def test_finds_by_a_thousand_identities(store: Store) -> None:
     keys = [("email", f"{number:04}@example.com") for number in range(1000)]
-    await store.change([change(creating(key[1], key), key) for key in keys])
+    await store.change([change(create(key[1], key), key) for key in keys])
     found = await store.find(1, [*keys, *(("id", key[1]) for key in keys)])
     assert [profile.id for profile in found] == [key[1] for key in keys]
 
 
-async def test_gains_and_loses_identities(store: Store) -> None:
-    await store.change([change(creating("a", ANN, PHONE)), change(creating("b", BOB))])
-    await store.change([change(altering(ANN, lambda document: document, gained=[BOB, PHONE], lost=[ANN]))])
+async def test_adds_and_removes_identities(store: Store) -> None:
+    await store.change([change(create("a", ANN, PHONE)), change(create("b", BOB))])
+    await store.change([change(alter(ANN, lambda document: document, gained=[BOB, PHONE], lost=[ANN]))])
     assert await store.find(1, [ANN]) == []
     assert [profile.id for profile in await store.find(1, [PHONE])] == ["a"]
     assert [profile.id for profile in await store.find(1, [BOB])] == ["a", "b"]
-    await store.change([change(altering(("id", "b"), lambda document: document, lost=[BOB]))])
+    await store.change([change(alter(("id", "b"), lambda document: document, lost=[BOB]))])
     assert [profile.id for profile in await store.find(1, [BOB])] == ["a"]
 
 
 async def test_deletes_a_profile_with_its_identities(store: Store) -> None:
-    await store.change([change(creating("a", ANN, PHONE)), change(creating("b", BOB))])
-    [edited] = await store.change([change(removing(ANN, ANN, PHONE))])
+    await store.change([change(create("a", ANN, PHONE)), change(create("b", BOB))])
+    [edited] = await store.change([change(remove(ANN, ANN, PHONE))])
     assert edited.profile == Profile("a", {}, 1, 1000, 1000)
     assert [profile.id for profile in await store.find(1, [ANN, PHONE, BOB, ("id", "a")])] == ["b"]
-    await store.change([change(creating("a"))])
+    await store.change([change(create("a"))])
     assert await store.find(1, [ANN, PHONE]) == []
 
 
 async def test_databases_are_separate(store: Store) -> None:
-    await store.change([change(creating("a", ANN, of=1), database=1), change(creating("a", ANN, of=2), database=2)])
-    await each_alone(store, *(change(counting(ANN), ANN, database=1 + number % 2) for number in range(30)))
+    await store.change([change(create("a", ANN, of=1), database=1), change(create("a", ANN, of=2), database=2)])
+    await each_alone(store, *(change(increment(ANN), ANN, database=1 + number % 2) for number in range(30)))
     for database in (1, 2):
         assert (await one(store, ANN, database)).document == {"of": database, "n": 15}
-        assert len(await record(store, database)) == 16
-    await store.change([change(removing(ANN, ANN), database=2)])
+        assert len(await change_records(store, database)) == 16
+    await store.change([change(remove(ANN, ANN), database=2)])
     assert (await one(store, ANN)).version == 16
     assert await store.find(2, [ANN, ("id", "a")]) == []
 
@@ -335,109 +335,109 @@ async def test_databases_are_separate(store: Store) -> None:
     ],
     ids=["unicode", "huge", "numbers", "nested"],
 )
-async def test_gives_back_documents_as_they_were(store: Store, document: dict[str, Any]) -> None:
-    await store.change([change(creating("a", ANN, **document))])
+async def test_returns_documents_unaltered(store: Store, document: dict[str, Any]) -> None:
+    await store.change([change(create("a", ANN, **document))])
     found = (await one(store, ANN)).document
     assert repr(found) == repr(document)
-    assert (await record(store))[0].patch[0]["value"] == document
+    assert (await change_records(store))[0].patch[0]["value"] == document
 
 
 async def test_compares_identities_character_by_character(store: Store) -> None:
     values = ["a", "A", "a ", " a", "ä", "a\u0308", "a\x00", "a\x00b", "%", "_", "'", '"', "😀", "1", "01", ""]
-    await store.change([change(creating(f"p{number}", ("k", value))) for number, value in enumerate(values)])
+    await store.change([change(create(f"p{number}", ("k", value))) for number, value in enumerate(values)])
     for number, value in enumerate(values):
         assert (await one(store, ("k", value))).id == f"p{number}"
 
 
 async def test_shares_no_document_with_its_callers(store: Store) -> None:
     given = {"list": [1]}
-    [edited] = await store.change([change(creating("a", ANN, **given))])
+    [edited] = await store.change([change(create("a", ANN, **given))])
     given["list"].append(2)
     edited.profile.document["list"].append(3)
     (await one(store, ANN)).document["list"].append(4)
     assert (await one(store, ANN)).document == {"list": [1]}
-    (await record(store))[0].patch.clear()
-    assert len((await record(store))[0].patch) == 1
+    (await change_records(store))[0].patch.clear()
+    assert len((await change_records(store))[0].patch) == 1
 
 
 # Races
 
 
 async def test_one_identity_is_created_once(store: Store) -> None:
-    answers = await each_alone(store, *(change(creating(f"p{n}", ANN, pause=PAUSE), ANN) for n in range(32)))
+    answers = await each_alone(store, *(change(create(f"p{n}", ANN, pause=PAUSE), ANN) for n in range(32)))
     assert {answer.profile.id for answer in answers} == {(await one(store, ANN)).id}
-    assert len(await record(store)) == 1
+    assert len(await change_records(store)) == 1
 
 
 async def test_one_person_is_created_once_by_either_of_two_identities(store: Store) -> None:
     keys = [(ANN, PHONE), (PHONE, ANN)]
     answers = await each_alone(
-        store, *(change(creating(f"p{n}", *keys[n % 2], pause=PAUSE), *keys[n % 2]) for n in range(32))
+        store, *(change(create(f"p{n}", *keys[n % 2], pause=PAUSE), *keys[n % 2]) for n in range(32))
     )
     assert len({answer.profile.id for answer in answers}) == 1
     assert len(await store.find(1, [ANN, PHONE])) == 1
 
 
 async def test_no_increment_is_lost(store: Store) -> None:
-    await store.change([change(creating("a", ANN, n=0))])
-    answers = await each_alone(store, *(change(counting(ANN, pause=PAUSE), ANN) for _ in range(64)))
+    await store.change([change(create("a", ANN, n=0))])
+    answers = await each_alone(store, *(change(increment(ANN, pause=PAUSE), ANN) for _ in range(64)))
     assert sorted(answer.profile.document["n"] for answer in answers) == list(range(1, 65))
     assert await one(store, ANN) == Profile("a", {"n": 64}, 65, 1000, 1064)
 
 
-async def test_what_is_acknowledged_is_seen(store: Store) -> None:
-    await store.change([change(creating("a", ANN, n=0))])
+async def test_an_acknowledged_change_is_found(store: Store) -> None:
+    await store.change([change(create("a", ANN, n=0))])
 
     async def counting_up() -> None:
         for _ in range(20):
-            [edited] = await store.change([change(counting(ANN), ANN)])
+            [edited] = await store.change([change(increment(ANN), ANN)])
             assert (await one(store, ANN)).document["n"] >= edited.profile.document["n"]
 
     await asyncio.gather(*(counting_up() for _ in range(8)))
 
 
-# The record of changes
+# Change records
 
 
 async def test_records_each_change(store: Store) -> None:
     origin = Origin("token 7", "altcraft", 5000, triggers=False)
-    created = altered(change(creating("a", ANN, name="Ann")), origin=origin)
-    await store.change([created, change(counting(ANN), time=6000), change(removing(ANN, ANN), time=7000)])
-    first, second, third = await record(store)
+    created = structs.replace(change(create("a", ANN, name="Ann")), origin=origin)
+    await store.change([created, change(increment(ANN), time=6000), change(remove(ANN, ANN), time=7000)])
+    first, second, third = await change_records(store)
     assert (first.database, first.profile, first.version, first.origin) == (1, "a", 1, origin)
     assert first.patch == [{"op": "add", "path": "", "value": {"name": "Ann"}}]
     assert (second.version, second.origin) == (2, Origin("token", "dialect", 6000))
     assert (third.version, third.patch) == (3, [{"op": "remove", "path": ""}])
 
 
-async def test_reads_the_record_from_a_time_on_oldest_first(store: Store) -> None:
-    await store.change([change(creating("a", ANN))])
-    await store.change([change(counting(ANN), ANN, time=time) for time in (3000, 2000, 3000, 2500)])
-    assert [recorded.origin.time for recorded in await record(store)] == [1000, 2000, 2500, 3000, 3000]
-    assert [recorded.version for recorded in await record(store, since=2500)] == [5, 2, 4]
-    assert await record(store, since=3001) == []
+async def test_returns_change_records_since_a_time_oldest_first(store: Store) -> None:
+    await store.change([change(create("a", ANN))])
+    await store.change([change(increment(ANN), ANN, time=time) for time in (3000, 2000, 3000, 2500)])
+    assert [each.origin.time for each in await change_records(store)] == [1000, 2000, 2500, 3000, 3000]
+    assert [each.version for each in await change_records(store, since=2500)] == [5, 2, 4]
+    assert await change_records(store, since=3001) == []
 
 
-async def test_reads_a_long_record_while_it_grows(store: Store) -> None:
-    await store.change([change(creating("a", ANN))])
-    await store.change([change(counting(ANN), ANN, time=1000 + n // 7) for n in range(1300)])
+async def test_returns_many_change_records_while_others_are_added(store: Store) -> None:
+    await store.change([change(create("a", ANN))])
+    await store.change([change(increment(ANN), ANN, time=1000 + n // 7) for n in range(1300)])
     versions = []
-    async for recorded in store.changes(1):
-        versions.append(recorded.version)
+    async for each in store.changes(1):
+        versions.append(each.version)
         if len(versions) % 400 == 0:
-            await store.change([change(counting(ANN), ANN, time=999)])
+            await store.change([change(increment(ANN), ANN, time=999)])
     assert versions == list(range(1, 1302))
 
 
-async def test_prunes_old_records_in_steps(store: Store) -> None:
+async def test_prunes_old_change_records_in_steps(store: Store) -> None:
     for database in (1, 2):
-        await store.change([change(creating("a", ANN), database=database, time=0)])
-        await store.change([change(counting(ANN), ANN, database=database, time=time) for time in range(1, 20)])
+        await store.change([change(create("a", ANN), database=database, time=0)])
+        await store.change([change(increment(ANN), ANN, database=database, time=time) for time in range(1, 20)])
     assert await store.prune(before=0, limit=100) == 0
     steps = [await store.prune(before=15, limit=8) for _ in range(5)]
     assert steps == [8, 8, 8, 6, 0]
     for database in (1, 2):
-        assert [recorded.origin.time for recorded in await record(store, database)] == [15, 16, 17, 18, 19]
+        assert [each.origin.time for each in await change_records(store, database)] == [15, 16, 17, 18, 19]
         assert (await one(store, ANN, database)).document == {"n": 19}
 
 
@@ -455,7 +455,7 @@ FULL = Database(
 TOKEN = Token("t1", "hash 1", 1, frozenset({"read", "write"}), 1000)
 
 
-async def test_lists_databases_with_all_they_have(store: Store) -> None:
+async def test_lists_databases_with_resources_and_segments(store: Store) -> None:
     await store.add_database(FULL)
     await store.add_database(Database(0, "zero"))
     assert await store.databases() == [Database(0, "zero"), Database(1, "one"), Database(2, "two"), FULL]
@@ -479,7 +479,7 @@ async def test_lists_tokens_by_creation(store: Store) -> None:
     assert await store.tokens() == tokens[::-1]
 
 
-async def test_revokes_a_token_once_and_for_all(store: Store) -> None:
+async def test_revokes_a_token_permanently(store: Store) -> None:
     await store.add_token(TOKEN)
     for _ in range(2):
         await store.revoke_token("t1")
@@ -502,15 +502,15 @@ async def test_revokes_a_token_once_and_for_all(store: Store) -> None:
         (Missing, lambda store: store.add_segment(9, Segment(1, "nowhere"))),
     ],
 )
-async def test_refuses_what_the_registry_cannot_hold(store: Store, refused: type[Exception], add: Any) -> None:
+async def test_rejects_rows_that_contradict_the_registry(store: Store, refused: type[Exception], add: Any) -> None:
     await store.add_database(FULL)
     await store.add_token(TOKEN)
-    before = await picture(store, [])
-    neighbour = asyncio.create_task(store.change([change(creating("a", ANN), ANN)]))
+    before = await content_of(store, [])
+    neighbour = asyncio.create_task(store.change([change(create("a", ANN), ANN)]))
     with pytest.raises(refused):
         await add(store)
     await neighbour
-    assert (await picture(store, [])).registry == before.registry
+    assert (await content_of(store, [])).registry == before.registry
     assert (await one(store, ANN)).version == 1
 
 
@@ -530,22 +530,22 @@ async def test_the_registry_version_changes_with_the_registry(store: Store) -> N
     assert store.registry_version() == versions[-1]
 
 
-# Life
+# Closing
 
 
 async def test_is_ready(store: Store) -> None:
     await store.ready()
 
 
-async def test_answers_what_is_in_flight_before_it_closes(store: Store) -> None:
+async def test_completes_the_calls_in_flight_before_it_closes(store: Store) -> None:
     keys = [("email", f"{number}@example.com") for number in range(100)]
-    calls = [asyncio.create_task(store.change([change(creating(key[1], key), key)])) for key in keys]
+    calls = [asyncio.create_task(store.change([change(create(key[1], key), key)])) for key in keys]
     await asyncio.sleep(0)
     await store.close()
     assert [(await call)[0].profile.id for call in calls] == [key[1] for key in keys]
 
 
-# One and the same answers
+# The same results from every engine
 
 ids = st.sampled_from(["a", "b", "c"])
 keys = st.sampled_from([ANN, BOB, PHONE, ("id", "a"), ("id", "b")])
@@ -553,8 +553,8 @@ some_keys = st.lists(st.sampled_from([ANN, BOB, PHONE]), max_size=3)
 named = st.lists(keys, max_size=3)
 
 
-def seeing(edit: Any, others: list[Identity]) -> Any:
-    """An edit that also notes what it finds by other keys: whatever it sees becomes part of what it writes."""
+def with_lookup(edit: Any, others: list[Identity]) -> Any:
+    """Return an edit that also looks for other keys, and writes what it finds into the document."""
 
     def looking(find: Find) -> EditResult:
         seen = [[profile.id, profile.version, profile.document.get("n")] for profile in find(others)]
@@ -562,21 +562,21 @@ def seeing(edit: Any, others: list[Identity]) -> Any:
         if not edited.writes or edited.writes[-1].after is None:
             return edited
         last = edited.writes[-1]
-        after = altered(last.after, document={**last.after.document, "seen": seen})
-        return EditResult(after, (*edited.writes[:-1], altered(last, after=after)))
+        after = structs.replace(last.after, document={**last.after.document, "seen": seen})
+        return EditResult(after, (*edited.writes[:-1], structs.replace(last, after=after)))
 
     return looking
 
 
 edits = st.one_of(
-    st.builds(lambda id, gained: creating(id, *gained, n=0), ids, some_keys),
-    st.builds(counting, keys),
-    st.builds(lambda key, gained, lost: altering(key, dict, gained, lost), keys, some_keys, some_keys),
-    st.builds(lambda key: removing(key, ANN, BOB, PHONE), keys),  # a ValueError where the key names not just one
-    st.just(raising(ZeroDivisionError("on purpose"))),
+    st.builds(lambda id, gained: create(id, *gained, n=0), ids, some_keys),
+    st.builds(increment, keys),
+    st.builds(lambda key, gained, lost: alter(key, dict, gained, lost), keys, some_keys, some_keys),
+    st.builds(lambda key: remove(key, ANN, BOB, PHONE), keys),  # a ValueError where the key names not just one
+    st.just(fail(ZeroDivisionError("on purpose"))),
 )
 changes = st.builds(
-    lambda edit, others, foreseen, database: change(seeing(edit, others), *foreseen, database=database),
+    lambda edit, others, foreseen, database: change(with_lookup(edit, others), *foreseen, database=database),
     edits,
     named,
     named,
@@ -586,10 +586,10 @@ changes = st.builds(
 
 @given(groups=st.lists(st.lists(changes, min_size=1, max_size=8), min_size=1, max_size=4))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_answers_as_memory_does(store: Store, groups: list[list[Change]]) -> None:
-    await store.change([change(_emptying, database=database) for database in (1, 2)])
+async def test_returns_the_same_results_as_memory(store: Store, groups: list[list[Change]]) -> None:
+    await store.change([change(_remove_all, database=database) for database in (1, 2)])
     await store.prune(before=10_000, limit=10_000)
-    memory = await furnish(await open_store("memory:"))
+    memory = await add_databases(await open_store("memory:"))
     for group in groups:
         ours, theirs = await each_alone(store, *group), await each_alone(memory, *group)
         assert [_plain(answer) for answer in ours] == [_plain(answer) for answer in theirs]
@@ -597,11 +597,11 @@ async def test_answers_as_memory_does(store: Store, groups: list[list[Change]]) 
         for database in (1, 2):
             assert await store.find(database, [key]) == await memory.find(database, [key])
     for database in (1, 2):
-        assert await record(store, database) == await record(memory, database)
+        assert await change_records(store, database) == await change_records(memory, database)
 
 
-def _emptying(find: Find) -> EditResult:
-    """Removes what an earlier example left."""
+def _remove_all(find: Find) -> EditResult:
+    """Remove the profiles of the example before."""
     everything = frozenset([ANN, BOB, PHONE])
     left = find([("id", id) for id in "abc"])
     return EditResult(None, tuple(Write(profile, None, lost=everything) for profile in left))
@@ -614,16 +614,16 @@ def _plain(answer: Any) -> Any:
 # --- once ---
 
 
-def numbered(number: int, once: IdempotencyKey | None, time: int = 5) -> Change:
-    """A change that makes a profile of this number, whatever there is."""
+def creation_of(number: int, once: IdempotencyKey | None, time: int = 5) -> Change:
+    """Return a change that creates a profile of this number, whatever exists."""
     profile = Created(f"{number:024x}", {"number": number}, 1, time, time)
     return Change(1, (), lambda _find: EditResult(profile, (Write(None, profile),)), Origin("t", "d", time), once)
 
 
-async def test_a_change_under_a_key_happens_once(store: Store) -> None:
+async def test_a_change_with_a_key_runs_once(store: Store) -> None:
     once = IdempotencyKey("key", "same", until=100)
-    [first] = await store.change([numbered(1, once)])
-    [again] = await store.change([numbered(2, once)])
+    [first] = await store.change([creation_of(1, once)])
+    [again] = await store.change([creation_of(2, once)])
     assert isinstance(first, EditResult)
     assert isinstance(again, EditResult)
     assert (type(again.profile), again.profile) == (type(first.profile), first.profile)
@@ -631,9 +631,9 @@ async def test_a_change_under_a_key_happens_once(store: Store) -> None:
     assert await store.find(1, [("id", f"{2:024x}")]) == []
 
 
-async def test_a_key_counts_within_one_group(store: Store) -> None:
+async def test_a_key_is_unique_within_one_group(store: Store) -> None:
     once = IdempotencyKey("key", "same", until=100)
-    answers = await store.change([numbered(1, once), numbered(2, once), numbered(3, None)])
+    answers = await store.change([creation_of(1, once), creation_of(2, once), creation_of(3, None)])
     assert [isinstance(each, EditResult) and each.profile and each.profile.id[-1] for each in answers] == [
         "1",
         "1",
@@ -642,34 +642,35 @@ async def test_a_key_counts_within_one_group(store: Store) -> None:
 
 
 async def test_a_key_for_another_request_is_refused(store: Store) -> None:
-    await store.change([numbered(1, IdempotencyKey("key", "one", until=100))])
-    [answer] = await store.change([numbered(2, IdempotencyKey("key", "other", until=100))])
+    await store.change([creation_of(1, IdempotencyKey("key", "one", until=100))])
+    [answer] = await store.change([creation_of(2, IdempotencyKey("key", "other", until=100))])
     assert isinstance(answer, Refusal)
     assert answer.faults[0].code == "idempotency_conflict"
     assert await store.find(1, [("id", f"{2:024x}")]) == []
 
 
 async def test_a_key_expires(store: Store) -> None:
-    await store.change([numbered(1, IdempotencyKey("key", "one", until=100), time=5)])
-    [answer] = await store.change([numbered(2, IdempotencyKey("key", "other", until=300), time=101)])
+    await store.change([creation_of(1, IdempotencyKey("key", "one", until=100), time=5)])
+    [answer] = await store.change([creation_of(2, IdempotencyKey("key", "other", until=300), time=101)])
     assert isinstance(answer, EditResult)
     assert answer.profile is not None
     assert answer.profile.id == f"{2:024x}"
 
 
 async def test_a_key_belongs_to_its_database(store: Store) -> None:
-    await store.change([numbered(1, IdempotencyKey("key", "one", until=100))])
-    [answer] = await store.change([altered(numbered(2, IdempotencyKey("key", "other", until=100)), database=2)])
+    await store.change([creation_of(1, IdempotencyKey("key", "one", until=100))])
+    other = creation_of(2, IdempotencyKey("key", "other", until=100))
+    [answer] = await store.change([structs.replace(other, database=2)])
     assert isinstance(answer, EditResult)
 
 
-async def test_a_refusal_is_not_kept_under_a_key(store: Store) -> None:
+async def test_a_refusal_is_not_stored_with_a_key(store: Store) -> None:
     def refusing(_find: Find) -> EditResult:
         raise Refusal([])
 
     once = IdempotencyKey("key", "same", until=100)
     await store.change([Change(1, (), refusing, Origin("t", "d", 5), once)])
-    [answer] = await store.change([numbered(1, once)])
+    [answer] = await store.change([creation_of(1, once)])
     assert isinstance(answer, EditResult)
 
 
@@ -698,7 +699,7 @@ async def test_pages_are_as_the_core_lists_them(
     open_empty: Callable[[], Awaitable[Store]], drawn: list[Any], query: Query, start: int
 ) -> None:
     store, profiles = await open_empty(), people_of(drawn)
-    others = [altered(profile, id=f"other {profile.id}") for profile in profiles]
+    others = [structs.replace(profile, id=f"other {profile.id}") for profile in profiles]
     for database, kept in ((1, profiles), (2, others)):
         writes = tuple(Write(None, profile) for profile in kept)
         await store.change([change(lambda _, writes=writes: EditResult(None, writes), database=database)])
@@ -715,7 +716,7 @@ def open_empty(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], A
     async def opened() -> Store:
         folder = tmp_path / str(next(numbers))
         folder.mkdir()
-        return await furnish(await open_store(ENGINES[request.param](folder)))
+        return await add_databases(await open_store(ENGINES[request.param](folder)))
 
     return opened
 
@@ -730,7 +731,7 @@ async def test_a_page_follows_the_one_before(store: Store) -> None:
     assert seen == sorted(profiles, key=lambda each: (each.created, each.id), reverse=True)
 
 
-async def test_a_job_is_remembered_with_all_that_came_of_it(store: Store) -> None:
+async def test_a_job_is_stored_with_its_results(store: Store) -> None:
     faults = [{"code": "invalid_field", "detail": "no", "pointer": "/profile"}]
     failure = {"index": 1, "faults": faults, "sent": {"a": None}}
     job = Job("j1", 1000, 2, 1, ("a",), (failure,), (7, "vip"), "suppress")
@@ -742,7 +743,7 @@ async def test_a_job_is_remembered_with_all_that_came_of_it(store: Store) -> Non
     assert await store.job(1, "j2") is None
 
 
-async def test_jobs_are_listed_by_time_without_what_came_of_them(store: Store) -> None:
+async def test_jobs_are_listed_by_time_without_their_results(store: Store) -> None:
     jobs = [Job(f"j{n}", n // 2, 1, 0, ("a",)) for n in range(6)]
     for job in reversed(jobs):
         await store.add_job(1, job)
@@ -778,15 +779,15 @@ async def test_a_document_that_is_too_large_is_refused_and_leaves_no_trace(store
     assert [change async for change in store.changes(1)] == []
 
 
-# Moving
+# Snapshots
 
 ORIGIN = Origin("token", "dialect", 7, triggers=False)
-PAST = [
+RECORDS = [
     *(
-        ChangeRecord(1, "a", version, altered(ORIGIN, time=7 + version // 3), [{"op": "test"}])
+        ChangeRecord(1, "a", version, structs.replace(ORIGIN, time=7 + version // 3), [{"op": "test"}])
         for version in range(1, 9)
     ),
-    ChangeRecord(1, "A", 1, altered(ORIGIN, time=3), []),
+    ChangeRecord(1, "A", 1, structs.replace(ORIGIN, time=3), []),
     *(
         Job(id, 5, 2, 1, ("a",), ({"index": 0, "sent": {"b": 1, "a": None}},), (7, "x"), "other")
         for id in ("j", "J", "é")
@@ -798,7 +799,7 @@ PAST = [
 
 
 async def everything(store: Store, database: int = 1) -> list[Any]:
-    """All rows of a snapshot."""
+    """Return all rows of a snapshot."""
     async with store.snapshot() as snapshot:
         sections = (snapshot.profiles, snapshot.jobs, snapshot.changes, snapshot.answers)
         return [row for section in sections for row in [each async for each in section(database)]]
@@ -808,22 +809,22 @@ async def test_a_snapshot_has_everything_in_one_order(store: Store) -> None:
     profiles = [Profile(id, {"n": 1.0, "a": "\x00"}, 3, 1, 2) for id in ("b", "B", "a", "é")]
     await store.change([change(lambda _: EditResult(None, tuple(Write(None, each) for each in profiles)))])
     await store.prune(before=10_000, limit=100)
-    assert await store.restore(1, PAST) == len(PAST)
+    assert await store.restore(1, RECORDS) == len(RECORDS)
     rows = await everything(store)
     assert [each.id for each in rows[:7]] == ["B", "a", "b", "é", "J", "j", "é"]
     assert rows[0] == profiles[1]
-    assert rows[4] == PAST[10]
-    assert rows[7:16] == [PAST[8], *PAST[:8]]
-    assert rows[16:] == [PAST[14], PAST[12], PAST[13]]
+    assert rows[4] == RECORDS[10]
+    assert rows[7:16] == [RECORDS[8], *RECORDS[:8]]
+    assert rows[16:] == [RECORDS[14], RECORDS[12], RECORDS[13]]
     assert [type(each.profile) for each in rows[16:]] == [Created, type(None), Profile]
     assert await everything(store, 2) == []
 
 
-async def test_a_snapshot_is_read_from_a_place_on(store: Store) -> None:
+async def test_a_snapshot_is_read_from_a_position(store: Store) -> None:
     await store.change(
         [change(lambda _: EditResult(None, tuple(Write(None, Profile(id, {}, 1, 1, 1)) for id in "abc")))]
     )
-    await store.restore(1, PAST)
+    await store.restore(1, RECORDS)
     async with store.snapshot() as snapshot:
         assert [each.id async for each in snapshot.profiles(1, "a")] == ["b", "c"]
         assert [each.id async for each in snapshot.jobs(1, "J")] == ["j", "é"]
@@ -832,50 +833,50 @@ async def test_a_snapshot_is_read_from_a_place_on(store: Store) -> None:
 
 
 async def test_a_snapshot_is_of_one_moment(store: Store) -> None:
-    await store.change([change(creating("a", ANN), ANN)])
+    await store.change([change(create("a", ANN), ANN)])
     async with store.snapshot() as snapshot:
-        await store.change([change(counting(ANN), ANN), change(creating("b", BOB), BOB)])
-        await store.restore(1, PAST)
+        await store.change([change(increment(ANN), ANN), change(create("b", BOB), BOB)])
+        await store.restore(1, RECORDS)
         assert [each async for each in snapshot.profiles(1)] == [Profile("a", {}, 1, 1000, 1000)]
         assert [each.version async for each in snapshot.changes(1)] == [1]
         assert [each async for each in snapshot.jobs(1)] + [each async for each in snapshot.answers(1)] == []
     assert [each.id for each in (await everything(store))[:2]] == ["a", "b"]
 
 
-async def test_a_snapshot_tells_about_how_large_it_is(store: Store) -> None:
+async def test_a_snapshot_has_about_the_number_of_its_rows(store: Store) -> None:
     async with store.snapshot() as snapshot:
         assert await snapshot.size() == 0
-    await store.change([change(creating(f"p{n}")) for n in range(50)])
+    await store.change([change(create(f"p{n}")) for n in range(50)])
     async with store.snapshot() as snapshot:
         assert await snapshot.size() in (0, 100)
 
 
-async def test_the_past_is_put_back_once(store: Store) -> None:
-    assert await store.restore(1, PAST[:11]) == 11
-    assert await store.restore(1, PAST) == len(PAST) - 11
+async def test_records_are_restored_once(store: Store) -> None:
+    assert await store.restore(1, RECORDS[:11]) == 11
+    assert await store.restore(1, RECORDS) == len(RECORDS) - 11
     before = await everything(store)
     others = [
-        replace(PAST[0], patch=[]),
-        replace(PAST[9], failed=0),
+        replace(RECORDS[0], patch=[]),
+        replace(RECORDS[9], failed=0),
         StoredAnswer(IdempotencyKey("/k", "other", until=99), Profile("a", {}, 1, 2, 3)),
     ]
-    assert await store.restore(1, [*others, *PAST]) == 0
+    assert await store.restore(1, [*others, *RECORDS]) == 0
     assert await everything(store) == before
-    assert await store.restore(2, [replace(PAST[0], database=2), *PAST[9:]]) == 7
+    assert await store.restore(2, [replace(RECORDS[0], database=2), *RECORDS[9:]]) == 7
 
 
-async def test_what_is_put_back_counts(store: Store) -> None:
-    await store.restore(1, PAST)
-    assert await store.job(1, "j") == PAST[9]
-    assert (await record(store))[0] == PAST[8]
-    [answer] = await store.change([numbered(1, IdempotencyKey("K" * 262, "g", until=99))])
-    assert answer == EditResult(PAST[13].profile)
+async def test_restored_records_are_found_and_replayed(store: Store) -> None:
+    await store.restore(1, RECORDS)
+    assert await store.job(1, "j") == RECORDS[9]
+    assert (await change_records(store))[0] == RECORDS[8]
+    [answer] = await store.change([creation_of(1, IdempotencyKey("K" * 262, "g", until=99))])
+    assert answer == EditResult(RECORDS[13].profile)
     assert await store.prune(before=10_000, limit=100) == 12
 
 
-async def test_a_write_without_a_patch_is_not_recorded(store: Store) -> None:
+async def test_a_write_without_a_patch_has_no_change_record(store: Store) -> None:
     profile = Profile("a", {}, 5, 1, 1)
     await store.change([change(lambda _: EditResult(profile, (Write(None, profile, frozenset([ANN]), patch=None),)))])
     await store.change([change(lambda _: EditResult(None, (Write(profile, None, lost=frozenset([ANN]), patch=None),)))])
     assert await store.find(1, [ANN, ("id", "a")]) == []
-    assert await record(store) == []
+    assert await change_records(store) == []

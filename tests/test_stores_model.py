@@ -1,6 +1,6 @@
-"""One world in every engine: whatever is asked of it, all of them give the same answer and hold the same afterwards.
+"""The same requests to every engine: all give the same results, and have the same content afterwards.
 
-The requests are canonical ones and go through the verbs, as in service. After each, everything is compared.
+The requests are canonical commands and run through the service's operations. After each, the contents are compared.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ TOKEN = Token("token", "", 1, frozenset(), 0)
 (COURIER,) = (dialect for dialect in load_dialects({}) if dialect.name == "courier")
 
 ids = st.integers(0, 5).map("#{}".format)
-"""One of the profiles that there are, by its place among them."""
+"""One of the existing profiles, by its index."""
 
 emails = st.sampled_from(["ann@example.com", "Ann@Example.com", "bob@example.com", "cid@example.com"])
 phones = st.sampled_from(["+79510000000", "+7 951 000-00-00", "+79510000001"])
@@ -114,112 +114,112 @@ named = st.fixed_dictionaries({"limit": st.just(9), "filters": st.lists(
 databases = itertools.count(10)
 
 
-class World(RuleBasedStateMachine):
+class StoreMachine(RuleBasedStateMachine):
     """The same requests to every engine, in a database of this example's own."""
 
     def __init__(self, runner: asyncio.Runner, stores: Sequence[Store]) -> None:
         super().__init__()
         self._runner, self._stores = runner, stores
         self._now = 0
-        self._known: list[Profile] = []
-        self._under_keys: dict[str, tuple[str, list[Update]]] = {}
+        self._profiles: list[Profile] = []
+        self._by_key: dict[str, tuple[str, list[Update]]] = {}
         self._database = Database(next(databases), "one", fields=FIELDS)
-        self._form = CompiledSchema(self._database, {})
-        self._verbs = [self._verbs_on(store) for store in stores]
+        self._schema = CompiledSchema(self._database, {})
+        self._operations = [self._operations_on(store) for store in stores]
         for store in stores:
             runner.run(store.add_database(self._database))
 
-    def _verbs_on(self, store: Store) -> Operations:
+    def _operations_on(self, store: Store) -> Operations:
         numbers = itertools.count(1)
         return Operations(store, Geolocator(None), lambda: self._now, lambda: f"{next(numbers):024x}")
 
     @initialize(several=st.lists(updates, min_size=6, max_size=12))
     def fill(self, several: list[Update]) -> None:
-        self._ask("batch", several)
+        self._run("batch", several)
 
     @rule(update=updates, key=keys)
     def change_one(self, update: Update, key: str | None) -> None:
-        self._ask("update", [update], key)
+        self._run("update", [update], key)
 
     @rule(several=st.lists(updates, min_size=1, max_size=6), key=keys, verb=st.sampled_from(["batch", "import"]))
     def change_many(self, several: list[Update], key: str | None, verb: str) -> None:
-        self._ask(verb, several, key)
+        self._run(verb, several, key)
 
     @rule(match=matches, on_multiple=st.sampled_from(["reject", "all"]), key=keys)
     def remove(self, match: dict[str, Any], on_multiple: str, key: str | None) -> None:
-        self._ask("remove", [{"match": {**match, "on_multiple": on_multiple}, "missing_ok": True}], key)
+        self._run("remove", [{"match": {**match, "on_multiple": on_multiple}, "missing_ok": True}], key)
 
-    @precondition(lambda self: len(self._known) > 1)
+    @precondition(lambda self: len(self._profiles) > 1)
     @rule(merged=st.lists(ids, min_size=2, max_size=4), key=keys)
     def merge(self, merged: list[str], key: str | None) -> None:
         destination, *sources = dict.fromkeys(self._with_ids(merged))
         match = {"mode": "profile_id", "values": {"profile_id": destination}}
         if sources:
-            self._ask("merge", [{"match": match, "sources": sources}], key)
+            self._run("merge", [{"match": match, "sources": sources}], key)
 
     @rule(key=keys)
-    def ask_again(self, key: str | None) -> None:
-        if key in self._under_keys:
-            self._ask(*self._under_keys[key], key)
+    def repeat(self, key: str | None) -> None:
+        if key in self._by_key:
+            self._run(*self._by_key[key], key)
 
     @rule(match=matches)
     def find(self, match: dict[str, Any]) -> None:
-        self._ask("find", [{"match": match}])
+        self._run("find", [{"match": match}])
 
     @rule(query=queries | named)
     def list_profiles(self, query: dict[str, Any]) -> None:
-        found = self._ask("list", [{"match": {"mode": "none", "values": {}}, "query": query}])
+        found = self._run("list", [{"match": {"mode": "none", "values": {}}, "query": query}])
         if isinstance(found, list) and found and "filters" not in query:
             last = found[-1]
             value = {"id": last.id, "created": last.created, "updated": last.updated}
             place = value[query["sort"]] if query["sort"] in value else last.document.get("email", "\U0010ffff")
             query = {**query, "after": [place, last.id]}
-            self._ask("list", [{"match": {"mode": "none", "values": {}}, "query": query}])
+            self._run("list", [{"match": {"mode": "none", "values": {}}, "query": query}])
 
     @rule(pause=st.integers(1, 9))
     def wait(self, pause: int) -> None:
         self._now += pause
 
     @invariant()
-    def all_hold_the_same(self) -> None:
-        self._known = self._same([self._runner.run(profiles_of(store, self._database.id)) for store in self._stores])
+    def contents_are_equal(self) -> None:
+        self._profiles = self._same([self._runner.run(profiles_of(store, self._database.id)) for store in self._stores])
 
     def teardown(self) -> None:
         self._same([self._runner.run(everything(store, self._database.id, self._now)) for store in self._stores])
 
-    def _ask(self, verb: str, asked: list[Update], key: str | None = None) -> Any:
+    def _run(self, verb: str, commands: list[Update], key: str | None = None) -> Any:
         if key:
-            self._under_keys[key] = verb, asked
-        once = IdempotencyKey(key, repr((verb, asked)), self._now + 20) if key else None
-        asked = self._with_ids(asked)
-        checked = [self._checked(update, COMMAND_TYPES[verb]) for update in asked]
-        work = PreparedRequest(COURIER, TOKEN, self._database, self._form, checked, asked, once)
-        return self._same([self._runner.run(answer(verbs, verb, work)) for verbs in self._verbs])
+            self._by_key[key] = verb, commands
+        once = IdempotencyKey(key, repr((verb, commands)), self._now + 20) if key else None
+        commands = self._with_ids(commands)
+        validated = [self._validate(update, COMMAND_TYPES[verb]) for update in commands]
+        request = PreparedRequest(COURIER, TOKEN, self._database, self._schema, validated, commands, once)
+        return self._same([self._runner.run(run(operations, verb, request)) for operations in self._operations])
 
-    def _with_ids(self, asked: Any) -> Any:
-        """What is asked, with the id of a profile for each of its places."""
-        if isinstance(asked, dict):
-            return {name: self._with_ids(value) for name, value in asked.items()}
-        if isinstance(asked, list):
-            return [self._with_ids(value) for value in asked]
-        if isinstance(asked, str) and asked.startswith("#"):
-            return self._known[int(asked[1:]) % len(self._known)].id if self._known else "0" * 24
-        return asked
+    def _with_ids(self, commands: Any) -> Any:
+        """Return commands with the id of a profile in place of each index."""
+        if isinstance(commands, dict):
+            return {name: self._with_ids(value) for name, value in commands.items()}
+        if isinstance(commands, list):
+            return [self._with_ids(value) for value in commands]
+        if isinstance(commands, str) and commands.startswith("#"):
+            return self._profiles[int(commands[1:]) % len(self._profiles)].id if self._profiles else "0" * 24
+        return commands
 
-    def _checked(self, update: Command, type: CommandType) -> Command | Refusal:
-        faults = self._form.check(update, type)
+    def _validate(self, update: Command, type: CommandType) -> Command | Refusal:
+        faults = self._schema.check(update, type)
         return Refusal(faults) if faults else update
 
-    def _same(self, answers: list[Any]) -> Any:
-        for other in answers[1:]:
-            assert other == answers[0]
-        return answers[0]
+    def _same(self, results: list[Any]) -> Any:
+        for other in results[1:]:
+            assert other == results[0]
+        return results[0]
 
 
-async def answer(verbs: Operations, verb: str, work: PreparedRequest) -> Any:
-    """The outcomes, each with its type; or what the request was refused for."""
+async def run(operations: Operations, verb: str, request: PreparedRequest) -> Any:
+    """Return the results, or the faults of a refusal."""
     try:
-        return await verbs.run(verb, work)
+        return await operations.run(verb, request)
     except Refusal as refusal:
         return tuple(refusal.faults)
 
@@ -229,11 +229,11 @@ async def profiles_of(store: Store, database: int) -> list[Profile]:
 
 
 async def everything(store: Store, database: int, now: int) -> list[Any]:
-    """All that a database holds, and whom each identity names. What has expired may be gone or not."""
+    """Return the content of a database, and the profiles that each identity names, without expired answers."""
     named = [await store.find(database, [identity]) for identity in IDENTITIES]
-    async with store.snapshot() as held:
-        parts = held.profiles(database), held.changes(database), held.jobs(database)
-        answers = [each async for each in held.answers(database) if each.once.until >= now]
+    async with store.snapshot() as snapshot:
+        parts = snapshot.profiles(database), snapshot.changes(database), snapshot.jobs(database)
+        answers = [each async for each in snapshot.answers(database) if each.once.until >= now]
         return [named, answers, *[[row async for row in part] for part in parts]]
 
 
@@ -262,7 +262,7 @@ def stores(runner: asyncio.Runner, tmp_path: Path) -> Iterator[list[Store]]:
 
 
 @pytest.mark.law
-def test_all_engines_answer_alike(runner: asyncio.Runner, stores: list[Store]) -> None:
+def test_all_engines_give_the_same_results(runner: asyncio.Runner, stores: list[Store]) -> None:
     examples = hypothesis.settings().max_examples // 40
     settings = hypothesis.settings(max_examples=examples, stateful_step_count=25, deadline=None)
-    run_state_machine_as_test(lambda: World(runner, stores), settings=settings)
+    run_state_machine_as_test(lambda: StoreMachine(runner, stores), settings=settings)

@@ -1,4 +1,4 @@
-"""What only a server can show: keys raced by several stores and processes, lost connections, kills, failover."""
+"""Tests of PostgreSQL alone: races of several stores and processes, lost connections, kills, failover."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
-from msgspec.structs import replace as altered
+from msgspec import structs
 
 from gateway.core.model import (
     Change,
@@ -34,19 +34,19 @@ from tests.stores import (
     ANN,
     BOB,
     PHONE,
-    altering,
+    add_databases,
+    alter,
     change,
-    counting,
-    creating,
-    furnish,
-    made,
+    change_records,
+    content_of,
+    create,
+    creation,
+    increment,
     one,
-    picture,
     postgresql,
-    record,
-    removing,
+    remove,
 )
-from tests.stores.processes import child, results
+from tests.stores.processes import results, start_child
 
 pytestmark = pytest.mark.anyio
 
@@ -63,14 +63,14 @@ def url() -> str:
 
 @pytest.fixture
 async def store(url: str) -> AsyncIterator[Store]:
-    store = await furnish(await open_store(url))
+    store = await add_databases(await open_store(url))
     yield store
     await store.close()
 
 
 @pytest.fixture
-async def other(url: str, store: Store) -> AsyncIterator[Store]:  # noqa: ARG001  # made first, and furnished
-    """Another process, as far as the server can tell: a store with a queue and connections of its own."""
+async def other(url: str, store: Store) -> AsyncIterator[Store]:  # noqa: ARG001  # has the databases
+    """Another process, as far as the server can send_line: a store with a queue and connections of its own."""
     other = await open_store(url)
     yield other
     await other.close()
@@ -83,8 +83,8 @@ def admin(url: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 @contextmanager
-def stopped() -> Iterator[None]:
-    """The session's own server crashes, and is back afterwards."""
+def server_stop() -> Iterator[None]:
+    """Crash the session's own server, and start it again at the end."""
     postgresql.server().stop()
     try:
         yield
@@ -94,21 +94,21 @@ def stopped() -> Iterator[None]:
 
 @pytest.fixture
 def own_url() -> str:
-    """A store on the session's own server, which may be stopped, wherever the other tests go."""
+    """The URL of a store on the session's own server, which a test may stop."""
     return postgresql.fresh(postgresql.server().url)
 
 
-def numbered(number: int) -> Identity:
+def identity(number: int) -> Identity:
     return "email", f"{number}@example.com"
 
 
-OURS = "FROM pg_stat_activity WHERE application_name = current_schema() AND pid <> pg_backend_pid()"
+OWN_CONNECTIONS = "FROM pg_stat_activity WHERE application_name = current_schema() AND pid <> pg_backend_pid()"
 """The connections of the test's stores."""
 
 
 def kill(admin: psycopg.Connection[Any]) -> None:
-    """Ends every connection of the stores."""
-    admin.execute(f"SELECT pg_terminate_backend(pid) {OURS}")
+    """Terminate every connection of the stores."""
+    admin.execute(f"SELECT pg_terminate_backend(pid) {OWN_CONNECTIONS}")
 
 
 # Opening
@@ -120,20 +120,20 @@ async def test_a_url_that_libpq_cannot_read_is_refused(query: str) -> None:
         await open_store(f"postgresql://host/name{query}")
 
 
-async def test_a_server_that_is_not_there_is_unavailable_and_the_reason_is_said() -> None:
+async def test_a_missing_server_is_unavailable_with_the_reason() -> None:
     with pytest.raises(Unavailable, match="No such file"):
         await open_store("postgresql:///name?host=/nowhere")
 
 
-async def test_a_server_that_cannot_be_written_to_is_not_taken(url: str) -> None:
+async def test_a_read_only_server_is_not_used(url: str) -> None:
     with pytest.raises(Unavailable, match="read-only"):
         await open_store(url.replace("options=", "options=-cdefault_transaction_read_only%3Don%20"))
 
 
-async def test_the_first_host_that_answers_is_taken(own_url: str) -> None:
+async def test_the_first_host_that_responds_is_used(own_url: str) -> None:
     folder = quote(str(postgresql.server().folder), safe="")
-    store = await furnish(await open_store(own_url.replace(folder, f"%2Fnowhere,{folder}")))
-    await store.change([change(creating("a", ANN))])
+    store = await add_databases(await open_store(own_url.replace(folder, f"%2Fnowhere,{folder}")))
+    await store.change([change(create("a", ANN))])
     assert (await one(store, ANN)).id == "a"
     await store.close()
 
@@ -148,7 +148,7 @@ async def test_a_database_of_a_newer_version_is_refused(url: str, store: Store, 
 async def test_a_database_of_an_older_version_is_migrated(
     url: str, store: Store, admin: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await store.change([change(creating("a", ANN))])
+    await store.change([change(create("a", ANN))])
     monkeypatch.setattr(layout, "MIGRATIONS", (*layout.MIGRATIONS, "CREATE TABLE extra (number bigint)"))
     other = await open_store(url)
     assert (await one(other, ANN)).id == "a"
@@ -158,16 +158,16 @@ async def test_a_database_of_an_older_version_is_migrated(
 
 
 def test_several_processes_may_open_a_fresh_database_at_once(url: str) -> None:
-    assert results(*(child("make", url) for _ in range(4))) == [["made"]] * 4
+    assert results(*(start_child("open", url) for _ in range(4))) == [["opened"]] * 4
 
 
-async def test_what_was_kept_is_there_after_reopening(url: str) -> None:
-    store = await furnish(await open_store(url))
-    await store.change([change(creating("a", ANN), ANN), change(counting(ANN), ANN)])
-    before, version = await picture(store, [ANN]), store.registry_version()
+async def test_the_content_is_the_same_after_reopening(url: str) -> None:
+    store = await add_databases(await open_store(url))
+    await store.change([change(create("a", ANN), ANN), change(increment(ANN), ANN)])
+    before, version = await content_of(store, [ANN]), store.registry_version()
     await store.close()
     store = await open_store(url)
-    assert await picture(store, [ANN]) == before
+    assert await content_of(store, [ANN]) == before
     assert store.registry_version() == version
     await store.close()
 
@@ -178,35 +178,35 @@ async def test_what_was_kept_is_there_after_reopening(url: str) -> None:
 async def test_the_layout_partitions_and_nothing_else_changes(
     url: str, store: Store, admin: psycopg.Connection[Any]
 ) -> None:
-    await store.change([change(creating("before", ANN, PHONE), ANN)])
+    await store.change([change(create("before", ANN, PHONE), ANN)])
     await store.close()
     admin.execute("SET gateway.partitions = 8")
     admin.execute((Path(layout.__file__).parent / "partitions.sql").read_text())
-    parted = admin.execute("SELECT relname FROM pg_class WHERE relkind = 'p' AND relname::regclass = oid")
-    assert {name for [name] in parted} == {"profiles", "identities", "changes", "jobs", "once"}
+    partitioned = admin.execute("SELECT relname FROM pg_class WHERE relkind = 'p' AND relname::regclass = oid")
+    assert {name for [name] in partitioned} == {"profiles", "identities", "changes", "jobs", "once"}
     store = await open_store(url)
     await _use(store)
     used = admin.execute("SELECT count(DISTINCT tableoid) FROM identities").fetchone()
-    memory = await furnish(await open_store("memory:"))
-    await memory.change([change(creating("before", ANN, PHONE), ANN)])
+    memory = await add_databases(await open_store("memory:"))
+    await memory.change([change(create("before", ANN, PHONE), ANN)])
     await _use(memory)
     keys = [ANN, BOB, PHONE, *(("email", f"{number}@example.com") for number in range(40))]
-    assert await picture(store, keys) == await picture(memory, keys)
+    assert await content_of(store, keys) == await content_of(memory, keys)
     assert used is not None
     assert used[0] > 1
     await store.close()
 
 
 async def _use(store: Store) -> None:
-    """Each statement that a table that grows knows, at least once."""
+    """Run each statement on the partitioned tables at least once."""
     once = IdempotencyKey("key", "same", until=5000)
     keys = [("email", f"{number}@example.com") for number in range(40)]
-    await store.change([change(creating(f"p{number}", key), key) for number, key in enumerate(keys)])
-    await asyncio.gather(*(store.change([change(counting(key), key)]) for key in keys for _ in range(3)))
+    await store.change([change(create(f"p{number}", key), key) for number, key in enumerate(keys)])
+    await asyncio.gather(*(store.change([change(increment(key), key)]) for key in keys for _ in range(3)))
     for moment in (1000, 9000):
-        await store.change([altered(change(counting(ANN), ANN, time=moment), once=once)])
-    await store.change([change(removing(keys[0], keys[0]), keys[0])])
-    await store.change([change(altering(ANN, dict, gained=[BOB], lost=[PHONE]), ANN)])
+        await store.change([structs.replace(change(increment(ANN), ANN, time=moment), once=once)])
+    await store.change([change(remove(keys[0], keys[0]), keys[0])])
+    await store.change([change(alter(ANN, dict, gained=[BOB], lost=[PHONE]), ANN)])
     await store.add_job(1, Job("j", 1, 0, 0))
     await store.restore(1, [Job("j", 1, 0, 0), ChangeRecord(1, "p1", 1, Origin("t", "d", 1000), [])])
     assert [job.id for job in await store.jobs(1, "import", Query(5, "created"))] == ["j"]
@@ -214,14 +214,14 @@ async def _use(store: Store) -> None:
     assert await store.prune(before=10, limit=5) == 1
 
 
-async def test_names_of_any_length_are_told_apart(store: Store) -> None:
+async def test_names_of_any_length_are_distinct(store: Store) -> None:
     names = ["x" * length + tail for length in (119, 120, 121, 9_999) for tail in ("", "y")]
     for number, name in enumerate(names):
-        await store.change([change(creating(f"p{number}", (name, name)), (name, name))])
+        await store.change([change(create(f"p{number}", (name, name)), (name, name))])
     assert [(await one(store, (name, name))).id for name in names] == [f"p{number}" for number in range(len(names))]
 
 
-def test_the_spelling_of_texts_keeps_them_apart_and_in_order() -> None:
+def test_the_encoding_of_texts_keeps_them_distinct_and_in_order() -> None:
     texts = [
         "",
         "\x00",
@@ -236,26 +236,26 @@ def test_the_spelling_of_texts_keeps_them_apart_and_in_order() -> None:
         "a\x00",
         "b",
     ]
-    spelled = [bytes(text_encoding.TextDumper(str).dump(text)) for text in texts]
-    assert spelled == sorted(spelled)
-    assert [text_encoding.TextLoader(25).load(each) for each in spelled] == texts
+    encoded = [bytes(text_encoding.TextDumper(str).dump(text)) for text in texts]
+    assert encoded == sorted(encoded)
+    assert [text_encoding.TextLoader(25).load(each) for each in encoded] == texts
 
 
-async def test_what_the_server_refuses_hurts_no_neighbour(store: Store) -> None:
-    await store.change([change(creating("a", ANN))])
+async def test_a_change_that_the_server_rejects_fails_alone(store: Store) -> None:
+    await store.change([change(create("a", ANN))])
     profile = Profile("z", {}, 2**70, 0, 0)
     failing = change(lambda _: EditResult(profile, (Write(None, profile, frozenset([BOB])),)), BOB)
-    calls = [store.change([each]) for each in (change(counting(ANN), ANN), failing, change(counting(ANN), ANN))]
+    calls = [store.change([each]) for each in (change(increment(ANN), ANN), failing, change(increment(ANN), ANN))]
     first, failure, second = await asyncio.gather(*calls, return_exceptions=True)
     assert isinstance(failure, psycopg.DataError)
     assert [first[0].profile.version, second[0].profile.version] == [2, 3]
     assert await store.find(1, [BOB]) == []
 
 
-async def test_a_group_with_more_locks_than_the_server_has_is_parted(store: Store) -> None:
-    # The server's table has room for some 10,000; each of these changes takes 100 locks.
+async def test_a_group_with_more_locks_than_the_server_has_is_divided(store: Store) -> None:
+    # The server's table has room for some 10,000; each of these changes needs 100 locks.
     keys = [[("k", f"{n} {m}") for m in range(100)] for n in range(250)]
-    answers = await store.change([change(creating(f"p{n}", *each), *each) for n, each in enumerate(keys)])
+    answers = await store.change([change(create(f"p{n}", *each), *each) for n, each in enumerate(keys)])
     assert [answer.profile.id for answer in answers] == [f"p{n}" for n in range(250)]
 
 
@@ -264,17 +264,17 @@ async def test_a_group_with_more_locks_than_the_server_has_is_parted(store: Stor
 
 async def test_a_group_costs_a_handful_of_round_trips(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     trips: list[Any] = []
-    take = locks.in_one_trip
+    in_one_trip = locks.in_one_trip
 
-    async def counted(*arguments: Any) -> Any:
+    async def counter(*arguments: Any) -> Any:
         trips.append(arguments)
-        return await take(*arguments)
+        return await in_one_trip(*arguments)
 
-    monkeypatch.setattr(locks, "in_one_trip", counted)
-    keys = [(numbered(n), ("phone", f"{n}")) for n in range(100)]
+    monkeypatch.setattr(locks, "in_one_trip", counter)
+    keys = [(identity(n), ("phone", f"{n}")) for n in range(100)]
     for edits, expected in (
-        ([creating(f"p{n}", *key) for n, key in enumerate(keys)], 2),
-        ([counting(p) for _, p in keys], 3),
+        ([create(f"p{n}", *key) for n, key in enumerate(keys)], 2),
+        ([increment(p) for _, p in keys], 3),
     ):
         trips.clear()
         calls = (store.change([change(edit, *key)]) for edit, key in zip(edits, keys, strict=True))
@@ -282,28 +282,28 @@ async def test_a_group_costs_a_handful_of_round_trips(store: Store, monkeypatch:
         assert len(trips) == expected  # and the commit
 
 
-async def test_a_group_takes_no_more_than_so_much(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_group_ends_after_a_limit_of_characters(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group, "MAX_WRITE_CHARACTERS", 10_000)
     commits: list[int] = []
     commit = group.commit
 
-    async def counted(connection: Any) -> None:
+    async def counter(connection: Any) -> None:
         commits.append(1)
         await commit(connection)
 
-    monkeypatch.setattr(group, "commit", counted)
-    edits = [creating(f"p{n}", numbered(n), text="x" * 1000) for n in range(50)] + [counting(numbered(0))] * 2
-    answers = await store.change([change(edit, numbered(n % 50)) for n, edit in enumerate(edits)])
+    monkeypatch.setattr(group, "commit", counter)
+    edits = [create(f"p{n}", identity(n), text="x" * 1000) for n in range(50)] + [increment(identity(0))] * 2
+    answers = await store.change([change(edit, identity(n % 50)) for n, edit in enumerate(edits)])
     assert [answer.profile.id for answer in answers] == [*(f"p{n}" for n in range(50)), "p0", "p0"]
-    assert (await one(store, numbered(0))).document["n"] == 2
+    assert (await one(store, identity(0))).document["n"] == 2
     assert 10 <= len(commits) <= 12
 
 
 async def test_a_batch_lets_single_changes_through(store: Store) -> None:
-    batch = [change(creating(f"p{n}", numbered(n)), numbered(n)) for n in range(3000)]
+    batch = [change(create(f"p{n}", identity(n)), identity(n)) for n in range(3000)]
     running = asyncio.create_task(store.change(batch))
     for number in range(3):
-        await store.change([change(creating(f"q{number}", ("phone", str(number))))])
+        await store.change([change(create(f"q{number}", ("phone", str(number))))])
     assert not running.done()
     assert len(await running) == 3000
 
@@ -311,19 +311,19 @@ async def test_a_batch_lets_single_changes_through(store: Store) -> None:
 # Races
 
 
-async def racing(store: Store, other: Store, attempts: int = 20) -> int:
-    """Lets two stores create each of some identities at the same moment. How many were created twice?"""
+async def race(store: Store, other: Store, attempts: int = 20) -> int:
+    """Let two stores create the same identities at the same moment. Return how many were created twice."""
     for n in range(attempts):
         calls = (
-            each.change([change(creating(f"{n} {at}", numbered(n)), numbered(n))])
+            each.change([change(create(f"{n} {at}", identity(n)), identity(n))])
             for at, each in enumerate((store, other))
         )
         await asyncio.gather(*calls)
-    return sum([len(await store.find(1, [numbered(n)])) - 1 for n in range(attempts)])
+    return sum([len(await store.find(1, [identity(n)])) - 1 for n in range(attempts)])
 
 
 async def test_two_stores_create_an_identity_once(store: Store, other: Store) -> None:
-    assert await racing(store, other) == 0
+    assert await race(store, other) == 0
 
 
 async def test_without_its_locks_a_store_would_create_an_identity_twice(
@@ -331,26 +331,26 @@ async def test_without_its_locks_a_store_would_create_an_identity_twice(
 ) -> None:
     for lock in ("LOCK", "TRY_TO_LOCK"):
         monkeypatch.setattr(locks, lock, "SELECT number FROM unnest(%b::bigint[]) AS number WHERE false")
-    assert await racing(store, other) > 0
+    assert await race(store, other) > 0
 
 
 def test_three_processes_create_an_identity_once(url: str) -> None:
-    asyncio.run(furnished(url))
-    first, *others = results(*(child("create", url, 40) for _ in range(3)))
+    asyncio.run(create_databases(url))
+    first, *others = results(*(start_child("create", url, 40) for _ in range(3)))
     assert others == [first, first]
     assert len({id.split(" of ")[1] for id in first}) > 1, "they did not race"
 
 
-async def furnished(url: str) -> None:
-    await (await furnish(await open_store(url))).close()
+async def create_databases(url: str) -> None:
+    await (await add_databases(await open_store(url))).close()
 
 
 async def test_one_person_is_created_once_by_either_of_two_identities(store: Store, other: Store) -> None:
     for n in range(20):
-        keys = numbered(n), ("phone", f"{n}")
+        keys = identity(n), ("phone", f"{n}")
         named = (keys, keys[:1], keys[1:], keys[::-1])
         calls = [
-            each.change([change(creating(f"{n} {at} {which}", *keys), *names)])
+            each.change([change(create(f"{n} {at} {which}", *keys), *names)])
             for at, each in enumerate((store, other))
             for which, names in enumerate(named)
         ]
@@ -360,25 +360,25 @@ async def test_one_person_is_created_once_by_either_of_two_identities(store: Sto
 
 
 async def test_no_increment_is_lost_whichever_key_names_the_profile(store: Store, other: Store) -> None:
-    await store.change([change(creating("a", ANN, PHONE))])
+    await store.change([change(create("a", ANN, PHONE))])
     keys = [ANN, PHONE, ("id", "a")]
     calls = [
-        each.change([change(counting(keys[n % 3]), *keys[n % 3 : n % 3 + n % 2])])
+        each.change([change(increment(keys[n % 3]), *keys[n % 3 : n % 3 + n % 2])])
         for n in range(60)
         for each in (store, other)
     ]
     answers = await asyncio.gather(*calls)
     assert sorted(answer.profile.document["n"] for [answer] in answers) == list(range(1, 121))
-    assert len(await record(store)) == 121
+    assert len(await change_records(store)) == 121
 
 
-async def test_who_asks_for_further_keys_crosswise_waits_for_nobody_in_a_circle(store: Store, other: Store) -> None:
-    await store.change([change(creating("a", ANN)), change(creating("b", BOB))])
+async def test_edits_that_need_the_keys_of_each_other_do_not_deadlock(store: Store, other: Store) -> None:
+    await store.change([change(create("a", ANN)), change(create("b", BOB))])
 
     def both(first: Identity, second: Identity) -> Change:
         def edit(find: Find) -> EditResult:
             find([second])
-            return counting(first)(find)
+            return increment(first)(find)
 
         return change(edit, first)
 
@@ -389,52 +389,52 @@ async def test_who_asks_for_further_keys_crosswise_waits_for_nobody_in_a_circle(
     assert time.monotonic() - began < 1, "a deadlock: the server finds one after a second"
 
 
-async def test_what_one_gains_another_does_not_create(store: Store, other: Store) -> None:
+async def test_an_identity_that_one_adds_another_does_not_create(store: Store, other: Store) -> None:
     for n in range(20):
-        key = numbered(n)
-        await store.change([change(creating(f"{n}", ("k", f"{n}")))])
-        gaining = change(altering(("k", f"{n}"), dict, gained=[key]), ("k", f"{n}"))
-        await asyncio.gather(store.change([gaining]), other.change([change(creating(f"other {n}", key), key)]))
-        # In whichever order: created before it was gained there are two, created after it none.
+        key = identity(n)
+        await store.change([change(create(f"{n}", ("k", f"{n}")))])
+        adding = change(alter(("k", f"{n}"), dict, gained=[key]), ("k", f"{n}"))
+        await asyncio.gather(store.change([adding]), other.change([change(create(f"other {n}", key), key)]))
+        # Either order is right: two profiles where it was created before it was added, else one.
         found = {profile.id for profile in await store.find(1, [key])}
-        assert len(await record(store)) == sum([1 + len(await store.find(1, [numbered(m)])) for m in range(n + 1)])
+        assert len(await change_records(store)) == sum(
+            [1 + len(await store.find(1, [identity(m)])) for m in range(n + 1)]
+        )
         assert f"{n}" in found
 
 
-async def test_two_stores_do_a_change_under_a_key_once(store: Store, other: Store) -> None:
+async def test_two_stores_run_a_change_with_a_key_once(store: Store, other: Store) -> None:
     for n in range(20):
         once = IdempotencyKey(f"key {n}", "same", until=2000)
         calls = [
-            each.change([altered(change(lambda _, id=f"{n} {at}": made(id)), once=once)])
+            each.change([structs.replace(change(lambda _, id=f"{n} {at}": creation(id)), once=once)])
             for at, each in enumerate((store, other))
         ]
         [first], [second] = await asyncio.gather(*calls)
         assert first.profile == second.profile
-    assert len(await record(store)) == 20
+    assert len(await change_records(store)) == 20
 
 
-async def test_a_key_that_expired_is_cleared_away_by_those_that_come(
-    store: Store, admin: psycopg.Connection[Any]
-) -> None:
+async def test_new_keys_remove_expired_ones(store: Store, admin: psycopg.Connection[Any]) -> None:
     for began in (1000, 2000):
         for n in range(10):
             once = IdempotencyKey(f"{began} {n}", "same", until=began + 500)
-            made_once = change(lambda _, n=n: made(f"{n}"), time=began)
-            await store.change([altered(made_once, once=once)])
+            edit = change(lambda _, n=n: creation(f"{n}"), time=began)
+            await store.change([structs.replace(edit, once=once)])
     assert admin.execute("SELECT count(*), min(until) FROM once").fetchall() == [(10, 2500)]
 
 
 async def test_waits_for_the_locks_of_another_process(
     url: str, admin: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await furnished(url)
+    await create_databases(url)
     monkeypatch.setattr(connections, "RETRY_TIMEOUT_SECONDS", 0.3)
     store = await open_store(url)
     with admin.transaction():
         admin.execute(locks.LOCK, locks.numbers([(1, *ANN)]))
         with pytest.raises(Unavailable, match="lock"):
-            await store.change([change(creating("a", ANN), ANN)])
-        waiting = asyncio.create_task(store.change([change(creating("b", ANN), ANN)]))
+            await store.change([change(create("a", ANN), ANN)])
+        waiting = asyncio.create_task(store.change([change(create("b", ANN), ANN)]))
         await asyncio.sleep(0.1)
         assert not waiting.done()
     await waiting
@@ -442,15 +442,13 @@ async def test_waits_for_the_locks_of_another_process(
     await store.close()
 
 
-async def test_a_process_that_stops_in_the_middle_gives_its_locks_back(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_locks_of_a_process_that_stops_are_released(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "IDLE_TRANSACTION_SECONDS", 0.2)
-    store = await furnish(await open_store(url))
+    store = await add_databases(await open_store(url))
     frozen = await connections.Engine(url).connect()
     await frozen.execute("BEGIN")
     await frozen.execute(locks.LOCK, locks.numbers([(1, *ANN)]))
-    await store.change([change(creating("a", ANN), ANN)])
+    await store.change([change(create("a", ANN), ANN)])
     await frozen.close()
     await store.close()
 
@@ -458,46 +456,46 @@ async def test_a_process_that_stops_in_the_middle_gives_its_locks_back(
 # Lost connections
 
 
-async def counting_up(store: Store, number: int, until: float) -> tuple[int, int]:
-    """Counts a profile up; how many steps were acknowledged, and how many not."""
+async def increment_until(store: Store, number: int, until: float) -> tuple[int, int]:
+    """Increment a profile. Return how many steps were acknowledged, and how many failed."""
     acknowledged = failed = 0
     while time.monotonic() < until:
         try:
-            await store.change([change(counting(numbered(number)), numbered(number))])
+            await store.change([change(increment(identity(number)), identity(number))])
             acknowledged += 1
         except Unavailable:
             failed += 1
     return acknowledged, failed
 
 
-async def held(store: Store, counts: list[tuple[int, int]]) -> None:
-    """What was acknowledged is kept, once; of what failed, anything may be."""
-    kept = [(await one(store, numbered(number))).document["n"] for number in range(len(counts))]
+async def assert_nothing_is_lost(store: Store, counts: list[tuple[int, int]]) -> None:
+    """Each acknowledged step is stored once. A failed step may be stored or not."""
+    kept = [(await one(store, identity(number))).document["n"] for number in range(len(counts))]
     for n, (acknowledged, failed) in zip(kept, counts, strict=True):
         assert 0 < acknowledged <= n <= acknowledged + failed
-    assert len(await record(store)) == sum(kept) + len(kept)
+    assert len(await change_records(store)) == sum(kept) + len(kept)
 
 
-async def test_killed_backends_lose_nothing_and_double_nothing(store: Store, admin: psycopg.Connection[Any]) -> None:
-    await store.change([change(creating(f"p{n}", numbered(n), n=0)) for n in range(16)])
+async def test_killed_backends_lose_and_repeat_nothing(store: Store, admin: psycopg.Connection[Any]) -> None:
+    await store.change([change(create(f"p{n}", identity(n), n=0)) for n in range(16)])
     until = time.monotonic() + 2
-    running = [asyncio.create_task(counting_up(store, n, until)) for n in range(16)]
+    running = [asyncio.create_task(increment_until(store, n, until)) for n in range(16)]
     while time.monotonic() < until:
         await asyncio.sleep(0.05)
         kill(admin)
-    await held(store, [await each for each in running])
+    await assert_nothing_is_lost(store, [await each for each in running])
 
 
-async def test_an_immediate_stop_loses_nothing_and_doubles_nothing(own_url: str) -> None:
-    store = await furnish(await open_store(own_url))
-    await store.change([change(creating(f"p{n}", numbered(n), n=0)) for n in range(16)])
+async def test_an_immediate_stop_loses_and_repeats_nothing(own_url: str) -> None:
+    store = await add_databases(await open_store(own_url))
+    await store.change([change(create(f"p{n}", identity(n), n=0)) for n in range(16)])
     until = time.monotonic() + 3
-    running = [asyncio.create_task(counting_up(store, n, until)) for n in range(16)]
+    running = [asyncio.create_task(increment_until(store, n, until)) for n in range(16)]
     for _ in range(3):
         await asyncio.sleep(0.3)
-        with stopped():
+        with server_stop():
             pass
-    await held(store, [await each for each in running])
+    await assert_nothing_is_lost(store, [await each for each in running])
     await store.close()
 
 
@@ -505,12 +503,12 @@ async def test_without_a_server_it_is_unavailable_and_then_recovers(
     own_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "RETRY_TIMEOUT_SECONDS", 0.3)
-    store = await furnish(await open_store(own_url))
-    await store.change([change(creating("a", ANN))])
-    with stopped():
+    store = await add_databases(await open_store(own_url))
+    await store.change([change(create("a", ANN))])
+    with server_stop():
         for call in (
-            store.change([change(counting(ANN), ANN)]),
-            store.change([change(counting(ANN), ANN) for _ in range(5000)]),
+            store.change([change(increment(ANN), ANN)]),
+            store.change([change(increment(ANN), ANN) for _ in range(5000)]),
             store.find(1, [ANN]),
             store.add_database(Database(3, "three")),
             store.ready(),
@@ -518,9 +516,9 @@ async def test_without_a_server_it_is_unavailable_and_then_recovers(
             async with asyncio.timeout(2):
                 with pytest.raises(Unavailable):
                     await call
-        assert store.registry_version() != store.registry_version(), "a move of the registry may have been missed"
+        assert store.registry_version() != store.registry_version(), "a change of the registry may have been missed"
     await store.ready()
-    await store.change([change(counting(ANN), ANN)])
+    await store.change([change(increment(ANN), ANN)])
     assert (await one(store, ANN)).document == {"n": 1}
     async with asyncio.timeout(2):
         while store.registry_version() != store.registry_version():
@@ -529,23 +527,23 @@ async def test_without_a_server_it_is_unavailable_and_then_recovers(
 
 
 async def test_a_connection_lost_before_the_commit_is_not_noticed(store: Store, admin: psycopg.Connection[Any]) -> None:
-    def killing(find: Find) -> EditResult:
+    def kill_and_increment(find: Find) -> EditResult:
         runs.append(1)
         if len(runs) == 1:
             kill(admin)
-        return counting(ANN)(find)
+        return increment(ANN)(find)
 
     runs: list[int] = []
-    await store.change([change(creating("a", ANN))])
-    [edited] = await store.change([change(killing, ANN)])
+    await store.change([change(create("a", ANN))])
+    [edited] = await store.change([change(kill_and_increment, ANN)])
     assert edited.profile.document == {"n": 1}
     assert len(runs) == 2
 
 
-async def test_a_connection_lost_at_the_commit_is_told_and_nothing_is_done_twice(
+async def test_a_connection_lost_at_the_commit_is_unavailable_and_not_retried(
     store: Store, admin: psycopg.Connection[Any]
 ) -> None:
-    await store.change([change(creating("a", ANN))])
+    await store.change([change(create("a", ANN))])
     admin.execute("""
         CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
@@ -553,22 +551,22 @@ async def test_a_connection_lost_at_the_commit_is_told_and_nothing_is_done_twice
             FOR EACH ROW EXECUTE FUNCTION die()""")
     runs: list[int] = []
 
-    def noted(find: Find) -> EditResult:
+    def count_and_increment(find: Find) -> EditResult:
         runs.append(1)
-        return counting(ANN)(find)
+        return increment(ANN)(find)
 
     with pytest.raises(Unavailable, match="not known"):
-        await store.change([change(noted, ANN)])
+        await store.change([change(count_and_increment, ANN)])
     assert runs == [1]
     admin.execute("DROP TRIGGER die ON changes")
-    await store.change([change(noted, ANN)])
+    await store.change([change(count_and_increment, ANN)])
     assert (await one(store, ANN)).document == {"n": 1}
 
 
 # The registry
 
 
-async def test_a_move_of_the_registry_is_seen_by_others_at_once(store: Store, other: Store) -> None:
+async def test_a_change_of_the_registry_is_seen_by_others_immediately(store: Store, other: Store) -> None:
     version = other.registry_version()
     await store.add_database(Database(3, "three"))
     began = time.monotonic()
@@ -579,7 +577,7 @@ async def test_a_move_of_the_registry_is_seen_by_others_at_once(store: Store, ot
     assert [database.id for database in await other.databases()] == [1, 2, 3]
 
 
-async def test_a_move_that_could_not_be_heard_is_seen_too(store: Store, admin: psycopg.Connection[Any]) -> None:
+async def test_a_change_without_a_notification_is_seen_too(store: Store, admin: psycopg.Connection[Any]) -> None:
     version = store.registry_version()
     kill(admin)
     admin.execute("UPDATE epoch SET number = number + 1")
@@ -589,30 +587,30 @@ async def test_a_move_that_could_not_be_heard_is_seen_too(store: Store, admin: p
             await asyncio.sleep(0.001)
 
 
-# Life
+# Closing
 
 
 async def test_a_closed_store_is_unavailable(url: str) -> None:
-    store = await furnish(await open_store(url))
+    store = await add_databases(await open_store(url))
     await store.close()
     await store.close()
-    for call in (store.change([change(creating("a", ANN))]), store.find(1, [ANN]), store.ready()):
+    for call in (store.change([change(create("a", ANN))]), store.find(1, [ANN]), store.ready()):
         with pytest.raises(Unavailable):
             await call
 
 
-async def test_a_change_is_kept_though_its_caller_was_cancelled(store: Store) -> None:
-    call = asyncio.create_task(store.change([change(creating("a", ANN), ANN)]))
+async def test_a_change_of_a_cancelled_caller_is_stored(store: Store) -> None:
+    call = asyncio.create_task(store.change([change(create("a", ANN), ANN)]))
     await asyncio.sleep(0)
     call.cancel()
-    await store.change([change(counting(ANN), ANN)])
+    await store.change([change(increment(ANN), ANN)])
     assert (await one(store, ANN)).document == {"n": 1}
 
 
-async def test_leaves_no_connection_behind(url: str, admin: psycopg.Connection[Any]) -> None:
+async def test_closes_all_its_connections(url: str, admin: psycopg.Connection[Any]) -> None:
     store = await open_store(url)
     await asyncio.gather(*(store.find(1, [ANN]) for _ in range(50)))
     await store.close()
     async with asyncio.timeout(2):
-        while admin.execute(f"SELECT count(*) {OURS}").fetchall()[0][0] > 0:
+        while admin.execute(f"SELECT count(*) {OWN_CONNECTIONS}").fetchall()[0][0] > 0:
             await asyncio.sleep(0.01)

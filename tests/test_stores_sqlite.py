@@ -1,4 +1,4 @@
-"""What only a file can show: several processes, kills, full and failing disks, locks, shared commits, the log."""
+"""Tests of SQLite alone: several processes, kills, full and failing disks, locks, shared commits, the log."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -14,8 +14,8 @@ from gateway.stores import open_store
 from gateway.stores.errors import Unavailable
 from gateway.stores.protocol import Store
 from gateway.stores.sqlite import checkpoints, layout, writer
-from tests.stores import ANN, BOB, change, counting, creating, furnish, one, picture, record
-from tests.stores.processes import child, hear, results, tell
+from tests.stores import ANN, BOB, add_databases, change, change_records, content_of, create, increment, one
+from tests.stores.processes import expect_line, results, send_line, start_child
 
 pytestmark = pytest.mark.anyio
 
@@ -32,32 +32,32 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def connections() -> Iterator[list[apsw.Connection]]:
-    """Every connection that is made: the writer's is the first one of its store."""
-    made: list[apsw.Connection] = []
-    apsw.connection_hooks.append(made.append)
-    yield made
-    apsw.connection_hooks.remove(made.append)
+    """Every new connection: the writer's is the first one of its store."""
+    opened: list[apsw.Connection] = []
+    apsw.connection_hooks.append(opened.append)
+    yield opened
+    apsw.connection_hooks.remove(opened.append)
 
 
 @pytest.fixture
 async def store(file: Path, connections: list[apsw.Connection]) -> AsyncIterator[Store]:
     assert connections == []
     store = await open_store(f"sqlite:///{file}")
-    yield await furnish(store)
+    yield await add_databases(store)
     await store.close()
 
 
-def numbered(number: int) -> tuple[str, str]:
+def identity(number: int) -> tuple[str, str]:
     return "email", f"{number}@example.com"
 
 
 @contextmanager
-def locked(file: Path) -> Iterator[Callable[[], None]]:
-    """Another process holds the write lock until it is released."""
-    holder = child("hold", file)
-    tell(holder)
-    hear(holder, "ready")
-    yield lambda: tell(holder)
+def lock_of_another_process(file: Path) -> Iterator[Callable[[], None]]:
+    """Another process has the write lock until it is released."""
+    holder = start_child("lock", file)
+    send_line(holder)
+    expect_line(holder, "ready")
+    yield lambda: send_line(holder)
     holder.communicate(timeout=60)
 
 
@@ -92,7 +92,7 @@ async def test_a_url_that_names_no_file_is_refused(url: str) -> None:
         await open_store(url)
 
 
-async def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("This is a letter to my grandmother. " * 100)
     for url in (f"sqlite:///{tmp_path}/a.txt", f"sqlite:///{tmp_path}/nowhere/a.db", f"sqlite:///{tmp_path}"):
         with pytest.raises(Unavailable):
@@ -109,8 +109,8 @@ async def test_a_file_of_a_newer_version_is_refused(file: Path) -> None:
 
 
 async def test_a_file_of_an_older_version_is_migrated(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = await furnish(await open_store(f"sqlite:///{file}"))
-    await store.change([change(creating("a", ANN))])
+    store = await add_databases(await open_store(f"sqlite:///{file}"))
+    await store.change([change(create("a", ANN))])
     await store.close()
     monkeypatch.setattr(layout, "MIGRATIONS", (*layout.MIGRATIONS, "CREATE TABLE extra (number INTEGER) STRICT"))
     store = await open_store(f"sqlite:///{file}")
@@ -124,11 +124,11 @@ async def test_a_file_of_an_older_version_is_migrated(file: Path, monkeypatch: p
 def test_several_processes_may_open_a_fresh_file_at_once(tmp_path: Path) -> None:
     for attempt in range(3):
         file = tmp_path / f"{attempt}.db"
-        assert results(*(child("make", f"sqlite:///{file}") for _ in range(4))) == [["made"]] * 4
+        assert results(*(start_child("open", f"sqlite:///{file}") for _ in range(4))) == [["opened"]] * 4
 
 
 async def test_opening_waits_for_the_lock_of_another_process(file: Path) -> None:
-    with locked(file) as release:
+    with lock_of_another_process(file) as release:
         opening = asyncio.create_task(asyncio.to_thread(asyncio.run, open_store(f"sqlite:///{file}")))
         await asyncio.sleep(0.1)
         assert not opening.done()
@@ -138,14 +138,14 @@ async def test_opening_waits_for_the_lock_of_another_process(file: Path) -> None
     await store.close()
 
 
-async def test_what_was_kept_is_there_after_reopening(file: Path) -> None:
-    store = await furnish(await open_store(f"sqlite:///{file}"))
-    await store.change([change(creating("a", ANN), ANN), change(counting(ANN), ANN)])
-    before, version = await picture(store, [ANN]), store.registry_version()
+async def test_the_content_is_the_same_after_reopening(file: Path) -> None:
+    store = await add_databases(await open_store(f"sqlite:///{file}"))
+    await store.change([change(create("a", ANN), ANN), change(increment(ANN), ANN)])
+    before, version = await content_of(store, [ANN]), store.registry_version()
     await store.close()
     assert [path.name for path in file.parent.iterdir()] == [file.name]
     store = await open_store(f"sqlite:///{file}")
-    assert await picture(store, [ANN]) == before
+    assert await content_of(store, [ANN]) == before
     assert store.registry_version() == version
     await store.close()
 
@@ -163,20 +163,20 @@ async def test_syncs_at_every_commit(file: Path, connections: list[apsw.Connecti
 async def test_a_killed_process_loses_nothing_it_acknowledged(file: Path) -> None:
     reached = [0] * 8
     for steps in (20, 70, 150):
-        process = child("count", f"sqlite:///{file}", len(reached))
-        tell(process)
+        process = start_child("increment", f"sqlite:///{file}", len(reached))
+        send_line(process)
         assert process.stdout
-        said = [process.stdout.readline() for _ in range(steps)]
+        lines = [process.stdout.readline() for _ in range(steps)]
         process.kill()
-        for line in said + process.stdout.readlines():
+        for line in lines + process.stdout.readlines():
             number, n = map(int, line.split())
             reached[number] = n
         process.communicate()
         store = await open_store(f"sqlite:///{file}")
-        kept = [(await one(store, numbered(number))).document["n"] for number in range(len(reached))]
-        # One step more than was said may be kept: it was killed between the commit and the word.
+        kept = [(await one(store, identity(number))).document["n"] for number in range(len(reached))]
+        # One step more may be stored: the kill may come between the commit and the output.
         assert all(n <= m <= n + 1 for n, m in zip(reached, kept, strict=True))
-        assert len(await record(store)) == sum(kept) + len(kept)
+        assert len(await change_records(store)) == sum(kept) + len(kept)
         await store.close()
         reached = kept
 
@@ -185,41 +185,41 @@ async def test_a_killed_process_loses_nothing_it_acknowledged(file: Path) -> Non
 
 
 def commits_of(connection: apsw.Connection) -> list[int]:
-    """Grows by one with every commit."""
-    seen: list[int] = []
+    """Return a list that grows by one with every commit."""
+    commits: list[int] = []
 
     def hook() -> bool:
-        seen.append(1)
+        commits.append(1)
         return False
 
     connection.set_commit_hook(hook)
-    return seen
+    return commits
 
 
-async def test_a_lone_change_has_a_commit_of_its_own(store: Store, connections: list[apsw.Connection]) -> None:
+async def test_a_single_change_has_its_own_commit(store: Store, connections: list[apsw.Connection]) -> None:
     commits = commits_of(connections[0])
     for number in range(3):
-        await store.change([change(creating(f"p{number}", numbered(number)))])
+        await store.change([change(create(f"p{number}", identity(number)))])
         assert len(commits) == number + 1
 
 
 async def test_changes_that_wait_share_a_commit(store: Store, connections: list[apsw.Connection]) -> None:
     commits = commits_of(connections[0])
-    await asyncio.gather(*(store.change([change(creating(f"p{n}", numbered(n)), numbered(n))]) for n in range(300)))
+    await asyncio.gather(*(store.change([change(create(f"p{n}", identity(n)), identity(n))]) for n in range(300)))
     assert len(commits) < 10
 
 
 async def test_a_batch_lets_single_changes_through(store: Store) -> None:
-    batch = [change(creating(f"p{n}", numbered(n)), numbered(n)) for n in range(5000)]
+    batch = [change(create(f"p{n}", identity(n)), identity(n)) for n in range(5000)]
     running = asyncio.create_task(store.change(batch))
     for number in range(5):
-        await store.change([change(creating(f"q{number}", ("phone", str(number))))])
+        await store.change([change(create(f"q{number}", ("phone", str(number))))])
     assert not running.done()
     assert len(await running) == 5000
 
 
 async def test_wakes_the_event_loop_once_for_a_group(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = [store.change([change(creating(f"p{n}", numbered(n)), numbered(n))]) for n in range(300)]
+    calls = [store.change([change(create(f"p{n}", identity(n)), identity(n))]) for n in range(300)]
     loop = asyncio.get_running_loop()
     wakes: list[Any] = []
     wake = loop.call_soon_threadsafe
@@ -232,17 +232,17 @@ async def test_wakes_the_event_loop_once_for_a_group(store: Store, monkeypatch: 
 
 
 def test_two_processes_create_an_identity_once(file: Path) -> None:
-    first, second = results(*(child("create", f"sqlite:///{file}", 60) for _ in range(2)))
+    first, second = results(*(start_child("create", f"sqlite:///{file}", 60) for _ in range(2)))
     assert first == second
     assert len({id.split(" of ")[1] for id in first}) == 2, "the two did not race"
 
 
-async def test_sees_what_another_process_did(file: Path, store: Store) -> None:
+async def test_finds_the_writes_of_another_process(file: Path, store: Store) -> None:
     version = store.registry_version()
     other = await open_store(f"sqlite:///{file}")
-    await other.change([change(creating("a", ANN))])
+    await other.change([change(create("a", ANN))])
     assert (await one(store, ANN)).id == "a"
-    await store.change([change(counting(ANN), ANN)])
+    await store.change([change(increment(ANN), ANN)])
     assert (await one(other, ANN)).version == 2
     await other.add_database(Database(3, "three"))
     assert store.registry_version() != version
@@ -251,8 +251,8 @@ async def test_sees_what_another_process_did(file: Path, store: Store) -> None:
 
 
 async def test_waits_for_the_lock_of_another_process(file: Path, store: Store) -> None:
-    with locked(file) as release:
-        call = asyncio.create_task(store.change([change(creating("a", ANN))]))
+    with lock_of_another_process(file) as release:
+        call = asyncio.create_task(store.change([change(create("a", ANN))]))
         await asyncio.sleep(0.1)
         assert not call.done()
         assert await store.find(1, [ANN]) == []
@@ -261,43 +261,43 @@ async def test_waits_for_the_lock_of_another_process(file: Path, store: Store) -
     assert (await one(store, ANN)).id == "a"
 
 
-async def test_is_unavailable_while_another_process_keeps_the_lock(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_is_unavailable_while_another_process_has_the_lock(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "LOCK_TIMEOUT_SECONDS", 0.1)
-    store = await furnish(await open_store(f"sqlite:///{file}"))
-    with locked(file) as release:
+    store = await add_databases(await open_store(f"sqlite:///{file}"))
+    with lock_of_another_process(file) as release:
         for call in (
-            store.change([change(creating("a", ANN))]),
-            store.change([change(creating(f"p{number}", numbered(number))) for number in range(5000)]),
+            store.change([change(create("a", ANN))]),
+            store.change([change(create(f"p{number}", identity(number))) for number in range(5000)]),
             store.add_database(Database(3, "three")),
             store.prune(2000, 10),
             store.ready(),
         ):
-            # A batch does not wait again for each of its slices.
+            # A batch does not wait again for each of its parts.
             async with asyncio.timeout(4):
                 with pytest.raises(Unavailable, match="locked"):
                     await call
         release()
-    await store.change([change(creating("b", BOB))])
-    assert [profile.id for profile in await store.find(1, [ANN, BOB, numbered(0)])] == ["b"]
-    assert [recorded.profile for recorded in await record(store)] == ["b"]
+    await store.change([change(create("b", BOB))])
+    assert [profile.id for profile in await store.find(1, [ANN, BOB, identity(0)])] == ["b"]
+    assert [each.profile for each in await change_records(store)] == ["b"]
     await store.close()
 
 
 # Failing disks
 
 
-async def test_a_full_disk_is_unavailable_and_nothing_of_the_change_is_kept(
+async def test_a_full_disk_is_unavailable_and_stores_nothing_of_the_change(
     store: Store, connections: list[apsw.Connection]
 ) -> None:
-    await store.change([change(creating("a", ANN), ANN)])
+    await store.change([change(create("a", ANN), ANN)])
     connections[0].pragma("max_page_count", connections[0].pragma("page_count") + 20)
-    before = await picture(store, [ANN, BOB])
+    before = await content_of(store, [ANN, BOB])
     with pytest.raises(Unavailable, match="full"):
-        await store.change([change(counting(ANN), ANN), change(creating("b", BOB, text="x" * 200_000), BOB)])
-    assert await picture(store, [ANN, BOB]) == before
-    await store.change([change(counting(ANN), ANN)])
+        await store.change([change(increment(ANN), ANN), change(create("b", BOB, text="x" * 200_000), BOB)])
+    assert await content_of(store, [ANN, BOB]) == before
+    await store.change([change(increment(ANN), ANN)])
     connections[0].pragma("max_page_count", 1_000_000)
-    await store.change([change(creating("b", BOB, text="x" * 200_000), BOB)])
+    await store.change([change(create("b", BOB, text="x" * 200_000), BOB)])
     assert (await one(store, ANN)).document == {"n": 1}
     assert len((await one(store, BOB)).document["text"]) == 200_000
 
@@ -327,18 +327,18 @@ def disk() -> Iterator[type[FailingDisk]]:
     vfs.unregister()
 
 
-async def test_what_cannot_be_synced_is_not_acknowledged(disk: type[FailingDisk], store: Store) -> None:
-    await store.change([change(creating("a", ANN), ANN)])
+async def test_a_change_that_cannot_be_synced_is_not_acknowledged(disk: type[FailingDisk], store: Store) -> None:
+    await store.change([change(create("a", ANN), ANN)])
     disk.is_bad = True
     answers = await asyncio.gather(
-        *(store.change([change(counting(ANN), ANN)]) for _ in range(20)), return_exceptions=True
+        *(store.change([change(increment(ANN), ANN)]) for _ in range(20)), return_exceptions=True
     )
     assert {type(answer) for answer in answers} == {Unavailable}
     assert (await one(store, ANN)).document == {}
     disk.is_bad = False
-    await store.change([change(counting(ANN), ANN)])
+    await store.change([change(increment(ANN), ANN)])
     assert (await one(store, ANN)).document == {"n": 1}
-    assert len(await record(store)) == 2
+    assert len(await change_records(store)) == 2
 
 
 # The log
@@ -348,20 +348,20 @@ async def test_the_log_does_not_grow_without_end(file: Path, store: Store, monke
     monkeypatch.setattr(checkpoints, "CHECKPOINT_LOG_PAGES", 50)
     monkeypatch.setattr(checkpoints, "MAX_LOG_PAGES", 100)
     for n in range(400):
-        await store.change([change(creating(f"p{n}", numbered(n), text="x" * 1000), numbered(n))])
-    # Six pages each would come to 2,400.
+        await store.change([change(create(f"p{n}", identity(n), text="x" * 1000), identity(n))])
+    # Without a checkpoint, six pages each would be 2,400.
     assert file.with_name(f"{file.name}-wal").stat().st_size < 1200 * 4096
-    assert len(await record(store)) == 400
+    assert len(await change_records(store)) == 400
 
 
-# Life
+# Closing
 
 
 async def test_a_closed_store_is_unavailable(file: Path) -> None:
-    store = await furnish(await open_store(f"sqlite:///{file}"))
+    store = await add_databases(await open_store(f"sqlite:///{file}"))
     await store.close()
     await store.close()
-    calls: list[Awaitable[Any]] = [store.change([change(creating("a", ANN))]), store.find(1, [ANN]), store.ready()]
+    calls: list[Awaitable[Any]] = [store.change([change(create("a", ANN))]), store.find(1, [ANN]), store.ready()]
     for call in calls:
         with pytest.raises(Unavailable):
             await call
@@ -369,8 +369,8 @@ async def test_a_closed_store_is_unavailable(file: Path) -> None:
         store.registry_version()
 
 
-async def test_a_change_is_kept_though_its_caller_was_cancelled(store: Store) -> None:
-    call = asyncio.create_task(store.change([change(creating("a", ANN, pause=0.05), ANN)]))
+async def test_a_change_of_a_cancelled_caller_is_stored(store: Store) -> None:
+    call = asyncio.create_task(store.change([change(create("a", ANN, pause=0.05), ANN)]))
     await asyncio.sleep(0.01)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):

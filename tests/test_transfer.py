@@ -1,4 +1,4 @@
-"""Dumps: what is in one, that it is the same from every engine, where one goes on, and what a load refuses."""
+"""Dumps: their content, the same from every engine; where an interrupted one continues; what a load rejects."""
 
 import asyncio
 import json
@@ -62,7 +62,7 @@ RECORDS = [
 
 
 async def filled_store(url: str) -> Store:
-    """A store with a bit of everything."""
+    """Return a store with rows of every kind."""
     store = await open_store(url)
     for database in (ONE, TWO):
         await store.add_database(database)
@@ -82,9 +82,9 @@ async def dump_of(store: Store, position: DumpPosition | None = None) -> bytes:
 
 
 async def load(store: Store, dump: bytes, existing: ExistingProfiles = ExistingProfiles.REFUSE) -> Loader:
-    loading = Loader(store, existing)
-    await loading.load(BytesIO(dump), lambda _: None)
-    return loading
+    loader = Loader(store, existing)
+    await loader.load(BytesIO(dump), lambda _: None)
+    return loader
 
 
 @pytest.fixture(scope="module")
@@ -107,17 +107,17 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def run_with_store(url: str, work: Callable[[Store], Any]) -> Any:
-    async def opened() -> Any:
+    async def open_and_run() -> Any:
         store = await open_store(url)
         try:
             return await work(store)
         finally:
             await store.close()
 
-    return asyncio.run(opened())
+    return asyncio.run(open_and_run())
 
 
-# What is in a dump
+# The content of a dump
 
 
 def test_a_dump_has_every_row_in_order(dump: bytes) -> None:
@@ -143,8 +143,8 @@ def test_a_dump_has_every_row_in_order(dump: bytes) -> None:
 
 def test_the_same_from_and_into_every_engine(url: str, dump: bytes) -> None:
     async def there_and_back(store: Store) -> None:
-        loading = await load(store, dump)
-        assert (loading.lines, loading.new) == (20, 18)
+        loader = await load(store, dump)
+        assert (loader.lines, loader.new) == (20, 18)
         assert await dump_of(store) == dump
         assert (await load(store, dump)).new == 0
         assert await dump_of(store) == dump
@@ -152,7 +152,7 @@ def test_the_same_from_and_into_every_engine(url: str, dump: bytes) -> None:
     run_with_store(url, there_and_back)
 
 
-def test_what_is_loaded_can_be_found(url: str, dump: bytes) -> None:
+def test_loaded_profiles_are_found(url: str, dump: bytes) -> None:
     async def found(store: Store) -> None:
         await load(store, dump)
         assert await store.find(1, [("email", "ann@example.com")]) == [ANN]
@@ -163,11 +163,11 @@ def test_what_is_loaded_can_be_found(url: str, dump: bytes) -> None:
     run_with_store(url, found)
 
 
-# Going on
+# Resuming
 
 
 @pytest.mark.parametrize("torn", [True, False])
-def test_goes_on_wherever_it_was_interrupted(dump: bytes, torn: bool, tmp_path: Path) -> None:
+def test_continues_wherever_it_was_interrupted(dump: bytes, torn: bool, tmp_path: Path) -> None:
     async def each() -> None:
         store, file = await filled_store("memory:"), tmp_path / "dump"
         ends = [number + 1 for number, sign in enumerate(dump) if sign == ord("\n")]
@@ -180,21 +180,21 @@ def test_goes_on_wherever_it_was_interrupted(dump: bytes, torn: bool, tmp_path: 
     asyncio.run(each())
 
 
-def test_has_nothing_to_go_on_with_at_the_end(dump: bytes, tmp_path: Path) -> None:
+def test_a_whole_dump_is_complete(dump: bytes, tmp_path: Path) -> None:
     (tmp_path / "dump").write_bytes(dump)
     with (tmp_path / "dump").open("r+b") as output, pytest.raises(DumpComplete):
         find_position(output)
 
 
 @pytest.mark.parametrize("content", [b"photo", b"{}\n", b'{"kind":"dump","format":2}\n', b'{"kind":"dump"}\n' * 9])
-def test_does_not_go_on_with_another_file(content: bytes, tmp_path: Path) -> None:
+def test_does_not_continue_another_file(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "dump").write_bytes(content)
     with (tmp_path / "dump").open("r+b") as output, pytest.raises(InvalidLine):
         find_position(output)
     assert (tmp_path / "dump").read_bytes() == content
 
 
-def test_a_load_that_was_interrupted_is_done_by_loading_again(url: str, dump: bytes) -> None:
+def test_an_interrupted_load_is_completed_by_loading_again(url: str, dump: bytes) -> None:
     async def again(store: Store) -> None:
         lines = dump.splitlines(keepends=True)
         for count in range(1, len(lines)):
@@ -206,13 +206,13 @@ def test_a_load_that_was_interrupted_is_done_by_loading_again(url: str, dump: by
     run_with_store(url, again)
 
 
-# What a load refuses
+# What a load rejects
 
 
 def with_members(dump: bytes, line: int, **members: Any) -> bytes:
     lines = dump.splitlines(keepends=True)
     tree = {**json.loads(lines[line - 1]), **members}
-    lines[line - 1] = json.dumps({name: value for name, value in tree.items() if value != "away"}).encode() + b"\n"
+    lines[line - 1] = json.dumps({name: value for name, value in tree.items() if value != "absent"}).encode() + b"\n"
     return b"".join(lines)
 
 
@@ -233,7 +233,7 @@ def remove_line(dump: bytes, line: int) -> bytes:
         (lambda dump: with_members(dump, 4, kind="photo"), "line 4: Invalid value 'photo'"),
         (lambda dump: with_members(dump, 4, version="3"), r"line 4: Expected `int`, got `str` - at `\$.version`"),
         (lambda dump: with_members(dump, 4, version=True), r"line 4: Expected `int`, got `bool`"),
-        (lambda dump: with_members(dump, 4, created="away"), "line 4: Object missing required field `created`"),
+        (lambda dump: with_members(dump, 4, created="absent"), "line 4: Object missing required field `created`"),
         (lambda dump: with_members(dump, 4, more=1), "line 4: Object contains unknown field `more`"),
         (lambda dump: with_members(dump, 4, document={"email": 1}), "line 4: /email: 1 is not of type string"),
         (
@@ -255,14 +255,14 @@ def remove_line(dump: bytes, line: int) -> bytes:
         (lambda dump: dump[:-9], "line 20: EOF"),
     ],
 )
-def test_names_the_line_that_is_bad(dump: bytes, damage: Callable[[bytes], bytes], reason: str) -> None:
-    async def refused(store: Store) -> None:
+def test_an_invalid_line_is_named(dump: bytes, damage: Callable[[bytes], bytes], reason: str) -> None:
+    async def check(store: Store) -> None:
         with pytest.raises(InvalidLine, match=rf"^{reason}"):
             await load(store, damage(dump))
         await load(store, dump)
         assert await dump_of(store) == dump
 
-    run_with_store("memory:", refused)
+    run_with_store("memory:", check)
 
 
 def test_a_profile_that_differs_is_refused_kept_or_replaced(url: str, dump: bytes) -> None:
@@ -305,16 +305,16 @@ def test_true_is_not_1_and_1_is_not_1_point_0(dump: bytes) -> None:
     ],
 )
 def test_the_registry_is_not_overwritten(dump: bytes, line: int, members: dict[str, Any], reason: str) -> None:
-    async def refused(store: Store) -> None:
+    async def check(store: Store) -> None:
         await load(store, dump)
         with pytest.raises(RowConflict, match=f"line {line}: {reason}"):
             await load(store, with_members(dump, line, **members), ExistingProfiles.REPLACE)
         assert await dump_of(store) == dump
 
-    run_with_store("memory:", refused)
+    run_with_store("memory:", check)
 
 
-def test_a_database_gets_the_resources_and_segments_it_lacks(dump: bytes) -> None:
+def test_missing_resources_and_segments_are_added(dump: bytes) -> None:
     async def added(store: Store) -> None:
         await store.add_database(replace(ONE, resources={}, segments={6: Segment(6, "six")}))
         await load(store, dump)
@@ -353,7 +353,7 @@ def test_the_commands_move_a_store_and_back(tmp_path: Path, dump: bytes) -> None
     assert (tmp_path / "again").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_commands_refuse_in_one_line(tmp_path: Path, dump: bytes) -> None:
+def test_the_commands_report_errors_in_one_line(tmp_path: Path, dump: bytes) -> None:
     store, file = f"sqlite:///{tmp_path}/1.db", tmp_path / "dump"
     file.write_bytes(with_members(dump, 4, version=0.5))
     refusals = [

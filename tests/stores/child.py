@@ -1,6 +1,6 @@
-"""Another process on the same store: `python -m tests.stores.child TASK URL [NUMBER]`. Its output says how far it is.
+"""Another process on the same store: `python -m tests.stores.child TASK URL [NUMBER]`. It prints its progress.
 
-Each task is ready before it waits for a line on its input, so that several can begin at the same moment.
+Each task prints "ready" and waits for a line on its input, so that several can begin at the same moment.
 """
 
 import asyncio
@@ -10,64 +10,65 @@ import sys
 import apsw
 
 from gateway.stores import open_store
-from tests.stores import PAUSE, change, counting, creating
+from tests.stores import PAUSE, change, create, increment
 
 
-async def create(url: str, number: str) -> None:
-    """Creates so many identities one by one, unless they exist; says the id of the profile that each has."""
+async def create_profiles(url: str, number: str) -> None:
+    """Create `number` identities one by one, unless they exist. Print the id of each one's profile."""
     store = await open_store(url)
-    wait()
+    wait_for_line()
     for key in [("email", f"{n}@example.com") for n in range(int(number))]:
-        edit = creating(f"{key[1]} of {os.getpid()}", key, pause=PAUSE)
+        edit = create(f"{key[1]} of {os.getpid()}", key, pause=PAUSE)
         [answer] = await store.change([change(edit, key)])
-        say(answer.profile.id)
+        print_line(answer.profile.id)
         if answer.writes:
-            await asyncio.sleep(5 * PAUSE)  # whoever created one lets the others be first at the next
+            await asyncio.sleep(5 * PAUSE)  # so that another process may create the next one
     await store.close()
 
 
-async def count(url: str, number: str) -> None:
-    """Counts so many profiles up without end; says each acknowledged step: whose it was, and how far."""
+async def increment_profiles(url: str, number: str) -> None:
+    """Increment `number` profiles without end. Print each acknowledged step: the profile, and its number."""
     store = await open_store(url)
-    wait()
+    wait_for_line()
 
-    async def counting_up(n: int) -> None:
+    async def increment_without_end(n: int) -> None:
         key = ("email", f"{n}@example.com")
-        await store.change([change(creating(key[1], key, n=0), key)])
+        await store.change([change(create(key[1], key, n=0), key)])
         while True:
-            [answer] = await store.change([change(counting(key), key)])
-            say(f"{n} {answer.profile.document['n']}")
+            [answer] = await store.change([change(increment(key), key)])
+            print_line(f"{n} {answer.profile.document['n']}")
 
-    await asyncio.gather(*(counting_up(n) for n in range(int(number))))
+    await asyncio.gather(*(increment_without_end(n) for n in range(int(number))))
 
 
-async def make(url: str) -> None:
-    """Opens a store that may not be there yet."""
-    wait()
+async def open_and_close(url: str) -> None:
+    """Open a store that may not exist."""
+    wait_for_line()
     store = await open_store(url)
     await store.ready()
     await store.close()
-    say("made")
+    print_line("opened")
 
 
-async def hold(file: str) -> None:
-    """Holds the write lock of a file until the next line."""
+async def lock(file: str) -> None:
+    """Keep the write lock of a file until the next line."""
     connection = apsw.Connection(file)
-    wait()
+    wait_for_line()
     connection.execute("BEGIN IMMEDIATE")
-    wait()
+    wait_for_line()
     connection.execute("COMMIT")
 
 
-def wait() -> None:
-    say("ready")
+def wait_for_line() -> None:
+    print_line("ready")
     sys.stdin.readline()
 
 
-def say(*lines: str) -> None:
-    print(*lines, sep="\n", flush=True)
+def print_line(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":
     task, *arguments = sys.argv[1:]
-    asyncio.run({"create": create, "count": count, "make": make, "hold": hold}[task](*arguments))
+    tasks = {"create": create_profiles, "increment": increment_profiles, "open": open_and_close, "lock": lock}
+    asyncio.run(tasks[task](*arguments))

