@@ -97,6 +97,25 @@ def test_says_that_it_lives_and_that_its_store_answers() -> None:
     assert asked(converse, failing(Unavailable(), "ready")) == [200, 503]
 
 
+@pytest.mark.parametrize("path", ["/", "/docs/"])
+def test_the_root_leads_to_the_documentation(path: str) -> None:
+    async def converse(client: httpx.AsyncClient) -> httpx.Response:
+        return await client.get(path)
+
+    reply = asked(converse, asyncio.run(furnished()))
+    assert (reply.status_code, reply.headers["location"]) == (307, "/docs")
+
+
+def test_every_listed_schema_is_there() -> None:
+    async def converse(client: httpx.AsyncClient) -> tuple[list[str], list[int]]:
+        listed = (await client.get("/schemas")).json()["schemas"]
+        return listed, [(await client.get(path)).status_code for path in listed]
+
+    listed, statuses = asked(converse, asyncio.run(furnished()))
+    assert {"/schemas/update.schema.json", "/schemas/AltcraftUpdate.xsd"} <= set(listed)
+    assert set(statuses) == {200}
+
+
 def test_old_changes_are_forgotten() -> None:
     async def converse(client: httpx.AsyncClient) -> list[Any]:
         await client.post("/api/v1.1/profiles/import", json=UPDATE)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import pty
 import re
 import shlex
 import signal
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -435,7 +437,7 @@ def test_starts_at_the_same_moment_make_one_database_and_one_token(url: str, set
 
 
 class Server:
-    """`profile-gateway serve` on a free port. `hello` is what it printed before it listened."""
+    """`profile-gateway serve` on a free port, not on a terminal."""
 
     def __init__(self, url: str, *flags: str, **environ: str) -> None:
         self.process = subprocess.Popen(
@@ -479,21 +481,43 @@ def get(url: str) -> httpx.Response:
         return client.get(url)
 
 
-def post(curl: str) -> httpx.Response:
-    """Does what a `curl URL -H HEADER -d BODY` does."""
-    command, url, h, header, d, body = shlex.split(curl)
-    assert (command, h, d) == ("curl", "-H", "-d")
-    name, _, value = header.partition(": ")
-    return httpx.post(url, headers={name: value}, content=body)
+def sent(curl: str) -> httpx.Response:
+    """Send what a `curl URL -H HEADER … -d BODY` sends."""
+    command, url, *options = shlex.split(curl)
+    pairs = list(zip(options[::2], options[1::2], strict=True))
+    assert command == "curl"
+    assert {option for option, _ in pairs} == {"-H", "-d"}
+    headers = dict(value.split(": ") for option, value in pairs if option == "-H")
+    return httpx.post(url, headers=headers, content=dict(pairs)["-d"])
+
+
+def printed_on_a_terminal(url: str) -> str:
+    """Start on a terminal, stop, and return what was printed there."""
+    terminal, stderr = pty.openpty()
+    command = [sys.executable, "-m", "gateway", "serve", "--port", "0", "--store", url]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr) as process:
+        os.close(stderr)
+        printed = b""
+        with suppress(OSError):  # the end of the terminal
+            while received := os.read(terminal, 65_536):
+                printed += received
+                if b"running on" in printed:
+                    process.terminate()
+    os.close(terminal)
+    return printed.decode().replace("\r\n", "\n")
+
+
+def curls_in(text: str) -> list[str]:
+    return re.findall("^ *(curl .*)", text, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_serves_what_it_says_and_stops_when_told(serving: Callable[..., Server], url: str, workers: str) -> None:
     server = serving(url, "--workers", workers)
     assert get(f"{server.address}/healthz").status_code == 200
-    out = server.stop()
-    curls = re.findall("^curl .*", out, flags=re.MULTILINE)
-    assert len(curls) == 2
+    assert server.stop() == ""
+    curls = curls_in(server.log)
+    assert len(curls) == 4
     assert all(server.address in curl for curl in curls)
     assert "Traceback" not in server.log
     with pytest.raises(httpx.ConnectError):
@@ -565,15 +589,13 @@ def test_workers_stop_when_their_parent_is_killed(serving: Callable[..., Server]
         httpx.get(f"{server.address}/healthz")
 
 
-def test_the_printed_curls_write_one_profile(serving: Callable[..., Server], url: str) -> None:
-    hello = serving(url).stop()
+def test_the_printed_examples_succeed(serving: Callable[..., Server], url: str) -> None:
+    curls = curls_in(printed_on_a_terminal(url))
     server = serving(url)
-    json_curl, xml_curl = (
-        re.sub(r"http://[\d.]+:\d+", server.address, curl) for curl in re.findall("^curl .*", hello, flags=re.MULTILINE)
-    )
-    answer = post(json_curl)
-    assert answer.json()["error"] == 0
-    assert f"<profile_id>{answer.json()['profile_id']}</profile_id>" in post(xml_curl).text
+    answers = [sent(re.sub(r"http://[\d.]+:\d+", server.address, curl)) for curl in curls]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 200]
+    assert f"<profile_id>{answers[1].json()['profile_id']}</profile_id>" in answers[0].text
+    assert answers[2].json() == {"status": "SUCCESS"}
 
 
 def test_says_once_at_start_that_there_is_no_geo_file(serving: Callable[..., Server], url: str) -> None:
@@ -582,11 +604,37 @@ def test_says_once_at_start_that_there_is_no_geo_file(serving: Callable[..., Ser
     assert server.log.count("GATEWAY_GEOIP is not set") == 1
 
 
-def test_prints_a_token_once_and_never_one_that_was_given(serving: Callable[..., Server], url: str) -> None:
-    first, second = serving(url).stop(), serving(url).stop()
-    third = serving(f"{url}-2", GATEWAY_BOOTSTRAP_TOKEN="mine").stop()
-    assert "curl" in first
-    assert second == third == ""
+TOKEN_LINE = "Token of database 1, printed only now: "
+
+
+def test_a_new_token_is_printed_once_and_only_on_a_terminal(serving: Callable[..., Server], url: str) -> None:
+    first, second = printed_on_a_terminal(url), printed_on_a_terminal(url)
+    [secret] = re.findall(f"^{TOKEN_LINE}(.+)$", first, flags=re.MULTILINE)
+    assert [token.hash for token in tokens(url)] == [sha256(secret.encode()).hexdigest()]
+    assert TOKEN_LINE not in second
+    server = serving(f"{url}-2")
+    assert server.stop() == ""
+    assert TOKEN_LINE not in server.log
+    assert "profile-gateway token create --database 1" in server.log
+    assert tokens(f"{url}-2") == []
+
+
+def test_a_given_token_is_never_printed(serving: Callable[..., Server], url: str) -> None:
+    server = serving(url, GATEWAY_BOOTSTRAP_TOKEN="mine-and-secret")
+    assert server.stop() == ""
+    assert "the value of GATEWAY_BOOTSTRAP_TOKEN" in server.log
+    assert "mine-and-secret" not in server.log
+
+
+def test_a_start_names_version_store_and_documentation(serving: Callable[..., Server], url: str) -> None:
+    server = serving(url)
+    server.stop()
+    lines = server.log.splitlines()
+    assert lines[:3] == [
+        f"Profile Gateway {version('profile-gateway')}",
+        f"Store: {url}",
+        f"Documentation: {server.address}/docs",
+    ]
 
 
 def test_commands_work_while_the_server_runs(serving: Callable[..., Server], run: Run, url: str) -> None:

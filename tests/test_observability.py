@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import islice
@@ -15,6 +16,7 @@ from starlette.applications import Starlette
 
 from gateway.server.access_log import MAX_QUEUED_BATCHES, AccessLog
 from gateway.server.app import create
+from gateway.server.logs import LogFormatter
 from gateway.server.metrics import Metrics
 from gateway.settings import Settings
 from gateway.stores.errors import Unavailable
@@ -189,6 +191,17 @@ def test_an_outage_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixtu
     assert asked(converse, store) == [200, 503, 503, 503, 200, 200, 503, 200]
     said = [record.getMessage() for record in caplog.records if record.name == "gateway"]
     assert said == ["the store is unavailable: Unavailable", "the store answers again"] * 2
+
+
+def test_a_message_has_a_time_and_its_request_id(caplog: pytest.LogCaptureFixture) -> None:
+    async def converse(client: httpx.AsyncClient) -> httpx.Response:
+        return await client.post(IMPORT, json=UPDATE, headers={"x-request-id": "the-id"})
+
+    asked(converse, failing(RuntimeError(), "change"))
+    [record] = [record for record in caplog.records if record.name == "gateway"]
+    line = LogFormatter().format(record)
+    time = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+    assert re.fullmatch(rf"{time} ERROR unexpected RuntimeError at .* \[request the-id\]", line)
 
 
 def test_conversations_leave_no_trace_in_the_metrics(monkeypatch: pytest.MonkeyPatch) -> None:

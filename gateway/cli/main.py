@@ -6,6 +6,7 @@ What a person can put right is one line on stderr: exit status 2 for what was ty
 
 import asyncio
 import itertools
+import logging
 import os
 import socket
 import sys
@@ -13,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
 from tempfile import mkdtemp
@@ -31,7 +33,10 @@ from gateway.openapi import files
 from gateway.schema.field_declarations import inlined, problems_of
 from gateway.server import workers
 from gateway.server.connection_limits import ConnectionLimits
+from gateway.server.dependencies import missing_internals
 from gateway.server.http1 import Http1Connections
+from gateway.server.logs import configure_logs, log_config
+from gateway.server.start_message import address, start_message
 from gateway.service.bootstrap import bootstrap, new_secret, token
 from gateway.service.geolocation import Geolocator
 from gateway.settings import Settings, table, variable
@@ -48,6 +53,8 @@ from gateway.transfer import (
     dump_lines,
     find_position,
 )
+
+log = logging.getLogger("gateway")
 
 OWN_FILES = 128
 """Files that a process has open besides its clients' connections, at most: the store's, the libraries', the log."""
@@ -130,17 +137,21 @@ def main() -> None:
 @setting("store")
 @setting("workers")
 def serve(**flags: str | None) -> None:
-    """Serve until SIGTERM or SIGINT; what is in flight then is answered.
+    """Serve until SIGTERM or SIGINT. Requests in flight are answered first.
 
-    An empty store gets database 1, and a token that is printed once, unless GATEWAY_BOOTSTRAP_TOKEN brings one.
+    An empty store gets database 1, and a token: GATEWAY_BOOTSTRAP_TOKEN, or else a random one that is printed once, on
+    a terminal only.
     """
     settings = effective(**flags)
     check(settings)
     port = port_to_listen_on(settings.host, settings.port)
-    if secret := on_store(settings, lambda store: bootstrap(store, settings, now())):
-        click.echo(welcome(settings.host, port, secret))
+    configure_logs(settings.log_level)
+    is_terminal = sys.stderr.isatty()
+    secret = on_store(settings, lambda store: bootstrap(store, settings, now(), creates_token=is_terminal))
+    url, has_given_token = address(settings.host, port), settings.bootstrap_token is not None
+    click.echo(start_message(version("profile-gateway"), settings.store, url, secret, has_given_token), err=True)
     if settings.geoip is None:
-        click.echo("GATEWAY_GEOIP is not set: detect_geo fills nothing", err=True)
+        log.warning("GATEWAY_GEOIP is not set: detect_geo fills nothing")
     # The workers are processes of their own, and read their settings from the environment like this one.
     os.environ.update({variable(field): text for field, text in flags.items() if text is not None})
     if settings.workers > 1 and settings.metrics_token:
@@ -158,6 +169,7 @@ def serve(**flags: str | None) -> None:
         access_log=False,
         proxy_headers=False,  # nobody here asks for the client's address
         server_header=False,
+        log_config=log_config(settings.log_level),
         log_level=settings.log_level,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
@@ -166,6 +178,8 @@ def serve(**flags: str | None) -> None:
 
 def check(settings: Settings) -> None:
     """Says in one line what the workers could only fail on, each for itself."""
+    if missing := missing_internals():
+        raise click.ClickException("; ".join(missing))
     if settings.store.startswith("memory:"):
         raise Misset("a store in memory is for tests: the server would not see the database and token made here")
     try:
@@ -206,27 +220,6 @@ def port_to_listen_on(host: str, port: int) -> int:
             return free
     except OSError as reason:
         raise click.ClickException(f"cannot listen on {host}, port {port}: {reason.strerror}") from None
-
-
-def welcome(host: str, port: int, secret: str) -> str:
-    """What a newcomer copies: one update, in both media types. The secret is shown here and never again."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/api/v1.1/profiles/import"
-    json = (
-        f'{{"token": "{secret}", "db_id": 1, "matching": "email", "email": "olly@example.com",'
-        ' "data": {"email": "olly@example.com", "_fname": "Olly", "phones": ["+79000000000"]}}'
-    )
-    xml = (
-        f"<xml><token>{secret}</token><db_id>1</db_id><matching>email</matching><email>olly@example.com</email>"
-        "<data><email>olly@example.com</email><_fname>Olly</_fname><phones>+79000000000</phones></data></xml>"
-    )
-    return (
-        f"The store was empty: it has database 1 now, and this token, which is shown only here:\n\n  {secret}\n\n"
-        f"Create or update a profile, in JSON:\n\n"
-        f"curl '{url}' -H 'Content-Type: application/json' -d '{json}'\n\n"
-        f"or in XML:\n\n"
-        f"curl '{url}' -H 'Content-Type: application/xml' -d '{xml}'\n"
-    )
 
 
 # --- options that commands share ---

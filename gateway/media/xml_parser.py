@@ -47,3 +47,9 @@ def _new_parser() -> etree.XMLParser:
 
 
 _parsers = _Parsers()
+
+
+def replaces_dictionary() -> bool:
+    """Return whether lxml keeps the dictionary of a thread where this module replaces it."""
+    parse_document(b"<a/>")
+    return _CONTEXT_KEY in ctypes.cast(_thread_state_dict(), ctypes.py_object).value

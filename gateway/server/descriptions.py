@@ -1,8 +1,9 @@
 """The published descriptions over HTTP: OpenAPI, XML Schemas, JSON Schemas and the page /docs."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
+from typing import TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse
@@ -12,11 +13,24 @@ from starlette.routing import Route
 from gateway.dialects.protocol import Dialect
 from gateway.openapi import files
 
+DOCS = "/docs"
+SCHEMAS = "schemas/"
+
+Generate: TypeAlias = Callable[[], Mapping[str, bytes]]
+
 
 def description_routes(dialects: Sequence[Dialect]) -> list[Route]:
-    """Return the routes of all files. The first request for one of them generates all."""
+    """Return the routes of all files, of their list, and of `/`. The first request for a file generates all."""
     generate = cache(partial(files.site, dialects))
+    file, schema_list = _file_endpoint(generate), _list_endpoint(generate)
+    return [
+        *(Route(f"/{path}", file) for path in files.PATHS),
+        *(Route(path, schema_list) for path in ("/schemas", "/schemas/")),
+        *(Route(path, _redirect_to_docs) for path in ("/", f"{DOCS}/")),
+    ]
 
+
+def _file_endpoint(generate: Generate) -> Callable[[Request], object]:
     async def endpoint(request: Request) -> StarletteResponse:
         path = request.scope["path"].strip("/")
         if path in files.MOVED:
@@ -26,4 +40,16 @@ def description_routes(dialects: Sequence[Dialect]) -> list[Route]:
             return JSONResponse({"status": "there is no such file"}, 404)
         return StarletteResponse(body, headers=files.headers(path))
 
-    return [Route(f"/{path}", endpoint) for path in files.PATHS]
+    return endpoint
+
+
+def _list_endpoint(generate: Generate) -> Callable[[Request], object]:
+    async def endpoint(_request: Request) -> JSONResponse:
+        paths = await asyncio.to_thread(generate)
+        return JSONResponse({"schemas": sorted(f"/{path}" for path in paths if path.startswith(SCHEMAS))})
+
+    return endpoint
+
+
+async def _redirect_to_docs(_request: Request) -> RedirectResponse:
+    return RedirectResponse(DOCS)

@@ -1,6 +1,6 @@
-"""The first start: an empty store gets a database and a token; and how any token is made.
+"""The first start: an empty store gets a database and a token. Also creates the records of all other tokens.
 
-It writes to the registry alone, through the store. It reads no clock and no environment, and prints nothing.
+Writes to the registry of the store only. Reads no clock and no environment, and prints nothing.
 """
 
 import logging
@@ -15,29 +15,30 @@ from gateway.stores.protocol import Store
 
 DATABASE = 1
 FIELDS = {"type": "object", "properties": {"customer_id": {"type": "string", "x-identifier": True}}}
-"""What database 1 declares, so that matching by a custom field works at once."""
+"""The declared fields of database 1: one identifier, so that matching by a custom field works at once."""
 
 log = logging.getLogger(__name__)
 
 
-async def bootstrap(store: Store, settings: Settings, now: int) -> str | None:
-    """Makes database 1 in an empty registry, and its first token; answers the secret where it was made up here.
+async def bootstrap(store: Store, settings: Settings, now: int, creates_token: bool = True) -> str | None:
+    """Create database 1 in an empty registry, and its first token. Return the secret of a new random token.
 
-    A token that the settings name is seen to on every start, so that a container may be given one at any time; a
-    revoked one stays revoked. Several processes may do this at once: the one that made the database makes the token.
+    The token of the settings is added on every start, so that a container may get one at any time; a revoked one stays
+    revoked. Without it, a random one is created unless `creates_token` is false. Several processes may start at once:
+    the one that creates the database creates the token.
     """
-    is_first = await _made_database(store, settings.bootstrap_company_id)
+    is_first = await _create_database(store, settings.bootstrap_company_id)
     if settings.bootstrap_token:
-        await _admit(store, settings.bootstrap_token, now)
+        await _add_given_token(store, settings.bootstrap_token, now)
         return None
-    if not is_first:
+    if not is_first or not creates_token:
         return None
     secret = new_secret()
     await store.add_token(token(secret, DATABASE, RIGHTS, now))
     return secret
 
 
-async def _made_database(store: Store, company_id: str) -> bool:
+async def _create_database(store: Store, company_id: str) -> bool:
     if await store.databases():
         return False
     try:
@@ -47,7 +48,7 @@ async def _made_database(store: Store, company_id: str) -> bool:
     return True
 
 
-async def _admit(store: Store, secret: str, now: int) -> None:
+async def _add_given_token(store: Store, secret: str, now: int) -> None:
     try:
         await store.add_token(token(secret, DATABASE, RIGHTS, now))
     except Duplicate:
@@ -57,10 +58,10 @@ async def _admit(store: Store, secret: str, now: int) -> None:
 
 
 def new_secret() -> str:
-    """What a client presents: 256 random bits, in characters that fit a header, a query and a body."""
+    """Return 256 random bits, in characters that are valid in a header, a query and a body."""
     return token_urlsafe(32)
 
 
 def token(secret: str, database: int, rights: Iterable[str], now: int) -> Token:
-    """The record of a secret: its hash, and a public name that lets it be listed and revoked."""
+    """Return the record of a secret: its hash, and a public id to list and revoke it by."""
     return Token(token_hex(4), fingerprint(secret), database, frozenset(rights), now)
