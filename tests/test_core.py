@@ -12,7 +12,8 @@ from gateway.core import matching, normalization
 from gateway.core.apply import difference, merged
 from gateway.core.faults import CATALOG
 from gateway.core.functions import FUNCTIONS
-from gateway.core.pointer import join_pointer, split_pointer
+from gateway.core.pointer import join_pointer, split_pointer, value_at
+from gateway.core.times import format_time, parse_time
 from gateway.schema.files import load_schema
 from gateway.schema.profile_tables import profile_tables
 from tests.cases import FIXTURES
@@ -165,6 +166,23 @@ def test_merge_patch(target: Any, patch: Any, result: Any) -> None:
 @given(st.lists(st.text(), max_size=4))
 def test_a_pointer_leads_back_to_its_names(names: list[str]) -> None:
     assert split_pointer(join_pointer(*names)) == names
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("", {"a": [{"b": 1}, None]}), ("a 0 b", 1), ("a 1", None), ("a 2", None), ("a b", None), ("a 0 b c", None)],
+)
+def test_a_path_leads_to_its_value_or_to_none(path: str, value: Any) -> None:
+    assert value_at({"a": [{"b": 1}, None]}, path.split()) == value
+
+
+@given(st.integers(0, 253_402_300_799_999))
+def test_a_time_leads_back_to_its_milliseconds(milliseconds: int) -> None:
+    assert parse_time(format_time(milliseconds)) == milliseconds
+
+
+def test_a_time_without_an_offset_is_in_utc() -> None:
+    assert parse_time("2026-01-02T00:00:01") == parse_time("2026-01-02T02:00:01+02:00") == 1_767_312_001_000
 
 
 def test_every_fault_has_a_status_that_is_a_refusal() -> None:

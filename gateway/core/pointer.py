@@ -1,4 +1,7 @@
-"""JSON Pointer (RFC 6901): to and from the names along a path."""
+"""JSON Pointer (RFC 6901): to and from the names along a path, and the value at the end of a path."""
+
+from collections.abc import Iterable
+from typing import Any
 
 
 def join_pointer(*names: str | int) -> str:
@@ -9,3 +12,15 @@ def join_pointer(*names: str | int) -> str:
 def split_pointer(pointer: str) -> list[str]:
     """The names along a pointer; "" is the whole document and has none."""
     return [name.replace("~1", "/").replace("~0", "~") for name in pointer.split("/")[1:]]
+
+
+def value_at(value: Any, path: Iterable[str]) -> Any:
+    """Return the value at the end of a path of names and indices, or None where there is none."""
+    for name in path:
+        if isinstance(value, dict):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return None
+    return value

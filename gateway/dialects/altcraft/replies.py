@@ -1,11 +1,12 @@
 """Results as Altcraft's replies."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Database, Profile
+from gateway.core.pointer import value_at
+from gateway.core.times import format_time
 from gateway.dialects.altcraft.errors import render_errors
 from gateway.dialects.altcraft.fields import COMPUTED_FIELDS, FIELD_TYPES, FIELDS, SUBSCRIPTION_FIELD_TYPES, type_name
 from gateway.dialects.protocol import Reply, Result
@@ -74,9 +75,9 @@ def render_resource_fields(result: Result) -> Reply:
 def _render_data(profile: Profile, database: Database) -> dict[str, Any]:
     """Return `data` of a profile. A custom field never replaces a system field of the same name."""
     document = profile.document
-    system = {"id": profile.id, "db_id": database.id, "_createtime": _render_time(profile.created)}
+    system = {"id": profile.id, "db_id": database.id, "_createtime": format_time(profile.created)}
     for name, path in _PATHS:
-        if (value := _value_at(document, path)) is not None:
+        if (value := value_at(document, path)) is not None:
             system[name] = value
     return {**document.get("custom", {}), **system, "subscriptions": document.get("subscriptions", [])}
 
@@ -88,15 +89,3 @@ def _render_system_fields(types: Mapping[str, str]) -> list[dict[str, str]]:
 def _render_custom_fields(schema: Mapping[str, Any]) -> list[dict[str, str]]:
     properties = schema.get("properties", {})
     return [{"name": name, "type": type_name(each), "category": "custom"} for name, each in properties.items()]
-
-
-def _value_at(document: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        document = document.get(name) if isinstance(document, dict) else None
-    return document
-
-
-def _render_time(milliseconds: int) -> str:
-    """Return a time in the format of RFC 3339."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -68,13 +68,3 @@ def type_faults(profile: Mapping[str, Any]) -> list[Fault]:
         for name in FIELDS
         if profile.get(name) is not None and not has_type(name, profile[name])
     ]
-
-
-def value_at(value: Any, path: Sequence[str]) -> Any:
-    """Return the value at the end of a path; the names of a list's elements are their indices. None if absent."""
-    for name in path:
-        if isinstance(value, list):
-            value = value[int(name)] if int(name) < len(value) else None
-        else:
-            value = value.get(name) if value else None
-    return value

@@ -1,10 +1,11 @@
 """Results as Courier's replies."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from gateway.core.model import Database, Document, Profile
-from gateway.dialects.courier.fields import FIELDS, NAMESPACE, has_type, segment_of, value_at
+from gateway.core.pointer import value_at
+from gateway.core.times import format_time
+from gateway.dialects.courier.fields import FIELDS, NAMESPACE, has_type, segment_of
 from gateway.dialects.protocol import Reply, Result
 
 PAGE_SIZE = 100
@@ -50,17 +51,11 @@ def _render_list(segment: int | str, profile: Profile, database: Database) -> di
     return {
         "id": str(segment),
         "name": declared.name if declared else str(segment),
-        "created": _render_time(membership.get("created", profile.created)),
-        "updated": _render_time(membership.get("updated", profile.updated)),
+        "created": format_time(membership.get("created", profile.created)),
+        "updated": format_time(membership.get("updated", profile.updated)),
         **preferences,
     }
 
 
 def _sort_key(segment: int | str) -> tuple[bool, int | str]:
     return isinstance(segment, str), segment
-
-
-def _render_time(milliseconds: int) -> str:
-    """Return a time in ISO 8601."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,12 +1,12 @@
 """Courier's requests as canonical commands. The leaves keep their types: the schema coerces and validates them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import Update
 from gateway.core.pointer import join_pointer, split_pointer
+from gateway.core.times import parse_time
 from gateway.dialects.courier.fields import (
     ADDRESS_CLAIMS,
     FIELDS,
@@ -158,21 +158,20 @@ def _parse_expiration(request: Request) -> int | None:
     text = request.headers.get(EXPIRATION_HEADER)
     if text is None:
         return None
-    expires = _parse_time(text)
+    expires = _parse_milliseconds(text)
     if expires is None or not request.now < expires <= request.now + MAX_EXPIRATION_MS:
         detail = "it must be a time to come within a year, in milliseconds since 1970 or in ISO 8601"
         raise refuse("invalid_parameter", detail, join_pointer(EXPIRATION_HEADER))
     return expires
 
 
-def _parse_time(text: str) -> int | None:
+def _parse_milliseconds(text: str) -> int | None:
     if text.isascii() and text.isdigit() and len(text) < 19:
         return int(text)
     try:
-        moment = datetime.fromisoformat(text)
+        return parse_time(text)
     except ValueError:
         return None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _require(tree: Mapping[str, Any], name: str) -> Any:
