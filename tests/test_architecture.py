@@ -105,3 +105,19 @@ def test_the_core_names_no_vendor() -> None:
     for file in modules():
         if room_of(file) == "core":
             assert VENDORS.findall(file.read_text()) == [], file
+
+
+VENDOR_FOLDERS = sorted(folder for folder in (PACKAGE / "dialects").iterdir() if (folder / "__init__.py").exists())
+VENDOR_FILES = {"__init__.py", "calls.py", "errors.py", "fields.py", "replies.py", "requests.py"}
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        pytest.param(folder, marks=pytest.mark.xfail(strict=True) if folder.name == "klaviyo" else ())
+        for folder in VENDOR_FOLDERS
+    ],
+    ids=lambda folder: folder.name,
+)
+def test_every_vendor_has_the_same_files(folder: Path) -> None:
+    assert {file.name for file in folder.glob("*.py")} >= VENDOR_FILES
