@@ -4,12 +4,14 @@ An installed gateway has no fixtures. It publishes these few.
 """
 
 import json
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from gateway.dialects import load_dialects
 from gateway.openapi.files import schema
-from tests.cases import FIXTURES
+from tests.cases import FIXTURES, TOKENS
 
 FILE = Path(__file__).parents[1] / "schemas" / "examples.json"
 
@@ -30,10 +32,25 @@ def _example(folder: Path) -> dict[str, Any]:
 
 
 def _bodies(folder: Path, name: str) -> dict[str, Any]:
-    """Return the bodies by media type: JSON as a value, XML as text."""
+    """Return the bodies by media type: JSON as a value, XML as text. They have no token: the header has it."""
     found = {media: folder / f"{name}.{media}" for media in ("json", "xml")}
     texts = {media: file.read_text() for media, file in found.items() if file.exists()}
-    return {media: json.loads(text) if media == "json" else text for media, text in texts.items() if text}
+    return {media: PARSE[media](text) for media, text in texts.items() if text}
+
+
+def _json_without_token(text: str) -> Any:
+    value = json.loads(text)
+    if value.get("token") in TOKENS:
+        del value["token"]
+    return value
+
+
+def _xml_without_token(text: str) -> str:
+    return XML_TOKEN.sub("", text)
+
+
+XML_TOKEN = re.compile(rf"\s*<token>(?:{'|'.join(map(re.escape, TOKENS))})</token>")
+PARSE: Mapping[str, Callable[[str], Any]] = {"json": _json_without_token, "xml": _xml_without_token}
 
 
 def rendered() -> str:

@@ -22,7 +22,10 @@ from gateway.media import Bounds, codec_for
 from gateway.media.charsets import to_utf8
 from gateway.openapi.files import MOVED, contracts, schema, site
 from gateway.server.app import create
+from gateway.service.bootstrap import bootstrap
 from gateway.settings import Settings
+from gateway.stores import open_store
+from gateway.stores.protocol import Store
 from gateway.testkit.server_thread import Host
 from tests.cases import Case, cases
 from tests.examples import FILE, rendered
@@ -245,6 +248,24 @@ def test_an_xml_schema_takes_fields_of_the_databases_own(own: str) -> None:
 
 
 # --- where they are ---
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "application/xml"])
+def test_the_first_example_succeeds_on_a_new_store(host: Host, media_type: str) -> None:
+    """Its token comes from the header, as the button Authorize sends it."""
+    store = host.run(open_store("memory:"))
+    secret = host.run(bootstrap(store, Settings(), now=0))
+
+    async def opened(_url: str) -> Store:
+        return store
+
+    path, methods = next(iter(DOCUMENT["paths"].items()))
+    example = methods["post"]["requestBody"]["content"][media_type]["example"]
+    body = example if isinstance(example, str) else json.dumps(example)
+    headers = {"authorization": f"Bearer {secret}", "content-type": media_type}
+    with host.serving(create(Settings(), open_store=opened)), httpx.Client(base_url=host.url) as client:
+        assert path.endswith("/import")
+        assert client.post(path, content=body, headers=headers).status_code == 200
 
 
 def test_examples_are_what_the_fixtures_say() -> None:

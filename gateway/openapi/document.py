@@ -64,7 +64,7 @@ def openapi(spoken: Sequence[Dialect], schemas: Schemas, version: str) -> JSON:
     examples = schemas("examples")
     paths: JSON = {}
     for dialect in spoken:
-        for call in dialect.calls:
+        for call in _in_described_order(dialect, told[dialect.name]):
             operation = _operation(dialect, call, told[dialect.name], examples[dialect.name])
             paths.setdefault(call.path, {})[call.method.lower()] = operation
     return {
@@ -75,6 +75,12 @@ def openapi(spoken: Sequence[Dialect], schemas: Schemas, version: str) -> JSON:
         "paths": paths,
         "components": _components(spoken, told, schemas),
     }
+
+
+def _in_described_order(dialect: Dialect, description: JSON) -> list[Call]:
+    """Return the calls in the order of their descriptions: the most useful one is first."""
+    order = {name: index for index, name in enumerate(description["calls"])}
+    return sorted(dialect.calls, key=lambda call: order[f"{call.method} {call.path}"])
 
 
 def _components(spoken: Sequence[Dialect], told: Mapping[str, JSON], schemas: Schemas) -> JSON:
