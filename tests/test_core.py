@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core import matching, normalization
-from gateway.core.apply import difference, merged
+from gateway.core.apply import difference, merge_patch
 from gateway.core.faults import CATALOG
 from gateway.core.functions import FUNCTIONS
 from gateway.core.pointer import join_pointer, split_pointer, value_at
@@ -58,12 +58,12 @@ def test_function(name: str, row: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("row", rows("matching", "modes.json"), ids=lambda row: f"{row['mode']} {row['values']}")
 def test_key(row: dict[str, Any]) -> None:
-    faults = matching.faults(row, TABLES)
+    faults = matching.match_faults(row, TABLES)
     if "fault" in row:
         assert faults[0].code == row["fault"]
     else:
         assert faults == []
-        assert [list(identity) for identity in matching.key(row, TABLES)] == row["key"]
+        assert [list(identity) for identity in matching.match_identities(row, TABLES)] == row["key"]
 
 
 def test_every_mode_has_a_row() -> None:
@@ -107,10 +107,13 @@ def test_what_would_become_another_number_is_none(value: str) -> None:
 
 def test_a_text_past_every_value_has_no_form_and_is_not_kept() -> None:
     seen: list[str] = []
-    form = normalization.remembered(lambda text: seen.append(text) or text)  # type: ignore[func-returns-value]
-    answers = [form(text) for text in ("a" * normalization.LONGEST, "a" * (normalization.LONGEST + 1), "b", "b")]
-    assert answers == ["a" * normalization.LONGEST, None, "b", "b"]
-    assert seen == ["a" * normalization.LONGEST, "b"]
+    form = normalization.cache_results(lambda text: seen.append(text) or text)  # type: ignore[func-returns-value]
+    answers = [
+        form(text)
+        for text in ("a" * normalization.MAX_TEXT_LENGTH, "a" * (normalization.MAX_TEXT_LENGTH + 1), "b", "b")
+    ]
+    assert answers == ["a" * normalization.MAX_TEXT_LENGTH, None, "b", "b"]
+    assert seen == ["a" * normalization.MAX_TEXT_LENGTH, "b"]
 
 
 # --- merge and difference ---
@@ -159,7 +162,7 @@ MERGES = [  # the examples of RFC 7396, appendix A
 @pytest.mark.parametrize(("target", "patch", "result"), MERGES)
 def test_merge_patch(target: Any, patch: Any, result: Any) -> None:
     before = exactly(target)
-    assert exactly(merged(target, patch)) == exactly(result)
+    assert exactly(merge_patch(target, patch)) == exactly(result)
     assert exactly(target) == before
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.apply import difference, merged
+from gateway.core.apply import difference, merge_patch
 from gateway.core.faults import Refusal
 from gateway.core.model import CommandType, Database
 from gateway.dialects.courier.fields import FIELDS, OBJECT_FIELDS
@@ -37,7 +37,7 @@ def outcome(value: Any, patch: list[Any]) -> str:
     match = {"mode": "external_id", "values": {"external_id": "p"}}
     before = json.dumps(value)
     try:
-        if FORM.check({"match": match, "patch": patch}, CommandType.UPDATE):
+        if FORM.validate({"match": match, "patch": patch}, CommandType.UPDATE):
             return REFUSED
         return json.dumps(apply_patch(value, patch, BOUNDS), sort_keys=True)
     except Refusal:
@@ -212,7 +212,7 @@ def test_post_then_get_gives_the_merge(world: World, first: dict[str, Any], seco
     path = world.recipient()
     world.send("PUT", path, {"profile": first})
     world.send("POST", path, {"profile": second})
-    assert world.profile(path) == spelled(merged(first, second))
+    assert world.profile(path) == spelled(merge_patch(first, second))
 
 
 @pytest.mark.law

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.core.apply import applied
+from gateway.core.apply import apply_update
 from gateway.core.faults import Refusal
 from gateway.core.model import Profile
 from gateway.dialects.klaviyo import dialect, queries
@@ -153,7 +153,7 @@ def _written(tree: dict[str, Any]) -> dict[str, Any]:
     [read] = read_creation(Request(tree, target="/api/profiles")).reads
     assert read.update is not None
     assert not read.faults
-    document, faults = applied({}, read.update)
+    document, faults = apply_update({}, read.update)
     assert not faults
     return document
 

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.core.edit_sequence import DryRunResult, Overlay, rehearsing, together
+from gateway.core.edit_sequence import DryRunResult, Overlay, atomic_edit, dry_run_edit
 from gateway.core.faults import Refusal
-from gateway.core.listing import listed, sorted_value
+from gateway.core.listing import select_page, sort_value
 from gateway.core.model import (
     Change,
     ChangeRecord,
@@ -128,11 +128,11 @@ async def test_a_dry_run_sees_earlier_writes_and_leaves_no_trace(store: Store) -
     await store.change([change(create("a", ANN, name="Ann"))])
     before = await content_of(store, [ANN, BOB])
     edits = [create("b", BOB), alter(BOB, lambda document: {**document, "n": 1}), create("c", ANN)]
-    [first] = await store.change([change(rehearsing(edits, Overlay(), document_text), ANN)])
+    [first] = await store.change([change(dry_run_edit(edits, Overlay(), document_text), ANN)])
     assert isinstance(first, DryRunResult)
     found = [outcome.profile.id for outcome in first.outcomes if isinstance(outcome, EditResult) and outcome.profile]
     assert found == ["b", "b", "a"]
-    [then] = await store.change([change(rehearsing([create("d", BOB)], first.overlay, document_text))])
+    [then] = await store.change([change(dry_run_edit([create("d", BOB)], first.overlay, document_text))])
     assert isinstance(then, DryRunResult)
     assert then.outcomes == [EditResult(Profile("b", {"n": 1}, 2, 1000, 1001))]
     assert await content_of(store, [ANN, BOB]) == before
@@ -140,11 +140,11 @@ async def test_a_dry_run_sees_earlier_writes_and_leaves_no_trace(store: Store) -
 
 async def test_edits_that_run_together_are_stored_all_or_none(store: Store) -> None:
     grown = alter(BOB, lambda document: {**document, "n": 1})
-    await store.change([change(together([create("a", ANN), create("b", BOB), grown]), ANN, BOB)])
+    await store.change([change(atomic_edit([create("a", ANN), create("b", BOB), grown]), ANN, BOB)])
     assert await store.find(1, [BOB]) == [Profile("b", {"n": 1}, 2, 1000, 1001)]
     before = await content_of(store, [ANN, BOB, PHONE])
     missing = alter(("email", "missing@example.com"), dict)
-    [refusal] = await store.change([change(together([create("c", PHONE), missing]), PHONE)])
+    [refusal] = await store.change([change(atomic_edit([create("c", PHONE), missing]), PHONE)])
     assert isinstance(refusal, Refusal)
     assert [fault.pointer for fault in refusal.faults] == ["/updates/1"]
     assert await content_of(store, [ANN, BOB, PHONE]) == before
@@ -704,8 +704,8 @@ async def test_pages_are_as_the_core_lists_them(
         writes = tuple(Write(None, profile) for profile in kept)
         await store.change([change(lambda _, writes=writes: EditResult(None, writes), database=database)])
     if start < len(profiles):
-        query = replace(query, after=(sorted_value(profiles[start], query.sort), profiles[start].id))
-    assert await store.page(1, query) == listed(profiles, query)
+        query = replace(query, after=(sort_value(profiles[start], query.sort), profiles[start].id))
+    assert await store.page(1, query) == select_page(profiles, query)
     await store.close()
 
 

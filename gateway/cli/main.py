@@ -30,7 +30,7 @@ from gateway.cli.proxies import record, shadow
 from gateway.core.model import RIGHTS, Database, Resource, Segment, Token
 from gateway.dialects import load_dialects
 from gateway.openapi import files
-from gateway.schema.field_declarations import inlined, problems_of
+from gateway.schema.field_declarations import declaration_problems, inline_references
 from gateway.server import workers
 from gateway.server.connection_limits import ConnectionLimits
 from gateway.server.dependencies import missing_internals
@@ -233,10 +233,10 @@ def fields_in(_: click.Context, __: click.Parameter, file: Path | None) -> dict[
         fields: dict[str, Any] = orjson.loads(file.read_bytes())
     except orjson.JSONDecodeError as reason:
         raise click.BadParameter(f"{file} is not JSON: {reason}") from None
-    if problems := list(problems_of(fields)):
+    if problems := list(declaration_problems(fields)):
         raise click.BadParameter("\n".join(f"{file}: {problem}" for problem in problems))
     try:
-        return {key: inlined(part, fields) for key, part in fields.items() if key != "$defs"}
+        return {key: inline_references(part, fields) for key, part in fields.items() if key != "$defs"}
     except ValueError as reason:
         raise click.BadParameter(f"{file}: {reason}") from None
 

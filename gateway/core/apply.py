@@ -9,16 +9,16 @@ from typing import Any
 
 from gateway.core.faults import Fault
 from gateway.core.functions import FUNCTIONS
-from gateway.core.matching import address
+from gateway.core.matching import subscription_address
 from gateway.core.model import Document, Update
 from gateway.core.pointer import join_pointer, split_pointer
 from gateway.core.profile_tables import ProfileTables
 
-AS_IT_WAS = -1
+UNCHANGED = -1
 """The status or priority of a subscription that an update leaves unchanged."""
 
 
-def applied(document: Document, update: Update) -> tuple[Document, list[Fault]]:
+def apply_update(document: Document, update: Update) -> tuple[Document, list[Fault]]:
     """The document after an update, and every reason why one of its operations could not be done."""
     faults: list[Fault] = []
     patch = update.get("profile", {})
@@ -26,11 +26,11 @@ def applied(document: Document, update: Update) -> tuple[Document, list[Fault]]:
         before = {name: value for name, value in document.items() if name not in update["replace"]}
         document = {**before, **{name: value for name, value in patch.items() if value is not None}}
     else:
-        before, document = document, merged(document, patch)
+        before, document = document, merge_patch(document, patch)
     document = _operated(document, update.get("operations", ()), "/profile", faults)
     for place in map(split_pointer, update.get("set_once", ())):
         if _value_at(before, place) is not None:
-            document = as_it_was(document, before, place)
+            document = restore_value(document, before, place)
     if "subscriptions" in update:
         lenient = update.get("options", {}).get("skip_invalid_subscriptions", False)
         document = _subscribed(document, update["subscriptions"], lenient, faults)
@@ -41,10 +41,10 @@ def applied(document: Document, update: Update) -> tuple[Document, list[Fault]]:
     return document, faults
 
 
-def merged(target: Any, patch: Any) -> Any:
+def merge_patch(target: Any, patch: Any) -> Any:
     """JSON Merge Patch (RFC 7396). The target itself, where the patch changes nothing."""
     if not isinstance(patch, dict):
-        return target if same(target, patch) else patch
+        return target if json_equal(target, patch) else patch
     before = target if isinstance(target, dict) else {}
     changes: dict[str, Any] = {}
     gone: list[str] = []
@@ -55,7 +55,7 @@ def merged(target: Any, patch: Any) -> Any:
                 changes[name] = value
         elif value is None:
             gone += [name] if name in before else []
-        elif (new := merged(current, value)) is not current:
+        elif (new := merge_patch(current, value)) is not current:
             changes[name] = new
     if not changes and not gone:
         return before
@@ -63,13 +63,13 @@ def merged(target: Any, patch: Any) -> Any:
     return {name: value for name, value in after.items() if name not in gone} if gone else after
 
 
-def as_it_was(document: Document, before: Document, place: Sequence[str]) -> Document:
+def restore_value(document: Document, before: Document, place: Sequence[str]) -> Document:
     """The document with what stood in one place before; where there was nothing, with nothing."""
     restored: Document = _at(document, list(place), {"function": "set", "value": _value_at(before, place)})
     return restored
 
 
-def without_empty_spaces(document: Document, tables: ProfileTables) -> Document:
+def remove_empty_namespaces(document: Document, tables: ProfileTables) -> Document:
     """Return the document without empty namespaces, and without empty objects in those that are declared."""
     for space in tables.declared_namespaces:
         members = document.get(space, {})
@@ -85,11 +85,11 @@ def _value_at(document: Any, place: Iterable[str]) -> Any:
     return document
 
 
-def absorbed(document: Document, other: Document) -> Document:
+def fill_from(document: Document, other: Document) -> Document:
     """The document with what it lacks from another: objects are filled, lists get the other's further items."""
     result: Document = _filled(document, other)
     if "subscriptions" in result:
-        own_first = {address(one): one for one in reversed(result["subscriptions"])}
+        own_first = {subscription_address(one): one for one in reversed(result["subscriptions"])}
         result["subscriptions"] = list(own_first.values())[::-1]
     return _segmented(result, {}) if "segments" in result else result
 
@@ -98,7 +98,7 @@ def _filled(value: Any, other: Any) -> Any:
     if isinstance(value, dict) and isinstance(other, dict):
         return {**other, **{name: _filled(own, other.get(name)) for name, own in value.items()}}
     if isinstance(value, list) and isinstance(other, list):
-        return [*value, *(item for item in other if not any(same(item, own) for own in value))]
+        return [*value, *(item for item in other if not any(json_equal(item, own) for own in value))]
     return value
 
 
@@ -118,7 +118,7 @@ def _at(target: Any, names: list[str], operation: Mapping[str, Any]) -> Any:
         return FUNCTIONS[operation["function"]](target, operation["value"], **arguments)
     member = _at((target or {}).get(names[0]), names[1:], operation)
     if member is None:
-        return target and merged(target, {names[0]: None})
+        return target and merge_patch(target, {names[0]: None})
     return {**(target or {}), names[0]: member}
 
 
@@ -128,10 +128,10 @@ def _subscribed(document: Document, edits: Iterable[Mapping[str, Any]], lenient:
     Where it is `lenient`, one that cannot be done is left out.
     """
     before = document.get("subscriptions", [])
-    subscriptions = {address(one): one for one in before}
+    subscriptions = {subscription_address(one): one for one in before}
     for index, edit in enumerate(edits):
-        place = address(edit)
-        one = merged(subscriptions.get(place, {}), _as_patch(edit))
+        place = subscription_address(edit)
+        one = merge_patch(subscriptions.get(place, {}), _as_patch(edit))
         if "operations" in edit:
             found: list[Fault] = []
             one = _operated(one, edit["operations"], join_pointer("subscriptions", index), found)
@@ -140,23 +140,23 @@ def _subscribed(document: Document, edits: Iterable[Mapping[str, Any]], lenient:
             faults += found
         subscriptions[place] = one
     after = list(subscriptions.values())
-    return document if same(before, after) else {**document, "subscriptions": after}
+    return document if json_equal(before, after) else {**document, "subscriptions": after}
 
 
 def _without(document: Document, gone: Iterable[Mapping[str, Any]]) -> Document:
     """The document without the subscriptions of these channels and addresses, of whichever resource."""
-    addresses = {address(one)[1:] for one in gone}
+    addresses = {subscription_address(one)[1:] for one in gone}
     before = document.get("subscriptions", [])
-    after = [one for one in before if address(one)[1:] not in addresses]
-    result: Document = merged(document, {"subscriptions": after or None})
+    after = [one for one in before if subscription_address(one)[1:] not in addresses]
+    result: Document = merge_patch(document, {"subscriptions": after or None})
     return document if len(after) == len(before) else result
 
 
 def _as_patch(edit: Mapping[str, Any]) -> Mapping[str, Any]:
     """What an edit of a subscription writes plainly."""
-    if AS_IT_WAS not in (edit.get("status"), edit.get("priority")) and "operations" not in edit:
+    if UNCHANGED not in (edit.get("status"), edit.get("priority")) and "operations" not in edit:
         return edit
-    apart = ["operations", *(name for name in ("status", "priority") if edit.get(name) == AS_IT_WAS)]
+    apart = ["operations", *(name for name in ("status", "priority") if edit.get(name) == UNCHANGED)]
     return {name: value for name, value in edit.items() if name not in apart}
 
 
@@ -166,7 +166,7 @@ def _segmented(document: Document, segments: Mapping[str, list[int | str]]) -> D
     patch: Document = {"segments": sorted(members, key=_numbers_first) or None}
     if "memberships" in document:
         patch["memberships"] = {str(segment): None for segment in segments.get("remove", ())}
-    result: Document = merged(document, patch)
+    result: Document = merge_patch(document, patch)
     return result
 
 
@@ -189,7 +189,7 @@ def difference(before: Any, after: Any, at: str = "") -> list[dict[str, Any]]:
             patch.append({"op": "add", "path": at + join_pointer(name), "value": value})
         elif isinstance(value, dict) and isinstance(current, dict):
             patch += difference(current, value, at + join_pointer(name))
-        elif not same(current, value):
+        elif not json_equal(current, value):
             patch.append({"op": "replace", "path": at + join_pointer(name), "value": value})
     return patch
 
@@ -197,7 +197,7 @@ def difference(before: Any, after: Any, at: str = "") -> list[dict[str, Any]]:
 _ABSENT = object()
 
 
-def same(one: Any, other: Any) -> bool:
+def json_equal(one: Any, other: Any) -> bool:
     """Equality as JSON has it: Python's takes 1, 1.0 and true for one another, which their spelling tells apart."""
     if one is other:
         return True
@@ -205,7 +205,7 @@ def same(one: Any, other: Any) -> bool:
     if kind is not type(other):
         return False
     if kind is dict:
-        return one.keys() == other.keys() and all(same(value, other[name]) for name, value in one.items())
+        return one.keys() == other.keys() and all(json_equal(value, other[name]) for name, value in one.items())
     if kind is list:
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(json_equal, one, other))
     return bool(one == other) and (kind is not float or repr(one) == repr(other))

@@ -11,13 +11,13 @@ from gateway.core.matching import ID, identities
 from gateway.core.model import Created, EditResult, Identity, Profile, Tree, Write
 from gateway.core.profile_tables import ProfileTables
 
-ABSENT = "profile_not_found"
+PROFILE_NOT_FOUND = "profile_not_found"
 
-Outcome: TypeAlias = "tuple[EditResult | Refusal, Sequence[Identity]]"
+DryRunOutcome: TypeAlias = "tuple[EditResult | Refusal, Sequence[Identity]]"
 """What an update would come to, and the identities that its profile was searched by."""
 
 
-def told(outcomes: Sequence[Outcome], tables: ProfileTables, ignores_absence: bool) -> Tree:
+def render_dry_run(outcomes: Sequence[DryRunOutcome], tables: ProfileTables, ignores_absence: bool) -> Tree:
     """The body of the answer to a dry run: one row for each update, in order.
 
     `tables` are those of the database. Where the request `ignores_absence`, it is no fault
@@ -42,7 +42,7 @@ def _without(named: Tree, made: Collection[str]) -> Tree:
 
 def _told(outcome: EditResult | Refusal, key: Sequence[Identity], tables: ProfileTables, ignores_absence: bool) -> Tree:
     if isinstance(outcome, Refusal):
-        ignored = ignores_absence and outcome.faults[0].code == ABSENT
+        ignored = ignores_absence and outcome.faults[0].code == PROFILE_NOT_FOUND
         return _row("absent") if ignored else _row("refused", faults=outcome.faults)
     profile = _met(outcome)
     return _row(_word(outcome), profile, _named_by(profile, key, tables), outcome.writes)
@@ -97,5 +97,5 @@ def _id(write: Write) -> str | None:
 
 
 def _fault(fault: Fault) -> Tree:
-    told = {"name": fault.code, "status": fault.row.status, "detail": fault.text, "pointer": fault.pointer}
-    return {**told, "profile": fault.profile or None}
+    described = {"name": fault.code, "status": fault.row.status, "detail": fault.text, "pointer": fault.pointer}
+    return {**described, "profile": fault.profile or None}

@@ -9,9 +9,9 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.core.apply import absorbed, applied, as_it_was, difference, without_empty_spaces
+from gateway.core.apply import apply_update, difference, fill_from, remove_empty_namespaces, restore_value
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.matching import ID, identities, moved
+from gateway.core.matching import ID, identities, identity_changes
 from gateway.core.model import Created, Document, Edit, EditResult, Find, Identity, Profile, Update, Write
 from gateway.core.pointer import join_pointer
 from gateway.core.profile_tables import ProfileTables
@@ -26,14 +26,14 @@ class EditContext(Struct, frozen=True):
     """
 
     tables: ProfileTables
-    check: Callable[[Document, Document], list[Fault]]
-    patched: Callable[[Document, Sequence[Any]], Document]
+    validate: Callable[[Document, Document], list[Fault]]
+    apply_patch: Callable[[Document, Sequence[Any]], Document]
     new_id: str
     now: int
 
 
-def updating(
-    update: Update, key: tuple[Identity, ...], rules: EditContext, released: tuple[Identity, ...] = ()
+def update_edit(
+    update: Update, key: tuple[Identity, ...], context: EditContext, released: tuple[Identity, ...] = ()
 ) -> Edit:
     """The edit of one update. Whom `released` names besides its profile gives up what the update says.
 
@@ -45,22 +45,24 @@ def updating(
         found = find(key) if key else []
         profile = _chosen(found, find, key, update["match"].get("on_multiple"))
         if profile is None and update.get("if_absent") != "create":
-            raise nobody(key)
+            raise not_found(key)
         before = profile.document if profile else {}
-        document = _written(profile, update, rules)
-        gained, lost = moved(before, document, rules.tables)
+        document = _written(profile, update, context)
+        gained, lost = identity_changes(before, document, context.tables)
         if profile is None:
-            _demand_findable(key, gained, update["match"]["mode"], rules.tables.unique)
-        if gained and (left := _left_alone(find, gained, update.get("on_conflict", {}), profile, rules.tables.places)):
+            _demand_findable(key, gained, update["match"]["mode"], context.tables.unique)
+        if gained and (
+            left := _left_alone(find, gained, update.get("on_conflict", {}), profile, context.tables.places)
+        ):
             for place in left:
-                document = as_it_was(document, before, place)
-            gained, lost = moved(before, document, rules.tables)
-        edited = _edited(profile, document, gained, lost, rules)
+                document = restore_value(document, before, place)
+            gained, lost = identity_changes(before, document, context.tables)
+        edited = _edited(profile, document, gained, lost, context)
         if released:
             losses = [
                 write
                 for each in find(released)
-                for write in _released(each, profile, update["detach_from_others"], rules)
+                for write in _released(each, profile, update["detach_from_others"], context)
             ]
             edited = replace(edited, writes=(*losses, *edited.writes))
         return edited if len(found) < 2 else replace(edited, others=_others(found, profile))
@@ -68,16 +70,16 @@ def updating(
     return edit
 
 
-def _released(other: Profile, profile: Profile | None, release: Update, rules: EditContext) -> tuple[Write, ...]:
+def _released(other: Profile, profile: Profile | None, release: Update, context: EditContext) -> tuple[Write, ...]:
     """What another profile gives up, of which nothing can be wrong: it only loses."""
     if profile and other.id == profile.id:
         return ()
-    document, _ = applied(other.document, release)
-    gained, lost = moved(other.document, document, rules.tables)
-    return _edited(other, document, gained, lost, rules).writes
+    document, _ = apply_update(other.document, release)
+    gained, lost = identity_changes(other.document, document, context.tables)
+    return _edited(other, document, gained, lost, context).writes
 
 
-def removing(key: tuple[Identity, ...], tables: ProfileTables, on_multiple: str | None = None) -> Edit:
+def removal_edit(key: tuple[Identity, ...], tables: ProfileTables, on_multiple: str | None = None) -> Edit:
     """The edit that removes the one profile of a key. Its refusals: profile_not_found, ambiguous_match.
 
     Where `on_multiple` is `all`, every profile of the key goes, and none is no refusal.
@@ -86,34 +88,34 @@ def removing(key: tuple[Identity, ...], tables: ProfileTables, on_multiple: str 
     def edit(find: Find) -> EditResult:
         profiles = find(key)
         if on_multiple != "all":
-            the_one(profiles, key)
+            require_single(profiles, key)
         return EditResult(next(iter(profiles), None), tuple(_removal(profile, tables) for profile in profiles))
 
     return edit
 
 
-def merging(destination: Identity, sources: Sequence[Identity], rules: EditContext) -> Edit:
+def merge_edit(destination: Identity, sources: Sequence[Identity], context: EditContext) -> Edit:
     """The edit that lays profiles into one, which takes what it lacks, and removes them.
 
     Its refusals: profile_not_found, and what the check finds in the outcome.
     """
 
     def edit(find: Find) -> EditResult:
-        profile = the_one(find([destination]), [destination])
+        profile = require_single(find([destination]), [destination])
         others = [_source(find, identity) for identity in sources]
         document = profile.document
         for other in others:
-            document = absorbed(document, other.document)
-        if faults := rules.check(document, profile.document):
+            document = fill_from(document, other.document)
+        if faults := context.validate(document, profile.document):
             raise Refusal(faults)
-        gained, _ = moved(profile.document, document, rules.tables)
-        edited = _edited(profile, document, gained, frozenset(), rules)
-        return replace(edited, writes=(*(_removal(other, rules.tables) for other in others), *edited.writes))
+        gained, _ = identity_changes(profile.document, document, context.tables)
+        edited = _edited(profile, document, gained, frozenset(), context)
+        return replace(edited, writes=(*(_removal(other, context.tables) for other in others), *edited.writes))
 
     return edit
 
 
-def naming(id: str, now: int) -> Edit:
+def id_edit(id: str, now: int) -> Edit:
     """The edit that writes nothing and answers with an id: under an Idempotency-Key, with the first one's."""
     return lambda _find: EditResult(Profile(id, {}, 1, now, now))
 
@@ -121,7 +123,7 @@ def naming(id: str, now: int) -> Edit:
 def _source(find: Find, identity: Identity) -> Profile:
     profiles = find([identity])
     if not profiles:
-        raise nobody([identity], "/sources")
+        raise not_found([identity], "/sources")
     return profiles[0]
 
 
@@ -129,16 +131,16 @@ def _removal(profile: Profile, tables: ProfileTables) -> Write:
     return Write(profile, None, lost=identities(profile.document, tables), patch=({"op": "remove", "path": ""},))
 
 
-def the_one(profiles: list[Profile], key: Sequence[Identity]) -> Profile:
+def require_single(profiles: list[Profile], key: Sequence[Identity]) -> Profile:
     """The single profile of a search. Raises `Refusal`: profile_not_found, ambiguous_match."""
     if len(profiles) > 1:
         raise Refusal([Fault("ambiguous_match", f"{len(profiles)} profiles match", profile=profiles[1].id)])
     if not profiles:
-        raise nobody(key)
+        raise not_found(key)
     return profiles[0]
 
 
-def nobody(key: Sequence[Identity], pointer: str = "") -> Refusal:
+def not_found(key: Sequence[Identity], pointer: str = "") -> Refusal:
     """The refusal of a search that finds no profile, to be raised; it tells the id where one was searched."""
     id = next((value for kind, value in key if kind == ID), "")
     return Refusal([Fault("profile_not_found", pointer=pointer, profile=id)])
@@ -148,22 +150,22 @@ def _chosen(found: list[Profile], find: Find, key: tuple[Identity, ...], on_mult
     """The profile that a key has found, if any; of several, the first identity's where that is asked for."""
     if on_multiple == "first" and len(found) > 1:
         return next(named for named in map(find, ([identity] for identity in key)) if named)[0]
-    return the_one(found, key) if found else None
+    return require_single(found, key) if found else None
 
 
 def _others(found: Sequence[Profile], chosen: Profile | None) -> tuple[str, ...]:
     return tuple(each.id for each in found if chosen is None or each.id != chosen.id)
 
 
-def _written(profile: Profile | None, update: Update, rules: EditContext) -> Document:
+def _written(profile: Profile | None, update: Update, context: EditContext) -> Document:
     """The document that the update makes of a profile's. Raises `Refusal` with everything that is wrong with it."""
     before = profile.document if profile else {}
-    document, faults = applied(before, _dated(update, rules.now))
+    document, faults = apply_update(before, _dated(update, context.now))
     if "patch" in update:
-        document = rules.patched(document, update["patch"])
+        document = context.apply_patch(document, update["patch"])
     if profile is None:
         document = _taking_the_match(document, update["match"])
-    faults += rules.check(document, before)
+    faults += context.validate(document, before)
     if faults:
         raise Refusal(faults)
     return document
@@ -237,9 +239,9 @@ def _edited(
     document: Document,
     gained: frozenset[Identity],
     lost: frozenset[Identity],
-    rules: EditContext,
+    context: EditContext,
 ) -> EditResult:
-    document = without_empty_spaces(document, rules.tables)
+    document = remove_empty_namespaces(document, context.tables)
     patch = (
         tuple(difference(profile.document, document)) if profile else ({"op": "add", "path": "", "value": document},)
     )
@@ -247,7 +249,7 @@ def _edited(
         return EditResult(profile)
     after: Profile
     if profile is None:
-        after = Created(rules.new_id, document, 1, rules.now, rules.now)
+        after = Created(context.new_id, document, 1, context.now, context.now)
     else:
-        after = Profile(profile.id, document, profile.version + 1, profile.created, rules.now)
+        after = Profile(profile.id, document, profile.version + 1, profile.created, context.now)
     return EditResult(after, (Write(profile, after, gained, lost, patch),))

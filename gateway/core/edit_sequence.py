@@ -65,7 +65,7 @@ class DryRunResult(EditResult, frozen=True):
     overlay: Overlay = field(default_factory=Overlay)
 
 
-def rehearsing(edits: Sequence[Edit], before: Overlay, keepable: Callable[[Write], object]) -> Edit:
+def dry_run_edit(edits: Sequence[Edit], before: Overlay, keepable: Callable[[Write], object]) -> Edit:
     """The edit that runs others in turn, over what was written before, and writes nothing: it answers `DryRunResult`.
 
     `keepable` raises `Refusal` where a store would not keep such a write.
@@ -78,7 +78,7 @@ def rehearsing(edits: Sequence[Edit], before: Overlay, keepable: Callable[[Write
     return edit
 
 
-def together(edits: Sequence[Edit]) -> Edit:
+def atomic_edit(edits: Sequence[Edit]) -> Edit:
     """The edit that runs others in turn and writes all that they write; where one is refused, all are.
 
     It answers with the first one's profile.
@@ -87,7 +87,7 @@ def together(edits: Sequence[Edit]) -> Edit:
     def edit(find: Find) -> EditResult:
         overlay = Overlay()
         outcomes = [_outcome(each, find, overlay, lambda _write: None) for each in edits]
-        if faults := faults_among(outcomes):
+        if faults := collect_faults(outcomes):
             raise Refusal(faults)
         done = [each for each in outcomes if isinstance(each, EditResult)]
         return EditResult(done[0].profile, tuple(write for each in done for write in each.writes))
@@ -95,7 +95,7 @@ def together(edits: Sequence[Edit]) -> Edit:
     return edit
 
 
-def faults_among(outcomes: Iterable[object]) -> list[Fault]:
+def collect_faults(outcomes: Iterable[object]) -> list[Fault]:
     """Every fault of the refusals among the outcomes of updates, each told of its update (`/updates/{index}`)."""
     refusals = ((index, each) for index, each in enumerate(outcomes) if isinstance(each, Refusal))
     return [
@@ -111,6 +111,6 @@ def _outcome(edit: Edit, find: Find, overlay: Overlay, keepable: Callable[[Write
         for write in edited.writes:
             keepable(write)
     except Refusal as refusal:
-        return refusal.anew()
+        return refusal.copy()
     overlay.take(edited.writes)
     return edited

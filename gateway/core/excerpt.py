@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-LONGEST = 60
+MAX_EXCERPT_LENGTH = 60
 
 
 def excerpt(value: Any) -> str:
     """The value as JSON, of which at most the first 60 characters."""
     spelled = json.dumps(value, ensure_ascii=False)
-    return spelled if len(spelled) <= LONGEST else f"{spelled[:LONGEST]}…"
+    return spelled if len(spelled) <= MAX_EXCERPT_LENGTH else f"{spelled[:MAX_EXCERPT_LENGTH]}…"

@@ -8,53 +8,53 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CatalogEntry:
     """A catalog row: the HTTP status (RFC 9110) and the text of a fault without a detail."""
 
     status: int
     text: str
 
 
-CATALOG: dict[str, Row] = {
-    "malformed_body": Row(400, "the body is not well formed"),
-    "not_an_object": Row(400, "the body is not an object"),
-    "too_deep": Row(400, "the body is nested too deeply"),
-    "too_many_nodes": Row(400, "the body has too many elements"),
-    "too_long": Row(400, "a name, a text or a list of the body is too long"),
-    "missing_parameter": Row(400, "a required parameter is missing"),
-    "invalid_parameter": Row(400, "a parameter has a wrong value"),
-    "unknown_matching": Row(400, "the matching mode is not known"),
-    "missing_match_field": Row(400, "a field that the matching mode needs is missing"),
-    "not_an_identifier": Row(400, "the field is not declared as an identifier"),
-    "match_not_in_data": Row(400, "a new profile must bring what the matching mode searches"),
-    "invalid_field": Row(400, "a field has a wrong value"),
-    "unknown_field": Row(400, "Incorrect field"),
-    "read_only_field": Row(400, "the field is set by the gateway alone"),
-    "invalid_patch": Row(400, "the JSON Patch cannot be applied"),
-    "invalid_function": Row(400, "the update function does not fit the field"),
-    "unknown_category": Row(400, "category not found in resource"),
-    "no_token": Row(401, "no token was given"),
-    "unknown_token": Row(403, "the token is not known or was revoked"),
-    "unknown_company": Row(400, "the company id is not known"),
-    "missing_right": Row(403, "the token does not have the right to do this"),
-    "unknown_call": Row(404, "there is no such call"),
-    "unknown_database": Row(404, "there is no such database"),
-    "unknown_resource": Row(404, "there is no such resource"),
-    "unknown_segment": Row(404, "there is no such segment"),
-    "unknown_job": Row(404, "there is no such job"),
-    "profile_not_found": Row(404, "no profile matches"),
-    "method_not_allowed": Row(405, "the method is not allowed here"),
-    "ambiguous_match": Row(409, "more than one profile matches"),
-    "identifier_taken": Row(409, "the identifier belongs to another profile"),
-    "idempotency_conflict": Row(409, "the Idempotency-Key was used for another request"),
-    "body_too_large": Row(413, "the body is too large"),
-    "profile_too_large": Row(413, "the profile would become too large"),
-    "too_many_profiles": Row(413, "the request has too many profiles"),
-    "unsupported_media_type": Row(415, "the media type is not supported"),
-    "rate_limited": Row(429, "too many requests, try again later"),
-    "internal_error": Row(500, "the gateway failed; nothing is known to have changed"),
-    "overloaded": Row(503, "too much is being worked on, try again later"),
-    "store_unavailable": Row(503, "the store is not available, try again later"),
+CATALOG: dict[str, CatalogEntry] = {
+    "malformed_body": CatalogEntry(400, "the body is not well formed"),
+    "not_an_object": CatalogEntry(400, "the body is not an object"),
+    "too_deep": CatalogEntry(400, "the body is nested too deeply"),
+    "too_many_nodes": CatalogEntry(400, "the body has too many elements"),
+    "too_long": CatalogEntry(400, "a name, a text or a list of the body is too long"),
+    "missing_parameter": CatalogEntry(400, "a required parameter is missing"),
+    "invalid_parameter": CatalogEntry(400, "a parameter has a wrong value"),
+    "unknown_matching": CatalogEntry(400, "the matching mode is not known"),
+    "missing_match_field": CatalogEntry(400, "a field that the matching mode needs is missing"),
+    "not_an_identifier": CatalogEntry(400, "the field is not declared as an identifier"),
+    "match_not_in_data": CatalogEntry(400, "a new profile must bring what the matching mode searches"),
+    "invalid_field": CatalogEntry(400, "a field has a wrong value"),
+    "unknown_field": CatalogEntry(400, "Incorrect field"),
+    "read_only_field": CatalogEntry(400, "the field is set by the gateway alone"),
+    "invalid_patch": CatalogEntry(400, "the JSON Patch cannot be applied"),
+    "invalid_function": CatalogEntry(400, "the update function does not fit the field"),
+    "unknown_category": CatalogEntry(400, "category not found in resource"),
+    "no_token": CatalogEntry(401, "no token was given"),
+    "unknown_token": CatalogEntry(403, "the token is not known or was revoked"),
+    "unknown_company": CatalogEntry(400, "the company id is not known"),
+    "missing_right": CatalogEntry(403, "the token does not have the right to do this"),
+    "unknown_call": CatalogEntry(404, "there is no such call"),
+    "unknown_database": CatalogEntry(404, "there is no such database"),
+    "unknown_resource": CatalogEntry(404, "there is no such resource"),
+    "unknown_segment": CatalogEntry(404, "there is no such segment"),
+    "unknown_job": CatalogEntry(404, "there is no such job"),
+    "profile_not_found": CatalogEntry(404, "no profile matches"),
+    "method_not_allowed": CatalogEntry(405, "the method is not allowed here"),
+    "ambiguous_match": CatalogEntry(409, "more than one profile matches"),
+    "identifier_taken": CatalogEntry(409, "the identifier belongs to another profile"),
+    "idempotency_conflict": CatalogEntry(409, "the Idempotency-Key was used for another request"),
+    "body_too_large": CatalogEntry(413, "the body is too large"),
+    "profile_too_large": CatalogEntry(413, "the profile would become too large"),
+    "too_many_profiles": CatalogEntry(413, "the request has too many profiles"),
+    "unsupported_media_type": CatalogEntry(415, "the media type is not supported"),
+    "rate_limited": CatalogEntry(429, "too many requests, try again later"),
+    "internal_error": CatalogEntry(500, "the gateway failed; nothing is known to have changed"),
+    "overloaded": CatalogEntry(503, "too much is being worked on, try again later"),
+    "store_unavailable": CatalogEntry(503, "the store is not available, try again later"),
 }
 
 
@@ -71,7 +71,7 @@ class Fault:
     profile: str = ""
 
     @property
-    def row(self) -> Row:
+    def row(self) -> CatalogEntry:
         return CATALOG[self.code]
 
     @property
@@ -86,7 +86,7 @@ class Refusal(Exception):
         super().__init__(", ".join(fault.code for fault in faults))
         self.faults = tuple(faults)
 
-    def anew(self) -> "Refusal":
+    def copy(self) -> "Refusal":
         """The same refusal, not raised yet: for whoever holds one as a value, or raises one that is held.
 
         One that was raised knows the frames that it went through. Held by one of them, it would hold all of a request

@@ -38,7 +38,7 @@ MODES: dict[str, tuple[tuple[str, ...], ...]] = {
 """The match values that each mode needs: all members of one of the groups. For `identifiers`, tables name them."""
 
 
-def key(match: Mapping[str, Any], tables: ProfileTables) -> tuple[Identity, ...]:
+def match_identities(match: Mapping[str, Any], tables: ProfileTables) -> tuple[Identity, ...]:
     """Return the identities of a match that has no faults. Any one of them names the profile.
 
     The mode `none` has none.
@@ -46,7 +46,7 @@ def key(match: Mapping[str, Any], tables: ProfileTables) -> tuple[Identity, ...]
     return tuple(_identities_of_match(match, tables))
 
 
-def faults(match: Mapping[str, Any], tables: ProfileTables) -> list[Fault]:
+def match_faults(match: Mapping[str, Any], tables: ProfileTables) -> list[Fault]:
     """Return the faults of a match: missing_match_field, one for each value; not_an_identifier."""
     mode, values = match["mode"], match["values"]
     found = list(_missing(mode, values, tables))
@@ -127,7 +127,9 @@ NO_IDENTITIES: frozenset[Identity] = frozenset()
 NO_FIELDS: Mapping[str, Any] = {}
 
 
-def moved(before: Document, after: Document, tables: ProfileTables) -> tuple[frozenset[Identity], frozenset[Identity]]:
+def identity_changes(
+    before: Document, after: Document, tables: ProfileTables
+) -> tuple[frozenset[Identity], frozenset[Identity]]:
     """Return the identities that a document gains and loses."""
     if _has_same_identities(before, after, tables):
         return NO_IDENTITIES, NO_IDENTITIES
@@ -162,7 +164,7 @@ _NAMED_BY_CHANNEL: dict[str, Callable[[Values], tuple[tuple[str, ...], str | Non
 }
 
 
-def address(subscription: Mapping[str, Any]) -> tuple[Any, ...]:
+def subscription_address(subscription: Mapping[str, Any]) -> tuple[Any, ...]:
     """What makes two subscriptions of a profile the same: resource, channel and address, in normal form."""
     channel = subscription["channel"]
     naming = _NAMED_BY_CHANNEL.get(channel, _chat)

@@ -14,7 +14,7 @@ import phonenumbers
 
 T = TypeVar("T")
 
-REMEMBERED, LONGEST = 16_384, 256
+CACHE_SIZE, MAX_TEXT_LENGTH = 16_384, 256
 """How many recent values keep their answer: parsing costs 12 µs (phone) and 21 µs (e-mail), looking up 0.1 µs.
 
 And how long each may be: a longer text has no normal form (RFC 5321 allows 254), and thousands fill the memory."""
@@ -25,18 +25,18 @@ email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 _PHONE = re.compile(r"(?:tel:)?\+[0-9 ().\-/]+", re.ASCII)
 
 
-def remembered(form: Callable[[str], T]) -> Callable[[str], T | None]:
-    """A form of short texts that keeps its recent answers; a text past `LONGEST` has none, and is not kept."""
-    recent = lru_cache(REMEMBERED)(form)
+def cache_results(form: Callable[[str], T]) -> Callable[[str], T | None]:
+    """A form of short texts that keeps its recent answers; a text past `MAX_TEXT_LENGTH` has none, and is not kept."""
+    recent = lru_cache(CACHE_SIZE)(form)
 
     @wraps(form)
     def answer(text: str) -> T | None:
-        return recent(text) if len(text) <= LONGEST else None
+        return recent(text) if len(text) <= MAX_TEXT_LENGTH else None
 
     return answer
 
 
-@remembered
+@cache_results
 def phone(value: str) -> str | None:
     """E.164 of an international phone number (RFC 3966's `tel:` is allowed), else None.
 
@@ -54,7 +54,7 @@ def phone(value: str) -> str | None:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-@remembered
+@cache_results
 def email(value: str) -> str | None:
     """An address (RFC 5321, 6531) in Unicode NFC and lower case, its domain in IDNA's ASCII form, else None.
 

@@ -6,7 +6,7 @@ from math import isfinite
 INTEGERS = range(-(2**63), 2**63)
 """Integers are 64-bit, signed: what every store and every client can hold."""
 
-TOLD_BY_A_FLOAT = 17
+FLOAT_DIGITS = 17
 """Digits that tell every 64-bit float from its neighbours: so many may be a writer's rounding, more are meant."""
 
 
@@ -26,5 +26,5 @@ def parse_number(text: str) -> int | float | None:
     if meant.adjusted() < 20 and meant == meant.to_integral_value():
         whole = int(kept) if is_kept else int(meant)
         return whole if whole in INTEGERS else kept if is_kept else None
-    is_rounded = isfinite(kept) and kept != 0 and len(meant.as_tuple().digits) <= TOLD_BY_A_FLOAT
+    is_rounded = isfinite(kept) and kept != 0 and len(meant.as_tuple().digits) <= FLOAT_DIGITS
     return kept if is_kept or is_rounded else None

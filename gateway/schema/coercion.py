@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from gateway.core.numbers import parse_number
 from gateway.core.typed_text import TypedText
 
-Reader: TypeAlias = Callable[[Any], Any]
+Coercer: TypeAlias = Callable[[Any], Any]
 
 _DIGITS = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -55,7 +55,7 @@ def plain_text(value: Any) -> Any:
     return str(value) if type(value) is TypedText else value
 
 
-def array_reader(item: Reader) -> Reader:
+def array_coercer(item: Coercer) -> Coercer:
     def read(value: Any) -> Any:
         if value in ("", None):
             return None
@@ -64,7 +64,7 @@ def array_reader(item: Reader) -> Reader:
     return read
 
 
-def enum_reader(members: list[Any]) -> Reader:
+def enum_coercer(members: list[Any]) -> Coercer:
     named = [member for member in members if member is not None]
     spelled = {str(member).lower() if isinstance(member, bool) else str(member): member for member in named}
 
@@ -78,7 +78,7 @@ def enum_reader(members: list[Any]) -> Reader:
 
 
 @cache
-def leaf_reader(types: tuple[str, ...], plain: bool) -> Reader:
+def leaf_coercer(types: tuple[str, ...], plain: bool) -> Coercer:
     """Reads by the first declared type that the text spells; a `plain` string keeps emptiness and white space."""
     if not types:
         return undeclared_value
@@ -99,7 +99,7 @@ def leaf_reader(types: tuple[str, ...], plain: bool) -> Reader:
     return read
 
 
-def object_reader(members: Mapping[str, Reader], others: Reader) -> Reader:
+def object_coercer(members: Mapping[str, Coercer], others: Coercer) -> Coercer:
     """Reads each member by its own reader, and those that have none by `others`."""
 
     def read(value: Any) -> Any:

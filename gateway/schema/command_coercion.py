@@ -9,15 +9,15 @@ from typing import Any
 
 from gateway.core.model import Command
 from gateway.core.pointer import split_pointer
-from gateway.schema.coercion import Reader, array_reader, enum_reader, leaf_reader, object_reader
-from gateway.schema.declarations import IN_PROFILE, Declared
+from gateway.schema.coercion import Coercer, array_coercer, enum_coercer, leaf_coercer, object_coercer
+from gateway.schema.declarations import IN_PROFILE, Declarations
 from gateway.schema.validation import JSONSchema
 
 
-class CommandReader:
+class CommandCoercer:
     """Reads the commands of one type in one database."""
 
-    def __init__(self, declared: Declared, schema: JSONSchema) -> None:
+    def __init__(self, declared: Declarations, schema: JSONSchema) -> None:
         self._declared = declared
         self._read = self._reader(schema)
 
@@ -69,7 +69,7 @@ class CommandReader:
         if kept := [operation for operation in operations if operation not in plain]:
             holder["operations"] = kept
 
-    def _operand_reader(self, operation: Mapping[str, Any], declared: JSONSchema) -> Reader:
+    def _operand_reader(self, operation: Mapping[str, Any], declared: JSONSchema) -> Coercer:
         declared = self._declared.field(operation, declared)
         match operation["function"]:
             case "incr":
@@ -88,15 +88,15 @@ class CommandReader:
             declared = self._declared.member(declared, name)
         return declared
 
-    def _reader(self, schema: JSONSchema | bool) -> Reader:
+    def _reader(self, schema: JSONSchema | bool) -> Coercer:
         schema = self._declared.flat(schema)
         if "enum" in schema:
-            return enum_reader(schema["enum"])
+            return enum_coercer(schema["enum"])
         types = schema.get("type", ())
         types = [name for name in ([types] if isinstance(types, str) else types) if name != "null"]
         if types[:1] == ["object"]:
             members = {name: self._reader(member) for name, member in schema.get("properties", {}).items()}
-            return object_reader(members, self._reader(schema.get("additionalProperties", True)))
+            return object_coercer(members, self._reader(schema.get("additionalProperties", True)))
         if types[:1] == ["array"]:
-            return array_reader(self._reader(schema.get("items", True)))
-        return leaf_reader(tuple(types), plain="format" not in schema)
+            return array_coercer(self._reader(schema.get("items", True)))
+        return leaf_coercer(tuple(types), plain="format" not in schema)

@@ -10,17 +10,25 @@ from gateway.core import matching
 from gateway.core.faults import Fault
 from gateway.core.model import Command, CommandType, Database, Document, Update
 from gateway.core.pointer import join_pointer
-from gateway.schema.coercion import leaf_reader
-from gateway.schema.command_coercion import CommandReader
-from gateway.schema.declarations import COMMAND, IN_PROFILE, PROFILE, SUBSCRIPTION, Declared, command_uri, laid_over
+from gateway.schema.coercion import leaf_coercer
+from gateway.schema.command_coercion import CommandCoercer
+from gateway.schema.declarations import (
+    COMMAND,
+    IN_PROFILE,
+    PROFILE,
+    SUBSCRIPTION,
+    Declarations,
+    command_uri,
+    merge_schemas,
+)
 from gateway.schema.files import load_schema
-from gateway.schema.function_types import misfit
+from gateway.schema.function_types import mismatch
 from gateway.schema.profile_tables import profile_tables
-from gateway.schema.undeclared import unknown
-from gateway.schema.validation import MOST_FAULTS, JSONSchema, Validator
-from gateway.schema.validation_view import present_in, where_it_works, written_plainly
+from gateway.schema.undeclared import undeclared_faults
+from gateway.schema.validation import MAX_FAULTS, JSONSchema, Validator
+from gateway.schema.validation_view import merge_operations, point_to_field, without_nulls
 
-PARTIAL = f"{PROFILE}:partial"
+PARTIAL_PROFILE = f"{PROFILE}:partial"
 
 
 class CompiledSchema:
@@ -29,21 +37,21 @@ class CompiledSchema:
     def __init__(self, database: Database, constraints: JSONSchema) -> None:
         self._database = database
         own = _own_fields(database)
-        profile = laid_over(load_schema("profile"), {"properties": {"custom": own}})
-        partial = {**laid_over(profile, {"properties": {"custom": {"required": []}}}), "$id": PARTIAL}
+        profile = merge_schemas(load_schema("profile"), {"properties": {"custom": own}})
+        partial = {**merge_schemas(profile, {"properties": {"custom": {"required": []}}}), "$id": PARTIAL_PROFILE}
         self._schemas = {
             **{command_uri(type): load_schema(type) for type in CommandType},
             COMMAND: load_schema("command"),
             SUBSCRIPTION: _subscription(database),
             PROFILE: profile,
-            PARTIAL: partial,
+            PARTIAL_PROFILE: partial,
         }
         self._validators: dict[CommandType, Validator] = {}
-        self._readers: dict[CommandType, CommandReader] = {}
+        self._readers: dict[CommandType, CommandCoercer] = {}
         self._constraints = Validator(constraints, self._schemas)
         self._profile = Validator(IN_PROFILE, self._schemas)
-        constrained = laid_over(profile, constraints.get("properties", {}).get("profile", {}))
-        self._declared = Declared({**self._schemas, PROFILE: constrained}, database.resources)
+        constrained = merge_schemas(profile, constraints.get("properties", {}).get("profile", {}))
+        self._declared = Declarations({**self._schemas, PROFILE: constrained}, database.resources)
         self.tables = profile_tables(load_schema("profile"), own["properties"])
 
     def coerce(self, command: Command, type: CommandType) -> Command:
@@ -53,47 +61,47 @@ class CompiledSchema:
         """
         return self._reader(type).read(command)
 
-    def check(self, command: Command, type: CommandType, most: int = MOST_FAULTS) -> list[Fault]:
+    def validate(self, command: Command, type: CommandType, most: int = MAX_FAULTS) -> list[Fault]:
         """Return the faults of a typed command; pointers are into the command. A null is not checked as a value.
 
         Return at most `most` faults of each kind of rules.
         """
-        plain, canonical = written_plainly(command, "set"), self._canonical(type)
+        plain, canonical = merge_operations(command, "set"), self._canonical(type)
         if plain is command and canonical.accepts(command) and self._constraints.accepts(command):
             # Most commands: without functions, and valid.
-            faults = matching.faults(command["match"], self.tables)
+            faults = matching.match_faults(command["match"], self.tables)
         else:
             faults = self._faults(command, plain, canonical, most)
-        return [*faults, *(unknown(command, self._database) if self._database.closed else ())]
+        return [*faults, *(undeclared_faults(command, self._database) if self._database.closed else ())]
 
     def accepts_subscription(self, one: Any) -> bool:
         """Whether a subscription is right. Of one that is not, the verdict alone: words take five times as long."""
         update: Update = {"match": {"mode": "none", "values": {}}, "subscriptions": [one]}
-        is_valid = self._canonical(CommandType.UPDATE).accepts(present_in(written_plainly(update, "set")))
-        return is_valid and not self.check(update, CommandType.UPDATE, 1)
+        is_valid = self._canonical(CommandType.UPDATE).accepts(without_nulls(merge_operations(update, "set")))
+        return is_valid and not self.validate(update, CommandType.UPDATE, 1)
 
     def _canonical(self, type: CommandType) -> Validator:
         """The validator of a command's type, compiled when the first such command comes."""
         if type not in self._validators:
-            self._validators[type] = Validator(_command(type, PARTIAL), self._schemas)
+            self._validators[type] = Validator(_command(type, PARTIAL_PROFILE), self._schemas)
         return self._validators[type]
 
-    def _reader(self, type: CommandType) -> CommandReader:
+    def _reader(self, type: CommandType) -> CommandCoercer:
         if type not in self._readers:
-            self._readers[type] = CommandReader(self._declared, _command(type, PROFILE))
+            self._readers[type] = CommandCoercer(self._declared, _command(type, PROFILE))
         return self._readers[type]
 
     def _faults(self, update: Command, plain: Command, canonical: Validator, most: int) -> list[Fault]:
-        faults = canonical.faults(present_in(plain), most=most)
+        faults = canonical.faults(without_nulls(plain), most=most)
         told = {fault.pointer for fault in faults}
-        further = self._constraints.faults(written_plainly(update, "set", "add", "set_first"), most=most)
+        further = self._constraints.faults(merge_operations(update, "set", "add", "set_first"), most=most)
         faults += [fault for fault in further if fault.pointer not in told]
         faults += self._misfits(update)
         if not any(fault.pointer.startswith("/match") for fault in faults):
-            faults += matching.faults(update["match"], self.tables)
-        return [where_it_works(fault, update) for fault in faults]
+            faults += matching.match_faults(update["match"], self.tables)
+        return [point_to_field(fault, update) for fault in faults]
 
-    def check_profile(self, document: Document, before: Document) -> list[Fault]:
+    def validate_profile(self, document: Document, before: Document) -> list[Fault]:
         """Every fault of a document about to be stored; pointers are as if it stood at an update's `/profile`.
 
         What it shares (`is`) with the document before was checked then: no rule of a profile spans two members.
@@ -116,11 +124,11 @@ class CompiledSchema:
     def _misfits_of(self, holder: Mapping[str, Any], declared: JSONSchema, at: str) -> Iterable[Fault]:
         for operation in holder.get("operations", ()):
             field = self._declared.field(operation, declared)
-            if reason := misfit(operation["function"], field, self._declared.flat(field.get("items", {}))):
+            if reason := mismatch(operation["function"], field, self._declared.flat(field.get("items", {}))):
                 yield Fault("invalid_function", reason, at + operation["pointer"])
 
 
-integer = leaf_reader(("integer",), plain=False)
+coerce_integer = leaf_coercer(("integer",), plain=False)
 """Reads a leaf that is an integer wherever it stands, such as the id of the database that declares the others."""
 
 

@@ -11,7 +11,7 @@ PROFILE, SUBSCRIPTION, COMMAND = (f"urn:profile-gateway:{name}" for name in ("pr
 IN_PROFILE: JSONSchema = {"$ref": PROFILE}
 
 
-class Declared:
+class Declarations:
     """The schemas of one database by their URI, and its resources, which declare fields of their own."""
 
     def __init__(self, schemas: Mapping[str, JSONSchema], resources: Mapping[int, Resource]) -> None:
@@ -43,7 +43,7 @@ class Declared:
         if "$ref" not in schema:
             return schema
         own = {key: value for key, value in schema.items() if key != "$ref"}
-        return laid_over(self.flat(self._referred(schema["$ref"])), own)
+        return merge_schemas(self.flat(self._referred(schema["$ref"])), own)
 
     def _referred(self, reference: str) -> JSONSchema:
         uri, _, fragment = reference.partition("#")
@@ -59,10 +59,10 @@ def command_uri(type: CommandType) -> str:
     return f"urn:profile-gateway:{type}"
 
 
-def laid_over(base: JSONSchema, over: JSONSchema) -> dict[str, Any]:
+def merge_schemas(base: JSONSchema, over: JSONSchema) -> dict[str, Any]:
     """A schema with another's keywords over it, member by member."""
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
-        merged[key] = laid_over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        merged[key] = merge_schemas(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged

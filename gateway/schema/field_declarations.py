@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from gateway.core.pointer import split_pointer
 
 
-def problems_of(schema: Any) -> Iterator[str]:
+def declaration_problems(schema: Any) -> Iterator[str]:
     """What keeps a JSON Schema from declaring fields, each with its place."""
     if not isinstance(schema, dict) or schema.get("type", "object") != "object" or "properties" not in schema:
         yield '$: expected a JSON Schema of an object, with "properties"'
@@ -37,23 +37,23 @@ def _does_not_compile(schema: Any) -> Iterator[str]:
         yield f"{'.'.join(['$', *map(str, error.instance_path)])}: {error.message}"
 
 
-def inlined(part: Any, whole: Any, led: tuple[str, ...] = ()) -> Any:
+def inline_references(part: Any, whole: Any, led: tuple[str, ...] = ()) -> Any:
     """A part of a schema with what it refers to laid in, so that no reader needs the whole to know a field's type.
 
     Raises `ValueError` on a reference that is no pointer into the whole, or leads back to itself.
     """
     if isinstance(part, list):
-        return [inlined(each, whole, led) for each in part]
+        return [inline_references(each, whole, led) for each in part]
     if not isinstance(part, dict):
         return part
-    own = {key: inlined(each, whole, led) for key, each in part.items() if key != "$ref"}
+    own = {key: inline_references(each, whole, led) for key, each in part.items() if key != "$ref"}
     reference = part.get("$ref")
     if not isinstance(reference, str):
-        return {**own, **({"$ref": inlined(reference, whole, led)} if "$ref" in part else {})}
+        return {**own, **({"$ref": inline_references(reference, whole, led)} if "$ref" in part else {})}
     if reference in led or not reference.startswith("#/"):
         raise ValueError(f"the reference {reference} must lead to another place of the file, and not back to itself")
     referred = functools.reduce(lambda inner, name: inner[name], split_pointer(unquote(reference[1:])), whole)
-    return {**inlined(referred, whole, (*led, reference)), **own}
+    return {**inline_references(referred, whole, (*led, reference)), **own}
 
 
 def _nothing(_: str) -> NoReturn:

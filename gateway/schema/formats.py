@@ -11,7 +11,7 @@ from gateway.core import normalization
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})?)?", re.ASCII)
 
 
-@normalization.remembered
+@normalization.cache_results
 def _moment(text: str) -> bool:
     """A date, or a time of RFC 3339 with or without seconds and offset."""
     if not _MOMENT.fullmatch(text):
@@ -24,7 +24,7 @@ def _moment(text: str) -> bool:
     return True
 
 
-@normalization.remembered
+@normalization.cache_results
 def _ip(text: str) -> bool:
     """An IPv4 or IPv6 address (RFC 4291), without a zone."""
     try:
@@ -61,7 +61,7 @@ FORMATS: dict[str, Callable[[Any], bool]] = {
 }
 """Formats of ours beside the standard ones; a database's own fields may use them too."""
 
-ARTICLES = {
+DESCRIPTIONS = {
     "email": "an e-mail address",
     "phone": "an international phone number",
     "moment": "a date or time",
@@ -71,5 +71,5 @@ ARTICLES = {
 }
 
 
-def called(format: str) -> str:
-    return ARTICLES.get(format, f"a {format}")
+def describe_format(format: str) -> str:
+    return DESCRIPTIONS.get(format, f"a {format}")

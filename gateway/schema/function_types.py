@@ -6,7 +6,7 @@ Knows no update and changes no value.
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.schema.formats import called
+from gateway.schema.formats import describe_format
 
 _NEEDS = {
     "incr": (("integer", "number"), "a number"),
@@ -25,7 +25,7 @@ _CALLED = {
 }
 
 
-def misfit(function: str, declared: Mapping[str, Any], item: Mapping[str, Any]) -> str | None:
+def mismatch(function: str, declared: Mapping[str, Any], item: Mapping[str, Any]) -> str | None:
     """Why the function does not fit a field of this schema, if so; `item` is the schema of a list's elements."""
     if function not in _NEEDS:
         return None
@@ -43,6 +43,6 @@ def _kinds(declared: Mapping[str, Any]) -> set[str]:
     if "enum" in declared:
         return {"one of a set of values"}
     if "format" in declared:
-        return {called(declared["format"])}
+        return {describe_format(declared["format"])}
     types = declared.get("type", ())
     return {_CALLED[name] for name in ([types] if isinstance(types, str) else types) if name in _CALLED}

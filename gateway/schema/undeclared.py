@@ -11,7 +11,7 @@ from gateway.core.model import Database, Update
 from gateway.core.pointer import join_pointer, split_pointer
 
 
-def unknown(update: Update, database: Database) -> Iterable[Fault]:
+def undeclared_faults(update: Update, database: Database) -> Iterable[Fault]:
     """A fault for each name and id that the database does not declare; pointers are into the update."""
     yield from _fields(update, database)
     yield from _segments(update, database)

@@ -17,12 +17,12 @@ from gateway.core.excerpt import excerpt
 from gateway.core.faults import Fault
 from gateway.core.numbers import INTEGERS
 from gateway.core.pointer import join_pointer
-from gateway.schema.formats import FORMATS, called
+from gateway.schema.formats import FORMATS, describe_format
 
 JSONSchema: TypeAlias = dict[str, Any]
 
-LONGEST_REASON = 200
-MOST_FAULTS = 100
+MAX_REASON_LENGTH = 200
+MAX_FAULTS = 100
 """Nobody reads more of them at once, and thousands take a second to find."""
 
 _ENGINE: Any = {"formats": FORMATS, "validate_formats": True, "pattern_options": jsonschema_rs.RegexOptions()}
@@ -44,7 +44,7 @@ class Validator:
         accepted: bool = self._quick.is_valid(value)
         return accepted
 
-    def faults(self, value: Any, at: str = "", most: int = MOST_FAULTS) -> list[Fault]:
+    def faults(self, value: Any, at: str = "", most: int = MAX_FAULTS) -> list[Fault]:
         """The faults of a value, so many at most; pointers begin with `at`."""
         if self.accepts(value):
             return []
@@ -85,7 +85,7 @@ def _pattern(validator: Any, pattern: str, instance: Any, _schema: Any) -> Itera
 def _format(_validator: Any, format: str, instance: Any, _schema: Any) -> Iterable[jsonschema.ValidationError]:
     # jsonschema itself knows fewer formats, and would have no words for what the compiled validator refuses.
     if not _alone("format", format).is_valid(instance):
-        yield jsonschema.ValidationError(f"{excerpt(instance)} is not {called(format)}")
+        yield jsonschema.ValidationError(f"{excerpt(instance)} is not {describe_format(format)}")
 
 
 def _items(validator: Any, items: Any, instance: Any, schema: Any) -> Iterable[jsonschema.ValidationError]:
@@ -140,4 +140,4 @@ def _faults_of(error: Any, at: str) -> Iterable[Fault]:
             yield Fault("invalid_field", reason, pointer)
         case _:
             reason = error.message.replace(repr(error.instance), excerpt(error.instance), 1)
-            yield Fault("invalid_field", reason[:LONGEST_REASON], pointer)
+            yield Fault("invalid_field", reason[:MAX_REASON_LENGTH], pointer)

@@ -11,10 +11,10 @@ from typing import Any
 from gateway.core.faults import Fault
 from gateway.core.model import Update
 from gateway.core.pointer import join_pointer, split_pointer
-from gateway.schema.declarations import laid_over
+from gateway.schema.declarations import merge_schemas
 
 
-def where_it_works(fault: Fault, update: Update) -> Fault:
+def point_to_field(fault: Fault, update: Update) -> Fault:
     """A fault of an operation, told of the field that the operation is for."""
     names = split_pointer(fault.pointer)
     if "operations" not in names[:3:2] or len(names) < 2:
@@ -26,7 +26,7 @@ def where_it_works(fault: Fault, update: Update) -> Fault:
     return replace(fault, code="invalid_function", pointer=base + str(operation.get("pointer", "")))
 
 
-def written_plainly(update: Update, *functions: str) -> Update:
+def merge_operations(update: Update, *functions: str) -> Update:
     """An update whose merge patches also hold what these functions bring, so that it is judged like a plain value."""
     edits = update.get("subscriptions")
     holders = [each for each in edits if isinstance(each, dict)] if isinstance(edits, list) else []
@@ -44,11 +44,13 @@ def _with_brought(patch: Any, holder: Mapping[str, Any], functions: Sequence[str
     for operation in holder.get("operations", ()):
         if operation["function"] in functions:
             way_up = reversed(split_pointer(operation["pointer"]))
-            patch = laid_over(patch, functools.reduce(lambda inner, name: {name: inner}, way_up, operation["value"]))
+            patch = merge_schemas(
+                patch, functools.reduce(lambda inner, name: {name: inner}, way_up, operation["value"])
+            )
     return patch
 
 
-def present_in(update: Update) -> Update:
+def without_nulls(update: Update) -> Update:
     """An update whose merge patches (RFC 7396) have lost the members that they clear."""
     judged = dict(update)
     if isinstance(profile := update.get("profile"), dict):

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from gateway.core import matching
-from gateway.core.edit import EditContext, merging, naming, removing, updating
-from gateway.core.edit_sequence import faults_among, together
+from gateway.core.edit import EditContext, id_edit, merge_edit, removal_edit, update_edit
+from gateway.core.edit_sequence import atomic_edit, collect_faults
 from gateway.core.faults import Refusal
 from gateway.core.model import Change, Command, IdempotencyKey, Identity, Origin, Update
 from gateway.service.geolocation import Geolocator
@@ -36,17 +36,17 @@ class ChangeBuilder:
     def atomic(self, request: PreparedRequest) -> Change:
         """Return one change of all updates. Raises `Refusal` with every fault of any of them."""
         planned = [self._change(update, request, None) for update in request.commands]
-        if faults := faults_among(planned):
+        if faults := collect_faults(planned):
             raise Refusal(faults)
         changes = [each for each in planned if isinstance(each, Change)]
         identities = tuple(dict.fromkeys(identity for change in changes for identity in change.identities))
-        edit = together([change.edit for change in changes])
+        edit = atomic_edit([change.edit for change in changes])
         return Change(request.database.id, identities, edit, changes[0].origin, request.idempotency_key)
 
     def removal(self, request: PreparedRequest) -> Change:
         """Return the change that removes the matched profile. Raises `Refusal`."""
         key, on_multiple = key_of(request.command, request), request.command["match"].get("on_multiple")
-        edit = removing(key, request.schema.tables, on_multiple)
+        edit = removal_edit(key, request.schema.tables, on_multiple)
         origin = self._origin(request.command, request)
         return Change(request.database.id, key, edit, origin, request.idempotency_key)
 
@@ -55,13 +55,13 @@ class ChangeBuilder:
         [destination] = key_of(request.command, request)
         sources = [(matching.ID, id) for id in request.command["sources"]]
         origin = self._origin(request.command, request)
-        edit = merging(destination, sources, self._context(request, "", origin.time))
+        edit = merge_edit(destination, sources, self._context(request, "", origin.time))
         return Change(request.database.id, (destination, *sources), edit, origin, request.idempotency_key)
 
     def new_name(self, request: PreparedRequest, key: IdempotencyKey) -> Change:
         """Return a change that only creates an id, so that repeated requests under the key get the same one."""
         origin = self._origin({}, request)
-        return Change(request.database.id, (), naming(self._new_id(), origin.time), origin, key)
+        return Change(request.database.id, (), id_edit(self._new_id(), origin.time), origin, key)
 
     def _change(
         self, update: Update | Refusal, request: PreparedRequest, key: IdempotencyKey | None
@@ -69,7 +69,7 @@ class ChangeBuilder:
         try:
             return update if isinstance(update, Refusal) else self._update(update, request, key)
         except Refusal as refusal:
-            return refusal.anew()
+            return refusal.copy()
 
     def _update(self, update: Update, request: PreparedRequest, key: IdempotencyKey | None) -> Change:
         identities, origin = key_of(update, request), self._origin(update, request)
@@ -77,13 +77,13 @@ class ChangeBuilder:
             update = self._locator.locate(update, request.dialect.located_fields)
         new_id = self._new_id() if update.get("if_absent") == "create" else ""
         others = update.get("detach_from_others")
-        detached = matching.key(others["match"], request.schema.tables) if others else ()
-        edit = updating(update, identities, self._context(request, new_id, origin.time), detached)
+        detached = matching.match_identities(others["match"], request.schema.tables) if others else ()
+        edit = update_edit(update, identities, self._context(request, new_id, origin.time), detached)
         return Change(request.database.id, (*identities, *detached), edit, origin, key)
 
     def _context(self, request: PreparedRequest, new_id: str, now: int) -> EditContext:
         schema = request.schema
-        return EditContext(schema.tables, schema.check_profile, request.dialect.apply_patch, new_id, now)
+        return EditContext(schema.tables, schema.validate_profile, request.dialect.apply_patch, new_id, now)
 
     def _origin(self, command: Command, request: PreparedRequest) -> Origin:
         triggers = not command.get("options", {}).get("skip_triggers", False)
@@ -92,7 +92,7 @@ class ChangeBuilder:
 
 def key_of(command: Command, request: PreparedRequest) -> tuple[Identity, ...]:
     """Return the identities that a command matches by. Raises `Refusal`."""
-    return matching.key(command["match"], request.schema.tables)
+    return matching.match_identities(command["match"], request.schema.tables)
 
 
 def _nth_key(key: IdempotencyKey | None, index: int) -> IdempotencyKey | None:

@@ -7,7 +7,7 @@ from gateway.core.model import Command, CommandType, Tree
 from gateway.core.pointer import split_pointer
 from gateway.dialects.protocol import ParsedCommand
 from gateway.schema.compiled import CompiledSchema
-from gateway.schema.validation import MOST_FAULTS
+from gateway.schema.validation import MAX_FAULTS
 
 MAX_REQUEST_FAULTS = 2_000
 """Faults of one request, but at least one for each command. To find all faults in a large batch would take minutes."""
@@ -17,12 +17,12 @@ def validate_commands(
     schema: CompiledSchema, commands: Sequence[ParsedCommand], type: CommandType, is_typed: bool
 ) -> list[Command | Refusal]:
     """Return each command with its leaves coerced, or the refusal in its place."""
-    max_faults = max(1, min(MOST_FAULTS, MAX_REQUEST_FAULTS // max(1, len(commands))))
+    max_faults = max(1, min(MAX_FAULTS, MAX_REQUEST_FAULTS // max(1, len(commands))))
     return [validate_command(schema, command, type, is_typed, max_faults) for command in commands]
 
 
 def validate_command(
-    schema: CompiledSchema, parsed: ParsedCommand, type: CommandType, is_typed: bool, max_faults: int = MOST_FAULTS
+    schema: CompiledSchema, parsed: ParsedCommand, type: CommandType, is_typed: bool, max_faults: int = MAX_FAULTS
 ) -> Command | Refusal:
     """Return the command with its leaves coerced, or a refusal with at most `max_faults` faults."""
     if parsed.update is None:
@@ -34,7 +34,7 @@ def validate_command(
 def _validate(
     schema: CompiledSchema, command: Command, type: CommandType, found: Sequence[Fault], max_faults: int
 ) -> Command | Refusal:
-    faults = [*found, *schema.check(command, type, max_faults)]
+    faults = [*found, *schema.validate(command, type, max_faults)]
     if not faults:
         return command
     valid = _valid_subscriptions(schema, command["subscriptions"], found) if _skips_invalid(command) else None

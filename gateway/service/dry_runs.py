@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from gateway.core.dry_run import told
-from gateway.core.edit_sequence import DryRunResult, Overlay, rehearsing
+from gateway.core.dry_run import render_dry_run
+from gateway.core.edit_sequence import DryRunResult, Overlay, dry_run_edit
 from gateway.core.faults import Refusal
 from gateway.core.model import Change, EditResult, Tree
 from gateway.dialects.protocol import ATOMIC, BATCH, IMPORT, MERGE, REMOVE, UPDATE
@@ -43,11 +43,11 @@ class DryRuns:
             overlay = result.overlay
         pairs = zip(results, (change.identities for change in changes), strict=True)
         outcomes = [next(pairs) if isinstance(each, Change) else (each, ()) for each in planned]
-        return told(outcomes, request.schema.tables, request.ignores_absence)
+        return render_dry_run(outcomes, request.schema.tables, request.ignores_absence)
 
     async def _run_step(self, changes: Sequence[Change], overlay: Overlay) -> DryRunResult:
         identities = tuple(dict.fromkeys(identity for change in changes for identity in change.identities))
-        edit = rehearsing([change.edit for change in changes], overlay, document_text)
+        edit = dry_run_edit([change.edit for change in changes], overlay, document_text)
         result = await apply(self._store, Change(changes[0].database, identities, edit, changes[0].origin))
         assert isinstance(result, DryRunResult)
         return result
@@ -59,7 +59,7 @@ class DryRuns:
         try:
             return [self._single[operation](request)]
         except Refusal as refusal:
-            return [refusal.anew()]
+            return [refusal.copy()]
 
     async def _plan_batch(self, request: PreparedRequest) -> list[Change | Refusal]:
         planned: list[Change | Refusal] = []

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.core import matching
 from gateway.core.faults import refuse
-from gateway.core.listing import query
+from gateway.core.listing import parse_query
 from gateway.core.model import IdempotencyKey, Job, Profile, Tree
 from gateway.service.changes import ChangeBuilder
 from gateway.service.prepared_request import Outcome, PreparedRequest
@@ -50,7 +50,7 @@ class Jobs:
         """Return a page of jobs."""
         parameters = request.command["query"]
         kind = parameters.get("kind", IMPORT_KIND)
-        return [*await self._store.jobs(request.database.id, kind, query(parameters))]
+        return [*await self._store.jobs(request.database.id, kind, parse_query(parameters))]
 
     async def profiles(self, request: PreparedRequest) -> list[Outcome]:
         """Return a job, followed by a page of its profiles. Raises `Refusal`: unknown_job."""

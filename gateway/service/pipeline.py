@@ -10,7 +10,7 @@ from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import READ, Token
 from gateway.dialects.protocol import COMMAND_TYPES, Call, Dialect, Reply, Request, Result
 from gateway.media import Bounds
-from gateway.schema.compiled import integer
+from gateway.schema.compiled import coerce_integer
 from gateway.service.body_bounds import BodyBounds
 from gateway.service.catalog import Catalog
 from gateway.service.command_validation import validate_commands
@@ -113,7 +113,9 @@ class Pipeline:
         parsed = call.parse(request)
         if len(parsed.commands) > self._max_batch:
             raise refuse("too_many_profiles", f"at most {self._max_batch} profiles a request")
-        database = self._catalog.database(token, parsed.database if request.is_typed else integer(parsed.database))
+        database = self._catalog.database(
+            token, parsed.database if request.is_typed else coerce_integer(parsed.database)
+        )
         schema = self._catalog.schema(database, dialect)
         commands = validate_commands(schema, parsed.commands, COMMAND_TYPES[call.operation], request.is_typed)
         return PreparedRequest(

@@ -41,7 +41,7 @@ class PreparedRequest(Struct, frozen=True):
         """The only command. Raises the `Refusal` in its place, if there is one."""
         (command,) = self.commands
         if isinstance(command, Refusal):
-            raise command.anew()
+            raise command.copy()
         return command
 
     @property

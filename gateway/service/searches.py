@@ -1,7 +1,7 @@
 """The operations that read profiles: find, list, describe."""
 
-from gateway.core.edit import the_one
-from gateway.core.listing import groups, in_each, listed, query
+from gateway.core.edit import require_single
+from gateway.core.listing import filter_identities, intersection, parse_query, select_page
 from gateway.service.changes import key_of
 from gateway.service.prepared_request import Outcome, PreparedRequest
 from gateway.stores.protocol import Store
@@ -16,17 +16,18 @@ class Searches:
     async def find(self, request: PreparedRequest) -> list[Outcome]:
         """Return one profile. Raises `Refusal`: profile_not_found, several_profiles."""
         key = key_of(request.command, request)
-        return [the_one(await self._store.find(request.database.id, key), key)]
+        return [require_single(await self._store.find(request.database.id, key), key)]
 
     async def page(self, request: PreparedRequest) -> list[Outcome]:
         """Return a page of profiles."""
         parameters = request.command["query"]
         if "filters" not in parameters:
-            return [*await self._store.page(request.database.id, query(parameters))]
+            return [*await self._store.page(request.database.id, parse_query(parameters))]
         found = [
-            await self._store.find(request.database.id, group) for group in groups(parameters, request.schema.tables)
+            await self._store.find(request.database.id, group)
+            for group in filter_identities(parameters, request.schema.tables)
         ]
-        return [*listed(in_each(found), query(parameters))]
+        return [*select_page(intersection(found), parse_query(parameters))]
 
     async def describe(self, _request: PreparedRequest) -> list[Outcome]:
         """Return nothing: the reply describes the database of the token."""

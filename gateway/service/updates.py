@@ -74,7 +74,7 @@ async def apply(store: Store, change: Change) -> EditResult:
     """Carry out one change. Raises its `Refusal`."""
     (result,) = await store.change([change])
     if isinstance(result, Refusal):
-        raise result.anew()
+        raise result.copy()
     return result
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from gateway.core.listing import LAST
+from gateway.core.listing import SORTED_LAST
 from gateway.core.model import ChangeRecord, Job, Profile, Query
 from gateway.stores.rows import Row, change_of, job_of
 
@@ -87,7 +87,7 @@ def page_statement(
     values: dict[str, Any] = {"database": database, "limit": query.limit, **equal}
     conditions = [f"{name} = {parameter(name)}" for name in ("database", *equal)]
     if by_member:
-        values |= {"member": syntax.member_path(query.sort), "last": LAST}
+        values |= {"member": syntax.member_path(query.sort), "last": SORTED_LAST}
     for time in times:
         for bound, sign, limit in zip(("from", "to"), "><", getattr(query, time), strict=True):
             if limit is not None:

@@ -16,7 +16,7 @@ import orjson
 from msgspec.structs import asdict
 
 from gateway.core.faults import Refusal
-from gateway.core.listing import is_behind, listed
+from gateway.core.listing import is_after, select_page
 from gateway.core.model import (
     Change,
     ChangeRecord,
@@ -71,7 +71,7 @@ class MemoryStore:
 
     async def page(self, database: int, query: Query) -> list[Profile]:
         own = (Profile(**orjson.loads(text)) for (at, _), text in self._profiles.items() if at == database)
-        return listed(own, query)
+        return select_page(own, query)
 
     async def add_job(self, database: int, job: Job) -> None:
         self._jobs.setdefault((database, job.id), orjson.dumps(job))
@@ -84,7 +84,7 @@ class MemoryStore:
         own = [_job(text) for (at, _), text in self._jobs.items() if at == database]
         own = [job for job in own if job.kind == kind]
         own = sorted(own, key=lambda job: (job.created, job.id), reverse=query.descending)
-        page = [each for each in own if is_behind((each.created, each.id), query)][: query.limit]
+        page = [each for each in own if is_after((each.created, each.id), query)][: query.limit]
         return [replace(job, profiles=(), failures=(), lists=()) for job in page]
 
     async def prune(self, before: int, limit: int) -> int:

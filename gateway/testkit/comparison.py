@@ -15,7 +15,7 @@ from gateway.core.faults import Refusal
 from gateway.core.model import Tree
 from gateway.core.pointer import join_pointer
 from gateway.media import Bounds, xml
-from gateway.schema.coercion import leaf_reader
+from gateway.schema.coercion import leaf_coercer
 from gateway.testkit.matchers import admits, described, is_mask
 
 BOUNDS = Bounds(depth=200, nodes=5_000_000, text=50_000_000, items=5_000_000)
@@ -147,8 +147,8 @@ class _Walk:
         return self.exact and self.expected_typed == self.got_typed
 
 
-_number: Callable[[Any], Any] = leaf_reader(("number",), plain=False)
-_boolean: Callable[[Any], Any] = leaf_reader(("boolean",), plain=False)
+_number: Callable[[Any], Any] = leaf_coercer(("number",), plain=False)
+_boolean: Callable[[Any], Any] = leaf_coercer(("boolean",), plain=False)
 
 
 def _read_as(typed: Tree, text: Tree) -> Tree:

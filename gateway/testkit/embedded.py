@@ -17,7 +17,7 @@ from gateway.core.fingerprint import fingerprint
 from gateway.core.matching import identities
 from gateway.core.model import Change, Database, EditResult, Job, Origin, Profile, Resource, Segment, Token, Write
 from gateway.core.profile_tables import ProfileTables
-from gateway.schema.field_declarations import problems_of
+from gateway.schema.field_declarations import declaration_problems
 from gateway.schema.files import load_schema
 from gateway.schema.profile_tables import profile_tables
 from gateway.server.app import create
@@ -102,7 +102,7 @@ def serving(folder: Path) -> Iterator[str]:
 async def furnish(store: Store, case: Case) -> None:
     """Puts into an empty store what a case begins with. Raises `IllFormed`."""
     described = case.about.get("database", {})
-    if problems := list(problems_of(described["fields"]) if "fields" in described else ()):
+    if problems := list(declaration_problems(described["fields"]) if "fields" in described else ()):
         raise IllFormed(case.folder / "case.json", f"/database/fields: {'; '.join(problems)}")
     await store.add_database(database_of(described))
     await store.add_database(Database(2, "second"))

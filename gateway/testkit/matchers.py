@@ -14,7 +14,7 @@ from typing import Any
 from gateway.core.excerpt import excerpt
 from gateway.core.model import Tree
 from gateway.core.pointer import join_pointer
-from gateway.schema.coercion import leaf_reader
+from gateway.schema.coercion import leaf_coercer
 
 
 def is_mask(value: Tree) -> bool:
@@ -77,7 +77,7 @@ _IS: dict[str, Callable[[Tree], bool]] = {
 
 # Text has no types: a run of one element is a list where one is asked for, and an empty element is nothing.
 _READ: dict[str, Callable[[str], Tree]] = {
-    **{name: leaf_reader((name,), plain=False) for name in ("integer", "number", "boolean")},
+    **{name: leaf_coercer((name,), plain=False) for name in ("integer", "number", "boolean")},
     "string": lambda text: text,
     "null": lambda text: text or None,
     "array": lambda text: [text] if text else [],

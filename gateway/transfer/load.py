@@ -18,7 +18,7 @@ from gateway.core.matching import ID, identities
 from gateway.core.model import Change, Database, EditResult, Find, Identity, Origin, Profile, Token, Write
 from gateway.core.profile_tables import ProfileTables
 from gateway.schema.compiled import CompiledSchema
-from gateway.schema.field_declarations import problems_of
+from gateway.schema.field_declarations import declaration_problems
 from gateway.stores.errors import Duplicate
 from gateway.stores.protocol import Record, Store
 from gateway.transfer.lines import AnyLine, DatabaseLine, DumpLine, DumpRow, EndLine, InvalidLine, parse_line, row_of
@@ -177,7 +177,7 @@ class Loader:
         return {line: each for line, each in profiles.items() if not _is_same(existing.get(each.id), each)}
 
     def _check(self, line: int, profile: Profile) -> None:
-        if faults := self._schema.check_profile(profile.document, {}):
+        if faults := self._schema.validate_profile(profile.document, {}):
             reasons = (f"{fault.pointer.removeprefix('/profile')}: {fault.detail}" for fault in faults)
             raise InvalidLine(f"line {line}: {'; '.join(reasons)}")
 
@@ -219,6 +219,6 @@ def _is_same(existing: Profile | None, profile: Profile) -> bool:
 
 def _check_fields(database: Database) -> None:
     fields = {"": database.fields, **{f"resource {it.id}: ": it.fields for it in database.resources.values()}}
-    problems = [place + problem for place, each in fields.items() if each for problem in problems_of(each)]
+    problems = [place + problem for place, each in fields.items() if each for problem in declaration_problems(each)]
     if problems:
         raise InvalidLine("; ".join(problems))

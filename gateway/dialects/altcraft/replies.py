@@ -61,7 +61,7 @@ def render_resource_fields(result: Result) -> Reply:
     """Render the fields of a resource's subscriptions. Raises `Refusal`: missing_parameter, unknown_resource."""
     (update,) = result.updates
     if isinstance(update, Refusal):
-        raise update.anew()
+        raise update.copy()
     id = update["match"].get("resource_id")
     if id is None:
         raise refuse("missing_parameter", "it is missing", "/id")

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.core.apply import applied
+from gateway.core.apply import apply_update
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import Document
 from gateway.dialects.courier import errors
@@ -55,7 +55,7 @@ class Courier:
             raise refuse("invalid_patch", "what it leaves is not an object", "/patch")
         if faults := type_faults(profile):
             raise Refusal(faults)
-        return applied(document, replacement_members(profile))[0]
+        return apply_update(document, replacement_members(profile))[0]
 
     def render_faults(self, faults: Sequence[Fault]) -> Reply:
         return errors.render_faults(faults)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from gateway.core.apply import merged
+from gateway.core.apply import merge_patch
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
 from gateway.core.pointer import join_pointer
@@ -70,7 +70,7 @@ def client(incoming: Request) -> ParsedRequest:
     own = {name: value for name, value in told.items() if name not in CONSENTING}
     written = writing(own, element, inner)
     found += [replace(each, pointer=_inside(each.pointer)) for each in inner]
-    profile = merged(written.get("profile", {}), read.update.get("profile", {}))
+    profile = merge_patch(written.get("profile", {}), read.update.get("profile", {}))
     operations = [*written.get("operations", ()), *read.update.get("operations", ())]
     parts = {name: value for name, value in (("profile", profile), ("operations", operations)) if value}
     match = {**read.update["match"], "on_multiple": "first"}

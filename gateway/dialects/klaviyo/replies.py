@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.core.listing import sorted_value
+from gateway.core.listing import sort_value
 from gateway.core.model import Created, Profile
 from gateway.dialects.klaviyo.fields import shown
 from gateway.dialects.klaviyo.pages import page, related_links, single
@@ -25,7 +25,7 @@ def one(answer: Result) -> Reply:
 def many(answer: Result) -> Reply:
     """A page of profiles."""
     profiles = [each for each in answer.outcomes if isinstance(each, Profile)]
-    return page(answer.context, profiles, lambda each: resource_of(each, answer.context), sorted_value)
+    return page(answer.context, profiles, lambda each: resource_of(each, answer.context), sort_value)
 
 
 def merged(answer: Result) -> Reply:

@@ -122,7 +122,7 @@ class SqliteGroup:
         try:
             return self._replay(step) or self._edit(step)
         except Refusal as refusal:
-            return refusal.anew()
+            return refusal.copy()
 
     def _edit(self, change: Change) -> EditResult:
         result = change.edit(partial(self._find, change.database))
