@@ -1,4 +1,4 @@
-"""Concurrent `add` and `incr` at several processes are one order of steps: each kept once, no read behind its time."""
+"""Concurrent `add` and `incr` at several processes are linearizable: each is stored once, and no read is stale."""
 
 import asyncio
 import itertools
@@ -17,11 +17,11 @@ from tests.history import Append, Read, violations
 pytestmark = pytest.mark.xdist_group("gateways")
 
 NAMES = {"matching": "email", "email": "ann@example.com"}, {"matching": "phone", "phone": "+79510000000"}
-"""The one profile, by either of its names."""
+"""The one profile, by each of its identities."""
 
 
 class Client:
-    """Appends to the list of the one profile, or reads it, at any of the processes, and keeps the history."""
+    """Appends to the list of the profile, or reads it, at any of the processes, and records the history."""
 
     def __init__(self, addresses: Sequence[str], http: httpx.AsyncClient) -> None:
         self.history: list[Append | Read] = []
@@ -35,7 +35,7 @@ class Client:
         await self._call("import", {**NAMES[0], "data": data})
 
     async def steps(self, count: int) -> None:
-        """So many steps, one after the other."""
+        """Run `count` steps, one after the other."""
         for _ in range(count):
             await (self.append() if self._random.random() < 0.7 else self.read())
 
@@ -57,12 +57,14 @@ class Client:
         body = {"token": TOKEN, "db_id": 1, **members}
         answer = await self._http.post(f"{address}/api/v1.1/profiles/{name}", json=body)
         assert answer.status_code == 200, answer.text
-        told: dict[str, Any] = answer.json()
-        return told.get("data", told)
+        tree: dict[str, Any] = answer.json()
+        return tree.get("data", tree)
 
 
-async def recorded(addresses: Sequence[str], clients: int = 12, steps: int = 10) -> tuple[list[Append | Read], Read]:
-    """What clients did and saw at the same time, and what was there at the end."""
+async def record_history(
+    addresses: Sequence[str], clients: int = 12, steps: int = 10
+) -> tuple[list[Append | Read], Read]:
+    """Return the history of concurrent clients, and a read at the end."""
     async with httpx.AsyncClient(timeout=60, verify=False) as http:
         client = Client(addresses, http)
         await client.make()
@@ -70,15 +72,15 @@ async def recorded(addresses: Sequence[str], clients: int = 12, steps: int = 10)
         return list(client.history), await client.read()
 
 
-def found(engine: str, folder: Path, *faults: str) -> list[str]:
-    """The violations of a history."""
+def violations_of(engine: str, folder: Path, *faults: str) -> list[str]:
+    """Return the violations of a history on an engine."""
     with gateways(url_of(engine, folder), PROCESSES[engine], *faults) as addresses:
-        return list(violations(*asyncio.run(recorded(addresses))))
+        return list(violations(*asyncio.run(record_history(addresses))))
 
 
 @pytest.mark.parametrize("engine", PROCESSES)
 def test_appends_and_reads_are_linearizable(engine: str, tmp_path: Path) -> None:
-    assert found(engine, tmp_path) == []
+    assert violations_of(engine, tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -86,7 +88,7 @@ def test_appends_and_reads_are_linearizable(engine: str, tmp_path: Path) -> None
     [("sqlite", "no-lock", "is lost"), ("postgresql", "stale-reads", "comes before")],
 )
 def test_an_injected_fault_is_found(engine: str, fault: str, words: str, tmp_path: Path) -> None:
-    assert any(words in violation for violation in found(engine, tmp_path, fault))
+    assert any(words in violation for violation in violations_of(engine, tmp_path, fault))
 
 
 # --- the checker ---
@@ -94,24 +96,29 @@ def test_an_injected_fault_is_found(engine: str, fault: str, words: str, tmp_pat
 A, B = Append("a", 0, 1), Append("b", 2, 3)
 
 
-def reading(seen: str, began: float, ended: float) -> Read:
+def read_of(seen: str, began: float, ended: float) -> Read:
     return Read(tuple(seen), len(seen), began, ended)
 
 
-END = reading("ab", 9, 9)
+END = read_of("ab", 9, 9)
 
 
 @pytest.mark.parametrize(
     "history",
     [
         [A, B],
-        [A, B, reading("a", 1.5, 1.8), reading("ab", 3.5, 4)],
-        [A, B, reading("", 0.5, 5), reading("ab", 2.5, 5)],  # at the same time as what it does, or does not, see
-        [A, Append("b", 0)],  # never acknowledged, and kept
-        [A, B, Append("c", 4)],  # never acknowledged, and not kept
+        [A, B, read_of("a", 1.5, 1.8), read_of("ab", 3.5, 4)],
+        [
+            A,
+            B,
+            read_of("", 0.5, 5),
+            read_of("ab", 2.5, 5),
+        ],  # concurrent with appends
+        [A, Append("b", 0)],  # never acknowledged, and stored
+        [A, B, Append("c", 4)],  # never acknowledged, and not stored
     ],
 )
-def test_what_some_order_explains_is_no_violation(history: list[Append | Read]) -> None:
+def test_a_linearizable_history_has_no_violation(history: list[Append | Read]) -> None:
     assert list(violations(history, END)) == []
 
 
@@ -119,14 +126,18 @@ def test_what_some_order_explains_is_no_violation(history: list[Append | Read]) 
     ("history", "final", "words"),
     [
         ([A, B, Append("c", 4, 5)], END, "c was acknowledged and is lost"),
-        ([A, B], reading("aba", 9, 9), "a was kept 2 times"),
-        ([A, B, reading("b", 4, 5)], END, "no beginning"),
+        ([A, B], read_of("aba", 9, 9), "a was kept 2 times"),
+        ([A, B, read_of("b", 4, 5)], END, "no beginning"),
         ([A, B, Read(("a",), 2, 1.5, 1.8)], END, "counted 2"),
-        ([A, B, reading("a", 4, 5)], END, "comes before"),  # a read that is behind its time
-        ([A, B, reading("ab", 0, 1.5), reading("a", 1.7, 1.8)], END, "comes before"),  # reads that go back
-        ([A, B, reading("ab", 1.2, 1.5)], END, "comes before"),  # a read ahead of its time
-        ([A, B], reading("ba", 9, 9), "comes before"),  # appends out of their order
+        ([A, B, read_of("a", 4, 5)], END, "comes before"),  # a stale read
+        (
+            [A, B, read_of("ab", 0, 1.5), read_of("a", 1.7, 1.8)],
+            END,
+            "comes before",
+        ),  # reads go back
+        ([A, B, read_of("ab", 1.2, 1.5)], END, "comes before"),  # a read of an append that has not begun
+        ([A, B], read_of("ba", 9, 9), "comes before"),  # appends out of their order
     ],
 )
-def test_what_no_order_explains_is_found(history: list[Append | Read], final: Read, words: str) -> None:
+def test_a_violation_is_found(history: list[Append | Read], final: Read, words: str) -> None:
     assert any(words in violation for violation in violations(history, final))

@@ -1,6 +1,6 @@
-"""Races over real HTTP: clients of all dialects make one new person at the same moment, at several processes.
+"""Races over real HTTP: clients of all dialects create one person at the same moment, at several processes.
 
-Each creation pauses between what it found and what it keeps. Without the stores' locks the same races must be seen.
+Each creation pauses between its look-up and its writes. Without the stores' locks, the same races must create several.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.xdist_group("gateways")
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody nobody has heard of."""
+    """The identities of a person without a profile."""
 
     id: str
     email: str
@@ -34,10 +34,10 @@ class Person:
 
 
 Call: TypeAlias = dict[str, Any]
-"""A request, as httpx takes it."""
+"""The arguments of a request for httpx."""
 
-Way: TypeAlias = Callable[[Person], Call]
-"""How a client makes a person, unless there is one."""
+Creation: TypeAlias = Callable[[Person], Call]
+"""A request that creates a person, unless the person exists."""
 
 
 # --- Altcraft ---
@@ -63,28 +63,28 @@ def own_field(person: Person) -> Any:
     return {"matching": "custom", "field_name": "customer_id", "field_value": person.id, "data": {}}
 
 
-def in_json(members: Callable[[Person], Any]) -> Way:
-    def way(person: Person) -> Call:
+def in_json(members: Callable[[Person], Any]) -> Creation:
+    def creation(person: Person) -> Call:
         return altcraft(json={"token": TOKEN, "db_id": 1, **members(person)})
 
-    return way
+    return creation
 
 
-def in_xml(members: Callable[[Person], Any]) -> Way:
-    def way(person: Person) -> Call:
+def in_xml(members: Callable[[Person], Any]) -> Creation:
+    def creation(person: Person) -> Call:
         text = f"<xml><token>{TOKEN}</token><db_id>1</db_id>{elements(members(person))}</xml>"
         return altcraft(content=text, headers={"content-type": "application/xml"})
 
-    return way
+    return creation
 
 
-def in_a_batch(matching: str) -> Way:
-    def way(person: Person) -> Call:
+def in_a_batch(matching: str) -> Creation:
+    def creation(person: Person) -> Call:
         element = {"email": person.email, "phone": person.phone, "phones": [person.phone]}
         members = {"matching": matching, "data": [element, element]}
         return altcraft("_batch", json={"token": TOKEN, "db_id": 1, **members})
 
-    return way
+    return creation
 
 
 def altcraft(batch: str = "", **sent: Any) -> Call:
@@ -101,13 +101,13 @@ def elements(members: dict[str, Any]) -> str:
 # --- Courier ---
 
 
-def courier(method: str, path: str = "", **body: Any) -> Way:
-    def way(person: Person) -> Call:
+def courier(method: str, path: str = "", **body: Any) -> Creation:
+    def creation(person: Person) -> Call:
         known = body or {"profile": {"email": person.email, "phone_number": person.phone}}
         headers = {"authorization": f"Bearer {TOKEN}"}
         return {"method": method, "url": f"/profiles/{person.id}{path}", "json": known, "headers": headers}
 
-    return way
+    return creation
 
 
 # --- Klaviyo ---
@@ -117,29 +117,29 @@ KEY = {"authorization": f"Klaviyo-API-Key {TOKEN}", **REVISION}
 PLACES = {"email": "email", "phone_number": "phone", "external_id": "id"}
 
 
-def klaviyo(path: str, *names: str) -> Way:
-    def way(person: Person) -> Call:
+def klaviyo(path: str, *names: str) -> Creation:
+    def creation(person: Person) -> Call:
         attributes = {name: getattr(person, PLACES[name]) for name in names}
         data = {"type": "profile", "attributes": attributes}
         headers = REVISION if path.startswith("client") else KEY
         return {"method": "POST", "url": f"/{path}", "json": {"data": data}, "headers": headers}
 
-    return way
+    return creation
 
 
-def as_a_job(*names: str) -> Way:
-    def way(person: Person) -> Call:
+def as_a_job(*names: str) -> Creation:
+    def creation(person: Person) -> Call:
         one = klaviyo("api/profile-bulk-import-jobs", *names)(person)
         attributes = {"profiles": {"data": [one["json"]["data"]]}}
         return {**one, "json": {"data": {"type": "profile-bulk-import-job", "attributes": attributes}}}
 
-    return way
+    return creation
 
 
 IMPORT, CLIENT = "api/profile-import", "client/profiles?company_id=demo"
 EITHER = ["email", "external_id"], ["phone_number", "external_id"], ["email", "phone_number"], ["phone_number", "email"]
 
-RACES: dict[str, list[Way]] = {
+RACES: dict[str, list[Creation]] = {
     "altcraft by e-mail": [in_json(email), in_xml(email)],
     "altcraft by phone": [in_json(phone), in_xml(phone)],
     "altcraft by e-mail or phone": [in_json(email), in_xml(phone), in_json(phone), in_xml(email)],
@@ -162,22 +162,22 @@ RACES: dict[str, list[Way]] = {
 _numbers = itertools.count()
 
 
-def somebody() -> Person:
+def new_person() -> Person:
     number = next(_numbers)
     return Person(f"person-{number}", f"person-{number}@example.com", f"+7951{number:07}")
 
 
-async def race(addresses: list[str], ways: list[Way], person: Person) -> list[httpx.Response]:
-    """The answers to many clients that all ask at the same moment, each way at each process."""
+async def race(addresses: list[str], creations: list[Creation], person: Person) -> list[httpx.Response]:
+    """Return the responses to many clients that send at the same moment, each request at each process."""
     async with httpx.AsyncClient(timeout=60, verify=False) as client:
         await asyncio.gather(*(client.get(f"{addresses[n % len(addresses)]}/healthz") for n in range(CLIENTS)))
-        calls = [ways[n // len(addresses) % len(ways)](person) for n in range(CLIENTS)]
+        calls = [creations[n // len(addresses) % len(creations)](person) for n in range(CLIENTS)]
         urls = [addresses[n % len(addresses)] + call.pop("url") for n, call in enumerate(calls)]
         return await asyncio.gather(*(client.request(url=url, **call) for url, call in zip(urls, calls, strict=True)))
 
 
 async def people(url: str, person: Person) -> list[str]:
-    """The ids of all that any of a person's identities names."""
+    """Return the ids of the profiles that any of a person's identities names."""
     store = await open_store(url)
     named = (
         ("email", person.email),
@@ -190,27 +190,27 @@ async def people(url: str, person: Person) -> list[str]:
     return [profile.id for profile in found]
 
 
-def outcome(url: str, addresses: list[str], ways: list[Way]) -> tuple[set[int], int]:
-    """Of one race: the statuses of those who were refused, and how many people it made."""
-    person = somebody()
-    answers = asyncio.run(race(addresses, ways, person))
+def run_race(url: str, addresses: list[str], creations: list[Creation]) -> tuple[set[int], int]:
+    """Run one race. Return the statuses of refusals, and the number of profiles."""
+    person = new_person()
+    answers = asyncio.run(race(addresses, creations, person))
     return {each.status_code for each in answers if is_refused(each)}, len(asyncio.run(people(url, person)))
 
 
 def is_refused(answer: httpx.Response) -> bool:
-    """Also where one element of a batch or a job is, which as a whole is not."""
+    """Return whether a response, or one element of a batch or a job, is a refusal."""
     return not answer.is_success or bool(re.search(r'"(error|failed_count)":[^0]', answer.text))
 
 
-SEEN = "altcraft by e-mail or phone", "courier by id", "klaviyo by either"
-"""Those that are also run without a lock."""
+UNLOCKED_RACES = "altcraft by e-mail or phone", "courier by id", "klaviyo by either"
+"""The races that also run without locks."""
 
 At: TypeAlias = tuple[str, list[str]]
 """A store's URL, and the addresses of the gateways on it."""
 
 
 @contextmanager
-def raced(engine: str, folder: Path, *faults: str) -> Iterator[At]:
+def racing_gateways(engine: str, folder: Path, *faults: str) -> Iterator[At]:
     url = url_of(engine, folder)
     with gateways(url, PROCESSES[engine], "slow-creations", *faults) as addresses:
         yield url, addresses
@@ -218,26 +218,26 @@ def raced(engine: str, folder: Path, *faults: str) -> Iterator[At]:
 
 @pytest.fixture(scope="module", params=PROCESSES)
 def at(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[At]:
-    with raced(request.param, tmp_path_factory.mktemp("locked")) as at:
+    with racing_gateways(request.param, tmp_path_factory.mktemp("locked")) as at:
         yield at
 
 
 @pytest.fixture(scope="module", params=PROCESSES)
 def unlocked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[At]:
-    with raced(request.param, tmp_path_factory.mktemp("unlocked"), "no-lock") as at:
+    with racing_gateways(request.param, tmp_path_factory.mktemp("unlocked"), "no-lock") as at:
         yield at
 
 
 @pytest.mark.parametrize("name", RACES)
-def test_one_person_is_made_once(at: At, name: str) -> None:
-    assert outcome(*at, RACES[name]) == (set(), 1)
+def test_one_person_is_created_once(at: At, name: str) -> None:
+    assert run_race(*at, RACES[name]) == (set(), 1)
 
 
-def test_whoever_must_make_a_new_person_is_refused_but_one(at: At) -> None:
-    ways = [klaviyo("api/profiles", "email", "phone_number"), klaviyo("api/profiles", "phone_number", "email")]
-    assert outcome(*at, ways) == ({409}, 1)
+def test_all_strict_creations_but_one_are_refused(at: At) -> None:
+    creations = [klaviyo("api/profiles", "email", "phone_number"), klaviyo("api/profiles", "phone_number", "email")]
+    assert run_race(*at, creations) == ({409}, 1)
 
 
-@pytest.mark.parametrize("name", SEEN)
-def test_without_a_lock_the_race_is_seen(unlocked: At, name: str) -> None:
-    assert any(outcome(*unlocked, RACES[name]) != (set(), 1) for _ in range(10))
+@pytest.mark.parametrize("name", UNLOCKED_RACES)
+def test_without_locks_the_race_creates_several(unlocked: At, name: str) -> None:
+    assert any(run_race(*unlocked, RACES[name]) != (set(), 1) for _ in range(10))

@@ -1,6 +1,6 @@
-"""Kills the leader of a PostgreSQL cluster again and again while two gateways take updates, and counts what came of it.
+"""Kill the leader of a PostgreSQL cluster repeatedly while two gateways accept updates. Count losses and repetitions.
 
-Exits with 1 where an acknowledged update is lost, or one is kept twice.
+Exits with 1 where an acknowledged update is lost, or one is stored twice.
 """
 
 import argparse
@@ -20,38 +20,37 @@ from urllib.request import urlopen
 from tests.cluster.load import TOKEN, Load, stored
 from tests.cluster.nodes import HOST, Cluster, cluster, free_port, wait_until
 
-PATIENCE = 120
-"""Seconds that a step may take."""
-QUIET = 5
-"""Seconds of load before a kill, and after the last one."""
+STEP_TIMEOUT_SECONDS = 120
+LOAD_SECONDS = 5
+"""Time under load before a kill, and after the last one."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="how many leaders are killed")
     parser.add_argument("--clients", type=int, default=8, help="clients of each gateway")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with cluster() as nodes, ExitStack() as gateways:
         urls = [gateways.enter_context(gateway(nodes)) for _ in range(2)]
-        return asyncio.run(fail_over(nodes, Load(urls, asked.clients), asked.rounds))
+        return asyncio.run(fail_over(nodes, Load(urls, arguments.clients), arguments.rounds))
 
 
 @contextmanager
 def gateway(nodes: Cluster) -> Iterator[str]:
-    """A gateway as an operator starts it."""
+    """Run a gateway as an operator does."""
     port = free_port()
     settings = {"STORE": nodes.url, "PORT": str(port), "BOOTSTRAP_TOKEN": TOKEN, "LOG_LEVEL": "error"}
     environment = {**os.environ, **{f"GATEWAY_{name}": value for name, value in settings.items()}}
     server = subprocess.Popen([Path(sys.executable).parent / "profile-gateway", "serve"], env=environment)
     try:
-        wait_until(partial(answers, f"http://{HOST}:{port}/readyz"), PATIENCE, "the gateway is ready")
+        wait_until(partial(is_ready, f"http://{HOST}:{port}/readyz"), STEP_TIMEOUT_SECONDS, "the gateway is ready")
         yield f"http://{HOST}:{port}"
     finally:
         server.terminate()
         server.wait(60)
 
 
-def answers(url: str) -> bool:
+def is_ready(url: str) -> bool:
     try:
         urlopen(url, timeout=2).close()
     except (URLError, OSError):
@@ -62,46 +61,50 @@ def answers(url: str) -> bool:
 async def fail_over(nodes: Cluster, load: Load, rounds: int) -> int:
     running = asyncio.create_task(load.run())
     for number in range(1, rounds + 1):
-        await asyncio.sleep(QUIET)
+        await asyncio.sleep(LOAD_SECONDS)
         await kill_the_leader(nodes, load, number)
-    await asyncio.sleep(QUIET)
+    await asyncio.sleep(LOAD_SECONDS)
     load.stop()
-    await asyncio.wait_for(running, PATIENCE)
-    return await told(load)
+    await asyncio.wait_for(running, STEP_TIMEOUT_SECONDS)
+    return await report(load)
 
 
 async def kill_the_leader(nodes: Cluster, load: Load, number: int) -> None:
-    """One round: it ends when the cluster is whole again."""
+    """Run one round. It ends when the cluster is complete again."""
     leader = await asyncio.to_thread(nodes.leader)
     assert leader
     begun = time.monotonic()
     leader.kill()
     try:
-        await asyncio.to_thread(wait_until, lambda: nodes.leader() not in (leader, None), PATIENCE, "another leads")
+        await asyncio.to_thread(
+            wait_until, lambda: nodes.leader() not in (leader, None), STEP_TIMEOUT_SECONDS, "another leads"
+        )
         elected = time.monotonic() - begun
-        await asyncio.to_thread(wait_until, lambda: is_written(load, begun + elected), PATIENCE, "all take writes")
+        await asyncio.to_thread(
+            wait_until, lambda: is_written(load, begun + elected), STEP_TIMEOUT_SECONDS, "all accept writes"
+        )
     finally:
         leader.start()
     pauses = ", ".join(f"{tally.longest_pause(begun):.1f}" for tally in load.tallies.values())
     print(
         f"round {number}: {leader.name} killed; another leads after {elected:.1f} s; no writes: {pauses} s", flush=True
     )
-    await asyncio.to_thread(wait_until, nodes.is_whole, PATIENCE, "the cluster is whole again")
+    await asyncio.to_thread(wait_until, nodes.is_complete, STEP_TIMEOUT_SECONDS, "the cluster is complete again")
 
 
 def is_written(load: Load, since: float) -> bool:
     return all(tally.times and tally.times[-1] > since for tally in load.tallies.values())
 
 
-async def told(load: Load) -> int:
-    """Says what was acknowledged and what became of it, as either gateway tells it."""
+async def report(load: Load) -> int:
+    """Compare the acknowledged updates with the profiles that each gateway returns. Print the figures."""
     tallies = load.tallies.values()
     acknowledged = sum(len(tally.times) for tally in tallies)
     lost = twice = 0
     for url in load.tallies:
         for profile, (visits, marks) in (await stored(url)).items():
-            meant = set().union(*(tally.marks[profile] for tally in tallies))
-            lost += len(meant - set(marks))
+            expected = set().union(*(tally.marks[profile] for tally in tallies))
+            lost += len(expected - set(marks))
             twice += visits - len(set(marks)) + sum((Counter(marks) - Counter(set(marks))).values())
     refused = sum(tally.refused for tally in tallies)
     print(f"acknowledged {acknowledged}, lost {lost}, twice {twice}; refused and sent again {refused}")

@@ -1,4 +1,4 @@
-"""Clients that write through gateways without a pause, repeat what was not acknowledged, and count. Asserts nothing."""
+"""Clients that write through gateways without a pause, repeat what is not acknowledged, and count."""
 
 import asyncio
 import time
@@ -9,26 +9,25 @@ import httpx
 
 TOKEN = "cluster-test-token"
 PROFILES = 200
-ASKED_AGAIN = 0.1
-"""Seconds until a client repeats what was refused."""
+RETRY_SECONDS = 0.1
 
 
 @dataclass
 class Tally:
-    """What was acknowledged: when, and which marks on which profile."""
+    """The acknowledged updates: their times, and the marks of each profile."""
 
     times: list[float] = field(default_factory=list)
     marks: dict[int, set[str]] = field(default_factory=lambda: {number: set() for number in range(PROFILES)})
     refused: int = 0
 
     def longest_pause(self, since: float) -> float:
-        """Seconds in which nothing was acknowledged, from a time on."""
+        """Return the longest time in seconds without an acknowledgement, since a time."""
         times = [since, *(each for each in self.times if each >= since)]
         return max((after - before for before, after in pairwise(times)), default=float("inf"))
 
 
 class Load:
-    """Some clients for each gateway. Each change is sent under one Idempotency-Key until it is acknowledged."""
+    """Some clients for each gateway. Each change is sent with one Idempotency-Key until it is acknowledged."""
 
     def __init__(self, urls: list[str], clients: int) -> None:
         self.tallies = {url: Tally() for url in urls}
@@ -36,7 +35,7 @@ class Load:
         self._open = True
 
     async def run(self) -> None:
-        """Until `stop`; what is on its way then is brought to its end."""
+        """Run until `stop`, and complete the calls in flight."""
         async with httpx.AsyncClient(timeout=70) as http:
             names = range(self._clients)
             await asyncio.gather(*(self._client(http, url, name) for url in self.tallies for name in names))
@@ -52,7 +51,7 @@ class Load:
             profile, mark = (number * 7 + name * 31) % PROFILES, f"{url[-5:]}-{name}-{number}"
             while not await _is_acknowledged(http, url, profile, mark):
                 tally.refused += 1
-                await asyncio.sleep(ASKED_AGAIN)
+                await asyncio.sleep(RETRY_SECONDS)
             tally.times.append(time.monotonic())
             tally.marks[profile].add(mark)
 
@@ -70,7 +69,7 @@ async def _is_acknowledged(http: httpx.AsyncClient, url: str, profile: int, mark
 
 
 async def stored(url: str) -> dict[int, tuple[int, list[str]]]:
-    """How often each profile was counted up, and the marks on it."""
+    """Return how often each profile was incremented, and its marks."""
     found = {}
     async with httpx.AsyncClient(timeout=70) as http:
         for profile in range(PROFILES):

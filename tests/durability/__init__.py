@@ -1,6 +1,6 @@
 """Proofs that nothing acknowledged is lost, each a file with a function `run`: `python -m tests.durability [PROOF…]`.
 
-They take minutes, and `make test` runs none of them. Each says what it did in figures, and whether that is sound.
+They take minutes, and `make test` runs none of them. Each returns its figures, and whether it passes.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a proof counted, by name, and whether it holds."""
+    """The figures of a proof, by name, and whether it passes."""
 
     figures: Mapping[str, object]
-    holds: bool
+    passes: bool

@@ -1,4 +1,4 @@
-"""Runs the proofs that are named, or all, one after the other; fails where one does not hold."""
+"""Run the named proofs, or all, one after the other. Exit with 1 where one fails."""
 
 import sys
 import tempfile
@@ -10,18 +10,18 @@ PROOFS = ("kills", "power", "disks", "crashes", "orders")
 
 
 def main(names: list[str]) -> bool:
-    held = [_runs(name) for name in names or PROOFS]
-    return all(held)
+    passes = [_run(name) for name in names or PROOFS]
+    return all(passes)
 
 
-def _runs(name: str) -> bool:
+def _run(name: str) -> bool:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=f"{name}-") as folder:
         outcome = import_module(f"tests.durability.{name}").run(Path(folder))
-    print(f"{name}: {'holds' if outcome.holds else 'FAILS'}, {time.monotonic() - began:.0f} s")
+    print(f"{name}: {'passes' if outcome.passes else 'FAILS'}, {time.monotonic() - began:.0f} s")
     for figure, value in outcome.figures.items():
         print(f"  {figure}: {f'{value:,}' if isinstance(value, int) else value}", flush=True)
-    return bool(outcome.holds)
+    return bool(outcome.passes)
 
 
 if __name__ == "__main__":

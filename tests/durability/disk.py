@@ -1,10 +1,10 @@
-"""A disk under a folder of files, and what it may hold when the power fails: it computes, and touches no file itself.
+"""A model of a disk: the possible contents of a folder's files when the power fails. It uses no file itself.
 
-What was written is there for sure once a sync that began later has ended well; until then it may be there or not, write
-by write and even sector by sector. A name is there for sure once the folder was synced. What was waiting for a sync
-that failed may be gone for good, though a later sync ends well: the kernel may have taken it for written. It tells so
-each file descriptor that may have written it (fsync(2), from Linux 4.13 on): so what others wrote through their own,
-and synced well afterwards, is not among that. Each thread of the gateway that writes has its own.
+A write is stored once a later sync has succeeded. Before that it may be stored or not, write by write and even sector
+by sector. A name is stored once the folder is synced. Writes that wait for a sync that fails may be lost, even if a
+later sync succeeds: the kernel may consider them written. It reports the failure to each file descriptor that may have
+written them (fsync(2), since Linux 4.13). So writes of other descriptors that are synced later are not among them. Each
+writing thread of the gateway has its own descriptor.
 """
 
 import os
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.durability.recording import Began, Ended, numbers, path_of, strings
+from tests.durability.recording import CallEnd, CallStart, numbers, path_of, strings
 
 SECTOR = 512
 
@@ -21,7 +21,7 @@ Keep = Callable[[], bool]
 
 @dataclass(eq=False)
 class Write:
-    """Bytes at an offset, or a new length where there are none."""
+    """Bytes at an offset, or a new length where `data` is missing."""
 
     offset: int
     data: bytes | None
@@ -31,44 +31,44 @@ class Write:
 
 @dataclass(eq=False)
 class File:
-    """What is on the disk for sure, and what may be, in the order in which it was written."""
+    """The stored content, and the writes that may be stored, in their order."""
 
     synced: bytearray = field(default_factory=bytearray)
     waiting: list[Write] = field(default_factory=list)
 
-    def settle(self, writes: list[Write]) -> None:
-        """These writes are on the disk."""
+    def sync(self, writes: list[Write]) -> None:
+        """Store these writes."""
         for write in writes:
             put(self.synced, write)
         self.waiting = [write for write in self.waiting if write not in writes]
 
 
 class Disk:
-    """The files of one folder, moved on by the calls of a recording."""
+    """The files of one folder, which the calls of a recording alter."""
 
     def __init__(self, folder: str, random: Random) -> None:
         self._folder = folder
         self._random = random
         self._names: dict[str, File] = {}
         self._synced_names: dict[str, File] = {}
-        self._open: dict[Began, Write | list[Write]] = {}
+        self._open: dict[CallStart, Write | list[Write]] = {}
         self.failed_syncs = 0
 
-    def move(self, event: Began | Ended) -> None:
-        if isinstance(event, Began):
+    def apply(self, event: CallStart | CallEnd) -> None:
+        if isinstance(event, CallStart):
             self._begin(event)
         else:
-            self._end(event.began, event.answer)
+            self._end(event.start, event.result)
 
     def states(self) -> Iterator[tuple[str, dict[str, bytes]]]:
-        """What the files may hold if the power failed now, by how much of what was not yet synced had been written."""
+        """Return possible contents of the files if the power fails now, by how many waiting writes are stored."""
         coin = lambda: self._random.random() < 0.5  # noqa: E731
         yield "nothing", self._state(lambda: False)
         yield "all", self._state(lambda: True)
         yield "some", self._state(coin)
         yield "torn", self._state(coin, is_torn=True)
 
-    def _begin(self, call: Began) -> None:
+    def _begin(self, call: CallStart) -> None:
         if call.call in ("fdatasync", "fsync") and path_of(call.text) in (self._folder, *self._paths()):
             file = self._file(path_of(call.text))
             self._open[call] = [write for write in file.waiting if write.has_ended] if file else []
@@ -77,42 +77,42 @@ class Disk:
             file.waiting.append(write)
             self._open[call] = write
 
-    def _end(self, call: Began, answer: int) -> None:
+    def _end(self, call: CallStart, result: int) -> None:
         opened = self._open.pop(call, None)
         if isinstance(opened, Write):
-            self._written(call, opened, answer)
+            self._end_write(call, opened, result)
         elif isinstance(opened, list):
-            self._synced(call, opened, answer == 0)
-        elif answer >= 0 and call.call in ("openat", "unlink", "rename"):
-            self._named(call)
+            self._end_sync(call, opened, result == 0)
+        elif result >= 0 and call.call in ("openat", "unlink", "rename"):
+            self._rename(call)
 
-    def _written(self, call: Began, write: Write, answer: int) -> None:
+    def _end_write(self, call: CallStart, write: Write, result: int) -> None:
         write.has_ended = True
-        if answer < 0:
+        if result < 0:
             self._remove(path_of(call.text), write)
         elif write.data is not None:
-            write.data = write.data[:answer]
+            write.data = write.data[:result]
 
-    def _synced(self, call: Began, writes: list[Write], went_well: bool) -> None:
+    def _end_sync(self, call: CallStart, writes: list[Write], succeeded: bool) -> None:
         path = path_of(call.text)
         if path == self._folder:
-            self._synced_names = dict(self._names) if went_well else self._synced_names
+            self._synced_names = dict(self._names) if succeeded else self._synced_names
         elif file := self._file(path):
-            writes = [write for write in writes if write in file.waiting]  # another may have synced them meanwhile
-            if went_well:
-                file.settle(writes)
+            writes = [write for write in writes if write in file.waiting]  # another call may have synced them meanwhile
+            if succeeded:
+                file.sync(writes)
             else:
                 self._fail(file, [write for write in writes if write.thread == call.thread])
 
     def _fail(self, file: File, writes: list[Write]) -> None:
-        """All of these writes are gone for good, or each by chance."""
+        """Lose all of these writes, or each by chance."""
         self.failed_syncs += 1
         share = self._random.choice([0, 0.5])
         kept = [write for write in writes if self._random.random() < share]
         file.waiting = [write for write in file.waiting if write not in writes or write in kept]
-        file.settle(kept)
+        file.sync(kept)
 
-    def _named(self, call: Began) -> None:
+    def _rename(self, call: CallStart) -> None:
         names = [os.path.relpath(path.decode(), self._folder) for path in strings(call.text)]
         if any(name.startswith("..") for name in names):
             return
@@ -151,7 +151,7 @@ def _content(file: File, keep: Keep, is_torn: bool) -> bytes:
 
 
 def _sectors(write: Write) -> Iterator[Write]:
-    """A write, sector by sector of the disk."""
+    """Return a write as one write for each sector."""
     if write.data is None:
         yield write
         return
@@ -163,7 +163,7 @@ def _sectors(write: Write) -> Iterator[Write]:
 
 
 def put(content: bytearray, write: Write) -> None:
-    """Does a write to what a file holds."""
+    """Apply a write to the content of a file."""
     length = write.offset + len(write.data or b"")
     if len(content) < length:
         content.extend(bytes(length - len(content)))
@@ -173,6 +173,6 @@ def put(content: bytearray, write: Write) -> None:
         content[write.offset : length] = write.data
 
 
-def _write_of(call: Began) -> Write:
+def _write_of(call: CallStart) -> Write:
     data = None if call.call == "ftruncate" else strings(call.text)[0]
     return Write(numbers(call.text)[-1], data, call.thread)

@@ -1,7 +1,7 @@
-"""Bad disks: the calls on the log of a gateway under load fail or dawdle for some seconds, and then they do not.
+"""Bad disks: for some seconds, the system calls on the log of a gateway under load fail or are slow.
 
-strace injects that into the running processes. Meanwhile nothing may be acknowledged that is not kept: calls are told
-503 with Retry-After; then the same processes must go on. Each kind ends with a kill and a look at what is kept.
+strace injects that into the running processes. Meanwhile no change may be acknowledged that is not stored: the response
+is 503 with Retry-After. Then the same processes must continue. Each case ends with a kill and a check of the store.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from tests.durability import Outcome
-from tests.durability.load import Book, balance, clients
+from tests.durability.load import ClientLog, clients, compare
 from tests.durability.service import TOKEN, Service
 
 SECONDS = 4.0
@@ -28,58 +28,58 @@ SLOW = f"fdatasync:delay_enter={int(DELAY * 1_000_000)}"
 
 
 def run(folder: Path) -> Outcome:
-    outcomes = [asyncio.run(_failing(folder / str(n), *each)) for n, each in enumerate(ERRORS.items())]
-    outcomes.append(asyncio.run(_dawdling(folder / "slow")))
+    outcomes = [asyncio.run(_run_failing(folder / str(n), *each)) for n, each in enumerate(ERRORS.items())]
+    outcomes.append(asyncio.run(_run_slow(folder / "slow")))
     figures = {name: value for outcome in outcomes for name, value in outcome.figures.items()}
-    return Outcome(figures, all(outcome.holds for outcome in outcomes))
+    return Outcome(figures, all(outcome.passes for outcome in outcomes))
 
 
-async def _failing(folder: Path, name: str, fault: str) -> Outcome:
+async def _run_failing(folder: Path, name: str, fault: str) -> Outcome:
     file = folder / "profiles.db"
-    async with _loaded(folder, file) as (service, books):
-        async with _injected(service, file, fault):
-            await _until_refused(books)
-            before = _acknowledged(books)
+    async with _gateway_under_load(folder, file) as (service, logs):
+        async with _fault(service, file, fault):
+            await _until_refused(logs)
+            before = _acknowledged(logs)
             await asyncio.sleep(SECONDS)
-            during, refused = _acknowledged(books) - before, sum(book.refused for book in books)
-        pause = await _until_acknowledged(books)
+            during, refused = _acknowledged(logs) - before, sum(log.refused for log in logs)
+        pause = await _until_acknowledged(logs)
         await asyncio.sleep(1)
-    result = await balance(f"sqlite:///{file}", books)
+    result = await compare(f"sqlite:///{file}", logs)
     words = (
-        f"acknowledged {result.acknowledged:,}, of those while it failed {during}; told 503 with Retry-After "
+        f"acknowledged {result.acknowledged:,}, of those while it failed {during}; answered with 503 "
         f"{refused:,}; seconds until it went on {pause:.2f}; lost {result.lost}, doubled {result.doubled}"
     )
-    return Outcome({name: words}, result.is_even and during == 0 and refused > 0)
+    return Outcome({name: words}, result.is_equal and during == 0 and refused > 0)
 
 
-async def _dawdling(folder: Path) -> Outcome:
+async def _run_slow(folder: Path) -> Outcome:
     file = folder / "profiles.db"
-    async with _loaded(folder, file) as (service, books), _injected(service, file, SLOW):
-        before = _acknowledged(books)
-        longest = await _longest_read(service.url, books[0])
-        during, refused = _acknowledged(books) - before, sum(book.refused for book in books)
-    result = await balance(f"sqlite:///{file}", books)
+    async with _gateway_under_load(folder, file) as (service, logs), _fault(service, file, SLOW):
+        before = _acknowledged(logs)
+        longest = await _longest_read(service.url, logs[0])
+        during, refused = _acknowledged(logs) - before, sum(log.refused for log in logs)
+    result = await compare(f"sqlite:///{file}", logs)
     words = (
-        f"acknowledged {result.acknowledged:,}, of those meanwhile {during:,}; told 503 {refused}; "
+        f"acknowledged {result.acknowledged:,}, of those meanwhile {during:,}; answered with 503 {refused}; "
         f"seconds of the longest read meanwhile {longest:.3f}; lost {result.lost}, doubled {result.doubled}"
     )
-    return Outcome({f"fdatasync takes {DELAY} s": words}, result.is_even and during > 0 and refused == 0)
+    return Outcome({f"fdatasync takes {DELAY} s": words}, result.is_equal and during > 0 and refused == 0)
 
 
 @asynccontextmanager
-async def _loaded(folder: Path, file: Path) -> AsyncIterator[tuple[Service, list[Book]]]:
-    """A gateway under load, which is killed at the end."""
+async def _gateway_under_load(folder: Path, file: Path) -> AsyncIterator[tuple[Service, list[ClientLog]]]:
+    """Run a gateway under load, and kill it at the end."""
     folder.mkdir()
     with Service(f"sqlite:///{file}", folder / "log") as service:
         await asyncio.to_thread(service.start)
-        async with clients(service.url) as books:
+        async with clients(service.url) as logs:
             await asyncio.sleep(1)
-            yield service, books
+            yield service, logs
 
 
 @asynccontextmanager
-async def _injected(service: Service, file: Path, fault: str) -> AsyncIterator[None]:
-    """From the first to the last line of this context, what is asked of the log of the file goes wrong."""
+async def _fault(service: Service, file: Path, fault: str) -> AsyncIterator[None]:
+    """Inject a fault into the calls on the file and its log, until the context ends."""
     attach = [f"--attach={process}" for process in service.processes()]
     paths = [f"--trace-path={file}{end}" for end in ("", "-wal")]
     options = [*attach, *paths, f"--trace={fault.partition(':')[0]}", f"--inject={fault}", "--output=/dev/null"]
@@ -95,29 +95,29 @@ async def _injected(service: Service, file: Path, fault: str) -> AsyncIterator[N
         await strace.communicate()
 
 
-def _acknowledged(books: Sequence[Book]) -> int:
-    return sum(book.acknowledged for book in books)
+def _acknowledged(logs: Sequence[ClientLog]) -> int:
+    return sum(log.acknowledged for log in logs)
 
 
-async def _until_refused(books: Sequence[Book]) -> None:
-    """Until each client was told that it failed: what it was told before was done before."""
+async def _until_refused(logs: Sequence[ClientLog]) -> None:
+    """Wait until each client has a failure. Earlier acknowledgements are from before the fault."""
     async with asyncio.timeout(30):
-        while not all(book.refused for book in books):
+        while not all(log.refused for log in logs):
             await asyncio.sleep(0.005)
 
 
-async def _until_acknowledged(books: Sequence[Book]) -> float:
-    began, before = time.monotonic(), _acknowledged(books)
+async def _until_acknowledged(logs: Sequence[ClientLog]) -> float:
+    began, before = time.monotonic(), _acknowledged(logs)
     async with asyncio.timeout(30):
-        while _acknowledged(books) == before:
+        while _acknowledged(logs) == before:
             await asyncio.sleep(0.005)
     return time.monotonic() - began
 
 
-async def _longest_read(url: str, book: Book) -> float:
-    """Reads one profile again and again."""
+async def _longest_read(url: str, log: ClientLog) -> float:
+    """Read one profile repeatedly. Return the longest time in seconds."""
     longest, until = 0.0, time.monotonic() + SECONDS
-    body = {"token": TOKEN, "db_id": 1, "matching": "email", "email": book.email(0)}
+    body = {"token": TOKEN, "db_id": 1, "matching": "email", "email": log.email(0)}
     async with httpx.AsyncClient(base_url=url, verify=False) as http:
         while (began := time.monotonic()) < until:
             answer = await http.post("/api/v1.1/profiles/get", json=body)

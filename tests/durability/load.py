@@ -1,7 +1,7 @@
-"""Clients that count and append without a pause, keep book of what was acknowledged, and send again what was not.
+"""Clients that count and append without a pause, log what is acknowledged, and send again what is not.
 
-Each call adds one element to a list and moves a counter by one, under an Idempotency-Key of its own, which a call that
-has to be sent again repeats. So what is kept must be every acknowledged element, in order, and each once.
+Each call adds one element to a list and increments a counter, with an Idempotency-Key of its own; a call that is sent
+again has the same key. So the store must have every acknowledged element, in order, and each once.
 """
 
 import asyncio
@@ -16,17 +16,17 @@ from gateway.stores import open_store
 from tests.durability.service import TOKEN
 
 CLIENTS = 16
-LONGEST_LIST = 100
-"""Elements of one profile; then its client goes on with a new one."""
+MAX_LIST_ELEMENTS = 100
+"""Elements of one profile; its client then uses a new one."""
 
 PAUSE = 0.02
 
 
 @dataclass
-class Book:
-    """What one client was promised: so many elements, one after the other.
+class ClientLog:
+    """The log of one client: the number of acknowledged elements.
 
-    `unanswered` are its calls that were sent and got no answer, `refused` those that were told to try again later.
+    `unanswered` are its calls without a response, `refused` those that were answered with 503 and Retry-After.
     """
 
     name: str
@@ -35,31 +35,31 @@ class Book:
     refused: int = 0
 
     def email(self, number: int) -> str:
-        return f"{self.name}-{number // LONGEST_LIST}@example.com"
+        return f"{self.name}-{number // MAX_LIST_ELEMENTS}@example.com"
 
 
 @dataclass(frozen=True)
-class Balance:
-    """What books and store come to when they are compared."""
+class Comparison:
+    """The differences between the logs and the store."""
 
     acknowledged: int
     lost: int
     doubled: int
 
     @property
-    def is_even(self) -> bool:
+    def is_equal(self) -> bool:
         return self.acknowledged > 0 and self.lost == self.doubled == 0
 
 
 @asynccontextmanager
-async def clients(url: str, name: str = "client", count: int = CLIENTS) -> AsyncIterator[list[Book]]:
-    """So many clients that do not rest; at the end each has the answer to its last call."""
-    books = [Book(f"{name}-{number}") for number in range(count)]
+async def clients(url: str, name: str = "client", count: int = CLIENTS) -> AsyncIterator[list[ClientLog]]:
+    """Run clients without a pause. At the end each has the response to its last call."""
+    logs = [ClientLog(f"{name}-{number}") for number in range(count)]
     done = asyncio.Event()
     async with httpx.AsyncClient(base_url=url, timeout=30, verify=False) as http:
-        tasks = [asyncio.create_task(_serve(http, book, done)) for book in books]
+        tasks = [asyncio.create_task(_serve(http, log, done)) for log in logs]
         try:
-            yield books
+            yield logs
         except BaseException:
             for task in tasks:
                 task.cancel()
@@ -68,51 +68,51 @@ async def clients(url: str, name: str = "client", count: int = CLIENTS) -> Async
         await asyncio.gather(*tasks)
 
 
-async def _serve(http: httpx.AsyncClient, book: Book, done: asyncio.Event) -> None:
+async def _serve(http: httpx.AsyncClient, log: ClientLog, done: asyncio.Event) -> None:
     while not done.is_set():
-        while (status := await _append(http, book, book.acknowledged)) != 200:
+        while (status := await _append(http, log, log.acknowledged)) != 200:
             if status not in (0, 503):
-                raise AssertionError(f"a client was told {status}")
+                raise AssertionError(f"a client got {status}")
             await asyncio.sleep(PAUSE)
-        book.acknowledged += 1
+        log.acknowledged += 1
 
 
-async def _append(http: httpx.AsyncClient, book: Book, number: int) -> int:
-    """The status that one call is answered with, 0 where there is no answer."""
+async def _append(http: httpx.AsyncClient, log: ClientLog, number: int) -> int:
+    """Return the status of one call, 0 where there is no response."""
     try:
         answer = await http.post(
             "/api/v1.1/profiles/import",
-            json={"token": TOKEN, "db_id": 1, "email": book.email(number), "data": _appending(number)},
-            headers={"idempotency-key": f"{book.name} {number}"},
+            json={"token": TOKEN, "db_id": 1, "email": log.email(number), "data": _update_data(number)},
+            headers={"idempotency-key": f"{log.name} {number}"},
         )
     except httpx.TransportError as error:
-        book.unanswered += not isinstance(error, httpx.ConnectError)
+        log.unanswered += not isinstance(error, httpx.ConnectError)
         return 0
-    book.refused += answer.status_code == 503 and "retry-after" in answer.headers
+    log.refused += answer.status_code == 503 and "retry-after" in answer.headers
     return answer.status_code
 
 
-def _appending(number: int) -> dict[str, object]:
-    element = number % LONGEST_LIST
+def _update_data(number: int) -> dict[str, object]:
+    element = number % MAX_LIST_ELEMENTS
     return {"seen": {"action": "add", "value": [element]}, "count": {"action": "incr", "value": 1}}
 
 
-async def balance(url: str, books: Sequence[Book]) -> Balance:
-    """Opens the store and compares. Every client must have had its last answer."""
+async def compare(url: str, logs: Sequence[ClientLog]) -> Comparison:
+    """Compare the store with the logs. Every client must have its last response."""
     lost = doubled = 0
     store = await open_store(url)
-    for book in books:
-        for first in range(0, book.acknowledged + 1, LONGEST_LIST):
-            expected = min(book.acknowledged - first, LONGEST_LIST)
-            found = await store.find(1, [("email", book.email(first))])
-            seen, counter = appended(found)
+    for log in logs:
+        for first in range(0, log.acknowledged + 1, MAX_LIST_ELEMENTS):
+            expected = min(log.acknowledged - first, MAX_LIST_ELEMENTS)
+            found = await store.find(1, [("email", log.email(first))])
+            seen, counter = elements_of(found)
             lost += len(set(range(expected)) - set(seen))
             doubled += abs(counter - len(set(seen))) + len(seen) - len(set(seen)) + max(len(found) - 1, 0)
     await store.close()
-    return Balance(sum(book.acknowledged for book in books), lost, doubled)
+    return Comparison(sum(log.acknowledged for log in logs), lost, doubled)
 
 
-def appended(found: Sequence[Profile]) -> tuple[list[int], int]:
-    """The list and the counter of the one profile that was found, if any."""
+def elements_of(found: Sequence[Profile]) -> tuple[list[int], int]:
+    """Return the list and the counter of the profile, if there is one."""
     custom = found[0].document.get("custom", {}) if found else {}
     return custom.get("seen", []), custom.get("count", 0)

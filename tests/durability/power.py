@@ -1,7 +1,7 @@
-"""The power fails: every state that the disk could then be in is rebuilt from a recording, and opened as a store.
+"""The power fails: possible states of the disk are rebuilt from a recording, and each is opened as a store.
 
-That is done for each acknowledgement and for each sync, of what was not yet synced with nothing, all, some and torn.
-The control syncs less (`synchronous=NORMAL`) and must be seen to lose; where syncs fail nothing may be lost either.
+That is done for each acknowledgement and each sync: with none, all and some of the waiting writes, and with torn ones.
+The control syncs less (`synchronous=NORMAL`) and must lose changes. Where syncs fail, nothing may be lost either.
 """
 
 import asyncio
@@ -18,38 +18,38 @@ from gateway.stores import open_store
 from gateway.stores.errors import Unavailable
 from tests.durability import Outcome
 from tests.durability.disk import Disk
-from tests.durability.load import appended, clients
-from tests.durability.recording import Began, Ended, Recorded, events, strings
+from tests.durability.load import clients, elements_of
+from tests.durability.recording import CallEnd, CallStart, RecordedService, events, strings
 
 ACKNOWLEDGED = 300
-"""Of each of the two lives of a recorded gateway: the first ends by a kill, the second stops in order."""
+"""In each of the two runs of a recorded gateway: the first ends by a kill, the second by a regular stop."""
 
 CHECKPOINT_PAGES = "60"
 FAILING_SYNC = "fdatasync:error=EIO:when=10+3"
-"""From its tenth sync on, every third of a thread fails."""
+"""From its tenth sync on, every third sync of a thread fails."""
 
-ANSWERING = "write", "writev", "sendto", "sendmsg"
+RESPONSE_CALLS = "write", "writev", "sendto", "sendmsg"
 _ANSWER = re.compile(rb'"error":0,.*"profile_id":"([0-9a-f]{24})"')
 
 
 @dataclass
 class Tally:
-    """What was found in the states of one recording."""
+    """The results of the states of one recording."""
 
     acknowledged: int = 0
     failed_syncs: int = 0
     states: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
-    """States in which something acknowledged is missing."""
+    """States without an acknowledged element."""
 
     def __str__(self) -> str:
         return ", ".join(f"{self.states[kind]:,} with {kind}: {self.lost[kind]:,} lost" for kind in self.states)
 
 
 def run(folder: Path) -> Outcome:
-    full = _examined(folder / "full", "FULL")
-    failing = _examined(folder / "failing", "FULL", FAILING_SYNC)
-    control = _examined(folder / "control", "NORMAL")
+    full = _run_recording(folder / "full", "FULL")
+    failing = _run_recording(folder / "failing", "FULL", FAILING_SYNC)
+    control = _run_recording(folder / "control", "NORMAL")
     figures = {
         "acknowledged": full.acknowledged,
         "states rebuilt": full.states.total(),
@@ -65,89 +65,89 @@ def run(folder: Path) -> Outcome:
     return Outcome(figures, is_sound and failing.failed_syncs > 0 and control.lost.total() > 0)
 
 
-def _examined(folder: Path, synchronous: str, fault: str = "") -> Tally:
+def _run_recording(folder: Path, synchronous: str, fault: str = "") -> Tally:
     store = folder / "store"
     store.mkdir(parents=True)
-    disk, tally, promised = Disk(str(store), Random(1)), Tally(), Counter[str]()
-    for life in ("killed", "stopped"):
-        trace = folder / f"{life}.trace"
+    disk, tally, expected = Disk(str(store), Random(1)), Tally(), Counter[str]()
+    for end in ("killed", "stopped"):
+        trace = folder / f"{end}.trace"
         altered = {"GATEWAY_TEST_SYNCHRONOUS": synchronous, "GATEWAY_TEST_CHECKPOINT_LOG_PAGES": CHECKPOINT_PAGES}
-        with Recorded(f"sqlite:///{store}/profiles.db", folder / "log", trace, altered, fault) as service:
-            asyncio.run(_lived(service, life))
-        asyncio.run(_replayed(trace, disk, promised, tally))
-    tally.acknowledged, tally.failed_syncs = promised.total(), disk.failed_syncs
+        with RecordedService(f"sqlite:///{store}/profiles.db", folder / "log", trace, altered, fault) as service:
+            asyncio.run(_run_load(service, end))
+        asyncio.run(_replay(trace, disk, expected, tally))
+    tally.acknowledged, tally.failed_syncs = expected.total(), disk.failed_syncs
     return tally
 
 
-async def _lived(service: Recorded, life: str) -> None:
-    """Some load, after which every call has been answered, and the end."""
+async def _run_load(service: RecordedService, end: str) -> None:
+    """Run some load until every call is answered, then end the gateway."""
     await asyncio.to_thread(service.start)
-    async with clients(service.url, life) as books:
-        while sum(book.acknowledged for book in books) < ACKNOWLEDGED:
+    async with clients(service.url, end) as logs:
+        while sum(log.acknowledged for log in logs) < ACKNOWLEDGED:
             await asyncio.sleep(0.05)
-    await asyncio.to_thread(service.kill if life == "killed" else service.stop)
+    await asyncio.to_thread(service.kill if end == "killed" else service.stop)
 
 
-async def _replayed(trace: Path, disk: Disk, promised: Counter[str], tally: Tally) -> None:
-    """Moves the disk on, and examines it where the most was promised of what it holds, and where the most waits."""
+async def _replay(trace: Path, disk: Disk, expected: Counter[str], tally: Tally) -> None:
+    """Replay the recording. Examine the disk after acknowledgements and syncs, before the next call on a file."""
     is_due = False
     for event in events(trace):
         acknowledged = _acknowledged(event)
         if is_due and not acknowledged and _changes_files(event):
-            await _examine(disk, promised, tally)
+            await _examine(disk, expected, tally)
             is_due = False
-        disk.move(event)
-        promised.update(acknowledged)
+        disk.apply(event)
+        expected.update(acknowledged)
         is_due = is_due or bool(acknowledged) or _is_sync(event)
-    await _examine(disk, promised, tally)
+    await _examine(disk, expected, tally)
 
 
-def _acknowledged(event: Began | Ended) -> list[str]:
-    """The ids of profiles that an answer names, at the moment it may leave."""
-    if not isinstance(event, Began) or event.call not in ANSWERING:
+def _acknowledged(event: CallStart | CallEnd) -> list[str]:
+    """Return the ids of the profiles that a response names, when it may be sent."""
+    if not isinstance(event, CallStart) or event.call not in RESPONSE_CALLS:
         return []
     return [found[1].decode() for found in map(_ANSWER.search, strings(event.text)) if found]
 
 
-def _is_sync(event: Began | Ended) -> bool:
-    return isinstance(event, Began) and event.call in ("fdatasync", "fsync")
+def _is_sync(event: CallStart | CallEnd) -> bool:
+    return isinstance(event, CallStart) and event.call in ("fdatasync", "fsync")
 
 
-def _changes_files(event: Began | Ended) -> bool:
-    call = event if isinstance(event, Began) else event.began
-    return call.call not in (*ANSWERING, "openat")
+def _changes_files(event: CallStart | CallEnd) -> bool:
+    call = event if isinstance(event, CallStart) else event.start
+    return call.call not in (*RESPONSE_CALLS, "openat")
 
 
-async def _examine(disk: Disk, promised: Mapping[str, int], tally: Tally) -> None:
+async def _examine(disk: Disk, expected: Mapping[str, int], tally: Tally) -> None:
     for kind, files in disk.states():
         tally.states[kind] += 1
-        tally.lost[kind] += not await _holds(files, promised)
+        tally.lost[kind] += not await _has_all(files, expected)
 
 
-async def _holds(files: Mapping[str, bytes], promised: Mapping[str, int]) -> bool:
-    """Whether a store of these files has all that was promised: so many elements of each profile, each once."""
+async def _has_all(files: Mapping[str, bytes], expected: Mapping[str, int]) -> bool:
+    """Return whether a store of these files has every acknowledged element of each profile, each once."""
     folder = Path(tempfile.mkdtemp(dir=_memory()))
     try:
         for name, content in files.items():
             (folder / name).write_bytes(content)
         store = await open_store(f"sqlite:///{folder}/profiles.db")
         try:
-            found = await store.find(1, [("id", id) for id in promised])
+            found = await store.find(1, [("id", id) for id in expected])
         finally:
             await store.close()
-        have = {profile.id: appended([profile]) for profile in found}
-        return all(_is_kept(have.get(id, ([], 0)), count) for id, count in promised.items())
+        have = {profile.id: elements_of([profile]) for profile in found}
+        return all(_is_complete(have.get(id, ([], 0)), count) for id, count in expected.items())
     except Unavailable:
         return False
     finally:
         shutil.rmtree(folder)
 
 
-def _is_kept(found: tuple[list[int], int], count: int) -> bool:
+def _is_complete(found: tuple[list[int], int], count: int) -> bool:
     seen, counter = found
     return len(seen) >= count and seen == list(range(len(seen))) and counter == len(seen)
 
 
 def _memory() -> str | None:
-    """A folder that needs no disk, where there is one."""
+    """Return a folder in memory, if there is one."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None

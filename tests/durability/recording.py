@@ -1,6 +1,6 @@
-"""The gateway's system calls on its files and its answers, as strace tells them, in the order in which they happened.
+"""The gateway's system calls on files and responses, as strace records them, in their order.
 
-The order is the kernel's: a thread that is told of a sync goes on only when strace has written that down.
+The order is the kernel's: after a sync, a thread continues only when strace has recorded it.
 """
 
 import os
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import TimeoutExpired
 
-from tests.durability.service import PATIENCE, Service
+from tests.durability.service import TIMEOUT_SECONDS, Service
 
 CALLS = "openat,pwrite64,write,writev,sendto,sendmsg,fdatasync,fsync,ftruncate,rename,unlink"
 STRACE = ("strace", "--follow-forks", "--seccomp-bpf", "--decode-fds=path", "--strings-in-hex=all", "--quiet=all")
 CONTROLLED = (sys.executable, "-m", "tests.durability.controlled", "serve", "--workers", "2")
 
 
-class Recorded(Service):
-    """A gateway whose system calls are written to a file. `fault` is one that strace is to inject, in its words."""
+class RecordedService(Service):
+    """A gateway whose system calls are recorded in a file. `fault` is a fault for strace to inject, in its syntax."""
 
     def __init__(self, store: str, log: Path, trace: Path, altered: Mapping[str, str], fault: str = "") -> None:
         options = ["--string-limit=100000", f"--trace={CALLS}", f"--output={trace}"]
@@ -28,20 +28,20 @@ class Recorded(Service):
         super().__init__(store, log, (*STRACE, *options, *CONTROLLED), altered)
 
     def _end(self, how: signal.Signals) -> None:
-        """Ends all but strace, which ends by itself when it has written everything."""
+        """End every process but strace, which ends when it has written everything."""
         for process in self.processes():
             if process != self._process.pid:
                 os.kill(process, how)
         try:
-            self._process.wait(PATIENCE)
+            self._process.wait(TIMEOUT_SECONDS)
         except TimeoutExpired:
             super()._end(signal.SIGKILL)
             raise
 
 
 @dataclass(frozen=True)
-class Began:
-    """A thread asks the kernel for something. `text` is what stands between the brackets."""
+class CallStart:
+    """A thread calls the kernel. `text` is the text between the brackets."""
 
     thread: int
     call: str
@@ -49,20 +49,20 @@ class Began:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """The kernel has answered, with -1 where it refused."""
+class CallEnd:
+    """The kernel returns, with -1 where the call fails."""
 
-    began: Began
-    answer: int
+    start: CallStart
+    result: int
 
 
 _LINE = re.compile(r"(\d+) +(?:<\.\.\. (\w+) resumed>|(\w+)\()(.*)")
 _ANSWER = re.compile(r"(.*)\) += (-?\d+)")
 
 
-def events(trace: Path) -> Iterator[Began | Ended]:
-    """What happened, step by step. A call that a kill cut off has no end."""
-    open_calls: dict[int, Began] = {}
+def events(trace: Path) -> Iterator[CallStart | CallEnd]:
+    """Return the starts and ends of the calls. A call that a kill interrupts has no end."""
+    open_calls: dict[int, CallStart] = {}
     with trace.open(encoding="ascii", errors="replace") as lines:
         for line in lines:
             found = _LINE.match(line)
@@ -71,25 +71,25 @@ def events(trace: Path) -> Iterator[Began | Ended]:
             thread, resumed, call, rest = int(found[1]), found[2], found[3], found[4]
             if not resumed:
                 text = rest.removesuffix(" <unfinished ...>")
-                open_calls[thread] = began = Began(thread, call, text)
-                yield began
+                open_calls[thread] = start = CallStart(thread, call, text)
+                yield start
             if answer := _ANSWER.match(rest):
-                yield Ended(open_calls.pop(thread), int(answer[2]))
+                yield CallEnd(open_calls.pop(thread), int(answer[2]))
 
 
 def strings(text: str) -> list[bytes]:
-    """The strings among the arguments of a call."""
+    """Return the strings among the arguments of a call."""
     return [_bytes(each) for each in re.findall(r'"((?:\\x[0-9a-f]{2})*)"', text)]
 
 
 def path_of(text: str) -> str:
-    """The path of the file descriptor that is a call's first argument."""
+    """Return the path of the file descriptor that is the first argument of a call."""
     found = re.match(r"\d+<((?:\\x[0-9a-f]{2})+)>", text)
     return _bytes(found[1]).decode() if found else ""
 
 
 def numbers(text: str) -> Sequence[int]:
-    """The numbers at the end of a call's arguments."""
+    """Return the numbers at the end of a call's arguments."""
     return [int(each) for each in re.findall(r", (\d+)", text.rpartition('"')[2] or text)]
 
 

@@ -1,4 +1,4 @@
-"""The gateway as it is run, with two workers: started, killed, started again. Asserts nothing."""
+"""The gateway as an operator runs it, with two workers: start, kill, start again."""
 
 import os
 import random
@@ -15,11 +15,11 @@ from typing import Self
 
 TOKEN = "gateway-of-the-proofs"
 SERVE = (sys.executable, "-m", "gateway", "serve", "--workers", "2")
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 
 
 class Service:
-    """`profile-gateway serve` on one store and one port. `command` runs it otherwise, `environment` tells it more."""
+    """`profile-gateway serve` on one store and one port, or another `command` with further variables."""
 
     def __init__(
         self,
@@ -37,21 +37,21 @@ class Service:
         self._environment.update(environment)
 
     def start(self) -> float:
-        """Starts it, and tells after how many seconds its store answered."""
+        """Start the gateway. Return after how many seconds it is ready."""
         began = time.monotonic()
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 self._command, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
         while not self.is_ready():
-            if self._process.poll() is not None or time.monotonic() > began + PATIENCE:
+            if self._process.poll() is not None or time.monotonic() > began + TIMEOUT_SECONDS:
                 raise RuntimeError(f"the gateway does not start: see {self._log}\n{self._log.read_text()[-2000:]}")
             time.sleep(0.005)
         return time.monotonic() - began
 
     def is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=PATIENCE) as answer:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=TIMEOUT_SECONDS) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, ConnectionError):
             return False
@@ -64,27 +64,27 @@ class Service:
             self.kill()
 
     def kill(self) -> None:
-        """Ends every process of it in the middle of whatever it does."""
+        """Kill every process."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """Lets it answer what is in flight."""
+        """Stop it: it completes the requests in flight."""
         self._end(signal.SIGTERM)
 
     def processes(self) -> list[int]:
-        """The ids of all its processes."""
+        """Return the ids of all its processes."""
         command = ["ps", "-o", "pid=", "-s", str(self._process.pid)]
         return [int(id) for id in subprocess.run(command, capture_output=True, text=True).stdout.split()]
 
     def _end(self, how: signal.Signals) -> None:
         os.killpg(self._process.pid, how)
-        self._process.wait(PATIENCE)
-        while not _is_free(self._port):  # a worker that dies keeps its sockets a little longer
+        self._process.wait(TIMEOUT_SECONDS)
+        while not _is_free(self._port):  # the sockets of a killed worker exist a little longer
             time.sleep(0.005)
 
 
 def _free_port() -> int:
-    """A port that stays free while the gateway is down: none of those that the system gives to whoever connects."""
+    """Return a port that stays free while the gateway is down: the system assigns none below 32,768 to clients."""
     return next(port for port in iter(lambda: random.randrange(10_000, 30_000), None) if _is_free(port))
 
 
