@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -57,28 +58,23 @@ def create(
 ) -> Starlette:
     """Create the application. Tests pass their own dialects, clock (ms), ids and store."""
     dialects = load_dialects(settings.as_dict()) if dialects is None else list(dialects)
-    now, new_id = now or _now, new_id or _new_id
-    rates = RateLimits(settings.rate_limits, settings.token_rate)
     metrics = Metrics() if settings.metrics_token else None
     responder = Responder(AccessLog(write_stdout) if settings.access_log else None, metrics)
-
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
-        store = await open_store(settings.store)
-        operations = Operations(store, Geolocator(settings.geoip), now, new_id)
-        app.state.store = store
-        app.state.pipeline = Pipeline(
-            Catalog(store, dialects), operations, rates, _bounds(settings), settings.max_batch, now
-        )
-        async with housekeeping(store, settings.keep_changes_days * DAY, now):
-            yield {"connection_metrics": metrics}
-        await store.close()
-        responder.close()
-
     context = _context(settings, responder)
     routes = [route for dialect in dialects for route in routes_of(dialect, context)]
     if metrics and settings.metrics_token:
         routes.append(metrics_route(metrics, settings.metrics_token))
+    service = partial(_service, settings, dialects, now or _now, new_id or _new_id)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
+        app.state.store = store = await open_store(settings.store)
+        app.state.pipeline = service(store)
+        async with housekeeping(store, settings.keep_changes_days * DAY, now or _now):
+            yield {"connection_metrics": metrics}
+        await store.close()
+        responder.close()
+
     app = Starlette(
         routes=[*health_routes(), *routes, *description_routes(dialects)],
         lifespan=lifespan,
@@ -87,6 +83,18 @@ def create(
     app.router.redirect_slashes = False
     app.router.default = NotFoundEndpoint(dialects, context)
     return app
+
+
+def _service(
+    settings: Settings,
+    dialects: Sequence[Dialect],
+    now: Callable[[], int],
+    new_id: Callable[[], str],
+    store: Store,
+) -> Pipeline:
+    operations = Operations(store, Geolocator(settings.geoip), now, new_id)
+    rates = RateLimits(settings.rate_limits, settings.token_rate)
+    return Pipeline(Catalog(store, dialects), operations, rates, _bounds(settings), settings.max_batch, now)
 
 
 def _context(settings: Settings, responder: Responder) -> EndpointContext:

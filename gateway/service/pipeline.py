@@ -119,19 +119,19 @@ class Pipeline:
         schema = self._catalog.schema(database, dialect)
         commands = validate_commands(schema, parsed.commands, COMMAND_TYPES[call.operation], request.is_typed)
         return PreparedRequest(
-            dialect,
-            token,
-            database,
-            schema,
-            commands,
-            [command.source for command in parsed.commands],
-            idempotency_key(message, call, parsed.expires or self._now() + KEY_LIFETIME, commands),
-            parsed.job,
-            is_dry,
-            call.is_public,
-            parsed.context,
-            rate_headers,
-            message.id,
+            dialect=dialect,
+            token=token,
+            database=database,
+            schema=schema,
+            commands=commands,
+            sources=[command.source for command in parsed.commands],
+            idempotency_key=idempotency_key(message, call, parsed.expires or self._now() + KEY_LIFETIME, commands),
+            job=parsed.job,
+            is_dry_run=is_dry,
+            is_public=call.is_public,
+            context=parsed.context,
+            rate_headers=rate_headers,
+            request_id=message.id,
         )
 
     def _authorize(self, dialect: Dialect, call: Call, request: Request, message: Message) -> tuple[Token, bool]:
