@@ -1,4 +1,4 @@
-"""Courier's dialect by its laws and by the public JSON Patch suite. Conversations stand in `fixtures/courier`."""
+"""Laws of Courier's dialect, and the public JSON Patch suite. The conversations are in `fixtures/courier`."""
 
 import asyncio
 import itertools
@@ -27,28 +27,28 @@ from gateway.stores import open_store
 from tests.cases import TOKENS, Case, furnish
 
 PATCHES = Path(__file__).parents[2] / "shared" / "corpora" / "patches.jsonl"
-FORM = CompiledSchema(Database(1, "patches"), load_schema("courier"))
+SCHEMA = CompiledSchema(Database(1, "patches"), load_schema("courier"))
 BOUNDS = PatchBounds(depth=31, nodes=10_000)
-REFUSED = "refused"
+REJECTED = "rejected"
 
 
-def outcome(value: Any, patch: list[Any]) -> str:
-    """What becomes of a value, as JSON text: equality that tells 1 from true and from 1.0."""
+def patched_json(value: Any, patch: list[Any]) -> str:
+    """Return the patched value as JSON text, in which 1, true and 1.0 differ, or REJECTED."""
     match = {"mode": "external_id", "values": {"external_id": "p"}}
     before = json.dumps(value)
     try:
-        if FORM.validate({"match": match, "patch": patch}, CommandType.UPDATE):
-            return REFUSED
+        if SCHEMA.validate({"match": match, "patch": patch}, CommandType.UPDATE):
+            return REJECTED
         return json.dumps(apply_patch(value, patch, BOUNDS), sort_keys=True)
     except Refusal:
-        return REFUSED
+        return REJECTED
     finally:
         assert json.dumps(value) == before
 
 
 def patch_rows() -> list[dict[str, Any]]:
     rows = [json.loads(line) for line in PATCHES.read_text().split("\n") if line] if PATCHES.exists() else []
-    repeats_a_member = {"tests.json#85", "spec_tests.json#13"}  # which the JSON codec refuses, before it is a patch
+    repeats_a_member = {"tests.json#85", "spec_tests.json#13"}  # The JSON codec rejects it.
     return [row for row in rows if "patch" in row["case"] and row["id"] not in repeats_a_member]
 
 
@@ -56,8 +56,8 @@ def patch_rows() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("row", patch_rows(), ids=lambda row: row["id"])
 def test_the_public_suite(row: dict[str, Any]) -> None:
     case = row["case"]
-    expected = REFUSED if "error" in case else json.dumps(case.get("expected", case["doc"]), sort_keys=True)
-    assert outcome(case["doc"], case["patch"]) == expected
+    expected = REJECTED if "error" in case else json.dumps(case.get("expected", case["doc"]), sort_keys=True)
+    assert patched_json(case["doc"], case["patch"]) == expected
 
 
 def op(name: str, path: Any, **members: Any) -> dict[str, Any]:
@@ -94,37 +94,37 @@ def op(name: str, path: Any, **members: Any) -> dict[str, Any]:
     ],
     ids=lambda value: json.dumps(value)[:60] if isinstance(value, list) else None,
 )
-def test_what_the_public_suite_leaves_out(value: Any, patch: list[Any]) -> None:
-    assert outcome(value, patch) == REFUSED
+def test_patches_that_the_public_suite_lacks(value: Any, patch: list[Any]) -> None:
+    assert patched_json(value, patch) == REJECTED
 
 
-def test_numbers_are_tested_by_value_and_objects_without_order() -> None:
+def test_numbers_compare_by_value_and_objects_without_order() -> None:
     value = {"n": 1, "o": {"x": 1, "y": 2}}
     patch = [op("test", "/n", value=1.0), op("test", "/o", value={"y": 2, "x": 1})]
-    assert outcome(value, patch) == json.dumps(value)
+    assert patched_json(value, patch) == json.dumps(value)
 
 
-def test_a_copied_value_is_another_one() -> None:
+def test_a_copied_value_is_independent() -> None:
     patch = [op("add", "/a", value={}), op("copy", "/b", **{"from": "/a"}), op("add", "/a/x", value=1)]
-    assert outcome({}, patch) == '{"a": {"x": 1}, "b": {}}'
+    assert patched_json({}, patch) == '{"a": {"x": 1}, "b": {}}'
 
 
-def test_copies_are_bounded_however_they_double() -> None:
+def test_copies_have_a_bound() -> None:
     doubling = [op("copy", f"/c{index}", **{"from": ""}) for index in range(1000)]
-    assert outcome({"a": 1}, doubling) == REFUSED
+    assert patched_json({"a": 1}, doubling) == REJECTED
 
 
-def test_moves_cannot_nest_without_end() -> None:
+def test_moves_have_a_bound_of_depth() -> None:
     deeper = [op("move", "/t", **{"from": "/a"}), op("add", "/a", value={}), op("move", "/a/t", **{"from": "/t"})]
-    assert outcome({"a": {}}, deeper * 5) != REFUSED
-    assert outcome({"a": {}}, deeper * 333) == REFUSED
+    assert patched_json({"a": {}}, deeper * 5) != REJECTED
+    assert patched_json({"a": {}}, deeper * 333) == REJECTED
 
 
-# --- over HTTP, in process: what was written is what GET returns ---
+# --- over HTTP, in process: GET returns what was written ---
 
 
-class World:
-    """A gateway with an empty store, and Courier's calls of one recipient after another."""
+class Gateway:
+    """A gateway with an empty store, and a client for Courier's calls."""
 
     def __init__(self, runner: asyncio.Runner, http: httpx.AsyncClient) -> None:
         self._runner = runner
@@ -135,24 +135,24 @@ class World:
         return f"/profiles/{next(self._recipients)}"
 
     def send(self, method: str, path: str, body: Any, **headers: str) -> None:
-        reply = self.answer(method, path, body, **headers)
+        reply = self.request(method, path, body, **headers)
         assert reply.status_code == 200, reply.text
 
-    def answer(self, method: str, path: str, body: Any, **headers: str) -> httpx.Response:
+    def request(self, method: str, path: str, body: Any, **headers: str) -> httpx.Response:
         encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
         media_type = "application/xml" if isinstance(body, bytes) else "application/json"
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self._ask(method, path, content=encoded, headers={"content-type": media_type, **named})
+        headers_by_name = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self._request(method, path, content=encoded, headers={"content-type": media_type, **headers_by_name})
 
     def profile(self, path: str) -> str:
-        return spelled(self._ask("GET", path).json()["profile"])
+        return json_text(self._request("GET", path).json()["profile"])
 
-    def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+    def _request(self, method: str, path: str, **more: Any) -> httpx.Response:
         return self._runner.run(self._http.request(method, path, **more))
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     with asyncio.Runner() as runner:
         store = runner.run(open_store("memory:"))
         runner.run(furnish(store, Case(tmp_path_factory.mktemp("courier"), "json", {})))
@@ -165,11 +165,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         lifespan = app.router.lifespan_context(app)
         runner.run(lifespan.__aenter__())
         transport, headers = httpx.ASGITransport(app), {"authorization": f"Bearer {next(iter(TOKENS))}"}
-        yield World(runner, httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers))
+        yield Gateway(runner, httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers))
         runner.run(lifespan.__aexit__(None, None, None))
 
 
-def spelled(value: Any) -> str:
+def json_text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
@@ -199,64 +199,64 @@ profiles = st.builds(lambda one, other: {**one, **other}, claims, others)
 
 @pytest.mark.law
 @given(first=profiles, second=profiles)
-def test_put_then_get_gives_the_same(world: World, first: dict[str, Any], second: dict[str, Any]) -> None:
-    path = world.recipient()
+def test_get_returns_what_put_wrote(gateway: Gateway, first: dict[str, Any], second: dict[str, Any]) -> None:
+    path = gateway.recipient()
     for profile in (first, second):
-        world.send("PUT", path, {"profile": profile})
-        assert world.profile(path) == spelled(profile)
+        gateway.send("PUT", path, {"profile": profile})
+        assert gateway.profile(path) == json_text(profile)
 
 
 @pytest.mark.law
 @given(first=profiles, second=profiles)
-def test_post_then_get_gives_the_merge(world: World, first: dict[str, Any], second: dict[str, Any]) -> None:
-    path = world.recipient()
-    world.send("PUT", path, {"profile": first})
-    world.send("POST", path, {"profile": second})
-    assert world.profile(path) == spelled(merge_patch(first, second))
+def test_get_returns_what_post_merged(gateway: Gateway, first: dict[str, Any], second: dict[str, Any]) -> None:
+    path = gateway.recipient()
+    gateway.send("PUT", path, {"profile": first})
+    gateway.send("POST", path, {"profile": second})
+    assert gateway.profile(path) == json_text(merge_patch(first, second))
 
 
 @pytest.mark.law
 @given(first=profiles, second=profiles)
-def test_the_patch_from_one_to_another_leads_there(world: World, first: dict[str, Any], second: dict[str, Any]) -> None:
-    path = world.recipient()
-    world.send("PUT", path, {"profile": first})
-    world.send("PATCH", path, {"patch": difference(first, second)})
-    assert world.profile(path) == spelled(second)
+def test_get_returns_what_patch_made(gateway: Gateway, first: dict[str, Any], second: dict[str, Any]) -> None:
+    path = gateway.recipient()
+    gateway.send("PUT", path, {"profile": first})
+    gateway.send("PATCH", path, {"patch": difference(first, second)})
+    assert gateway.profile(path) == json_text(second)
 
 
-carried = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=8)
-in_xml = st.recursive(
-    carried,
+xml_texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=8)
+xml_values = st.recursive(
+    xml_texts,
     lambda inner: (
-        st.lists(inner, min_size=1, max_size=3) | st.dictionaries(carried.filter(bool), inner, min_size=1, max_size=3)
+        st.lists(inner, min_size=1, max_size=3) | st.dictionaries(xml_texts.filter(bool), inner, min_size=1, max_size=3)
     ),
     max_leaves=6,
 )
 flags = {"email_verified", "phone_number_verified", "airship"}
-unnamed = carried.filter(bool).filter(lambda name: name not in FIELDS and name not in flags)
+other_names = xml_texts.filter(bool).filter(lambda name: name not in FIELDS and name not in flags)
 
 
 @pytest.mark.law
-@given(profile=st.dictionaries(unnamed, in_xml, min_size=1, max_size=4))
-def test_xml_says_the_same_as_json(world: World, profile: dict[str, Any]) -> None:
-    path = world.recipient()
-    world.send("PUT", path, xml.encode({"profile": profile}))
-    assert world.profile(path) == spelled(profile)
+@given(profile=st.dictionaries(other_names, xml_values, min_size=1, max_size=4))
+def test_xml_and_json_have_the_same_effect(gateway: Gateway, profile: dict[str, Any]) -> None:
+    path = gateway.recipient()
+    gateway.send("PUT", path, xml.encode({"profile": profile}))
+    assert gateway.profile(path) == json_text(profile)
 
 
 @given(id=texts.filter(bool).filter(lambda id: "\ufffd" not in id))
-def test_every_id_is_one_recipient(world: World, id: str) -> None:
+def test_every_id_is_its_own_recipient(gateway: Gateway, id: str) -> None:
     if id in (".", ".."):
-        return  # which the client resolves, as every client does
+        return  # An HTTP client resolves dot segments.
     path = f"/profiles/{quote(id, safe='')}"
-    world.send("PUT", path, {"profile": {"id": id}})
-    assert world.profile(path) == spelled({"id": id})
+    gateway.send("PUT", path, {"profile": {"id": id}})
+    assert gateway.profile(path) == json_text({"id": id})
 
 
-def test_a_subscription_is_done_once_under_its_key_though_time_goes_on(world: World) -> None:
-    path = f"{world.recipient()}/lists"
+def test_an_idempotency_key_makes_a_subscription_once(gateway: Gateway) -> None:
+    path = f"{gateway.recipient()}/lists"
     for body in ({"lists": [{"listId": "news"}]}, b"<xml><lists><listId>news</listId></lists></xml>"):
-        world.send("POST", path, body, idempotency_key="once")
-    other = world.answer("POST", path, {"lists": [{"listId": "jobs"}]}, idempotency_key="once")
+        gateway.send("POST", path, body, idempotency_key="once")
+    other = gateway.request("POST", path, {"lists": [{"listId": "jobs"}]}, idempotency_key="once")
     assert (other.status_code, other.headers["x-should-retry"]) == (409, "false")
     assert other.json()["type"] == "invalid_request_error"

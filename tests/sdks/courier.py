@@ -1,7 +1,7 @@
-"""Courier's official SDKs, every generation in use, unchanged, against a real server: `python tests/sdks/courier.py`.
+"""Every generation in use of Courier's official SDKs, unchanged, against a real server: `python tests/sdks/courier.py`.
 
-Each is installed in an environment of its own under `.sdks/` and runs the program beside this file, which calls every
-profile method that it has and prints the name of each one that did what it should. Exits with 1 where one did not.
+Each SDK is installed in its own environment under `.sdks/` and runs the program beside this file. The program calls
+every profile method of the SDK and prints the names of those that passed. The exit status is 1 if one failed.
 """
 
 import os
@@ -25,18 +25,24 @@ NODE = {
 
 
 def main() -> int:
-    """Every program, one after the other; those of Node.js where there is npm."""
+    """Run every program, one after the other. Those of Node.js need npm."""
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as url:
         environment = {**os.environ, "COURIER_URL": url, "COURIER_KEY": KEY}
-        results = [ran(name, in_python(home(name), name, package), environment) for name, package in PYTHON.items()]
+        results = [
+            ran(name, in_python(environment_folder(name), name, package), environment)
+            for name, package in PYTHON.items()
+        ]
         if shutil.which("npm"):
-            results += [ran(name, in_node(home(name), name, package), environment) for name, package in NODE.items()]
+            results += [
+                ran(name, in_node(environment_folder(name), name, package), environment)
+                for name, package in NODE.items()
+            ]
         else:
-            print("there is no npm: left out", *NODE)
+            print("npm is not installed. Skipped:", *NODE)
     return 0 if all(results) else 1
 
 
-def home(program: str) -> Path:
+def environment_folder(program: str) -> Path:
     return SDKS / Path(program).stem
 
 

@@ -1,4 +1,4 @@
-// npm @trycourier/courier 5.x: every profile method, once each at least. Prints the names of those that passed.
+// npm @trycourier/courier 5.x: call every profile method and print its name.
 import assert from "node:assert/strict";
 import { CourierClient } from "@trycourier/courier";
 

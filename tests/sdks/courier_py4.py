@@ -1,4 +1,4 @@
-"""PyPI trycourier 4.x, with a token and with Basic: every profile method, once at least. Prints those that passed."""
+"""PyPI trycourier 4.x, with a token and with Basic: call every profile method and print its name."""
 
 import os
 from collections.abc import Callable
@@ -12,7 +12,7 @@ CALLED = {"get", "get_subscriptions", "add", "replace", "merge", "patch"}
 ATTRIBUTES = {"base_url", "session", "key", "uri"}
 
 
-def tell(client: Courier, recipient: str) -> None:
+def check_calls(client: Courier, recipient: str) -> None:
     profiles = client.profiles
     assert profiles.merge(recipient, {"email": "a@example.com"}, idempotency_key=recipient) == {"status": "SUCCESS"}
     assert profiles.merge(recipient, {"phone_number": "555-555-5555"}) == {"status": "SUCCESS"}
@@ -24,11 +24,11 @@ def tell(client: Courier, recipient: str) -> None:
     assert profiles.add(recipient, {"name": "B"}) == {"status": "SUCCESS"}
     assert profiles.get(recipient)["profile"] == {"name": "B"}
     assert profiles.get_subscriptions(recipient, cursor="x") == {"paging": {"more": False}, "results": []}
-    assert message_of(lambda: profiles.get("nobody")) == "Profile not found"
+    assert message_of(lambda: profiles.get("unknown")) == "Profile not found"
 
 
 def message_of(call: Callable[[], Any]) -> str | None:
-    """The message of the error with which a call is answered."""
+    """Return the message of the error that a call raises."""
     try:
         call()
     except CourierAPIException as error:
@@ -37,7 +37,7 @@ def message_of(call: Callable[[], Any]) -> str | None:
 
 
 bearer, basic = Courier(base_url=URL, auth_token=KEY), Courier(base_url=URL, username=KEY, password=" ")
-tell(bearer, "py4")
-tell(basic, "py4-basic")
+check_calls(bearer, "py4")
+check_calls(basic, "py4-basic")
 assert {name for name in dir(bearer.profiles) if not name.startswith("_")} - ATTRIBUTES == CALLED
 print(*sorted(CALLED))

@@ -1,4 +1,4 @@
-"""PyPI trycourier 6.x, both of its clients: every profile method, once at least. Prints those that passed."""
+"""PyPI trycourier 6.x, both clients: call every profile method and print its name."""
 
 import asyncio
 import inspect
@@ -16,41 +16,43 @@ CALLED = {
 }
 
 
-async def done(result: Any) -> Any:
-    """What a call gives, of whichever client it is."""
+async def result_of(result: Any) -> Any:
+    """Return the result of a call of the synchronous or the asynchronous client."""
     return await result if inspect.isawaitable(result) else result
 
 
 async def status_of(call: Any, *arguments: Any) -> int | None:
-    """The status of the error with which a call is answered."""
+    """Return the status of the error that a call raises."""
     try:
-        await done(call(*arguments))
+        await result_of(call(*arguments))
     except ApiError as error:
         return error.status_code
     return None
 
 
-async def tell(client: Any) -> None:
+async def check_calls(client: Any) -> None:
     profiles, recipient = client.profiles, f"py6 {type(client).__name__}"
-    await done(profiles.create(recipient, profile={"email": "a@example.com"}, idempotency_key=f"once {recipient}"))
-    await done(profiles.create(recipient, profile={"phone_number": "555-555-5555", "apn": "t"}))
-    found = await done(profiles.get(recipient))
+    await result_of(profiles.create(recipient, profile={"email": "a@example.com"}, idempotency_key=f"once {recipient}"))
+    await result_of(profiles.create(recipient, profile={"phone_number": "555-555-5555", "apn": "t"}))
+    found = await result_of(profiles.get(recipient))
     assert found.profile == {"email": "a@example.com", "phone_number": "555-555-5555", "apn": "t"}, found
-    await done(profiles.replace(recipient, profile={"name": "A", "custom": {"n": 1}}))
-    await done(profiles.merge_profile(recipient, request=[UserProfilePatch(op="replace", path="/name", value="B")]))
-    found = await done(profiles.get(recipient))
+    await result_of(profiles.replace(recipient, profile={"name": "A", "custom": {"n": 1}}))
+    await result_of(
+        profiles.merge_profile(recipient, request=[UserProfilePatch(op="replace", path="/name", value="B")])
+    )
+    found = await result_of(profiles.get(recipient))
     assert found.profile == {"name": "B", "custom": {"n": 1}}, found
     lists = SubscribeToListsRequest(lists=[SubscribeToListsRequestListObject(list_id="example.news")])
-    await done(profiles.subscribe_to_lists(recipient, request=lists))
-    page = await done(profiles.get_list_subscriptions(recipient))
+    await result_of(profiles.subscribe_to_lists(recipient, request=lists))
+    page = await result_of(profiles.get_list_subscriptions(recipient))
     assert [(one.id, one.name) for one in page.results] == [("example.news", "example.news")], page
-    await done(profiles.delete_list_subscription(recipient))
-    assert not (await done(profiles.get_list_subscriptions(recipient, cursor="x"))).results
-    await done(profiles.delete(recipient))
+    await result_of(profiles.delete_list_subscription(recipient))
+    assert not (await result_of(profiles.get_list_subscriptions(recipient, cursor="x"))).results
+    await result_of(profiles.delete(recipient))
     assert await status_of(profiles.get, recipient) == 404
 
 
-asyncio.run(tell(Courier(**ADDRESS)))
-asyncio.run(tell(AsyncCourier(**ADDRESS)))
+asyncio.run(check_calls(Courier(**ADDRESS)))
+asyncio.run(check_calls(AsyncCourier(**ADDRESS)))
 assert {name for name in dir(Courier(**ADDRESS).profiles) if not name.startswith("_")} == CALLED
 print(*sorted(CALLED))
