@@ -11,7 +11,7 @@ from gateway.core.faults import Fault
 from gateway.core.functions import FUNCTIONS
 from gateway.core.matching import subscription_address
 from gateway.core.model import Document, Update
-from gateway.core.pointer import join_pointer, split_pointer
+from gateway.core.pointer import join_pointer, split_pointer, value_at
 from gateway.core.profile_tables import ProfileTables
 
 UNCHANGED = -1
@@ -29,7 +29,7 @@ def apply_update(document: Document, update: Update) -> tuple[Document, list[Fau
         before, document = document, merge_patch(document, patch)
     document = _operated(document, update.get("operations", ()), "/profile", faults)
     for place in map(split_pointer, update.get("set_once", ())):
-        if _value_at(before, place) is not None:
+        if value_at(before, place) is not None:
             document = restore_value(document, before, place)
     if "subscriptions" in update:
         lenient = update.get("options", {}).get("skip_invalid_subscriptions", False)
@@ -65,7 +65,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 def restore_value(document: Document, before: Document, place: Sequence[str]) -> Document:
     """The document with what stood in one place before; where there was nothing, with nothing."""
-    restored: Document = _at(document, list(place), {"function": "set", "value": _value_at(before, place)})
+    restored: Document = _at(document, list(place), {"function": "set", "value": value_at(before, place)})
     return restored
 
 
@@ -77,12 +77,6 @@ def remove_empty_namespaces(document: Document, tables: ProfileTables) -> Docume
             document = {**document, space: {name: value for name, value in members.items() if value != {}}}
     empty = [name for name in tables.namespaces if document.get(name) == {}]
     return {name: value for name, value in document.items() if name not in empty} if empty else document
-
-
-def _value_at(document: Any, place: Iterable[str]) -> Any:
-    for name in place:
-        document = document.get(name) if isinstance(document, dict) else None
-    return document
 
 
 def fill_from(document: Document, other: Document) -> Document:

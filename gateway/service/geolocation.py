@@ -6,6 +6,7 @@ from typing import Any
 import maxminddb
 
 from gateway.core.model import Update
+from gateway.core.pointer import value_at
 from gateway.dialects.protocol import LocatedFields
 
 
@@ -28,7 +29,7 @@ class Geolocator:
             return update
         profile = update.get("profile", {})
         for address, places in fields.items():
-            location = _location(_record(self._reader, _at(profile, address)))
+            location = _location(_record(self._reader, value_at(profile, address)))
             for fact, place in places.items():
                 if location[fact] is not None:
                     profile = _fill(profile, place, location[fact])
@@ -48,19 +49,13 @@ def _record(reader: maxminddb.Reader, address: Any) -> Mapping[str, Any]:
 def _location(record: Mapping[str, Any]) -> Mapping[str, Any]:
     subdivisions = record.get("subdivisions") or [{}]
     return {
-        "country": _at(record, ("country", "iso_code")),
-        "region": _at(subdivisions[0], ("names", "en")),
-        "city": _at(record, ("city", "names", "en")),
-        "time_zone": _at(record, ("location", "time_zone")),
-        "latitude": _at(record, ("location", "latitude")),
-        "longitude": _at(record, ("location", "longitude")),
+        "country": value_at(record, ("country", "iso_code")),
+        "region": value_at(subdivisions[0], ("names", "en")),
+        "city": value_at(record, ("city", "names", "en")),
+        "time_zone": value_at(record, ("location", "time_zone")),
+        "latitude": value_at(record, ("location", "latitude")),
+        "longitude": value_at(record, ("location", "longitude")),
     }
-
-
-def _at(value: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
 
 
 def _fill(profile: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
