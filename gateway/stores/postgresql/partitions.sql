@@ -1,10 +1,10 @@
--- Turns the tables that grow into hash partitions, 64 of each unless `gateway.partitions` says otherwise:
+-- Divides the tables that grow into hash partitions: 64 of each, or as many as `gateway.partitions`.
 --
 --     PGOPTIONS='-c gateway.partitions=256' psql --single-transaction --file partitions.sql postgresql://…/profiles
 --
--- Run it once, after the gateway has made its tables and while none serves. What the tables hold is moved along: on a
--- large store that takes as long as loading it. Every key begins with what it is partitioned by, so each look-up reads one
--- partition, and what is unique stays so. PostgreSQL 17 or later.
+-- Run it once, after a gateway has created its tables and while none runs. It copies all rows: on a large store that needs
+-- as much time as loading it. Every key begins with the columns of its partition, so each look-up reads one partition, and
+-- keys stay unique. PostgreSQL 17 or later.
 DO $$
 DECLARE
     partitions CONSTANT int := coalesce(nullif(current_setting('gateway.partitions', true), ''), '64')::int;
