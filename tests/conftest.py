@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 
 from gateway.server import app
-from gateway.testkit.server_thread import Host
+from gateway.testkit.server_thread import ServerThread
 from tests.log_capture import LogCapture
 from tests.stores import postgresql
 from tests.wheel import dist, elsewhere
@@ -21,9 +21,9 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
 
 
 @pytest.fixture(scope="session")
-def host() -> Iterator[Host]:
+def host() -> Iterator[ServerThread]:
     """A real server whose application each test brings."""
-    host = Host()
+    host = ServerThread()
     yield host
     host.close()
 

@@ -15,7 +15,7 @@ from gateway.settings import Settings
 from gateway.stores import open_store
 from gateway.stores.errors import Unavailable
 from gateway.stores.protocol import Store
-from tests.cases import TOKENS, Case, furnish
+from tests.cases import TOKENS, Case, seed_store
 from tests.test_geolocation import written
 
 TOKEN = next(iter(TOKENS))
@@ -26,7 +26,7 @@ XML = f"<xml><token>{TOKEN}</token><db_id>1</db_id><email>canary@example.com</em
 
 async def furnished() -> Store:
     store = await open_store("memory:")
-    await furnish(store, Case(Path(), "json", {}))
+    await seed_store(store, Case(Path(), "json", {}))
     return store
 
 

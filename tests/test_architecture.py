@@ -28,7 +28,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "testkit": (
         {*BELOW_SERVICE, "server", "settings"},
-        {"httpx", "msgspec", "pytest", "starlette", "uvicorn", "uvloop"},
+        {"httpx", "msgspec", "pytest", "pytest_profile_gateway", "starlette", "uvicorn", "uvloop"},
     ),
     "cli": (
         {*BELOW_SERVICE, "service", "transfer", "openapi", "server", "testkit", "settings"},

@@ -16,7 +16,7 @@ from gateway.schema.compiled import CompiledSchema
 from gateway.schema.files import load_schema
 from gateway.schema.validation import Validator
 from gateway.service.command_validation import validate_command
-from tests.cases import NOW, Case, cases, database_of
+from tests.cases import NOW, Case, cases, database_from_case
 
 SPOKEN = {dialect.name: dialect for dialect in load_dialects({})}
 JUDGED = [case for case in cases(*SPOKEN) if (case.folder / "canonical.json").exists()]
@@ -75,7 +75,7 @@ def _steps(path: str) -> list[str]:
 
 def _database(case: Case) -> Database:
     described = case.about.get("database", {})
-    base = database_of(described)
+    base = database_from_case(described)
     resources = {
         each["id"]: Resource(each["id"], each["name"], tuple(each.get("categories", ())), each.get("fields", {}))
         for each in described.get("resources", ())

@@ -10,10 +10,10 @@ import pytest
 
 from gateway.stores import open_store
 from gateway.testkit.case import Case
-from gateway.testkit.embedded import answer_of, application, converse
-from gateway.testkit.server_thread import Host
-from gateway.testkit.verdict import Answer, judge
-from tests.cases import FIXTURES, cases, furnish, stored
+from gateway.testkit.embedded import create_application, response_from_httpx, run_in_process
+from gateway.testkit.expectations import CaseResponse, check_response
+from gateway.testkit.server_thread import ServerThread
+from tests.cases import FIXTURES, cases, seed_store, stored_profiles
 
 DIALECTS = [folder.name for folder in sorted(FIXTURES.iterdir()) if any(folder.glob("*/case.json"))]
 CASES = list(cases(*DIALECTS))
@@ -36,18 +36,18 @@ def client() -> Iterator[httpx.Client]:
 
 @each_case
 def test_in_process_on_memory(case: Case) -> None:
-    _judge(case, *asyncio.run(converse(case)))
+    _judge(case, *asyncio.run(run_in_process(case)))
 
 
 @each_case
-def test_over_http_on_sqlite(case: Case, host: Host, client: httpx.Client, tmp_path: Path) -> None:
+def test_over_http_on_sqlite(case: Case, host: ServerThread, client: httpx.Client, tmp_path: Path) -> None:
     store = host.run(open_store(f"sqlite:///{tmp_path}/cases.db"))
-    host.run(furnish(store, case))
-    with host.serving(application(case, store)):
+    host.run(seed_store(store, case))
+    with host.serving(create_application(case, store)):
         method, url = case.about["method"], host.url + case.about["path"]
         reply = client.request(method, url, content=case.request, headers=case.headers)
-        profiles = host.run(stored(store))
-    _judge(case, answer_of(reply), profiles)
+        profiles = host.run(stored_profiles(store))
+    _judge(case, response_from_httpx(reply), profiles)
 
 
 @pytest.mark.parametrize("folder", sorted({case.folder for case in CASES}), ids=lambda folder: folder.name)
@@ -56,6 +56,6 @@ def test_says_what_it_shows_and_where_the_rule_comes_from(folder: Path) -> None:
     assert about.keys() >= {"description", "spec"}
 
 
-def _judge(case: Case, answer: Answer, profiles: list[dict[str, Any]]) -> None:
-    found = [str(difference) for difference in judge(case, answer, profiles)]
+def _judge(case: Case, answer: CaseResponse, profiles: list[dict[str, Any]]) -> None:
+    found = [str(difference) for difference in check_response(case, answer, profiles)]
     assert not found, "\n".join(found)

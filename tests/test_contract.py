@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from gateway import media
 from gateway.cli.main import main
-from gateway.testkit.case import IllFormed, read, said_in_xml, untranslatable
-from gateway.testkit.comparison import ABSENT, Meaning, differences, meaning, spelled_apart
-from gateway.testkit.server_thread import Host
+from gateway.testkit.case import InvalidCase, read_cases, untranslatable_reason
+from gateway.testkit.comparison import ABSENT, ParsedBody, find_differences, find_xml_differences, parse_body
+from gateway.testkit.server_thread import ServerThread
+from gateway.testkit.xml_translation import translate_to_xml
 
 CASE = {"method": "POST", "path": "/api/v1.1/profiles/import", "status": 200}
 REQUEST = {
@@ -48,8 +49,8 @@ def check(path: Path, *options: str) -> Result:
 
 def told(expected: str, got: str, how: str = "json json", exact: bool = False) -> list[str]:
     mine, theirs = how.split()
-    sides = meaning(mine, expected.encode()), meaning(theirs, got.encode())
-    return [str(each) for each in differences(*sides, "answer", exact)]
+    sides = parse_body(mine, expected.encode()), parse_body(theirs, got.encode())
+    return [str(each) for each in find_differences(*sides, "answer", exact)]
 
 
 # --- meaning ---
@@ -130,14 +131,14 @@ def test_shows_a_long_text_where_it_differs() -> None:
 )
 def test_tells_where_xml_is_spelled_in_another_way(got: str) -> None:
     expected = b"<xml>\n <a array='true'>1</a> <b>2</b>\n</xml>"
-    assert list(spelled_apart(expected, b"<xml><a array='true'>1</a><b>2</b></xml>")) == []
-    assert len(list(spelled_apart(expected, got.encode()))) == 1
+    assert list(find_xml_differences(expected, b"<xml><a array='true'>1</a><b>2</b></xml>")) == []
+    assert len(list(find_xml_differences(expected, got.encode()))) == 1
 
 
 @pytest.mark.parametrize("body", ['{"a": 1, "a": 2}', "{", "[" * 100_000, "NaN", '{"a": Infinity}'])
 def test_refuses_json_that_has_no_one_meaning(body: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        meaning("json", body.encode())
+        parse_body("json", body.encode())
 
 
 leaves = (
@@ -159,19 +160,19 @@ trees = st.dictionaries(
 @pytest.mark.law
 @given(trees)
 def test_a_tree_means_in_xml_what_it_means_in_json(tree: dict[str, Any]) -> None:
-    in_xml = meaning("xml", media.CODECS[1].encode(tree))
-    assert list(differences(Meaning(tree, True), in_xml, "answer")) == []
-    assert list(differences(in_xml, Meaning(tree, True), "answer")) == []
+    in_xml = parse_body("xml", media.CODECS[1].encode(tree))
+    assert list(find_differences(ParsedBody(tree, True), in_xml, "answer")) == []
+    assert list(find_differences(in_xml, ParsedBody(tree, True), "answer")) == []
 
 
 @pytest.mark.law
 @given(trees, trees)
 def test_two_trees_that_differ_in_json_differ_across_media_types(mine: dict[str, Any], theirs: dict[str, Any]) -> None:
-    apart = list(differences(Meaning(mine, True), Meaning(theirs, True), "answer"))
+    apart = list(find_differences(ParsedBody(mine, True), ParsedBody(theirs, True), "answer"))
     if any(not isinstance(each.expected, str) and each.got is not ABSENT for each in apart):
         return  # text spells other types too: that these are apart, only the declared type could tell
-    in_xml = meaning("xml", media.CODECS[1].encode(theirs))
-    assert bool(list(differences(Meaning(mine, True), in_xml, "answer"))) == bool(apart)
+    in_xml = parse_body("xml", media.CODECS[1].encode(theirs))
+    assert bool(list(find_differences(ParsedBody(mine, True), in_xml, "answer"))) == bool(apart)
 
 
 # --- reading folders ---
@@ -207,8 +208,8 @@ def test_two_trees_that_differ_in_json_differ_across_media_types(mine: dict[str,
 def test_names_the_file_and_what_is_wrong_with_it(
     tmp_path: Path, changed: dict[str, Any], file: str, words: str
 ) -> None:
-    with pytest.raises(IllFormed) as refused:
-        read(folder(tmp_path, **changed))
+    with pytest.raises(InvalidCase) as refused:
+        read_cases(folder(tmp_path, **changed))
     assert refused.value.file.name == file
     assert words in refused.value.reason
 
@@ -218,33 +219,35 @@ def test_what_is_called_like_a_file_is_one(tmp_path: Path, name: str) -> None:
     made = folder(tmp_path)
     (made / name).unlink(missing_ok=True)
     (made / name).symlink_to("nowhere")
-    with pytest.raises(IllFormed) as refused:
-        read(made)
+    with pytest.raises(InvalidCase) as refused:
+        read_cases(made)
     assert (refused.value.file.name, refused.value.reason) == (name, "it is no file")
 
 
 def test_holds_a_request_in_both_media_types_unless_the_case_names_one(tmp_path: Path) -> None:
-    assert [case.media for case in read(folder(tmp_path))] == ["json", "xml"]
-    assert [case.media for case in read(folder(tmp_path, "in-json", case_json={**CASE, "media": "json"}))] == ["json"]
+    assert [case.media for case in read_cases(folder(tmp_path))] == ["json", "xml"]
+    assert [case.media for case in read_cases(folder(tmp_path, "in-json", case_json={**CASE, "media": "json"}))] == [
+        "json"
+    ]
     in_xml = folder(tmp_path, "in-xml", request_json=None, request_xml="<xml/>")
-    assert [case.media for case in read(in_xml)] == ["xml"]
+    assert [case.media for case in read_cases(in_xml)] == ["xml"]
 
 
 def test_says_in_xml_whatever_the_gateway_takes() -> None:
     batch = {"data": [{"email": f"{index}@example.com"} for index in range(10_001)], "text": "x" * 2_000_000}
-    assert differences_in(batch, said_in_xml(json.dumps(batch).encode())) == []
+    assert differences_in(batch, translate_to_xml(json.dumps(batch).encode())) == []
 
 
 def differences_in(tree: Any, document: bytes) -> list[str]:
-    return [str(each) for each in differences(Meaning(tree, True), meaning("xml", document), "request")]
+    return [str(each) for each in find_differences(ParsedBody(tree, True), parse_body("xml", document), "request")]
 
 
 @pytest.mark.parametrize("body", ['{"a": null}', '{"a": "\\u0001"}', '{"": 1}', "{"])
 def test_says_nothing_in_xml_that_would_mean_something_else(tmp_path: Path, body: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        said_in_xml(body.encode())
-    in_xml = read(folder(tmp_path, request_json=body))[1]
-    assert untranslatable(in_xml).startswith("request.json cannot be said in XML too: ")
+        translate_to_xml(body.encode())
+    in_xml = read_cases(folder(tmp_path, request_json=body))[1]
+    assert untranslatable_reason(in_xml).startswith("request.json cannot be translated to XML: ")
 
 
 # --- the command ---
@@ -284,7 +287,7 @@ def test_runs_the_others_where_one_cannot_be_run(tmp_path: Path, changed: dict[s
     assert "1 passed, 1 broken" in result.stdout
 
 
-def test_names_a_server_that_is_away_or_answers_garbage(tmp_path: Path, host: Host) -> None:
+def test_names_a_server_that_is_away_or_answers_garbage(tmp_path: Path, host: ServerThread) -> None:
     async def garbage(_scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 502, "headers": [(b"content-type", b"text/html")]})
         await send({"type": "http.response.body", "body": b"<html>Bad gateway"})
@@ -298,7 +301,7 @@ def test_names_a_server_that_is_away_or_answers_garbage(tmp_path: Path, host: Ho
     assert "the answer (502, text/html) cannot be read as application/json" in answered.stdout
 
 
-def test_holds_cases_against_a_server_at_a_url_and_skips_what_it_cannot_set(tmp_path: Path, host: Host) -> None:
+def test_holds_cases_against_a_server_at_a_url_and_skips_what_it_cannot_set(tmp_path: Path, host: ServerThread) -> None:
     seen = []
 
     async def server(scope: Any, receive: Any, send: Any) -> None:

@@ -26,7 +26,7 @@ from gateway.service.bootstrap import bootstrap
 from gateway.settings import Settings
 from gateway.stores import open_store
 from gateway.stores.protocol import Store
-from gateway.testkit.server_thread import Host
+from gateway.testkit.server_thread import ServerThread
 from tests.cases import Case, cases
 from tests.examples import FILE, rendered
 
@@ -251,7 +251,7 @@ def test_an_xml_schema_takes_fields_of_the_databases_own(own: str) -> None:
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "application/xml"])
-def test_the_first_example_succeeds_on_a_new_store(host: Host, media_type: str) -> None:
+def test_the_first_example_succeeds_on_a_new_store(host: ServerThread, media_type: str) -> None:
     """Its token comes from the header, as the button Authorize sends it."""
     store = host.run(open_store("memory:"))
     secret = host.run(bootstrap(store, Settings(), now=0))
@@ -290,7 +290,7 @@ def test_the_command_says_where_it_cannot_write(tmp_path: Path) -> None:
     assert str(tmp_path / "schemas") in done.output
 
 
-def test_every_file_is_served_with_its_type_and_a_policy(host: Host) -> None:
+def test_every_file_is_served_with_its_type_and_a_policy(host: ServerThread) -> None:
     with host.serving(create(Settings(store="memory:"))), httpx.Client(base_url=host.url) as client:
         for path, body in site(list(SPOKEN.values())).items():
             reply = client.get(f"/{path}")
@@ -305,7 +305,7 @@ def test_every_file_is_served_with_its_type_and_a_policy(host: Host) -> None:
         assert client.post("/openapi.json").status_code == 405
 
 
-def test_a_moved_file_redirects_to_its_new_address(host: Host) -> None:
+def test_a_moved_file_redirects_to_its_new_address(host: ServerThread) -> None:
     with host.serving(create(Settings(store="memory:"))), httpx.Client(base_url=host.url) as client:
         for old, new in MOVED.items():
             reply = client.get(f"/{old}")

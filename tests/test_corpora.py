@@ -15,8 +15,8 @@ import pytest
 from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
-from gateway.testkit.server_thread import Host
-from tests.cases import TOKENS, Case, furnish
+from gateway.testkit.server_thread import ServerThread
+from tests.cases import TOKENS, Case, seed_store
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 TOKEN = next(iter(TOKENS))
@@ -46,9 +46,9 @@ class Client:
 
 
 @pytest.fixture
-def client(host: Host, tmp_path: Path) -> Iterator[Client]:
+def client(host: ServerThread, tmp_path: Path) -> Iterator[Client]:
     store = host.run(open_store(f"sqlite:///{tmp_path}/corpora.db"))
-    host.run(furnish(store, Case(tmp_path, "json", {})))
+    host.run(seed_store(store, Case(tmp_path, "json", {})))
 
     async def opened(_url: str) -> Any:
         return store

@@ -24,7 +24,7 @@ from gateway.schema.files import load_schema
 from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
-from tests.cases import TOKENS, Case, furnish
+from tests.cases import TOKENS, Case, seed_store
 
 PATCHES = Path(__file__).parents[2] / "shared" / "corpora" / "patches.jsonl"
 SCHEMA = CompiledSchema(Database(1, "patches"), load_schema("courier"))
@@ -155,7 +155,7 @@ class Gateway:
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     with asyncio.Runner() as runner:
         store = runner.run(open_store("memory:"))
-        runner.run(furnish(store, Case(tmp_path_factory.mktemp("courier"), "json", {})))
+        runner.run(seed_store(store, Case(tmp_path_factory.mktemp("courier"), "json", {})))
 
         async def opened(_url: str) -> Any:
             return store

@@ -13,7 +13,7 @@ from gateway.dialects.altcraft.data import ACTIONS
 from gateway.dialects.altcraft.fields import FIELDS, READ_ONLY_FIELDS
 from gateway.dialects.altcraft.matching import SEARCH_MODES
 from gateway.dialects.altcraft.requests import OPTIONS, SEGMENT_PARAMETERS
-from gateway.testkit.embedded import converse
+from gateway.testkit.embedded import run_in_process
 from tests.cases import cases
 
 SPOKEN = {dialect.name: dialect for dialect in load_dialects({})}
@@ -97,5 +97,5 @@ def test_every_fault_has_a_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Fault, "__init__", met_and_made)
     for case in cases(*SPOKEN):
         if case.about["status"] >= 400:
-            asyncio.run(converse(case))
+            asyncio.run(run_in_process(case))
     assert CATALOG.keys() - ELSEWHERE <= met

@@ -19,7 +19,7 @@ from gateway import media
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import MERGE, REMOVE
 from gateway.stores.rows import MAX_DOCUMENT_BYTES
-from gateway.testkit.server_thread import Host
+from gateway.testkit.server_thread import ServerThread
 from tests.cases import NOW, Case
 from tests.hostile.attacks import ATTACKS, Attack
 from tests.hostile.crossed import CANARY, DEVICE, EMAIL, ID, JOBS, TOKEN, Crossed, crossed, made
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.hostile
 
 
 @pytest.fixture
-def server(host: Host, tmp_path: Path) -> Iterator[ServerUnderTest]:
+def server(host: ServerThread, tmp_path: Path) -> Iterator[ServerUnderTest]:
     with opened(host, tmp_path) as server:
         yield server
 
@@ -258,7 +258,7 @@ def test_mutants_of_the_corpora_leave_no_trace_where_refused(server: ServerUnder
 
 
 @pytest.fixture
-def guarded(host: Host, tmp_path: Path) -> Iterator[ServerUnderTest]:
+def guarded(host: ServerThread, tmp_path: Path) -> Iterator[ServerUnderTest]:
     """A database in which every call of every dialect finds what it asks for."""
     document = {"email": EMAIL, "external_id": CANARY, "given_name": STORED, "subscriptions": [DEVICE.address]}
     profiles = [{"id": ID, "document": document}, {"id": "e" * 24, "document": {"given_name": STORED}}]
@@ -307,7 +307,7 @@ FULL = ["x" * (MAX_DOCUMENT_BYTES - 1_000)]
 """What a property may hold, and what leaves hardly any place in a profile."""
 
 
-def test_a_public_company_id_learns_nothing_of_what_is_stored(host: Host, tmp_path: Path) -> None:
+def test_a_public_company_id_learns_nothing_of_what_is_stored(host: ServerThread, tmp_path: Path) -> None:
     """Not even by what is refused: whatever stands there, the answer is the same to the byte."""
     answers: dict[int, set[tuple[int, bytes]]] = {}
     for number, held in enumerate((*STORED_AS, FULL)):

@@ -18,8 +18,8 @@ from gateway.server.connection_limits import ConnectionLimits
 from gateway.settings import Settings
 from gateway.stores import open_store
 from gateway.stores.protocol import Store
-from gateway.testkit.server_thread import Host
-from tests.cases import Case, furnish
+from gateway.testkit.server_thread import ServerThread
+from tests.cases import Case, seed_store
 from tests.test_corpora import rows
 
 BODY = b'{"token": "abcdefghijklmnqrstuvwxyz", "db_id": 1}'
@@ -30,9 +30,9 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(BODY
 
 
 @pytest.fixture(scope="module")
-def serving(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+def serving(host: ServerThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerThread]:
     store: Store = host.run(open_store(f"sqlite:///{tmp_path_factory.mktemp('wire')}/wire.db"))
-    host.run(furnish(store, Case(Path(), "json", {})))
+    host.run(seed_store(store, Case(Path(), "json", {})))
 
     async def opened(_url: str) -> Store:
         return store
@@ -42,14 +42,14 @@ def serving(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ho
 
 
 @contextmanager
-def connected(host: Host) -> Iterator[socket.socket]:
+def connected(host: ServerThread) -> Iterator[socket.socket]:
     address, port = host.url.removeprefix("http://").split(":")
     with socket.create_connection((address, int(port)), 5) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield connection
 
 
-def said(host: Host, *pieces: bytes, answers: int = 1) -> bytes:
+def said(host: ServerThread, *pieces: bytes, answers: int = 1) -> bytes:
     """What comes back for these pieces, each sent on its own: so many answers, or all until the server hangs up."""
     with connected(host) as connection:
         for piece in pieces:
@@ -76,13 +76,13 @@ def heard(connection: socket.socket, answers: int = 1) -> bytes:
     ],
     ids=["whole", "body apart", "in pieces", "chunked", "websocket"],
 )
-def test_an_offer_of_another_protocol_is_ignored(serving: Host, pieces: list[bytes]) -> None:
+def test_an_offer_of_another_protocol_is_ignored(serving: ServerThread, pieces: list[bytes]) -> None:
     answer = said(serving, *pieces)
     assert answer.startswith(b"HTTP/1.1 200 OK")
     assert b'"error":0' in answer
 
 
-def test_a_connection_goes_on_after_an_offer(serving: Host) -> None:
+def test_a_connection_goes_on_after_an_offer(serving: ServerThread) -> None:
     plain = HEAD + LENGTH + b"\r\n" + BODY
     answer = said(serving, HEAD + LENGTH + OFFER + b"\r\n" + BODY + plain, answers=2)
     assert answer.count(b"HTTP/1.1 200 OK") == 2
@@ -91,12 +91,12 @@ def test_a_connection_goes_on_after_an_offer(serving: Host) -> None:
 @pytest.mark.parametrize(
     "rubbish", [b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"GET\r\n\r\n", HEAD + b"Content-Length: -1\r\n\r\n"]
 )
-def test_what_is_no_http_is_refused(serving: Host, rubbish: bytes) -> None:
+def test_what_is_no_http_is_refused(serving: ServerThread, rubbish: bytes) -> None:
     assert said(serving, rubbish).startswith(b"HTTP/1.1 400")
 
 
 def test_a_client_that_leaves_in_the_middle_of_its_body_is_let_go(
-    serving: Host, caplog: pytest.LogCaptureFixture
+    serving: ServerThread, caplog: pytest.LogCaptureFixture
 ) -> None:
     with connected(serving) as connection:
         connection.sendall(HEAD + b"Content-Length: 1000\r\n\r\n" + BODY)
@@ -112,11 +112,11 @@ ANSWERED = b"HTTP/1.1 200 OK"
 
 
 @pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerThread]:
     """A server with short deadlines and small bounds."""
-    host = Host(SHORT, pause=0.05)
+    host = ServerThread(SHORT, pause=0.05)
     store: Store = host.run(open_store(f"sqlite:///{tmp_path_factory.mktemp('strict')}/wire.db"))
-    host.run(furnish(store, Case(Path(), "json", {})))
+    host.run(seed_store(store, Case(Path(), "json", {})))
 
     async def opened(_url: str) -> Store:
         return store
@@ -130,7 +130,7 @@ def read_all(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
-def dribbled(host: Host, start: bytes, drop: bytes, pause: float = 0.05) -> bytes:
+def dribbled(host: ServerThread, start: bytes, drop: bytes, pause: float = 0.05) -> bytes:
     """What comes back to a client that sends something, and then a drop again and again until it is answered."""
     with connected(host) as connection:
         connection.sendall(start)
@@ -154,11 +154,11 @@ def dribbled(host: Host, start: bytes, drop: bytes, pause: float = 0.05) -> byte
     ],
     ids=["silent in the headers", "slow headers", "silent in the body", "slow body", "slow chunks"],
 )
-def test_a_slow_client_is_told_that_it_took_too_long(strict: Host, start: bytes, drop: bytes) -> None:
+def test_a_slow_client_is_told_that_it_took_too_long(strict: ServerThread, start: bytes, drop: bytes) -> None:
     assert dribbled(strict, start, drop).startswith(b"HTTP/1.1 408 Request Timeout")
 
 
-def test_who_sends_much_and_then_nothing_is_told_so_too(strict: Host) -> None:
+def test_who_sends_much_and_then_nothing_is_told_so_too(strict: ServerThread) -> None:
     with connected(strict) as connection:
         connection.sendall(HEAD + b"Content-Length: 20000\r\n\r\n")
         time.sleep(0.05)
@@ -166,11 +166,11 @@ def test_who_sends_much_and_then_nothing_is_told_so_too(strict: Host) -> None:
         assert connection.recv(65_536).startswith(b"HTTP/1.1 408 Request Timeout")
 
 
-def test_who_says_nothing_is_let_go_without_a_word(strict: Host) -> None:
+def test_who_says_nothing_is_let_go_without_a_word(strict: ServerThread) -> None:
     assert said(strict) == b""
 
 
-def test_line_breaks_keep_no_connection_open(strict: Host) -> None:
+def test_line_breaks_keep_no_connection_open(strict: ServerThread) -> None:
     with connected(strict) as connection:
         connection.sendall(PLAIN)
         assert heard(connection).startswith(ANSWERED)
@@ -184,7 +184,7 @@ def test_line_breaks_keep_no_connection_open(strict: Host) -> None:
     raise AssertionError("the server waits for ever")
 
 
-def test_a_slow_client_that_gets_on_is_answered(strict: Host) -> None:
+def test_a_slow_client_that_gets_on_is_answered(strict: ServerThread) -> None:
     body = BODY + b" " * 200
     with connected(strict) as connection:
         connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body))
@@ -234,7 +234,7 @@ def test_a_slow_client_that_gets_on_is_answered(strict: Host) -> None:
         "compressed chunks", "no chunks",
     ],
 )  # fmt: skip
-def test_what_is_out_of_bounds_on_the_wire_is_refused(strict: Host, sent: bytes, status: int) -> None:
+def test_what_is_out_of_bounds_on_the_wire_is_refused(strict: ServerThread, sent: bytes, status: int) -> None:
     answer = said(strict, sent)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status)
@@ -243,26 +243,26 @@ def test_what_is_out_of_bounds_on_the_wire_is_refused(strict: Host, sent: bytes,
     assert b"connection: close" in head
 
 
-def test_trailers_are_no_headers(strict: Host) -> None:
+def test_trailers_are_no_headers(strict: ServerThread) -> None:
     trailer = b"0\r\nAccept: application/xml\r\n\r\n"
     chunks = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(BODY), BODY)
     assert b"application/json" in said(strict, HEAD + chunks + trailer)
 
 
-def test_a_refusal_waits_for_the_answers_that_are_owed(strict: Host) -> None:
+def test_a_refusal_waits_for_the_answers_that_are_owed(strict: ServerThread) -> None:
     answer = said(strict, PLAIN + b"rubbish\r\n\r\n", answers=2)
     assert answer.startswith(ANSWERED)
     assert answer.count(b"HTTP/1.1 400 Bad Request") == 1
 
 
-def test_a_body_that_breaks_does_not_take_the_answers_before_it(strict: Host) -> None:
+def test_a_body_that_breaks_does_not_take_the_answers_before_it(strict: ServerThread) -> None:
     answer = said(strict, PLAIN + PLAIN + HEAD + b"Transfer-Encoding: chunked\r\n\r\nrubbish\r\n", answers=3)
     assert answer.count(ANSWERED) == 2
     assert b"HTTP/1.1 400 Bad Request" in answer
 
 
 @pytest.mark.parametrize("requests", [1, 3])
-def test_who_will_say_no_more_still_gets_every_answer(serving: Host, requests: int) -> None:
+def test_who_will_say_no_more_still_gets_every_answer(serving: ServerThread, requests: int) -> None:
     # What is written takes a moment, in which the end of the client's side is seen.
     body = BODY[:-1] + b', "email": "half@example.com", "data": {"x": 1}}'
     head = HEAD.replace(b"databases/list", b"profiles/import")
@@ -272,14 +272,14 @@ def test_who_will_say_no_more_still_gets_every_answer(serving: Host, requests: i
         assert read_all(connection).count(ANSWERED) == requests
 
 
-def test_only_so_many_requests_wait_in_line(strict: Host) -> None:
+def test_only_so_many_requests_wait_in_line(strict: ServerThread) -> None:
     answer = said(strict, PLAIN * 10, answers=10)
     assert answer.count(ANSWERED) == 3
     assert answer.count(b"HTTP/1.1 503 Service Unavailable") == 1
     assert b"retry-after: 1" in answer
 
 
-def test_only_so_many_connections_are_open(strict: Host) -> None:
+def test_only_so_many_connections_are_open(strict: ServerThread) -> None:
     with connected(strict) as first, connected(strict), connected(strict):
         first.sendall(HEAD)
         time.sleep(0.05)
@@ -288,7 +288,7 @@ def test_only_so_many_connections_are_open(strict: Host) -> None:
         assert heard(first).startswith(ANSWERED)
 
 
-def test_a_refusal_reaches_a_client_that_is_still_sending(strict: Host) -> None:
+def test_a_refusal_reaches_a_client_that_is_still_sending(strict: ServerThread) -> None:
     with connected(strict) as connection:
         connection.sendall(b"rubbish\r\n\r\n" + b"x" * 1_000_000)
         time.sleep(0.1)
@@ -296,7 +296,7 @@ def test_a_refusal_reaches_a_client_that_is_still_sending(strict: Host) -> None:
         assert heard(connection).startswith(b"HTTP/1.1 400")
 
 
-def test_who_does_not_take_the_reply_is_let_go(strict: Host) -> None:
+def test_who_does_not_take_the_reply_is_let_go(strict: ServerThread) -> None:
     async def many(_scope: Scope, _receive: Receive, send: Send) -> None:
         headers = [(b"content-length", b"20000000")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -308,7 +308,7 @@ def test_who_does_not_take_the_reply_is_let_go(strict: Host) -> None:
         assert len(read_all(connection)) < 20_000_000
 
 
-def test_raw_requests_of_others_are_never_a_call(serving: Host) -> None:
+def test_raw_requests_of_others_are_never_a_call(serving: ServerThread) -> None:
     """None of them is: what is well formed gets 404, all else is refused on the wire or waited for."""
     for row in rows("http_raw"):
         with connected(serving) as connection:

@@ -11,7 +11,7 @@ import pytest
 from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
-from tests.cases import FIXTURES, Case, furnish
+from tests.cases import FIXTURES, Case, seed_store
 
 HEADERS = {"authorization": "Bearer abcdefghijklmnqrstuvwxyz", "idempotency-key": "one"}
 ANN = {"profile": {"given_name": "Ann"}}
@@ -38,7 +38,7 @@ def test_a_fingerprint_of_this_version_is_compared(tmp_path: Path) -> None:
 
 async def _furnish(file: Path) -> None:
     store = await open_store(f"sqlite:///{file}")
-    await furnish(store, Case(FIXTURES, "json", {}))
+    await seed_store(store, Case(FIXTURES, "json", {}))
     await store.close()
 
 

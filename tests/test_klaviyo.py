@@ -27,7 +27,7 @@ from gateway.server.app import create
 from gateway.service.rate_limits import RateLimitExceeded, RateLimits
 from gateway.settings import Settings
 from gateway.stores import open_store
-from tests.cases import HOST, NOW, Case, cases, furnish, ids
+from tests.cases import HOST, NOW, Case, cases, seed_store, sequential_ids
 
 OPENAPI = Path(__file__).parents[2] / "shared" / "reference" / "klaviyo-profiles-openapi-2026-07-15.json"
 SPOKEN = [
@@ -113,7 +113,7 @@ def _untold(case: Case) -> str | None:
 
 
 @pytest.mark.skipif(not OPENAPI.exists(), reason="the vendor's OpenAPI is not part of the repository")
-@pytest.mark.parametrize("case", SPOKEN, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", SPOKEN, sequential_ids=lambda case: case.name)
 def test_the_vendors_openapi_takes_the_reply(case: Case) -> None:
     document = json.loads(OPENAPI.read_text())
     schema = {**_schema_of(_promised(document, case)), "components": _schema_of(document["components"])}
@@ -207,8 +207,8 @@ def pointer_of_the_refusal(act: Callable[[], object]) -> str | None:
 @asynccontextmanager
 async def gateway(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a gateway in process, over an empty store in memory."""
-    store, numbers = await open_store("memory:"), ids()
-    await furnish(store, Case(Path("/nowhere"), "json", {}))
+    store, numbers = await open_store("memory:"), sequential_ids()
+    await seed_store(store, Case(Path("/nowhere"), "json", {}))
 
     async def opened(_url: str) -> Any:
         return store

@@ -20,7 +20,7 @@ from gateway.server.logs import LogFormatter
 from gateway.server.metrics import Metrics
 from gateway.settings import Settings
 from gateway.stores.errors import Unavailable
-from gateway.testkit.embedded import converse
+from gateway.testkit.embedded import run_in_process
 from tests.cases import cases
 from tests.log_capture import LogCapture, canaries
 from tests.test_app import UPDATE, asked, failing, furnished
@@ -31,16 +31,16 @@ BEARER = {"authorization": "Bearer s3cret"}
 
 
 def lines_after(
-    log_capture: LogCapture, converse: Callable[[httpx.AsyncClient], Awaitable[Any]]
+    log_capture: LogCapture, run_in_process: Callable[[httpx.AsyncClient], Awaitable[Any]]
 ) -> tuple[Any, list[dict[str, Any]]]:
     """What a conversation gives, and the rows of the access log about it."""
     start = len(log_capture.lines)
-    given = asked(converse, asyncio.run(furnished()))
+    given = asked(run_in_process, asyncio.run(furnished()))
     return given, [json.loads(line) for line in "".join(log_capture.lines[start:]).splitlines() if line.startswith("{")]
 
 
 def test_each_answer_is_one_line(log_capture: LogCapture) -> None:
-    async def converse(client: httpx.AsyncClient) -> list[httpx.Response]:
+    async def run_in_process(client: httpx.AsyncClient) -> list[httpx.Response]:
         return [
             await client.post(f"{IMPORT}?format=json", json=UPDATE),
             await client.post(IMPORT, json={**UPDATE, "token": "another"}),
@@ -49,7 +49,7 @@ def test_each_answer_is_one_line(log_capture: LogCapture) -> None:
             await client.post("/nowhere/canary@example.com"),
         ]
 
-    replies, rows = lines_after(log_capture, converse)
+    replies, rows = lines_after(log_capture, run_in_process)
     assert [(row["dialect"], row["method"], row["route"], row["status"], row["fault"]) for row in rows] == [
         ("altcraft", "POST", IMPORT, 200, ""),
         ("altcraft", "POST", IMPORT, 403, "unknown_token"),
@@ -80,10 +80,10 @@ def test_each_answer_is_one_line(log_capture: LogCapture) -> None:
     ],
 )
 def test_a_request_keeps_its_own_id_where_it_looks_like_one(log_capture: LogCapture, sent: str, is_kept: bool) -> None:
-    async def converse(client: httpx.AsyncClient) -> httpx.Response:
+    async def run_in_process(client: httpx.AsyncClient) -> httpx.Response:
         return await client.post(IMPORT, json=UPDATE, headers=[(b"x-request-id", sent.encode("latin-1"))])
 
-    reply, [row] = lines_after(log_capture, converse)
+    reply, [row] = lines_after(log_capture, run_in_process)
     assert row["id"] == reply.headers["x-request-id"]
     assert (row["id"] == sent) is is_kept
 
@@ -98,7 +98,7 @@ CARRYING = (
 
 
 def test_what_a_request_carries_beside_its_body_is_told_nobody(log_capture: LogCapture) -> None:
-    async def converse(client: httpx.AsyncClient) -> str:
+    async def run_in_process(client: httpx.AsyncClient) -> str:
         paths = (IMPORT, f"/profiles/{CANARY}", f"/api/profiles/{CANARY}", "/client/profiles", f"/{CANARY}", "/docs")
         for path in paths:
             for method in ("GET", "POST", "PATCH", "DELETE", "PROPFIND"):
@@ -108,7 +108,7 @@ def test_what_a_request_carries_beside_its_body_is_told_nobody(log_capture: LogC
         return (await client.get("/metrics", headers=BEARER)).text
 
     start = len(log_capture.lines)
-    metrics = asked(converse, asyncio.run(furnished()), SEEN)
+    metrics = asked(run_in_process, asyncio.run(furnished()), SEEN)
     told = "".join(log_capture.lines[start:])
     assert '"route":"/profiles/{recipient_id}"' in told
     assert 'route="/profiles/{recipient_id}"' in metrics
@@ -142,22 +142,22 @@ def test_a_reader_who_is_slow_holds_up_nobody_and_learns_what_he_missed() -> Non
 
 
 def test_the_log_can_be_switched_off(log_capture: LogCapture) -> None:
-    async def converse(client: httpx.AsyncClient) -> httpx.Response:
+    async def run_in_process(client: httpx.AsyncClient) -> httpx.Response:
         return await client.post(IMPORT, json=UPDATE)
 
     start = len(log_capture.lines)
-    assert asked(converse, asyncio.run(furnished()), Settings(access_log=False)).headers["x-request-id"]
+    assert asked(run_in_process, asyncio.run(furnished()), Settings(access_log=False)).headers["x-request-id"]
     assert log_capture.lines[start:] == []
 
 
 def test_metrics_are_told_to_who_brings_the_token() -> None:
-    async def converse(client: httpx.AsyncClient) -> list[httpx.Response]:
+    async def run_in_process(client: httpx.AsyncClient) -> list[httpx.Response]:
         await client.post(IMPORT, json=UPDATE)
         await client.post(IMPORT, json={**UPDATE, "token": "another"})
         wrong = {"authorization": "Bearer \xe9".encode("latin-1")}
         return [await client.get("/metrics", headers=headers) for headers in ({}, wrong, BEARER)]
 
-    without, wrong, right = asked(converse, asyncio.run(furnished()), SEEN)
+    without, wrong, right = asked(run_in_process, asyncio.run(furnished()), SEEN)
     assert (without.status_code, wrong.status_code, right.status_code) == (401, 401, 200)
     call = f'method="POST",route="{IMPORT}"'
     for line in (
@@ -171,24 +171,24 @@ def test_metrics_are_told_to_who_brings_the_token() -> None:
 
 
 def test_without_a_token_there_are_no_metrics() -> None:
-    async def converse(client: httpx.AsyncClient) -> httpx.Response:
+    async def run_in_process(client: httpx.AsyncClient) -> httpx.Response:
         return await client.get("/metrics")
 
-    assert asked(converse, asyncio.run(furnished())).status_code == 404
+    assert asked(run_in_process, asyncio.run(furnished())).status_code == 404
 
 
 def test_an_outage_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
     store = asyncio.run(furnished())
     change, away = store.change, failing(Unavailable(), "change").change
 
-    async def converse(client: httpx.AsyncClient) -> list[int]:
+    async def run_in_process(client: httpx.AsyncClient) -> list[int]:
         statuses = []
         for method in (change, away, away, away, change, change, away, change):
             store.change = method  # type: ignore[method-assign]
             statuses.append((await client.post(IMPORT, json=UPDATE)).status_code)
         return statuses
 
-    assert asked(converse, store) == [200, 503, 503, 503, 200, 200, 503, 200]
+    assert asked(run_in_process, store) == [200, 503, 503, 503, 200, 200, 503, 200]
     said = [record.getMessage() for record in caplog.records if record.name == "gateway"]
     assert said == ["the store is unavailable: Unavailable", "the store answers again"] * 2
 
@@ -210,7 +210,7 @@ def test_conversations_leave_no_trace_in_the_metrics(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("gateway.server.app.Metrics", lambda: metrics)
     monkeypatch.setattr("gateway.testkit.embedded.create", partial(_with_metrics, create))
     for case in islice(cases("altcraft", "courier", "klaviyo"), 0, None, 25):
-        asyncio.run(converse(case))
+        asyncio.run(run_in_process(case))
     told = metrics.exposition().decode()
     assert "gateway_requests_total" in told
     assert {"abcdefghijklmnqrstuvwxyz", "Olly"} <= canaries()

@@ -21,14 +21,14 @@ from click.testing import CliRunner
 from gateway.cli.main import main
 from gateway.dialects import load_dialects
 from gateway.stores import open_store
-from gateway.testkit.case import Case, read
-from gateway.testkit.embedded import application
-from gateway.testkit.proxy import Forwarder, Got, Sent, Server
-from gateway.testkit.pseudonyms import FIRST_TOKEN, StandIns
-from gateway.testkit.record import Recorder, Unreadable
-from gateway.testkit.server_thread import Host
+from gateway.testkit.case import Case, read_cases
+from gateway.testkit.embedded import create_application
+from gateway.testkit.proxy import ForwardedRequest, ForwardedResponse, Forwarder, UpstreamServer
+from gateway.testkit.pseudonyms import FIRST_TOKEN, Pseudonyms
+from gateway.testkit.record import NotRecordable, Recorder
+from gateway.testkit.server_thread import ServerThread
 from gateway.testkit.shadow import Shadow
-from tests.cases import cases, furnish
+from tests.cases import cases, seed_store
 
 JSON = (b"content-type", b"application/json")
 XML = (b"content-type", b"application/xml")
@@ -41,21 +41,23 @@ PERSONAL = ("nina.orlova@acme.org", "Orlova", "Нина", "+79161234567", "7916"
 
 
 @pytest.fixture
-def proxy() -> Iterator[Host]:
-    host = Host()
+def proxy() -> Iterator[ServerThread]:
+    host = ServerThread()
     yield host
     host.close()
 
 
 @contextmanager
-def forwarding(proxy: Host, url: str, seen: Callable[[Sent, Got], Awaitable[None]]) -> Iterator[None]:
-    server = Server(url)
+def forwarding(
+    proxy: ServerThread, url: str, seen: Callable[[ForwardedRequest, ForwardedResponse], Awaitable[None]]
+) -> Iterator[None]:
+    server = UpstreamServer(url)
     proxy._app = Forwarder(server, seen)  # type: ignore[assignment]
     yield
     proxy.run(server.close())
 
 
-def test_passes_everything_byte_for_byte(host: Host, proxy: Host) -> None:
+def test_passes_everything_byte_for_byte(host: ServerThread, proxy: ServerThread) -> None:
     seen: list[tuple[bytes, list[tuple[bytes, bytes]], bytes]] = []
     packed = gzip.compress(b'{"a":  1}')
 
@@ -66,9 +68,9 @@ def test_passes_everything_byte_for_byte(host: Host, proxy: Host) -> None:
         await send({"type": "http.response.start", "status": 207, "headers": headers})
         await send({"type": "http.response.body", "body": packed})
 
-    kept: list[tuple[Sent, Got]] = []
+    kept: list[tuple[ForwardedRequest, ForwardedResponse]] = []
 
-    async def keep(sent: Sent, got: Got) -> None:
+    async def keep(sent: ForwardedRequest, got: ForwardedResponse) -> None:
         kept.append((sent, got))
 
     host._app = upstream  # type: ignore[assignment]
@@ -90,7 +92,7 @@ def test_passes_everything_byte_for_byte(host: Host, proxy: Host) -> None:
     assert kept[0][1].plain == b'{"a":  1}'
 
 
-def test_passes_an_answer_that_tells_how_long_its_body_would_be(proxy: Host) -> None:
+def test_passes_an_answer_that_tells_how_long_its_body_would_be(proxy: ServerThread) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
         answer = b"HTTP/1.1 304 Not Modified\r\netag: x\r\ncontent-length: 9\r\n\r\n"
         answered = pool.submit(_answer_once, server, answer)
@@ -109,16 +111,16 @@ def _answer_once(server: socket.socket, answer: bytes) -> None:
     server.close()
 
 
-async def _unseen(_sent: Sent, _got: Got) -> None:
+async def _unseen(_sent: ForwardedRequest, _got: ForwardedResponse) -> None:
     pass
 
 
 def test_says_502_where_the_server_is_away() -> None:
-    answer = asyncio.run(_asked(Forwarder(Server("http://127.0.0.1:1"), _nothing)))
+    answer = asyncio.run(_asked(Forwarder(UpstreamServer("http://127.0.0.1:1"), _nothing)))
     assert answer.status_code == 502
 
 
-async def _nothing(_sent: Sent, _got: Got) -> None:
+async def _nothing(_sent: ForwardedRequest, _got: ForwardedResponse) -> None:
     raise AssertionError("nothing was answered")
 
 
@@ -132,17 +134,17 @@ async def _asked(app: Any) -> httpx.Response:
 
 @pytest.fixture
 def recorder(tmp_path: Path) -> Recorder:
-    return Recorder(tmp_path, "vendor.example", StandIns(), load_dialects({}))
+    return Recorder(tmp_path, "vendor.example", Pseudonyms(), load_dialects({}))
 
 
-def sent(method: str, target: str, body: Any = b"", *headers: tuple[bytes, bytes]) -> Sent:
+def sent(method: str, target: str, body: Any = b"", *headers: tuple[bytes, bytes]) -> ForwardedRequest:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Sent(method, target.encode(), list(headers) or [JSON], raw)
+    return ForwardedRequest(method, target.encode(), list(headers) or [JSON], raw)
 
 
-def got(body: Any, status: int = 200, *headers: tuple[bytes, bytes]) -> Got:
+def got(body: Any, status: int = 200, *headers: tuple[bytes, bytes]) -> ForwardedResponse:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Got(status, list(headers) or [JSON], raw)
+    return ForwardedResponse(status, list(headers) or [JSON], raw)
 
 
 IMPORT = {
@@ -162,7 +164,7 @@ def test_records_a_conversation_as_a_case_that_tells_of_nobody(recorder: Recorde
     answer = {"error": 0, "profile_id": ID, "error_text": "made nina.orlova@acme.org"}
     folder = recorder.record(sent("POST", "/api/v1.1/profiles/import?token=sesame", IMPORT), got(answer))
     assert folder == tmp_path / "posts-api-v1-1-profiles-import"
-    [case] = read(folder)
+    [case] = read_cases(folder)
     assert case.about["path"] == f"/api/v1.1/profiles/import?token={FIRST_TOKEN}"
     request = json.loads(case.request)
     assert (request["token"], request["email"]) == (FIRST_TOKEN, "person1@example.com")
@@ -188,7 +190,7 @@ def test_replaces_the_same_value_alike_in_bodies_queries_headers_and_paths(recor
     third = recorder.record(sent("DELETE", f"/profiles/{ID}?who=crm-77", b"", key), got({"message": "no crm-77"}, 404))
     assert second is not None
     assert third is not None
-    case, removal = read(second)[0], read(third)[0]
+    case, removal = read_cases(second)[0], read_cases(third)[0]
     assert case.about["path"] == "/profiles/id-2?email=person1%40example.com"
     assert case.about["headers"] == {"authorization": f"Bearer {FIRST_TOKEN}"}
     assert case.about["reply"] == "xml"
@@ -232,8 +234,10 @@ def test_writes_what_is_the_same_once_and_never_over_what_is_there(recorder: Rec
         (sent("GET", "/a", b"", (b"x-own", b"\xe9")), got({})),
     ],
 )
-def test_does_not_write_what_it_cannot_read(recorder: Recorder, tmp_path: Path, request_: Sent, answer: Got) -> None:
-    with pytest.raises(Unreadable):
+def test_does_not_write_what_it_cannot_read(
+    recorder: Recorder, tmp_path: Path, request_: ForwardedRequest, answer: ForwardedResponse
+) -> None:
+    with pytest.raises(NotRecordable):
         recorder.record(request_, answer)
     assert list(tmp_path.iterdir()) == []
 
@@ -249,23 +253,23 @@ def test_reads_what_came_compressed(recorder: Recorder) -> None:
 def test_a_long_text_holds_nobody_up() -> None:
     """In a process of its own, since a search that takes minutes lets no other thread end it."""
     program = (
-        "from gateway.testkit.pseudonyms import StandIns\n"
-        "for text in ('x', 'eyJ', 'a@', '+1', 'a.', '- '):\n    StandIns().tree({'a': text * 200_000})"
+        "from gateway.testkit.pseudonyms import Pseudonyms\n"
+        "for text in ('x', 'eyJ', 'a@', '+1', 'a.', '- '):\n    Pseudonyms().tree({'a': text * 200_000})"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
-def test_what_was_recorded_holds_against_a_gateway(tmp_path: Path, host: Host, proxy: Host) -> None:
+def test_what_was_recorded_holds_against_a_gateway(tmp_path: Path, host: ServerThread, proxy: ServerThread) -> None:
     """Through real sockets: a client, the proxy, a gateway; then `check` on what was written."""
     case = Case(tmp_path, "json", {})
     store = host.run(open_store("memory:"))
-    host.run(furnish(store, case))
-    recorder = Recorder(tmp_path, host.url.removeprefix("http://"), StandIns(), load_dialects({}))
+    host.run(seed_store(store, case))
+    recorder = Recorder(tmp_path, host.url.removeprefix("http://"), Pseudonyms(), load_dialects({}))
 
-    async def seen(request: Sent, answer: Got) -> None:
+    async def seen(request: ForwardedRequest, answer: ForwardedResponse) -> None:
         recorder.record(request, answer)
 
-    with host.serving(application(case, store)), forwarding(proxy, host.url, seen):
+    with host.serving(create_application(case, store)), forwarding(proxy, host.url, seen):
         body = {"token": FIRST_TOKEN, "db_id": 1, "email": "nina@acme.org", "data": {"email": "nina@acme.org"}}
         httpx.post(f"{proxy.url}/api/v1.1/profiles/import", json=body).raise_for_status()
         xml = f"<xml><token>{FIRST_TOKEN}</token><db_id>1</db_id><email>nobody@acme.org</email></xml>"
@@ -294,13 +298,13 @@ def test_refuses_what_says_nothing(tmp_path: Path, command: str, words: str, mon
     assert (result.exit_code, words in result.stderr) == (2, True), result.stderr
 
 
-def test_refuses_a_taken_port(tmp_path: Path, host: Host) -> None:
+def test_refuses_a_taken_port(tmp_path: Path, host: ServerThread) -> None:
     taken = host.url.removeprefix("http://")
     result = CliRunner().invoke(main, ["record", str(tmp_path), "--upstream", host.url, "--listen", taken])
     assert (result.exit_code, "Address already in use" in result.stderr) == (1, True)
 
 
-def test_records_until_it_is_told_to_stop(tmp_path: Path, host: Host) -> None:
+def test_records_until_it_is_told_to_stop(tmp_path: Path, host: ServerThread) -> None:
     host._app = _answering((200, b"{}", JSON))  # type: ignore[assignment]
     command = [sys.executable, "-m", "gateway", "record", str(tmp_path), "--upstream", host.url]
     with subprocess.Popen([*command, "--listen", "127.0.0.1:0"], stdout=PIPE, stderr=PIPE, text=True) as process:
@@ -313,7 +317,7 @@ def test_records_until_it_is_told_to_stop(tmp_path: Path, host: Host) -> None:
         assert process.stdout.readline().strip() == str(tmp_path / "gets-api-profiles")
         process.terminate()
         process.communicate(timeout=20)
-    assert [case.about["path"] for case in read(tmp_path / "gets-api-profiles")] == ["/api/profiles"]
+    assert [case.about["path"] for case in read_cases(tmp_path / "gets-api-profiles")] == ["/api/profiles"]
 
 
 # --- shadowing ---
@@ -325,11 +329,13 @@ SAMPLE = list(cases("altcraft", "courier", "klaviyo"))[::EVERY]
 @asynccontextmanager
 async def shadowed(first: Any, other: Any, waiting: int = 10) -> AsyncIterator[tuple[Any, Shadow, list[Any]]]:
     lines: list[Any] = []
-    one, two = (Server(url, httpx.ASGITransport(app)) for url, app in (("http://a", first), ("http://b", other)))
+    one, two = (
+        UpstreamServer(url, httpx.ASGITransport(app)) for url, app in (("http://a", first), ("http://b", other))
+    )
     shadow = Shadow(one, two, lambda line: lines.append(json.loads(line)), waiting=waiting)
     work = asyncio.create_task(shadow.run())
     try:
-        yield Forwarder(one, shadow.seen), shadow, lines
+        yield Forwarder(one, shadow.enqueue), shadow, lines
     finally:
         work.cancel()
 
@@ -340,8 +346,8 @@ def talking(app: Any) -> httpx.AsyncClient:
 
 async def _application(case: Case) -> Any:
     store = await open_store("memory:")
-    await furnish(store, case)
-    return application(case, store)
+    await seed_store(store, case)
+    return create_application(case, store)
 
 
 async def _lines(case: Case) -> list[Any]:
@@ -351,7 +357,7 @@ async def _lines(case: Case) -> list[Any]:
         async with talking(proxy) as client:
             method, path = case.about["method"], case.about["path"]
             await client.request(method, path, content=case.request, headers=case.headers)
-        await shadow.drained()
+        await shadow.drain()
     return lines
 
 
@@ -395,7 +401,7 @@ async def _five() -> list[Any]:
         async with talking(proxy) as client:
             for _ in answers:
                 await client.get(f"/api/profiles/{ID}?email=nina.orlova@acme.org")
-        await shadow.drained()
+        await shadow.drain()
     return lines
 
 
@@ -429,9 +435,9 @@ async def _slow_and_away() -> tuple[list[int], list[Any], list[Any]]:
                 statuses += [(await asyncio.wait_for(client.get("/"), 5)).status_code for _ in range(9)]
             if other is never:
                 await reached.wait()
-                slow = shadow._left_out
+                slow = shadow._skipped
             else:
-                await shadow.drained()
+                await shadow.drain()
     return statuses, [slow], lines
 
 
@@ -455,7 +461,7 @@ async def _later_ids() -> list[bytes]:
     async with shadowed(first, other) as (proxy, shadow, lines), talking(proxy) as client:
         for path in ("/api/profiles", f"/api/profiles/{ID}"):
             await client.get(path)
-            await shadow.drained()
+            await shadow.drain()
     assert lines == []
     return asked
 

@@ -19,7 +19,7 @@ from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
 from gateway.stores.protocol import Store
-from tests.cases import HOST, NOW, Case, furnish, ids
+from tests.cases import HOST, NOW, Case, seed_store, sequential_ids
 
 REQUESTS = 1_000
 TOKEN = "abcdefghijklmnqrstuvwxyz"
@@ -216,9 +216,9 @@ def test_a_dry_run_says_what_then_really_happens() -> None:
 
 
 async def rehearse_and_perform(count: int) -> None:
-    heard, requests, numbers = Heard(), Requests(7), ids()
+    heard, requests, numbers = Heard(), Requests(7), sequential_ids()
     store = await open_store("memory:")
-    await furnish(store, Case(Path("/nowhere"), "json", {}))
+    await seed_store(store, Case(Path("/nowhere"), "json", {}))
 
     async def opened(_url: str) -> Store:
         return store

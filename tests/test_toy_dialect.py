@@ -32,7 +32,7 @@ from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
 from gateway.stores.protocol import Store
-from tests.cases import FIXTURES, Case, furnish, stored
+from tests.cases import FIXTURES, Case, seed_store, stored_profiles
 
 TOKEN = "abcdefghijklmnqrstuvwxyz"
 SCHEMAS = Path(__file__).parents[1] / "schemas"
@@ -112,7 +112,7 @@ def _extend(file: Path, place: Sequence[str], members: Mapping[str, Any]) -> Non
 async def _converse(*requests: Mapping[str, Any]) -> tuple[list[httpx.Response], list[dict[str, Any]]]:
     """The replies to requests, and the documents after them."""
     store = await open_store("memory:")
-    await furnish(store, Case(FIXTURES, "json", {}))
+    await seed_store(store, Case(FIXTURES, "json", {}))
 
     async def opened(_url: str) -> Store:
         return store
@@ -122,7 +122,7 @@ async def _converse(*requests: Mapping[str, Any]) -> tuple[list[httpx.Response],
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway", headers={"x-toy": TOKEN})
     async with app.router.lifespan_context(app), client:
         replies = [await client.post(**{"url": "/toy", **request}) for request in requests]
-        return replies, [row["document"] for row in await stored(store)]
+        return replies, [row["document"] for row in await stored_profiles(store)]
 
 
 def test_a_fourth_dialect_is_one_file() -> None:

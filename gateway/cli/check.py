@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from gateway.testkit.runner import Outcome
+    from gateway.testkit.runner import CaseResult
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -24,20 +24,20 @@ def url(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
 
 def headers(_: click.Context, __: click.Parameter, lines: Sequence[str]) -> dict[str, str]:
     """Headers by name. Raises `BadParameter`."""
-    from gateway.testkit.remote import headers_in
+    from gateway.testkit.remote import parse_headers
 
     try:
-        return headers_in(lines)
+        return parse_headers(lines)
     except ValueError as reason:
         raise click.BadParameter(str(reason)) from None
 
 
 def token(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
     """A token, which must fit a header. Raises `BadParameter`."""
-    from gateway.testkit.remote import token_in
+    from gateway.testkit.remote import parse_token
 
     try:
-        return token_in(text) if text else text
+        return parse_token(text) if text else text
     except ValueError as reason:
         raise click.BadParameter(str(reason)) from None
 
@@ -72,17 +72,17 @@ def check(
 
 async def _checked(
     folder: Path, media: Sequence[str], url: str | None, headers: Mapping[str, str], token: str | None
-) -> "list[Outcome]":
-    from gateway.testkit.case import folders_in
-    from gateway.testkit.remote import Remote
-    from gateway.testkit.runner import outcomes
+) -> "list[CaseResult]":
+    from gateway.testkit.case import find_case_folders
+    from gateway.testkit.remote import RemoteServer
+    from gateway.testkit.runner import run_cases
 
-    if not (folders := folders_in(folder)):
+    if not (folders := find_case_folders(folder)):
         raise click.BadParameter(f"there is no case.json in {folder} or below", param_hint="DIR")
-    remote = Remote(url, headers, token) if url else None
-    found: list[Outcome] = []
+    remote = RemoteServer(url, headers, token) if url else None
+    found: list[CaseResult] = []
     with _progress(len(folders)) as bar:
-        async for each in outcomes(folder, media, remote):
+        async for each in run_cases(folder, media, remote):
             bar.update(0 if found and found[-1].folder == each.folder else 1)
             found.append(each)
     if remote:
@@ -95,27 +95,27 @@ def _progress(length: int) -> Any:
     return click.progressbar(length=length, label="checking", file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
-def _report(found: "Sequence[Outcome]") -> str:
+def _report(found: "Sequence[CaseResult]") -> str:
     """What did not pass, with every difference, and the sum."""
-    told = [_told(each) for each in found if each.kind != "passed"]
+    told = [_told(each) for each in found if each.outcome != "passed"]
     kinds = ("passed", "failed", "broken", "skipped")
-    counts = {kind: sum(each.kind == kind for each in found) for kind in kinds}
+    counts = {kind: sum(each.outcome == kind for each in found) for kind in kinds}
     total = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count or kind == "passed")
     return "\n".join([*told, f"{total} in {sum(each.seconds for each in found):.1f} s"])
 
 
-def _told(outcome: "Outcome") -> str:
-    return "\n    ".join([f"{outcome.kind}  {outcome.folder.parent / outcome.name}", *outcome.told])
+def _told(outcome: "CaseResult") -> str:
+    return "\n    ".join([f"{outcome.outcome}  {outcome.folder.parent / outcome.name}", *outcome.messages])
 
 
-def _status(found: "Sequence[Outcome]") -> int:
-    kinds = {each.kind for each in found}
+def _status(found: "Sequence[CaseResult]") -> int:
+    kinds = {each.outcome for each in found}
     if "broken" in kinds or not kinds & {"passed", "failed"}:
         return 2
     return 1 if "failed" in kinds else 0
 
 
-def _write(file: Path, found: "Sequence[Outcome]") -> None:
+def _write(file: Path, found: "Sequence[CaseResult]") -> None:
     from gateway.testkit.junit import junit
 
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from gateway.testkit.proxy import Forwarder, Got, Sent
+    from gateway.testkit.proxy import ForwardedRequest, ForwardedResponse, Forwarder
 
 
 def url(_: click.Context, __: click.Parameter, text: str) -> str:
@@ -45,18 +45,18 @@ def record(folder: Path, upstream: str, personal: Sequence[str], listen: tuple[s
     same one everywhere; ids and times of answers are masks.
     """
     from gateway.dialects import load_dialects
-    from gateway.testkit.proxy import Forwarder, Server
-    from gateway.testkit.pseudonyms import StandIns
-    from gateway.testkit.record import Recorder, Unreadable
+    from gateway.testkit.proxy import Forwarder, UpstreamServer
+    from gateway.testkit.pseudonyms import Pseudonyms
+    from gateway.testkit.record import NotRecordable, Recorder
 
-    server = Server(upstream)
-    recorder = Recorder(folder, server.authority, StandIns(personal), load_dialects({}))
+    server = UpstreamServer(upstream)
+    recorder = Recorder(folder, server.authority, Pseudonyms(personal), load_dialects({}))
 
-    async def seen(sent: "Sent", got: "Got") -> None:
+    async def seen(sent: "ForwardedRequest", got: "ForwardedResponse") -> None:
         try:
             if written := await asyncio.to_thread(recorder.record, sent, got):
                 click.echo(str(written))
-        except Unreadable as reason:
+        except NotRecordable as reason:
             click.echo(f"not written: a {sent.method}, since {reason}", err=True)
         except OSError as reason:
             click.echo(f"not written: {reason.filename}: {reason.strerror}", err=True)
@@ -79,17 +79,17 @@ def shadow(first: str, other: str, values: bool, listen: tuple[str, int]) -> Non
     Each line is a JSON object: the call, and the places that differ, with the types that stand there. The other server
     gets the requests one by one, in order; where it is slow or away, what it misses is counted, and no client waits.
     """
-    from gateway.testkit.proxy import Forwarder, Server
+    from gateway.testkit.proxy import Forwarder, UpstreamServer
     from gateway.testkit.shadow import Shadow
 
-    server, held = Server(first), Server(other)
+    server, held = UpstreamServer(first), UpstreamServer(other)
     compared = Shadow(server, held, click.echo, values)
 
     async def close() -> None:
         await server.close()
         await held.close()
 
-    _serve(Forwarder(server, compared.seen), listen, close, compared.run)
+    _serve(Forwarder(server, compared.enqueue), listen, close, compared.run)
 
 
 def _serve(

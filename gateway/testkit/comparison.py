@@ -1,6 +1,6 @@
-"""What a body means, and where two differ, whichever media types they came in. Pure.
+"""Parses bodies and finds where two differ, in the same or in different media types. Pure.
 
-A leaf of XML is read by the type that stands at its place on the other side, and never by its looks.
+The type of a leaf in XML is that of the value at the same place on the other side.
 """
 
 import json
@@ -16,28 +16,28 @@ from gateway.core.model import Tree
 from gateway.core.pointer import join_pointer
 from gateway.media import Bounds, xml
 from gateway.schema.coercion import leaf_coercer
-from gateway.testkit.matchers import admits, described, is_mask
+from gateway.testkit.matchers import describe, is_matcher, matches
 
 BOUNDS = Bounds(depth=200, nodes=5_000_000, text=50_000_000, items=5_000_000)
-"""What a body may have: more than the gateway itself takes in, which a case may be about."""
+"""Limits of a body. They exceed those of the gateway, since cases test those."""
 
-LONGEST = 200
-"""As many characters of a value as are shown."""
+MAX_EXCERPT_LENGTH = 200
+"""Characters of a value in a message."""
 
-MASK_MARK = "_x0024_"
-"""What the element of a mask begins with, in XML."""
+XML_MATCHER_PREFIX = "_x0024_"
+"""The beginning of the name of a matcher's element in XML."""
 
 
 class Absent:
-    """Stands where the other side has a value."""
+    """The type of `ABSENT`: no value, where the other side has one."""
 
 
 ABSENT = Absent()
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
-    """A body's tree, and whether its leaves carry their types (in XML they are text). No body at all is ABSENT."""
+class ParsedBody:
+    """The tree of a body, and whether its leaves have types (in XML they are text). The tree of no body is ABSENT."""
 
     tree: Tree
     is_typed: bool
@@ -45,7 +45,7 @@ class Meaning:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One place where two values differ: what it is a place of, the JSON Pointer in it, and the values themselves."""
+    """One place where two values differ: the part of the response, the JSON Pointer in it, and both values."""
 
     where: str
     pointer: str
@@ -54,33 +54,36 @@ class Difference:
 
     def __str__(self) -> str:
         place = f"{self.where} {self.pointer}".rstrip()
-        expected, got = _told(self.expected, self.got), _told(self.got, self.expected)
+        expected, got = _excerpt(self.expected, self.got), _excerpt(self.got, self.expected)
         return f"{place}: expected {expected}, got {got}"
 
 
-def meaning(media: str, body: bytes) -> Meaning:
-    """The meaning of a body in `json` or `xml`. Raises `ValueError` with the reason where it cannot be read."""
+def parse_body(media: str, body: bytes) -> ParsedBody:
+    """Parse a body in `json` or `xml`. Raises `ValueError` with the reason if it is malformed."""
     if not body.strip():
-        return Meaning(ABSENT, True)
-    return Meaning(_from_json(body), True) if media == "json" else Meaning(_from_xml(body), False)
+        return ParsedBody(ABSENT, True)
+    return ParsedBody(_from_json(body), True) if media == "json" else ParsedBody(_from_xml(body), False)
 
 
-def differences(expected: Meaning, got: Meaning, where: str, exact: bool = False) -> Iterator[Difference]:
-    """Every place where what was expected (masks are) and what came differ.
+def find_differences(expected: ParsedBody, got: ParsedBody, where: str, exact: bool = False) -> Iterator[Difference]:
+    """Yield every place where two bodies differ; the expected one may contain matchers.
 
-    `exact` also tells 5 from 5.0, as readers with typed numbers do.
+    If `exact`, 5 and 5.0 differ.
     """
-    yield from _Walk(where, expected.is_typed, got.is_typed, exact).differences(expected.tree, got.tree, "")
+    yield from _Comparison(where, expected.is_typed, got.is_typed, exact).differences(expected.tree, got.tree, "")
 
 
-def spelled_apart(expected: bytes, got: bytes) -> Iterator[Difference]:
-    """The first element where XML documents of one meaning differ in order, attributes or text; masks are passed."""
-    yield from _elements_apart(ElementTree.fromstring(expected), ElementTree.fromstring(got), "")
+def find_xml_differences(expected: bytes, got: bytes) -> Iterator[Difference]:
+    """Yield the first element where two XML documents of equal content differ in order, attributes or text.
+
+    Elements with matchers are skipped.
+    """
+    yield from _find_element_differences(ElementTree.fromstring(expected), ElementTree.fromstring(got), "")
 
 
 def _from_json(body: bytes) -> Tree:
     try:
-        return json.loads(body, object_pairs_hook=_members, parse_constant=_no_number)
+        return json.loads(body, object_pairs_hook=_unique_members, parse_constant=_reject_constant)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -92,22 +95,22 @@ def _from_xml(body: bytes) -> Tree:
         raise ValueError(refusal.faults[0].text) from None
 
 
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the member {excerpt(twice)} stands there twice")
+        duplicate = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the member {excerpt(duplicate)} is there twice")
     return members
 
 
-def _no_number(name: str) -> Tree:
+def _reject_constant(name: str) -> Tree:
     raise ValueError(f"{name} is not JSON")
 
 
 @dataclass(frozen=True, slots=True)
-class _Walk:
-    """One comparison: of what, whether the leaves of each side carry their types, and how exactly."""
+class _Comparison:
+    """One comparison: its subject, whether the leaves of each side have types, and whether it is exact."""
 
     where: str
     expected_typed: bool
@@ -115,11 +118,11 @@ class _Walk:
     exact: bool
 
     def differences(self, expected: Tree, got: Tree, at: str) -> Iterator[Difference]:
-        if is_mask(expected) and got is not ABSENT:
-            if not admits(expected, got, self.got_typed):
+        if is_matcher(expected) and got is not ABSENT:
+            if not matches(expected, got, self.got_typed):
                 yield Difference(self.where, at, expected, got)
             return
-        expected, got = self._read(expected, got)
+        expected, got = self._align_types(expected, got)
         if isinstance(expected, dict) and isinstance(got, dict):
             for name in expected | got:
                 members = expected.get(name, ABSENT), got.get(name, ABSENT)
@@ -127,20 +130,20 @@ class _Walk:
         elif isinstance(expected, list) and isinstance(got, list):
             for index, items in enumerate(zip_longest(expected, got, fillvalue=ABSENT)):
                 yield from self.differences(*items, at + join_pointer(index))
-        elif not self._is_same(expected, got):
+        elif not self._is_equal(expected, got):
             yield Difference(self.where, at, expected, got)
 
-    def _read(self, expected: Tree, got: Tree) -> tuple[Tree, Tree]:
-        """Both sides with types, where one of them has some."""
+    def _align_types(self, expected: Tree, got: Tree) -> tuple[Tree, Tree]:
+        """Return both sides with types if one of them has types."""
         if self.expected_typed and not self.got_typed:
-            return expected, _read_as(expected, got)
+            return expected, _parse_as(expected, got)
         if self.got_typed and not self.expected_typed:
-            return _read_as(got, expected), got
+            return _parse_as(got, expected), got
         return expected, got
 
-    def _is_same(self, expected: Tree, got: Tree) -> bool:
-        told_apart = isinstance(expected, bool) or isinstance(got, bool) or self._is_exact
-        return bool(expected == got) and (type(expected) is type(got) or not told_apart)
+    def _is_equal(self, expected: Tree, got: Tree) -> bool:
+        compares_types = isinstance(expected, bool) or isinstance(got, bool) or self._is_exact
+        return bool(expected == got) and (type(expected) is type(got) or not compares_types)
 
     @property
     def _is_exact(self) -> bool:
@@ -151,8 +154,8 @@ _number: Callable[[Any], Any] = leaf_coercer(("number",), plain=False)
 _boolean: Callable[[Any], Any] = leaf_coercer(("boolean",), plain=False)
 
 
-def _read_as(typed: Tree, text: Tree) -> Tree:
-    """What text means where the other side has a value of this type."""
+def _parse_as(typed: Tree, text: Tree) -> Tree:
+    """Parse text as the type of the value on the other side."""
     match typed:
         case bool():
             return _boolean(text)
@@ -168,14 +171,14 @@ def _read_as(typed: Tree, text: Tree) -> Tree:
             return text
 
 
-def _elements_apart(expected: ElementTree.Element, got: ElementTree.Element, at: str) -> Iterator[Difference]:
-    if any(child.tag.startswith(MASK_MARK) for child in expected):
+def _find_element_differences(expected: ElementTree.Element, got: ElementTree.Element, at: str) -> Iterator[Difference]:
+    if any(child.tag.startswith(XML_MATCHER_PREFIX) for child in expected):
         return
     if _opening(expected) != _opening(got) or len(expected) != len(got):
         yield Difference("answer", at or "/", _outline(expected), _outline(got))
         return
     for mine, theirs in zip(expected, got, strict=True):
-        found = next(_elements_apart(mine, theirs, at + join_pointer(mine.tag)), None)
+        found = next(_find_element_differences(mine, theirs, at + join_pointer(mine.tag)), None)
         if found:
             yield found
             return
@@ -187,24 +190,24 @@ def _opening(element: ElementTree.Element) -> tuple[str, Mapping[str, str], str]
 
 
 def _outline(element: ElementTree.Element) -> str:
-    """An element's tag and attributes, and the names of the elements in it, in order."""
+    """Return an element's tag and attributes, and the names of its child elements in order."""
     attributes = "".join(f" {name}={excerpt(value)}" for name, value in element.items())
     return f"<{element.tag}{attributes}>{''.join(f'<{child.tag}/>' for child in element) or element.text or ''}"
 
 
-def _told(value: Tree, other: Tree) -> str:
-    """A value in words. Of a long one, what stands around the place where it leaves the other."""
+def _excerpt(value: Tree, other: Tree) -> str:
+    """Return a value as text; of a long value, the part around its first difference from the other."""
     if value is ABSENT:
         return "nothing"
-    if is_mask(value):
-        return described(value)
-    spelled = _spelled(value)
-    if len(spelled) <= LONGEST:
-        return spelled
-    pairs = enumerate(zip(spelled, _spelled(other), strict=False))
-    start = max(0, next((index for index, (mine, theirs) in pairs if mine != theirs), 0) - LONGEST // 4)
-    return f"{'…' if start else ''}{spelled[start : start + LONGEST]}…"
+    if is_matcher(value):
+        return describe(value)
+    text = _to_json(value)
+    if len(text) <= MAX_EXCERPT_LENGTH:
+        return text
+    pairs = enumerate(zip(text, _to_json(other), strict=False))
+    start = max(0, next((index for index, (mine, theirs) in pairs if mine != theirs), 0) - MAX_EXCERPT_LENGTH // 4)
+    return f"{'…' if start else ''}{text[start : start + MAX_EXCERPT_LENGTH]}…"
 
 
-def _spelled(value: Tree) -> str:
+def _to_json(value: Tree) -> str:
     return "" if value is ABSENT else json.dumps(value, ensure_ascii=False)

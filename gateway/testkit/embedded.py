@@ -1,7 +1,4 @@
-"""A gateway of its own for each case: a store that holds what the case begins with, a clock that stands, ids in order.
-
-No case here ever sees what another one left.
-"""
+"""The embedded gateway: a new one for each case, with the case's profiles, a constant clock and sequential ids."""
 
 import itertools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -24,9 +21,9 @@ from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
 from gateway.stores.protocol import Store
-from gateway.testkit.case import HOST, Case, IllFormed
-from gateway.testkit.server_thread import Host
-from gateway.testkit.verdict import Answer
+from gateway.testkit.case import HOST, Case, InvalidCase
+from gateway.testkit.expectations import CaseResponse
+from gateway.testkit.server_thread import ServerThread
 
 NOW = 1_767_225_600_000
 YESTERDAY = NOW - 24 * 60 * 60 * 1000
@@ -41,30 +38,31 @@ TOKENS = {
 }
 
 
-async def converse(case: Case) -> tuple[Answer, list[dict[str, Any]]]:
-    """The answer to a case, and the profiles that it leaves. Raises `IllFormed`."""
+async def run_in_process(case: Case) -> tuple[CaseResponse, list[dict[str, Any]]]:
+    """Return the response to a case and the profiles in the store afterwards. Raises `InvalidCase`."""
     store = await open_store("memory:")
-    await furnish(store, case)
-    app = application(case, store)
+    await seed_store(store, case)
+    app = create_application(case, store)
     async with app.router.lifespan_context(app):
-        reply = await _sent(case, httpx.ASGITransport(app))
-        return answer_of(reply), await stored(store)
+        reply = await _send(case, httpx.ASGITransport(app))
+        return response_from_httpx(reply), await stored_profiles(store)
 
 
-async def _sent(case: Case, transport: httpx.AsyncBaseTransport) -> httpx.Response:
+async def _send(case: Case, transport: httpx.AsyncBaseTransport) -> httpx.Response:
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
         method, path = case.about["method"], case.about["path"]
         return await client.request(method, path, content=case.request, headers=case.headers)
 
 
-def answer_of(reply: httpx.Response) -> Answer:
-    return Answer(reply.status_code, reply.headers, reply.content)
+def response_from_httpx(reply: httpx.Response) -> CaseResponse:
+    """Return the response as the checks expect it."""
+    return CaseResponse(reply.status_code, reply.headers, reply.content)
 
 
-def application(case: Case, store: Store) -> Starlette:
-    """The gateway over a store, with the settings of a case. Raises `IllFormed`."""
-    numbers = ids()
-    return create(_settings(case), now=lambda: NOW, new_id=lambda: next(numbers), open_store=_always(store))
+def create_application(case: Case, store: Store) -> Starlette:
+    """Return the gateway over a store, with the settings of a case. Raises `InvalidCase`."""
+    ids = sequential_ids()
+    return create(_settings(case), now=lambda: NOW, new_id=lambda: next(ids), open_store=_opener(store))
 
 
 def _settings(case: Case) -> Settings:
@@ -72,39 +70,40 @@ def _settings(case: Case) -> Settings:
         given = Settings(**{"access_log": False, **case.about.get("settings", {})})
         return msgspec.convert(msgspec.to_builtins(given), Settings)
     except (TypeError, msgspec.ValidationError) as reason:
-        raise IllFormed(case.folder / "case.json", f"/settings: {reason}") from None
+        raise InvalidCase(case.folder / "case.json", f"/settings: {reason}") from None
 
 
-def ids() -> Iterator[str]:
+def sequential_ids() -> Iterator[str]:
+    """Return endless ids in ascending order."""
     return (f"{0xA1 + number:024x}" for number in itertools.count())
 
 
-def _always(store: Store) -> Callable[[str], Awaitable[Store]]:
-    async def opened(_url: str) -> Store:
+def _opener(store: Store) -> Callable[[str], Awaitable[Store]]:
+    async def open_it(_url: str) -> Store:
         return store
 
-    return opened
+    return open_it
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """The URL of a real server over an empty SQLite store in a folder; clock and ids are those of service."""
-    host = Host()
-    store = host.run(open_store(f"sqlite:///{folder}/gateway.db"))
-    host.run(furnish(store, Case(folder, "json", {})))
+def run_server(folder: Path) -> Iterator[str]:
+    """Run a real server over an empty SQLite store in a folder, with the real clock, and yield its URL."""
+    server = ServerThread()
+    store = server.run(open_store(f"sqlite:///{folder}/gateway.db"))
+    server.run(seed_store(store, Case(folder, "json", {})))
     try:
-        with host.serving(create(Settings(access_log=False), open_store=_always(store))):
-            yield host.url
+        with server.serving(create(Settings(access_log=False), open_store=_opener(store))):
+            yield server.url
     finally:
-        host.close()
+        server.close()
 
 
-async def furnish(store: Store, case: Case) -> None:
-    """Puts into an empty store what a case begins with. Raises `IllFormed`."""
+async def seed_store(store: Store, case: Case) -> None:
+    """Write the initial state of a case to an empty store. Raises `InvalidCase`."""
     described = case.about.get("database", {})
     if problems := list(declaration_problems(described["fields"]) if "fields" in described else ()):
-        raise IllFormed(case.folder / "case.json", f"/database/fields: {'; '.join(problems)}")
-    await store.add_database(database_of(described))
+        raise InvalidCase(case.folder / "case.json", f"/database/fields: {'; '.join(problems)}")
+    await store.add_database(database_from_case(described))
     await store.add_database(Database(2, "second"))
     for resource in described.get("resources", ()):
         categories = tuple(resource.get("categories", ()))
@@ -115,15 +114,15 @@ async def furnish(store: Store, case: Case) -> None:
         hashed = fingerprint(secret)
         await store.add_token(Token(secret, hashed, database, frozenset(rights), YESTERDAY))
     await store.revoke_token("was-revoked")
-    tables = profile_tables(load_schema("profile"), database_of(described).fields.get("properties", {}))
+    tables = profile_tables(load_schema("profile"), database_from_case(described).fields.get("properties", {}))
     for row in case.value("jobs.json", []):
         await store.add_job(1, _job(case, row))
     for row in case.value("before.json", []):
-        await _put(store, row, tables)
+        await _add_profile(store, row, tables)
 
 
-def database_of(described: Mapping[str, Any]) -> Database:
-    """Database 1 as a case describes it."""
+def database_from_case(described: Mapping[str, Any]) -> Database:
+    """Return database 1 as the case describes it."""
     fields = described.get("fields", IDENTIFIERS)
     return Database(1, "default", described.get("closed", False), fields, company_id="demo")
 
@@ -132,20 +131,18 @@ def _job(case: Case, row: Mapping[str, Any]) -> Job:
     try:
         return Job(**{**row, "profiles": tuple(row["profiles"]), "failures": tuple(row["failures"])})
     except TypeError as reason:
-        raise IllFormed(case.folder / "jobs.json", str(reason)) from None
+        raise InvalidCase(case.folder / "jobs.json", str(reason)) from None
 
 
-async def _put(store: Store, row: Mapping[str, Any], tables: ProfileTables) -> None:
+async def _add_profile(store: Store, row: Mapping[str, Any], tables: ProfileTables) -> None:
     profile = Profile(row["id"], row["document"], 1, YESTERDAY, YESTERDAY)
     write = Write(None, profile, identities(profile.document, tables))
     edited = EditResult(profile, (write,))
     await store.change([Change(1, (), lambda _find: edited, Origin("fixture", "fixture", YESTERDAY))])
 
 
-async def stored(store: Store) -> list[dict[str, Any]]:
-    """The profiles of database 1, read back through the record of changes: every id that was ever written."""
-    seen: dict[str, None] = {}
-    async for change in store.changes(1):
-        seen[change.profile] = None
-    found = [await store.find(1, [("id", name)]) for name in seen]
+async def stored_profiles(store: Store) -> list[dict[str, Any]]:
+    """Return the profiles of database 1. Their ids are those in the record of changes."""
+    ids = dict.fromkeys([change.profile async for change in store.changes(1)])
+    found = [await store.find(1, [("id", id)]) for id in ids]
     return [{"id": profile.id, "document": profile.document} for profiles in found for profile in profiles]

@@ -1,10 +1,10 @@
-"""Masks: expected values that are not known to the letter. Pure.
+"""Matchers: expected values that are not known exactly. Pure.
 
-    {"$any": true}                      whatever is there
-    {"$pattern": "^[0-9a-f]{24}$"}      a text in which the regular expression is found
-    {"$type": "integer"}                a value of a type that JSON Schema names
+    {"$any": true}                      any value
+    {"$pattern": "^[0-9a-f]{24}$"}      a text in which the regular expression matches
+    {"$type": "integer"}                a value of a type of JSON Schema
 
-An object with one of these as its only member is a mask; in XML it is that object's elements, `_x0024_any` and so on.
+An object with one of these as its only member is a matcher. In XML it is an element such as `_x0024_any`.
 """
 
 import re
@@ -17,43 +17,43 @@ from gateway.core.pointer import join_pointer
 from gateway.schema.coercion import leaf_coercer
 
 
-def is_mask(value: Tree) -> bool:
-    """Whether an expected value is a mask."""
-    return isinstance(value, dict) and len(value) == 1 and value.keys() <= _ADMITS.keys()
+def is_matcher(value: Tree) -> bool:
+    """Return whether an expected value is a matcher."""
+    return isinstance(value, dict) and len(value) == 1 and value.keys() <= _MATCH.keys()
 
 
-def admits(mask: Tree, value: Tree, typed: bool) -> bool:
-    """Whether a mask lets a value through; one that is not `typed` is text, read by the type that the mask names."""
-    [(name, argument)] = mask.items()
-    return _ADMITS[name](argument, value, typed)
+def matches(matcher: Tree, value: Tree, is_typed: bool) -> bool:
+    """Return whether a value matches. A value that is not typed is text: the type of the matcher parses it."""
+    [(name, argument)] = matcher.items()
+    return _MATCH[name](argument, value, is_typed)
 
 
-def described(mask: Tree) -> str:
-    """What a mask asks for, in words."""
-    [(name, argument)] = mask.items()
-    return {"$any": "any value", "$pattern": f"a text that matches {argument}", "$type": f"a value of type {argument}"}[
-        name
-    ]
+def describe(matcher: Tree) -> str:
+    """Return what a matcher expects, in words."""
+    [(name, argument)] = matcher.items()
+    if name == "$any":
+        return "any value"
+    return f"a text that matches {argument}" if name == "$pattern" else f"a value of type {argument}"
 
 
-def faults(expected: Tree, at: str = "") -> Iterator[tuple[str, str]]:
-    """(pointer, reason) for every mask in an expected value that could never judge."""
-    if is_mask(expected):
+def matcher_faults(expected: Tree, pointer: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (pointer, reason) for every invalid matcher in an expected value."""
+    if is_matcher(expected):
         [(name, argument)] = expected.items()
         if reason := _FAULTS[name](argument):
-            yield at + join_pointer(name), reason
+            yield pointer + join_pointer(name), reason
     elif isinstance(expected, dict | list):
         for name, member in expected.items() if isinstance(expected, dict) else enumerate(expected):
-            yield from faults(member, at + join_pointer(name))
+            yield from matcher_faults(member, pointer + join_pointer(name))
 
 
-def _is_found(pattern: str, value: Tree, _typed: bool) -> bool:
+def _matches_pattern(pattern: str, value: Tree, _is_typed: bool) -> bool:
     return isinstance(value, str) and re.search(pattern, value) is not None
 
 
-def _is_of_type(name: str, value: Tree, typed: bool) -> bool:
-    if not typed and isinstance(value, str):
-        value = _READ[name](value)
+def _has_type(name: str, value: Tree, is_typed: bool) -> bool:
+    if not is_typed and isinstance(value, str):
+        value = _PARSE[name](value)
     return _IS[name](value)
 
 
@@ -75,8 +75,8 @@ _IS: dict[str, Callable[[Tree], bool]] = {
     "object": lambda value: isinstance(value, dict),
 }
 
-# Text has no types: a run of one element is a list where one is asked for, and an empty element is nothing.
-_READ: dict[str, Callable[[str], Tree]] = {
+# Text has no types: a single element is a list where an array is expected, and an empty element is null.
+_PARSE: dict[str, Callable[[str], Tree]] = {
     **{name: leaf_coercer((name,), plain=False) for name in ("integer", "number", "boolean")},
     "string": lambda text: text,
     "null": lambda text: text or None,
@@ -84,10 +84,10 @@ _READ: dict[str, Callable[[str], Tree]] = {
     "object": lambda text: text or {},
 }
 
-_ADMITS: dict[str, Callable[[Any, Tree, bool], bool]] = {
+_MATCH: dict[str, Callable[[Any, Tree, bool], bool]] = {
     "$any": lambda _, __, ___: True,
-    "$pattern": _is_found,
-    "$type": _is_of_type,
+    "$pattern": _matches_pattern,
+    "$type": _has_type,
 }
 
 

@@ -1,7 +1,7 @@
-"""Stand-ins: the same value is always replaced by the same other one, of the same kind and shape. Pure.
+"""Pseudonyms: replaces a personal value with another of the same kind and form, always the same one. Pure.
 
-A value is known by the name of its member, by its looks (e-mail addresses, phones, ids, signed tokens), or because it
-was replaced before: so it is found again in texts, paths and queries, in both directions.
+A value is personal by the name of its member, by its form (e-mail addresses, phones, ids, signed tokens), or because
+it was replaced before. Values that were replaced before are also found in texts, paths and queries.
 """
 
 import base64
@@ -32,162 +32,163 @@ KINDS: Mapping[str, str] = {
     **dict.fromkeys(("picture", "image", "website", "profile_url"), LINK),
     **dict.fromkeys(("latitude", "longitude"), NUMBER),
 }
-"""The kind of a member's value, by its name in any dialect, without a leading underscore."""
+"""The kind of a value by the name of its member in any dialect, without a leading underscore."""
 
 FIRST_TOKEN, FIRST_COMPANY = "abcdefghijklmnqrstuvwxyz", "demo"
-"""What the gateway of a case knows, so that a recording can be held against one."""
+"""The token and company of the embedded gateway, so that recorded cases run against it."""
 
 NAMES = ("Ada", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gina", "Hugo", "Ines", "Jan", "Kira", "Leo")
 
-HEX, UUID = "[0-9a-f]{24}", "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+HEX_ID, UUID = "[0-9a-f]{24}", "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _IN_ADDRESS = r"[^\s\"'<>@,;:/?&=(){}\[\]]"
-# What may be long is looked for from its beginning alone: or a long text would be read as often as it has characters.
-_LOOKS = re.compile(
+# The look-behinds keep the search linear: a candidate is tried only at its first character.
+_PERSONAL_FORMS = re.compile(
     r"(?P<token>(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]+)"
     rf"|(?P<email>(?<!{_IN_ADDRESS}){_IN_ADDRESS}+@{_IN_ADDRESS}+\.\w{{2,}})"
     r"|(?P<phone>\+\d[\d ()-]{6,}\d)"
-    rf"|(?P<id>(?<![0-9a-f-])(?:{UUID}|{HEX})(?![0-9a-f-]))"
+    rf"|(?P<id>(?<![0-9a-f-])(?:{UUID}|{HEX_ID})(?![0-9a-f-]))"
 )
 _WORD = re.compile(r"\w+")
 
-SHORTEST = 3
-"""Shorter values are not looked for inside of texts: they stand there by chance."""
+MIN_KNOWN_LENGTH = 3
+"""Shorter values are not searched for in texts, where they would match by chance."""
 
 
-class StandIns:
-    """What has been replaced so far, and by what. `personal` are names of members that hold personal values too."""
+class Pseudonyms:
+    """The values replaced so far, and their pseudonyms. `personal` names further members with personal values."""
 
     def __init__(self, personal: Iterable[str] = ()) -> None:
-        self._kinds = {**KINDS, **dict.fromkeys((_plain(name) for name in personal), ID)}
+        self._kinds = {**KINDS, **dict.fromkeys((_normalize_name(name) for name in personal), ID)}
         self._numbers: dict[str, dict[str, int]] = {}
         self._known: dict[str, str] = {}
         self._own: set[str] = set()
         self._by_word: dict[str, list[str]] = {}
 
     def tree(self, value: Tree, name: str = "") -> Tree:
-        """A decoded body with every personal value replaced; `name` is the member that it stands in."""
+        """Return a parsed body with every personal value replaced; `name` is the name of its member."""
         if isinstance(value, dict):
             return {
-                self._looked(member): self.tree(inner, _name(member, value, name)) for member, inner in value.items()
+                self._replace_forms(member): self.tree(inner, _kind_name(member, value, name))
+                for member, inner in value.items()
             }
         if isinstance(value, list):
             return [self.tree(item, name) for item in value]
         return self.value(name, value)
 
     def value(self, name: str, value: Tree) -> Tree:
-        """One leaf, by the name of its member. Numbers stay numbers; booleans and null tell of nobody."""
-        kind = self._kinds.get(_plain(name))
+        """Return one leaf, replaced by the name of its member. Numbers stay numbers; booleans and null are kept."""
+        kind = self._kinds.get(_normalize_name(name))
         if isinstance(value, bool) or value is None or value == "":
             return value
         if isinstance(value, str):
-            return self.text(value) if kind is None else self._stand_in(kind, value)
+            return self.text(value) if kind is None else self._pseudonym(kind, value)
         if kind is None:
             return value
         if kind == PHONE and isinstance(value, int):
-            return int(self._stand_in(PHONE, str(value)).lstrip("+"))
-        return self._number(kind, value)
+            return int(self._pseudonym(PHONE, str(value)).lstrip("+"))
+        return self._replace_number(kind, value)
 
     def text(self, text: str) -> str:
-        """A text in which everything that is known or looks personal is replaced."""
-        return self._recognised(self._looked(text))
+        """Return a text with every value replaced that was replaced before or has a personal form."""
+        return self._replace_known(self._replace_forms(text))
 
     def header(self, name: str, value: str) -> str:
-        """A header's value: a credential keeps its scheme."""
+        """Return the value of a header, replaced; a credential keeps its scheme."""
         if name == "authorization":
             scheme, _, secret = value.rpartition(" ")
-            return f"{scheme} {self._secret(scheme, secret)}".strip()
+            return f"{scheme} {self._replace_secret(scheme, secret)}".strip()
         is_secret = any(word in name for word in ("token", "key", "secret", "cookie")) and name != "idempotency-key"
-        return self._stand_in(TOKEN, value) if is_secret else self.text(value)
+        return self._pseudonym(TOKEN, value) if is_secret else self.text(value)
 
     def target(self, target: str, named: Mapping[str, str]) -> str:
-        """A path and query; `named` are the values in the path that a call gives names to, as they stand there."""
+        """Return a path and query, replaced; `named` are the parameters in the path, in their encoded form."""
         path, mark, query = target.partition("?")
         for name, raw in named.items():
             path = path.replace(raw, quote(str(self.value(name, unquote(raw))), safe="@+:"))
-        parts = [self._part(*each.partition("=")) for each in query.split("&")] if mark else []
-        return self._quoted(path) + mark + "&".join(parts)
+        parts = [self._replace_parameter(*each.partition("=")) for each in query.split("&")] if mark else []
+        return self._replace_steps(path) + mark + "&".join(parts)
 
-    def _looked(self, text: str) -> str:
-        return _LOOKS.sub(lambda found: self._stand_in(str(found.lastgroup), found[0]), text)
+    def _replace_forms(self, text: str) -> str:
+        return _PERSONAL_FORMS.sub(lambda found: self._pseudonym(str(found.lastgroup), found[0]), text)
 
-    def _part(self, name: str, sign: str, value: str) -> str:
+    def _replace_parameter(self, name: str, sign: str, value: str) -> str:
         plain = unquote_plus(value)
-        said = str(self.value(unquote_plus(name), plain))
-        return name + sign + (value if said == plain else quote(said, safe=""))
+        replaced = str(self.value(unquote_plus(name), plain))
+        return name + sign + (value if replaced == plain else quote(replaced, safe=""))
 
-    def _quoted(self, path: str) -> str:
-        said = [(step, unquote(step), self.text(unquote(step))) for step in path.split("/")]
-        return "/".join(step if told == plain else quote(told, safe="@+:") for step, plain, told in said)
+    def _replace_steps(self, path: str) -> str:
+        steps = [(step, unquote(step), self.text(unquote(step))) for step in path.split("/")]
+        return "/".join(step if replaced == plain else quote(replaced, safe="@+:") for step, plain, replaced in steps)
 
-    def _secret(self, scheme: str, secret: str) -> str:
+    def _replace_secret(self, scheme: str, secret: str) -> str:
         if scheme.lower() != "basic":
-            return self._stand_in(TOKEN, secret)
+            return self._pseudonym(TOKEN, secret)
         try:
             user, colon, password = base64.b64decode(secret).decode().partition(":")
         except ValueError:
-            return self._stand_in(TOKEN, secret)
-        said = self._stand_in(TOKEN, user) + colon + (password and self._stand_in(TOKEN, password))
-        return base64.b64encode(said.encode()).decode()
+            return self._pseudonym(TOKEN, secret)
+        replaced = self._pseudonym(TOKEN, user) + colon + (password and self._pseudonym(TOKEN, password))
+        return base64.b64encode(replaced.encode()).decode()
 
-    def _stand_in(self, kind: str, value: str) -> str:
-        if value in self._own:  # it is one already
+    def _pseudonym(self, kind: str, value: str) -> str:
+        if value in self._own:  # a pseudonym
             return value
-        made = _MAKE[kind](self._counted(kind, _normal(kind, value)), value)
-        self._own.add(made)
-        if len(value) >= SHORTEST and self._known.get(value) != made:
-            self._learn(value, made)
-        return made
+        replacement = _MAKE[kind](self._number_of(kind, _normalize(kind, value)), value)
+        self._own.add(replacement)
+        if len(value) >= MIN_KNOWN_LENGTH and self._known.get(value) != replacement:
+            self._remember(value, replacement)
+        return replacement
 
-    def _learn(self, value: str, made: str) -> None:
-        """Keeps a value by its first word, so that a text is looked through once, however many are known."""
+    def _remember(self, value: str, replacement: str) -> None:
+        """Index a value by its first word, so that a text is searched once for any number of values."""
         word = _WORD.search(value)
         if word and value not in self._known:
             alike = self._by_word.setdefault(word[0], [])
             alike.append(value)
             alike.sort(key=len, reverse=True)
-        self._known[value] = made
+        self._known[value] = replacement
 
-    def _recognised(self, text: str) -> str:
-        """A text with the values in it that are known, where they stand as words of their own."""
+    def _replace_known(self, text: str) -> str:
+        """Return a text with every value replaced that was replaced before and is a word of its own in it."""
         parts, done = [], 0
         for word in _WORD.finditer(text):
             for value in self._by_word.get(word[0], ()):
                 start = word.start() - value.index(word[0])
-                if start >= done and text.startswith(value, start) and _stands_alone(text, start, start + len(value)):
+                if start >= done and text.startswith(value, start) and _is_separate(text, start, start + len(value)):
                     parts += [text[done:start], self._known[value]]
                     done = start + len(value)
                     break
         return "".join([*parts, text[done:]])
 
-    def _number(self, kind: str, value: int | float) -> int | float:
-        number = self._counted(kind, str(value))
+    def _replace_number(self, kind: str, value: int | float) -> int | float:
+        number = self._number_of(kind, str(value))
         return number if isinstance(value, int) else number + 0.5
 
-    def _counted(self, kind: str, value: str) -> int:
-        """The number of a value among those of its kind, from 1, in order of appearance."""
+    def _number_of(self, kind: str, value: str) -> int:
+        """Return the number of a value among those of its kind, from 1, in order of appearance."""
         numbers = self._numbers.setdefault(kind, {})
         return numbers.setdefault(value, len(numbers) + 1)
 
 
-def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether a place in a text is no part of a longer word or address."""
+def _is_separate(text: str, start: int, end: int) -> bool:
+    """Return whether a range of a text is not part of a longer word or address."""
     return text[start - 1 : start] != "@" and not _WORD.match(text, end)
 
 
-def _name(member: str, holder: Mapping[str, Any], above: str) -> str:
-    """The name that tells what a member's value is: for an update function or a JSON Patch, that of its field."""
-    if member == "value" and "action" in holder:
+def _kind_name(member: str, container: Mapping[str, Any], above: str) -> str:
+    """Return the name that determines the kind of a member: of an update function or JSON Patch, that of its field."""
+    if member == "value" and "action" in container:
         return above
-    if member == "value" and isinstance(holder.get("path"), str):
-        return str(holder["path"]).rpartition("/")[2]
+    if member == "value" and isinstance(container.get("path"), str):
+        return str(container["path"]).rpartition("/")[2]
     return member
 
 
-def _plain(name: str) -> str:
+def _normalize_name(name: str) -> str:
     return name.lower().replace("-", "_").lstrip("_")
 
 
-def _normal(kind: str, value: str) -> str:
+def _normalize(kind: str, value: str) -> str:
     """Spellings of one value are one value."""
     if kind == PHONE:
         return re.sub(r"\D", "", value)
@@ -200,13 +201,13 @@ def _phone(number: int, value: str) -> str:
 
 
 def _date(number: int, value: str) -> str:
-    """Another day, written in the same way."""
+    """Return another day in the same format."""
     year = iter([f"{1950 + number % 50}"])
     return re.sub(r"\d{4}|\d{2}", lambda found: next(year, "0101") if len(found[0]) == 4 else "01", value, count=3)
 
 
 def _id(number: int, value: str) -> str:
-    if re.fullmatch(HEX, value):
+    if re.fullmatch(HEX_ID, value):
         return f"{number:024x}"
     if re.fullmatch(UUID, value):
         return f"00000000-0000-4000-8000-{number:012x}"

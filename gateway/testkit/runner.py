@@ -1,4 +1,4 @@
-"""Runs the cases of a folder and tells what came of each. One that cannot be run never keeps another from running."""
+"""Runs the cases of a folder and reports the result of each. A case that cannot run does not stop the others."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -6,66 +6,68 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.testkit import embedded
-from gateway.testkit.case import Case, IllFormed, folders_in, read, untranslatable
-from gateway.testkit.remote import Away, Remote
-from gateway.testkit.verdict import Answer, Garbage, Rows, judge
+from gateway.testkit.case import Case, InvalidCase, find_case_folders, read_cases, untranslatable_reason
+from gateway.testkit.expectations import CaseResponse, Rows, UnreadableResponse, check_response
+from gateway.testkit.remote import RemoteServer, ServerUnavailable
 
 PASSED, FAILED, BROKEN, SKIPPED = "passed", "failed", "broken", "skipped"
 
-Converse = Callable[[Case], Awaitable[tuple[Answer, Rows | None]]]
+SendCase = Callable[[Case], Awaitable[tuple[CaseResponse, Rows | None]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of one case in one media type, and why: the differences, or the reason it could not be run."""
+class CaseResult:
+    """The result of one case in one media type. `messages` are the differences, or why the case could not run."""
 
     folder: Path
     media: str
-    kind: str
-    told: Sequence[str] = ()
+    outcome: str
+    messages: Sequence[str] = ()
     seconds: float = 0.0
 
     @property
     def name(self) -> str:
+        """The name of the case's folder, with the media type if there is one."""
         return f"{self.folder.name}[{self.media}]" if self.media else self.folder.name
 
 
-async def outcomes(path: Path, media: Sequence[str], remote: Remote | None) -> AsyncIterator[Outcome]:
-    """The outcome of every case at or below a path, each on a gateway of its own or on the remote server."""
-    for folder in folders_in(path):
+async def run_cases(path: Path, media: Sequence[str], remote: RemoteServer | None) -> AsyncIterator[CaseResult]:
+    """Run every case at or below a path: each against a gateway of its own, or all against the remote server."""
+    for folder in find_case_folders(path):
         try:
-            cases = read(folder, media)
-        except IllFormed as reason:
-            yield Outcome(folder, "", BROKEN, [str(reason)])
+            cases = read_cases(folder, media)
+        except InvalidCase as error:
+            yield CaseResult(folder, "", BROKEN, [str(error)])
             continue
         for case in cases:
-            yield await outcome(case, remote)
+            yield await run_case(case, remote)
 
 
-async def outcome(case: Case, remote: Remote | None) -> Outcome:
-    """What comes of one case."""
-    if reason := unfit(case, remote):
-        return Outcome(case.folder, case.media, SKIPPED, [reason])
-    begun = time.perf_counter()
-    kind, told = await _judged(case, remote.converse if remote else embedded.converse)
-    return Outcome(case.folder, case.media, kind, told, time.perf_counter() - begun)
+async def run_case(case: Case, remote: RemoteServer | None) -> CaseResult:
+    """Run one case."""
+    if reason := skip_reason(case, remote):
+        return CaseResult(case.folder, case.media, SKIPPED, [reason])
+    start = time.perf_counter()
+    outcome, messages = await _send_and_check(case, remote.send if remote else embedded.run_in_process)
+    return CaseResult(case.folder, case.media, outcome, messages, time.perf_counter() - start)
 
 
-def unfit(case: Case, remote: Remote | None) -> str:
-    """Why a case cannot be held in this media type or with this server, or ""."""
+def skip_reason(case: Case, remote: RemoteServer | None) -> str:
+    """Return why a case cannot run in this media type or against this server, or ""."""
     if remote and case.needs:
         return f"it begins with {case.needs}, which cannot be set on a server at a URL"
-    return untranslatable(case)
+    return untranslatable_reason(case)
 
 
-async def _judged(case: Case, converse: Converse) -> tuple[str, Sequence[str]]:
+async def _send_and_check(case: Case, send: SendCase) -> tuple[str, Sequence[str]]:
+    """Return the outcome of a case and its messages."""
     try:
-        answer, profiles = await converse(case)
-        found = [str(difference) for difference in judge(case, answer, profiles)]
-    except (Away, Garbage, IllFormed, OSError) as reason:
-        return BROKEN, [str(reason)]
+        response, profiles = await send(case)
+        differences = [str(difference) for difference in check_response(case, response, profiles)]
+    except (ServerUnavailable, UnreadableResponse, InvalidCase, OSError) as error:
+        return BROKEN, [str(error)]
+    if case.known_gap and differences:
+        return SKIPPED, [f"a known gap: {case.known_gap}"]
     if case.known_gap:
-        return (
-            (SKIPPED, [f"a known gap: {case.known_gap}"]) if found else (FAILED, ["it passes: remove its file xfail"])
-        )
-    return (FAILED, found) if found else (PASSED, [])
+        return FAILED, ["it passes: remove its file xfail"]
+    return (FAILED, differences) if differences else (PASSED, [])

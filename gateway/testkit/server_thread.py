@@ -1,4 +1,4 @@
-"""A real server in this process: one uvicorn in a thread, whose application can be exchanged while it runs."""
+"""A real server in this process: uvicorn in a thread. Its application can be replaced while it runs."""
 
 import asyncio
 import socket
@@ -18,11 +18,11 @@ from gateway.server.http1 import Http1Connections
 T = TypeVar("T")
 
 
-class Host:
-    """A uvicorn over a real socket; the application behind it can be exchanged while it runs."""
+class ServerThread:
+    """uvicorn on a real socket; its application can be replaced while it runs."""
 
     def __init__(self, limits: ConnectionLimits = ConnectionLimits(), pause: float = 1.0) -> None:  # noqa: B008
-        self._loop = uvloop.new_event_loop()  # as in service; asyncio leaves Nagle on for such a socket
+        self._loop = uvloop.new_event_loop()  # as in production; asyncio does not set TCP_NODELAY on such a socket
         self._app: Starlette | None = None
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
@@ -38,6 +38,7 @@ class Host:
 
     @contextmanager
     def serving(self, app: Starlette) -> Iterator[None]:
+        """Serve an application until the context ends."""
         context = app.router.lifespan_context(app)
         self.run(context.__aenter__())
         self._app = app
@@ -47,9 +48,11 @@ class Host:
             self.run(context.__aexit__(None, None, None))
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the loop of the server and return its result."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
 
     def close(self) -> None:
+        """Stop the server."""
         self._server.should_exit = True
         self._thread.join(10)
 

@@ -1,7 +1,7 @@
-"""Sends what one server answered to another one too, and tells where their answers differ in meaning, as JSON lines.
+"""Sends every request to a second server too, and reports where the two responses differ, as JSON lines.
 
-The client gets the first server's answer, and never waits: what the other cannot keep up with is left out and counted.
-A line tells places and types; values only where that was asked for, since they may be personal.
+The client receives the response of the first server and never waits for the second: requests that the second cannot
+keep up with are skipped and counted. A line has places and types; values only on request, since they may be personal.
 """
 
 import asyncio
@@ -14,127 +14,138 @@ import httpx
 from gateway import media
 from gateway.core.faults import Refusal
 from gateway.core.model import Tree
-from gateway.testkit.comparison import ABSENT, Difference, Meaning, differences, meaning
-from gateway.testkit.generated_values import ID, ids_in, masked, paired_ids
-from gateway.testkit.proxy import Got, Headers, Sent, Server
-from gateway.testkit.pseudonyms import StandIns
+from gateway.testkit.comparison import ABSENT, Difference, ParsedBody, find_differences, parse_body
+from gateway.testkit.generated_values import ID, find_ids, pair_ids, replace_generated_values
+from gateway.testkit.proxy import ForwardedRequest, ForwardedResponse, Headers, UpstreamServer
+from gateway.testkit.pseudonyms import Pseudonyms
 
-WAITING = 1_000
-"""As many conversations as may wait for the other server."""
+MAX_QUEUED = 1_000
+"""Conversations that may wait for the second server."""
 
-MOST_IDS = 100_000
-"""As many pairs of ids as are remembered."""
+MAX_ID_PAIRS = 100_000
+"""Pairs of ids that are remembered."""
 
 
 class Shadow:
-    """Holds a second server against what a first one answered, one conversation after another, in their order."""
+    """Compares a second server with a first one, one conversation after another, in order."""
 
     def __init__(
-        self, first: Server, other: Server, tell: Callable[[str], None], values: bool = False, waiting: int = WAITING
+        self,
+        first: UpstreamServer,
+        other: UpstreamServer,
+        write: Callable[[str], None],
+        values: bool = False,
+        waiting: int = MAX_QUEUED,
     ) -> None:
         self._authority = first.authority
         self._other = other
-        self._tell = tell
+        self._write = write
         self._values = values
-        self._stand_ins = StandIns()
-        self._queue: asyncio.Queue[tuple[Sent, Got]] = asyncio.Queue(waiting)
-        self._left_out = 0
+        self._pseudonyms = Pseudonyms()
+        self._queue: asyncio.Queue[tuple[ForwardedRequest, ForwardedResponse]] = asyncio.Queue(waiting)
+        self._skipped = 0
         self._ids: dict[str, str] = {}
 
-    async def seen(self, sent: Sent, got: Got) -> None:
-        """Takes a conversation in, where there is room; never waits."""
+    async def enqueue(self, sent: ForwardedRequest, got: ForwardedResponse) -> None:
+        """Queue a conversation if the queue is not full. Never waits."""
         try:
             self._queue.put_nowait((sent, got))
         except asyncio.QueueFull:
-            self._left_out += 1
+            self._skipped += 1
 
     async def run(self) -> None:
-        """Works until it is cancelled. Whatever a conversation holds, the next one is compared."""
+        """Compare queued conversations until cancelled. No error in one stops the next."""
         while True:
             sent, got = await self._queue.get()
-            self._confess()
+            self._report_skipped()
             try:
                 await self._compare(sent, got)
             except httpx.HTTPError as reason:
-                self._say(sent, problem=f"{self._other.authority} does not answer: {type(reason).__name__}")
+                self._report(sent, problem=f"{self._other.authority} does not answer: {type(reason).__name__}")
             except Exception as reason:
-                self._say(sent, problem=f"the answers cannot be compared: {type(reason).__name__}")
+                self._report(sent, problem=f"the answers cannot be compared: {type(reason).__name__}")
             finally:
                 self._queue.task_done()
 
-    async def drained(self) -> None:
-        """Waits until everything that was taken in was compared."""
+    async def drain(self) -> None:
+        """Wait until every queued conversation is compared."""
         await self._queue.join()
-        self._confess()
+        self._report_skipped()
 
-    async def _compare(self, sent: Sent, got: Got) -> None:
-        theirs = await self._other.ask(self._with_its_ids(sent))
-        # In a thread: large answers take seconds to compare, and no client is to wait so long.
-        if found := await asyncio.to_thread(lambda: [self._told(each) for each in self._apart(sent, got, theirs)]):
-            self._say(sent, differences=found)
+    async def _compare(self, sent: ForwardedRequest, got: ForwardedResponse) -> None:
+        theirs = await self._other.send(self._translate_ids(sent))
+        # In a thread: comparing large responses takes seconds, and would block the clients.
+        if found := await asyncio.to_thread(
+            lambda: [self._describe(each) for each in self._differences(sent, got, theirs)]
+        ):
+            self._report(sent, differences=found)
 
-    def _apart(self, sent: Sent, got: Got, theirs: Got) -> Iterator[Difference]:
+    def _differences(
+        self, sent: ForwardedRequest, got: ForwardedResponse, theirs: ForwardedResponse
+    ) -> Iterator[Difference]:
         if got.status != theirs.status:
             yield Difference("status", "", got.status, theirs.status)
-        mine, other = _understood(got), _understood(theirs)
+        mine, other = _parse(got), _parse(theirs)
         if mine is None or other is None:
             if got.plain != theirs.plain:
-                yield Difference("body", "", _readable(mine), _readable(other))
+                yield Difference("body", "", _media_of(mine), _media_of(other))
             return
-        self._learn(mine.tree, other.tree)
+        self._remember_ids(mine.tree, other.tree)
         kept = {each for each in _ids_of(sent) if self._ids.get(each, each) == each}
-        expected = masked(mine.tree, kept, self._authority)
-        yield from differences(Meaning(expected, mine.is_typed), other, "answer")
+        expected = replace_generated_values(mine.tree, kept, self._authority)
+        yield from find_differences(ParsedBody(expected, mine.is_typed), other, "answer")
 
-    def _learn(self, mine: Tree, theirs: Tree) -> None:
-        for known, other in paired_ids(mine, theirs):
+    def _remember_ids(self, mine: Tree, theirs: Tree) -> None:
+        for known, other in pair_ids(mine, theirs):
             if known != other:
                 self._ids[known] = other
-        while len(self._ids) > MOST_IDS:
+        while len(self._ids) > MAX_ID_PAIRS:
             del self._ids[next(iter(self._ids))]
 
-    def _with_its_ids(self, sent: Sent) -> Sent:
-        """The request, with the other server's ids where it names those that the first one gave."""
+    def _translate_ids(self, sent: ForwardedRequest) -> ForwardedRequest:
+        """Return the request with the ids of the second server in place of those of the first."""
         if not self._ids:
             return sent
         headers: Headers = [(name, value) for name, value in sent.headers if name != b"content-length"]
-        return Sent(sent.method, self._named(sent.target), headers, self._named(sent.body))
+        return ForwardedRequest(sent.method, self._replace_ids(sent.target), headers, self._replace_ids(sent.body))
 
-    def _named(self, raw: bytes) -> bytes:
+    def _replace_ids(self, raw: bytes) -> bytes:
         text = raw.decode("latin-1")
         return ID.sub(lambda found: self._ids.get(found[0], found[0]), text).encode("latin-1")
 
-    def _told(self, difference: Difference) -> dict[str, Any]:
+    def _describe(self, difference: Difference) -> dict[str, Any]:
         place = {"at": f"{difference.where} {difference.pointer}".rstrip()}
         if self._values or difference.where != "answer":
-            return {**place, "to": _shown(difference.expected), "compare": _shown(difference.got)}
-        return {**place, "to": _kind(difference.expected), "compare": _kind(difference.got)}
+            return {**place, "to": _to_json(difference.expected), "compare": _to_json(difference.got)}
+        return {**place, "to": _type_of(difference.expected), "compare": _type_of(difference.got)}
 
-    def _say(self, sent: Sent, **told: Any) -> None:
-        target = self._stand_ins.target(sent.target.decode("latin-1"), {}).partition("?")[0]
-        self._tell(json.dumps({"method": sent.method, "path": target, **told}, ensure_ascii=False))
+    def _report(self, sent: ForwardedRequest, **members: Any) -> None:
+        target = self._pseudonyms.target(sent.target.decode("latin-1"), {}).partition("?")[0]
+        self._write(json.dumps({"method": sent.method, "path": target, **members}, ensure_ascii=False))
 
-    def _confess(self) -> None:
-        if self._left_out:
-            self._tell(json.dumps({"left_out": self._left_out}))
-            self._left_out = 0
+    def _report_skipped(self) -> None:
+        if self._skipped:
+            self._write(json.dumps({"left_out": self._skipped}))
+            self._skipped = 0
 
 
-def _understood(got: Got) -> Meaning | None:
-    """What an answer means; None where it cannot be read."""
+def _parse(got: ForwardedResponse) -> ParsedBody | None:
+    """Parse a response; None if it is malformed."""
     try:
         body = got.plain
-        return meaning(media.codec_for(got.header("content-type"))[0].name, body) if body else Meaning(ABSENT, True)
+        return (
+            parse_body(media.codec_for(got.header("content-type"))[0].name, body) if body else ParsedBody(ABSENT, True)
+        )
     except (Refusal, ValueError, httpx.HTTPError):
         return None
 
 
-def _ids_of(sent: Sent) -> set[str]:
-    return ids_in(f"{sent.target.decode('latin-1')} {sent.body.decode('latin-1')}")
+def _ids_of(sent: ForwardedRequest) -> set[str]:
+    return find_ids(f"{sent.target.decode('latin-1')} {sent.body.decode('latin-1')}")
 
 
-def _kind(value: Any) -> str:
-    """What sort of value stands there, which tells of nobody."""
+def _type_of(value: Any) -> str:
+    """Return the type of a value, which is not personal."""
     match value:
         case _ if value is ABSENT:
             return "nothing"
@@ -152,9 +163,9 @@ def _kind(value: Any) -> str:
             return "list"
 
 
-def _readable(found: Meaning | None) -> str:
+def _media_of(found: ParsedBody | None) -> str:
     return "neither JSON nor XML" if found is None else "JSON or XML"
 
 
-def _shown(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     return None if value is ABSENT else value

@@ -17,8 +17,8 @@ from lxml import etree
 from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
-from gateway.testkit.server_thread import Host
-from tests.cases import NOW, TOKENS, Case, furnish
+from gateway.testkit.server_thread import ServerThread
+from tests.cases import NOW, TOKENS, Case, seed_store
 
 T = TypeVar("T")
 
@@ -136,11 +136,11 @@ def assert_well_formed(sent: Request, reply: Reply) -> None:
 
 
 @contextmanager
-def opened(host: Host, folder: Path, case: Case | None = None) -> Iterator[ServerUnderTest]:
+def opened(host: ServerThread, folder: Path, case: Case | None = None) -> Iterator[ServerUnderTest]:
     """A server over a database of its own, with the tokens of the cases."""
     file = folder / "hostile.db"
     store = host.run(open_store(f"sqlite:///{file}"))
-    host.run(furnish(store, case or Case(folder, "json", {})))
+    host.run(seed_store(store, case or Case(folder, "json", {})))
 
     async def brought(_url: str) -> Any:
         return store
