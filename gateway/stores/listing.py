@@ -4,7 +4,7 @@ There is no index on a profile's times or members, which each change would have 
 profiles of the database.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,11 +88,9 @@ def page_statement(
     conditions = [f"{name} = {parameter(name)}" for name in ("database", *equal)]
     if by_member:
         values |= {"member": syntax.member_path(query.sort), "last": SORTED_LAST}
-    for time in times:
-        for bound, sign, limit in zip(("from", "to"), "><", getattr(query, time), strict=True):
-            if limit is not None:
-                conditions.append(f"{time} {sign} {parameter(f'{time}_{bound}')}")
-                values[f"{time}_{bound}"] = limit
+    for name, time, sign, limit in _time_limits(query, times):
+        conditions.append(f"{time} {sign} {parameter(name)}")
+        values[name] = limit
     if query.after:
         value, id = query.after
         conditions.append(f"({sort}, id) {'<' if query.descending else '>'} ({parameter('value')}, {parameter('id')})")
@@ -100,3 +98,11 @@ def page_statement(
     order = " DESC" if query.descending else ""
     clauses = f"WHERE {' AND '.join(conditions)} ORDER BY {sort}{order}, id{order} LIMIT {parameter('limit')}"
     return f"{select} {clauses}", values
+
+
+def _time_limits(query: Query, times: Iterable[str]) -> Iterator[tuple[str, str, str, int]]:
+    """Return the name, the column, the sign and the value of each limit of a query."""
+    for time in times:
+        for bound, sign, limit in zip(("from", "to"), "><", getattr(query, time), strict=True):
+            if limit is not None:
+                yield f"{time}_{bound}", time, sign, limit

@@ -61,12 +61,7 @@ class Loader:
         """
         size = 0
         for self.lines, text in enumerate(lines, 1):
-            with self._line_in_errors():
-                line = parse_line(text)
-            if isinstance(line, DatabaseLine):
-                await self._flush()
-            with self._line_in_errors():
-                await self._add(line)
+            await self._load_line(text)
             size += len(text)
             if len(self._profiles) + len(self._records) >= MAX_GROUP_LINES or size >= MAX_GROUP_BYTES:
                 await self._flush()
@@ -76,6 +71,14 @@ class Loader:
         progress(size)
         if not self._is_complete:
             raise InvalidLine(f"line {self.lines + 1}: it is missing, the dump was interrupted here")
+
+    async def _load_line(self, text: bytes) -> None:
+        with self._line_in_errors():
+            line = parse_line(text)
+        if isinstance(line, DatabaseLine):
+            await self._flush()
+        with self._line_in_errors():
+            await self._add(line)
 
     @contextmanager
     def _line_in_errors(self) -> Iterator[None]:
