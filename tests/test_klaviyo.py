@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from gateway.core.apply import apply_update
 from gateway.core.faults import Refusal
 from gateway.core.model import Profile
-from gateway.dialects.klaviyo import dialect, queries
+from gateway.dialects.klaviyo import dialect
 from gateway.dialects.klaviyo.fields import FIELDS, WRITE_ONLY, shown
-from gateway.dialects.klaviyo.queries import OPERATORS, Condition, conditions
-from gateway.dialects.klaviyo.reading import create as read_creation
+from gateway.dialects.klaviyo.jsonapi import filters
+from gateway.dialects.klaviyo.jsonapi.filters import OPERATORS, Condition, conditions
+from gateway.dialects.klaviyo.requests import create as read_creation
 from gateway.dialects.protocol import Request
 from gateway.server.app import create
 from gateway.service.rate_limits import RateLimitExceeded, RateLimits
@@ -150,7 +151,7 @@ def test_what_is_written_is_read_back_value_for_value(values: dict[str, str]) ->
 
 
 def _written(tree: dict[str, Any]) -> dict[str, Any]:
-    [read] = read_creation(Request(tree, target="/api/profiles")).reads
+    [read] = read_creation(Request(tree, target="/api/profiles")).commands
     assert read.update is not None
     assert not read.faults
     document, faults = apply_update({}, read.update)
@@ -189,7 +190,7 @@ def test_a_filter_is_read_or_refused(text: str) -> None:
 @example(urlsafe_b64encode(rb'["next","id","\ud800","1"]').decode())
 def test_a_cursor_is_read_or_refused(text: str) -> None:
     target = str(httpx.URL("http://x/api/profiles", params={"page[cursor]": text}).raw_path, "ascii")
-    refused = pointer_of_the_refusal(lambda: queries.profiles(Request({}, target=target)))
+    refused = pointer_of_the_refusal(lambda: filters.profiles(Request({}, target=target)))
     assert refused in (None, "/parameter/page[cursor]")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from gateway import media
 from gateway.core.fingerprint import fingerprint
 from gateway.dialects import load_dialects
-from gateway.dialects.klaviyo.push import Token
+from gateway.dialects.klaviyo.push_tokens import Token
 from gateway.dialects.protocol import Call
 from tests.cases import TOKENS
 from tests.hostile.server import TOKEN, Request

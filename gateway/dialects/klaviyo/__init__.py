@@ -8,8 +8,9 @@ from typing import Any, TypeAlias
 
 from gateway.core.faults import Fault, refuse
 from gateway.core.model import DELETE, READ, WRITE, Document
-from gateway.dialects.klaviyo import consent, errors, jobs, push, queries, reading, relationships, replies, suppressions
+from gateway.dialects.klaviyo import errors, jobs, lists, push_tokens, replies, requests, subscriptions, suppressions
 from gateway.dialects.klaviyo.fields import FIELDS
+from gateway.dialects.klaviyo.jsonapi import filters
 from gateway.dialects.klaviyo.revisions import FIRST, revised
 from gateway.dialects.protocol import (
     ATOMIC,
@@ -131,40 +132,48 @@ Row: TypeAlias = (
 def _jobs(kind: jobs.Kind, since: str, rates: Sequence[str]) -> tuple[Row, Row]:
     """The calls that find jobs of a kind."""
     return (
-        (f"GET {kind.path}", since, JOBS, READ, rates, queries.jobs(kind), jobs.jobs(kind)),
-        (f"GET {kind.path}/{{id}}", since, JOB, READ, rates, queries.job(kind), jobs.job(kind)),
+        (f"GET {kind.path}", since, JOBS, READ, rates, filters.jobs(kind), jobs.jobs(kind)),
+        (f"GET {kind.path}/{{id}}", since, JOB, READ, rates, filters.job(kind), jobs.job(kind)),
     )
 
 
 CALLS: tuple[Row, ...] = (
-    ("POST /client/profiles", FIRST, UPDATE, WRITE, CLIENT, reading.client, replies.accepted),
-    ("POST /api/profiles", FIRST, UPDATE, WRITE, USUAL, reading.create, replies.one),
-    ("GET /api/profiles", FIRST, LIST, READ, USUAL, queries.profiles, replies.many),
-    ("GET /api/profiles/{id}", FIRST, FIND, READ, USUAL, queries.one, replies.one),
-    ("PATCH /api/profiles/{id}", FIRST, UPDATE, WRITE, USUAL, reading.patch, replies.one),
+    ("POST /client/profiles", FIRST, UPDATE, WRITE, CLIENT, requests.client, replies.accepted),
+    ("POST /api/profiles", FIRST, UPDATE, WRITE, USUAL, requests.create, replies.one),
+    ("GET /api/profiles", FIRST, LIST, READ, USUAL, filters.profiles, replies.many),
+    ("GET /api/profiles/{id}", FIRST, FIND, READ, USUAL, filters.one, replies.one),
+    ("PATCH /api/profiles/{id}", FIRST, UPDATE, WRITE, USUAL, requests.patch, replies.one),
     *(
-        (f"GET /api/profiles/{{id}}/{name}", FIRST, FIND, READ, USUAL, queries.related, relationships.related(name))
-        for name in relationships.TYPES
+        (f"GET /api/profiles/{{id}}/{name}", FIRST, FIND, READ, USUAL, filters.related, lists.related(name))
+        for name in lists.TYPES
     ),
     *(
-        (f"GET /api/profiles/{{id}}/relationships/{name}", FIRST, FIND, READ, USUAL, queries.related, write)
-        for name, write in ((name, relationships.identified(name)) for name in relationships.TYPES)
+        (f"GET /api/profiles/{{id}}/relationships/{name}", FIRST, FIND, READ, USUAL, filters.related, write)
+        for name, write in ((name, lists.identified(name)) for name in lists.TYPES)
     ),
-    ("GET /api/profiles/{id}/push-tokens", FIRST, FIND, READ, USUAL, push.of_profile, push.shown_of_profile),
+    (
+        "GET /api/profiles/{id}/push-tokens",
+        FIRST,
+        FIND,
+        READ,
+        USUAL,
+        push_tokens.of_profile,
+        push_tokens.shown_of_profile,
+    ),
     (
         "GET /api/profiles/{id}/relationships/push-tokens",
         FIRST,
         FIND,
         READ,
         USUAL,
-        queries.related,
-        push.ids_of_profile,
+        filters.related,
+        push_tokens.ids_of_profile,
     ),
-    ("POST /api/profile-import", "2024-02-15", UPDATE, WRITE, USUAL, reading.upsert, replies.one),
-    (f"POST {jobs.IMPORTS.path}", "2023-10-15", IMPORT, WRITE, BULK, reading.bulk, jobs.spawned(jobs.IMPORTS)),
+    ("POST /api/profile-import", "2024-02-15", UPDATE, WRITE, USUAL, requests.upsert, replies.one),
+    (f"POST {jobs.IMPORTS.path}", "2023-10-15", IMPORT, WRITE, BULK, requests.bulk, jobs.spawned(jobs.IMPORTS)),
     *_jobs(jobs.IMPORTS, "2023-10-15", BULK),
     *(
-        (f"GET {jobs.IMPORTS.path}/{{id}}/{name}", "2023-10-15", verb, READ, BULK, queries.job(jobs.IMPORTS), write)
+        (f"GET {jobs.IMPORTS.path}/{{id}}/{name}", "2023-10-15", verb, READ, BULK, filters.job(jobs.IMPORTS), write)
         for name, verb, write in (
             ("import-errors", JOB, jobs.errors),
             ("profiles", JOB_PROFILES, jobs.profiles),
@@ -173,13 +182,13 @@ CALLS: tuple[Row, ...] = (
             ("relationships/lists", JOB, jobs.list_ids),
         )
     ),
-    ("POST /client/subscriptions", FIRST, UPDATE, WRITE, FORMS, consent.client, replies.accepted),
+    ("POST /client/subscriptions", FIRST, UPDATE, WRITE, FORMS, subscriptions.client, replies.accepted),
     *(
         (f"POST /api/profile-{name}", since, ATOMIC, WRITE, USUAL, read, replies.accepted)
         for name, since, read in (
-            ("subscription-bulk-create-jobs", FIRST, consent.subscription),
-            ("subscription-bulk-delete-jobs", "2023-09-15", consent.unsubscription),
-            ("unsubscription-bulk-create-jobs", FIRST, consent.old_unsubscription),
+            ("subscription-bulk-create-jobs", FIRST, subscriptions.subscription),
+            ("subscription-bulk-delete-jobs", "2023-09-15", subscriptions.unsubscription),
+            ("unsubscription-bulk-create-jobs", FIRST, subscriptions.old_unsubscription),
         )
     ),
     *(
@@ -192,14 +201,30 @@ CALLS: tuple[Row, ...] = (
     ),
     *_jobs(jobs.SUPPRESSIONS, "2023-09-15", USUAL),
     *_jobs(jobs.UNSUPPRESSIONS, "2023-09-15", USUAL),
-    ("POST /api/push-tokens", FIRST, UPDATE, WRITE, USUAL, push.registration, replies.accepted),
-    ("GET /api/push-tokens", FIRST, LIST, READ, BULK, push.many, push.shown_many),
-    ("GET /api/push-tokens/{id}", FIRST, FIND, READ, BULK, push.one, push.shown),
-    ("DELETE /api/push-tokens/{id}", FIRST, UPDATE, WRITE, USUAL, push.removal, push.removed),
-    ("GET /api/push-tokens/{id}/profile", FIRST, FIND, READ, USUAL, push.one, push.profile),
-    ("GET /api/push-tokens/{id}/relationships/profile", FIRST, FIND, READ, USUAL, push.one, push.profile_id),
-    ("POST /client/push-tokens", FIRST, UPDATE, WRITE, PUSH, push.client, replies.accepted),
-    ("POST /client/push-token-unregister", FIRST, UPDATE, WRITE, PUSH, push.unregistration, replies.accepted),
-    ("POST /api/profile-merge", "2023-12-15", MERGE, WRITE, BULK, reading.merge, replies.merged),
-    ("POST /api/data-privacy-deletion-jobs", "2023-01-24", REMOVE, DELETE, PRIVACY, reading.deletion, replies.accepted),
+    ("POST /api/push-tokens", FIRST, UPDATE, WRITE, USUAL, push_tokens.registration, replies.accepted),
+    ("GET /api/push-tokens", FIRST, LIST, READ, BULK, push_tokens.many, push_tokens.shown_many),
+    ("GET /api/push-tokens/{id}", FIRST, FIND, READ, BULK, push_tokens.one, push_tokens.shown),
+    ("DELETE /api/push-tokens/{id}", FIRST, UPDATE, WRITE, USUAL, push_tokens.removal, push_tokens.removed),
+    ("GET /api/push-tokens/{id}/profile", FIRST, FIND, READ, USUAL, push_tokens.one, push_tokens.profile),
+    (
+        "GET /api/push-tokens/{id}/relationships/profile",
+        FIRST,
+        FIND,
+        READ,
+        USUAL,
+        push_tokens.one,
+        push_tokens.profile_id,
+    ),
+    ("POST /client/push-tokens", FIRST, UPDATE, WRITE, PUSH, push_tokens.client, replies.accepted),
+    ("POST /client/push-token-unregister", FIRST, UPDATE, WRITE, PUSH, push_tokens.unregistration, replies.accepted),
+    ("POST /api/profile-merge", "2023-12-15", MERGE, WRITE, BULK, requests.merge, replies.merged),
+    (
+        "POST /api/data-privacy-deletion-jobs",
+        "2023-01-24",
+        REMOVE,
+        DELETE,
+        PRIVACY,
+        requests.deletion,
+        replies.accepted,
+    ),
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.core.model import Document, Profile
 from gateway.core.pointer import join_pointer, split_pointer
-from gateway.dialects.klaviyo.subscribed import subscribed
+from gateway.dialects.klaviyo.consents import subscribed
 from gateway.dialects.klaviyo.times import shown_time
 
 FIELDS: dict[str, tuple[str, ...]] = {

@@ -8,8 +8,8 @@ from gateway.core.faults import Fault
 from gateway.core.model import Job, Profile
 from gateway.core.pointer import join_pointer
 from gateway.dialects.klaviyo.errors import told
-from gateway.dialects.klaviyo.pages import page, related_links, single, slice_of
-from gateway.dialects.klaviyo.relationships import identifiers_of_lists, lists_of
+from gateway.dialects.klaviyo.jsonapi.cursors import page, related_links, single, slice_of
+from gateway.dialects.klaviyo.lists import identifiers_of_lists, lists_of
 from gateway.dialects.klaviyo.replies import resource_of
 from gateway.dialects.klaviyo.times import shown_time
 from gateway.dialects.protocol import Reply, Result

@@ -6,7 +6,7 @@ from typing import Any
 from gateway.core.listing import sort_value
 from gateway.core.model import Created, Profile
 from gateway.dialects.klaviyo.fields import shown
-from gateway.dialects.klaviyo.pages import page, related_links, single
+from gateway.dialects.klaviyo.jsonapi.cursors import page, related_links, single
 from gateway.dialects.protocol import Reply, Result
 
 

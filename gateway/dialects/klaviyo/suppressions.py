@@ -10,9 +10,7 @@ from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
 from gateway.core.pointer import join_pointer
 from gateway.dialects.klaviyo.jobs import SUPPRESSIONS, UNSUPPRESSIONS, Kind
-from gateway.dialects.klaviyo.links import about_jobs
-from gateway.dialects.klaviyo.reading import KEEP
-from gateway.dialects.klaviyo.resources import (
+from gateway.dialects.klaviyo.jsonapi.documents import (
     PROFILES,
     Faults,
     attributes_of,
@@ -22,6 +20,8 @@ from gateway.dialects.klaviyo.resources import (
     resource,
     type_faults,
 )
+from gateway.dialects.klaviyo.jsonapi.links import about_jobs
+from gateway.dialects.klaviyo.requests import KEEP
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 
 MOST_SUPPRESSED = 100

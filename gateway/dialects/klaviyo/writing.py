@@ -7,7 +7,7 @@ from gateway.core.faults import Fault
 from gateway.core.model import Update
 from gateway.core.pointer import join_pointer
 from gateway.dialects.klaviyo.fields import COORDINATES, FIELDS, IDENTIFIERS, LOCATION, as_sent, number_in
-from gateway.dialects.klaviyo.resources import Faults, list_, object_
+from gateway.dialects.klaviyo.jsonapi.documents import Faults, list_, object_
 
 
 def writing(attributes: Mapping[str, Any], data: Mapping[str, Any], faults: Faults) -> Update:

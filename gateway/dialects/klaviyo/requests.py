@@ -10,8 +10,7 @@ from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
 from gateway.dialects.klaviyo import jobs
 from gateway.dialects.klaviyo.fields import IDENTIFIERS
-from gateway.dialects.klaviyo.links import about, about_jobs
-from gateway.dialects.klaviyo.resources import (
+from gateway.dialects.klaviyo.jsonapi.documents import (
     PROFILES,
     Faults,
     attributes_of,
@@ -21,6 +20,7 @@ from gateway.dialects.klaviyo.resources import (
     resource,
     type_faults,
 )
+from gateway.dialects.klaviyo.jsonapi.links import about, about_jobs
 from gateway.dialects.klaviyo.writing import writing
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from gateway.dialects.klaviyo.fields import IDENTIFIERS
 from gateway.dialects.klaviyo.jobs import IMPORTS, Kind
-from gateway.dialects.klaviyo.links import about, about_jobs, base, cursor_of, parameters, size_of, wrong
-from gateway.dialects.klaviyo.reading import NOTHING_SEARCHED
+from gateway.dialects.klaviyo.jsonapi.links import about, about_jobs, base, cursor_of, parameters, size_of, wrong
+from gateway.dialects.klaviyo.requests import NOTHING_SEARCHED
 from gateway.dialects.klaviyo.times import time_in
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 

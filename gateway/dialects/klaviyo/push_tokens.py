@@ -13,12 +13,12 @@ from typing import Any
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import Document, Profile, Update
 from gateway.core.pointer import join_pointer
-from gateway.dialects.klaviyo.links import about, parameters, wrong
-from gateway.dialects.klaviyo.pages import page, related_links, single
-from gateway.dialects.klaviyo.queries import conditions, listing, related
-from gateway.dialects.klaviyo.reading import KEEP, REJECT, SET_ONCE, naming
+from gateway.dialects.klaviyo.jsonapi.cursors import page, related_links, single
+from gateway.dialects.klaviyo.jsonapi.documents import Faults, attributes_of, object_, resource, type_faults
+from gateway.dialects.klaviyo.jsonapi.filters import conditions, listing, related
+from gateway.dialects.klaviyo.jsonapi.links import about, parameters, wrong
 from gateway.dialects.klaviyo.replies import resource_of
-from gateway.dialects.klaviyo.resources import Faults, attributes_of, object_, resource, type_faults
+from gateway.dialects.klaviyo.requests import KEEP, REJECT, SET_ONCE, naming
 from gateway.dialects.klaviyo.times import shown_time
 from gateway.dialects.klaviyo.writing import writing
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Reply, Request, Result

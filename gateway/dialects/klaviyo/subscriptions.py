@@ -13,8 +13,7 @@ from gateway.core.apply import merge_patch
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
 from gateway.core.pointer import join_pointer
-from gateway.dialects.klaviyo.reading import KEEP, REJECT, SET_ONCE, naming, segment
-from gateway.dialects.klaviyo.resources import (
+from gateway.dialects.klaviyo.jsonapi.documents import (
     PROFILES,
     Faults,
     attributes_of,
@@ -25,6 +24,7 @@ from gateway.dialects.klaviyo.resources import (
     resource,
     type_faults,
 )
+from gateway.dialects.klaviyo.requests import KEEP, REJECT, SET_ONCE, naming, segment
 from gateway.dialects.klaviyo.times import time_in
 from gateway.dialects.klaviyo.writing import writing
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request

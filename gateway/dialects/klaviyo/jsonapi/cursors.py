@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.dialects.klaviyo.links import page_link
+from gateway.dialects.klaviyo.jsonapi.links import page_link
 from gateway.dialects.protocol import Reply
 
 
