@@ -1,1 +1,1 @@
-"""The pure core: what an update means. No I/O, no clock, no random, no environment."""
+"""The pure core: what a command means. No I/O, clock, randomness, environment or vendor name."""

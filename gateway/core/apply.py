@@ -1,7 +1,7 @@
-"""Apply: (document, update) to the new document, and the difference between two documents.
+"""Applies an update to a document, and computes the difference between two documents.
 
-Documents are never changed in place: what is untouched, or written as it was, is shared between the old one and the
-new one. So `is` tells most of what an update leaves alone, and nobody needs to compare, check or name that again.
+Documents are never changed in place. The new document shares every unchanged value with the old one, so `is` finds
+most of what an update does not change.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ UNCHANGED = -1
 
 
 def apply_update(document: Document, update: Update) -> tuple[Document, list[Fault]]:
-    """The document after an update, and every reason why one of its operations could not be done."""
+    """Return the document after an update, and the faults of its operations."""
     faults: list[Fault] = []
     patch = update.get("profile", {})
     if "replace" in update:
@@ -27,45 +27,45 @@ def apply_update(document: Document, update: Update) -> tuple[Document, list[Fau
         document = {**before, **{name: value for name, value in patch.items() if value is not None}}
     else:
         before, document = document, merge_patch(document, patch)
-    document = _operated(document, update.get("operations", ()), "/profile", faults)
+    document = _apply_operations(document, update.get("operations", ()), "/profile", faults)
     for place in map(split_pointer, update.get("set_once", ())):
         if value_at(before, place) is not None:
             document = restore_value(document, before, place)
     if "subscriptions" in update:
-        lenient = update.get("options", {}).get("skip_invalid_subscriptions", False)
-        document = _subscribed(document, update["subscriptions"], lenient, faults)
+        skip_invalid = update.get("options", {}).get("skip_invalid_subscriptions", False)
+        document = _edit_subscriptions(document, update["subscriptions"], skip_invalid, faults)
     if "remove_subscriptions" in update:
-        document = _without(document, update["remove_subscriptions"])
+        document = _remove_subscriptions(document, update["remove_subscriptions"])
     if "segments" in update:
-        document = _segmented(document, update["segments"])
+        document = _edit_segments(document, update["segments"])
     return document, faults
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """JSON Merge Patch (RFC 7396). The target itself, where the patch changes nothing."""
+    """Apply a JSON Merge Patch (RFC 7396). Return the target itself if the patch changes nothing."""
     if not isinstance(patch, dict):
         return target if json_equal(target, patch) else patch
     before = target if isinstance(target, dict) else {}
     changes: dict[str, Any] = {}
-    gone: list[str] = []
+    removed: list[str] = []
     for name, value in patch.items():
         current = before.get(name)
-        if (kind := type(value)) is str or kind is int:  # what most members are
+        if (kind := type(value)) is str or kind is int:  # most members
             if value != current or type(current) is not kind:
                 changes[name] = value
         elif value is None:
-            gone += [name] if name in before else []
+            removed += [name] if name in before else []
         elif (new := merge_patch(current, value)) is not current:
             changes[name] = new
-    if not changes and not gone:
+    if not changes and not removed:
         return before
     after = {**before, **changes}
-    return {name: value for name, value in after.items() if name not in gone} if gone else after
+    return {name: value for name, value in after.items() if name not in removed} if removed else after
 
 
 def restore_value(document: Document, before: Document, place: Sequence[str]) -> Document:
-    """The document with what stood in one place before; where there was nothing, with nothing."""
-    restored: Document = _at(document, list(place), {"function": "set", "value": value_at(before, place)})
+    """Return the document with the value that one place had before, or without it if it had none."""
+    restored: Document = _apply_at(document, list(place), {"function": "set", "value": value_at(before, place)})
     return restored
 
 
@@ -80,46 +80,50 @@ def remove_empty_namespaces(document: Document, tables: ProfileTables) -> Docume
 
 
 def fill_from(document: Document, other: Document) -> Document:
-    """The document with what it lacks from another: objects are filled, lists get the other's further items."""
-    result: Document = _filled(document, other)
+    """Return the document with the members and list items that only another one has."""
+    result: Document = _fill_value(document, other)
     if "subscriptions" in result:
         own_first = {subscription_address(one): one for one in reversed(result["subscriptions"])}
         result["subscriptions"] = list(own_first.values())[::-1]
-    return _segmented(result, {}) if "segments" in result else result
+    return _edit_segments(result, {}) if "segments" in result else result
 
 
-def _filled(value: Any, other: Any) -> Any:
+def _fill_value(value: Any, other: Any) -> Any:
     if isinstance(value, dict) and isinstance(other, dict):
-        return {**other, **{name: _filled(own, other.get(name)) for name, own in value.items()}}
+        return {**other, **{name: _fill_value(own, other.get(name)) for name, own in value.items()}}
     if isinstance(value, list) and isinstance(other, list):
         return [*value, *(item for item in other if not any(json_equal(item, own) for own in value))]
     return value
 
 
-def _operated(document: Document, operations: Iterable[Mapping[str, Any]], at: str, faults: list[Fault]) -> Document:
+def _apply_operations(
+    document: Document, operations: Iterable[Mapping[str, Any]], at: str, faults: list[Fault]
+) -> Document:
     for operation in operations:
         try:
-            document = _at(document, split_pointer(operation["pointer"]), operation)
+            document = _apply_at(document, split_pointer(operation["pointer"]), operation)
         except ValueError as reason:
             faults.append(Fault("invalid_function", str(reason), at + operation["pointer"]))
     return document
 
 
-def _at(target: Any, names: list[str], operation: Mapping[str, Any]) -> Any:
-    """A copy of `target` in which the operation was done at the end of the path; absent objects are made on the way."""
+def _apply_at(target: Any, names: list[str], operation: Mapping[str, Any]) -> Any:
+    """Return a copy of `target` with the operation applied at the end of the path. Absent objects are created."""
     if not names:
         arguments = {"submatch": operation["submatch"]} if "submatch" in operation else {}
         return FUNCTIONS[operation["function"]](target, operation["value"], **arguments)
-    member = _at((target or {}).get(names[0]), names[1:], operation)
+    member = _apply_at((target or {}).get(names[0]), names[1:], operation)
     if member is None:
         return target and merge_patch(target, {names[0]: None})
     return {**(target or {}), names[0]: member}
 
 
-def _subscribed(document: Document, edits: Iterable[Mapping[str, Any]], lenient: bool, faults: list[Fault]) -> Document:
-    """Each edit is laid over the subscription of the same resource, channel and address, or becomes a new one.
+def _edit_subscriptions(
+    document: Document, edits: Iterable[Mapping[str, Any]], skip_invalid: bool, faults: list[Fault]
+) -> Document:
+    """Merge each edit into the subscription of the same resource, channel and address, or add it.
 
-    Where it is `lenient`, one that cannot be done is left out.
+    With `skip_invalid`, an edit with a fault is ignored.
     """
     before = document.get("subscriptions", [])
     subscriptions = {subscription_address(one): one for one in before}
@@ -128,8 +132,8 @@ def _subscribed(document: Document, edits: Iterable[Mapping[str, Any]], lenient:
         one = merge_patch(subscriptions.get(place, {}), _as_patch(edit))
         if "operations" in edit:
             found: list[Fault] = []
-            one = _operated(one, edit["operations"], join_pointer("subscriptions", index), found)
-            if lenient and found:
+            one = _apply_operations(one, edit["operations"], join_pointer("subscriptions", index), found)
+            if skip_invalid and found:
                 continue
             faults += found
         subscriptions[place] = one
@@ -137,9 +141,9 @@ def _subscribed(document: Document, edits: Iterable[Mapping[str, Any]], lenient:
     return document if json_equal(before, after) else {**document, "subscriptions": after}
 
 
-def _without(document: Document, gone: Iterable[Mapping[str, Any]]) -> Document:
-    """The document without the subscriptions of these channels and addresses, of whichever resource."""
-    addresses = {subscription_address(one)[1:] for one in gone}
+def _remove_subscriptions(document: Document, removed: Iterable[Mapping[str, Any]]) -> Document:
+    """Remove the subscriptions of these channels and addresses, of every resource."""
+    addresses = {subscription_address(one)[1:] for one in removed}
     before = document.get("subscriptions", [])
     after = [one for one in before if subscription_address(one)[1:] not in addresses]
     result: Document = merge_patch(document, {"subscriptions": after or None})
@@ -147,14 +151,14 @@ def _without(document: Document, gone: Iterable[Mapping[str, Any]]) -> Document:
 
 
 def _as_patch(edit: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What an edit of a subscription writes plainly."""
+    """Return the merge patch of an edit: the edit without operations and unchanged members."""
     if UNCHANGED not in (edit.get("status"), edit.get("priority")) and "operations" not in edit:
         return edit
-    apart = ["operations", *(name for name in ("status", "priority") if edit.get(name) == UNCHANGED)]
-    return {name: value for name, value in edit.items() if name not in apart}
+    omitted = ["operations", *(name for name in ("status", "priority") if edit.get(name) == UNCHANGED)]
+    return {name: value for name, value in edit.items() if name not in omitted}
 
 
-def _segmented(document: Document, segments: Mapping[str, list[int | str]]) -> Document:
+def _edit_segments(document: Document, segments: Mapping[str, list[int | str]]) -> Document:
     members = set(document.get("segments", ())) | set(segments.get("add", ()))
     members -= set(segments.get("remove", ()))
     patch: Document = {"segments": sorted(members, key=_numbers_first) or None}
@@ -169,12 +173,12 @@ def _numbers_first(segment: int | str) -> tuple[bool, int | str]:
 
 
 def difference(before: Any, after: Any, at: str = "") -> list[dict[str, Any]]:
-    """The way from one document to the other as a JSON Patch (RFC 6902): object by object, lists as a whole.
+    """Return the JSON Patch (RFC 6902) from one document to another. Objects are compared by member, lists as a whole.
 
-    Ours, since it runs on every update: the libraries' search for the shortest patch costs a hundred times as much.
+    It runs on every update. The libraries search for the shortest patch, which takes a hundred times as long.
     """
-    gone = sorted(name for name in before if name not in after)
-    patch: list[dict[str, Any]] = [{"op": "remove", "path": at + join_pointer(name)} for name in gone]
+    removed = sorted(name for name in before if name not in after)
+    patch: list[dict[str, Any]] = [{"op": "remove", "path": at + join_pointer(name)} for name in removed]
     for name, value in after.items():
         current = before.get(name, _ABSENT)
         if current is value:
@@ -192,7 +196,7 @@ _ABSENT = object()
 
 
 def json_equal(one: Any, other: Any) -> bool:
-    """Equality as JSON has it: Python's takes 1, 1.0 and true for one another, which their spelling tells apart."""
+    """Compare as JSON does: 1, 1.0 and true are equal in Python, and different in JSON."""
     if one is other:
         return True
     kind = type(one)

@@ -1,6 +1,6 @@
-"""What a dry run tells of each update: whom it means, by what, what would change, and why it would be refused.
+"""Renders the result of a dry run: for each update its profile, its changes and its faults.
 
-One shape for every dialect. It is made of what the update's own edit answered, and decides nothing itself.
+Every dialect has the same form, described by `schemas/dry-run.schema.json`.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,38 +14,39 @@ from gateway.core.profile_tables import ProfileTables
 PROFILE_NOT_FOUND = "profile_not_found"
 
 DryRunOutcome: TypeAlias = "tuple[EditResult | Refusal, Sequence[Identity]]"
-"""What an update would come to, and the identities that its profile was searched by."""
+"""The result of an edit, and the identities of its search."""
 
 
-def render_dry_run(outcomes: Sequence[DryRunOutcome], tables: ProfileTables, ignores_absence: bool) -> Tree:
-    """The body of the answer to a dry run: one row for each update, in order.
+def render_dry_run(outcomes: Sequence[DryRunOutcome], tables: ProfileTables, missing_ok: bool) -> Tree:
+    """Return the body of the reply: one row for each update, in order.
 
-    `tables` are those of the database. Where the request `ignores_absence`, it is no fault
-    that there is no such profile.
+    With `missing_ok`, a profile that does not exist is no fault.
     """
-    made = {
+    created = {
         each.profile.id for each, _ in outcomes if isinstance(each, EditResult) and isinstance(each.profile, Created)
     }
-    rows = [_told(outcome, key, tables, ignores_absence) for outcome, key in outcomes]
-    return {"dry_run": True, "results": [_nameless(row, made) for row in rows]}
+    rows = [_render_outcome(outcome, key, tables, missing_ok) for outcome, key in outcomes]
+    return {"dry_run": True, "results": [_without_created_ids(row, created) for row in rows]}
 
 
-def _nameless(row: Tree, made: Collection[str]) -> Tree:
-    """A row without the ids of profiles that the dry run itself would have made: no other request ever meets them."""
-    inner = {name: [_without(each, made) for each in row[name]] for name in ("changes", "faults")}
-    return _without({**row, **inner}, made)
+def _without_created_ids(row: Tree, created: Collection[str]) -> Tree:
+    """Return a row without the ids of profiles that would be created: no later request has the same id."""
+    inner = {name: [_without_id(each, created) for each in row[name]] for name in ("changes", "faults")}
+    return _without_id({**row, **inner}, created)
 
 
-def _without(named: Tree, made: Collection[str]) -> Tree:
-    return {**named, "profile": None} if named["profile"] in made else named
+def _without_id(member: Tree, created: Collection[str]) -> Tree:
+    return {**member, "profile": None} if member["profile"] in created else member
 
 
-def _told(outcome: EditResult | Refusal, key: Sequence[Identity], tables: ProfileTables, ignores_absence: bool) -> Tree:
+def _render_outcome(
+    outcome: EditResult | Refusal, key: Sequence[Identity], tables: ProfileTables, missing_ok: bool
+) -> Tree:
     if isinstance(outcome, Refusal):
-        ignored = ignores_absence and outcome.faults[0].code == PROFILE_NOT_FOUND
-        return _row("absent") if ignored else _row("refused", faults=outcome.faults)
-    profile = _met(outcome)
-    return _row(_word(outcome), profile, _named_by(profile, key, tables), outcome.writes)
+        is_ignored = missing_ok and outcome.faults[0].code == PROFILE_NOT_FOUND
+        return _row("absent") if is_ignored else _row("refused", faults=outcome.faults)
+    profile = _profile_before(outcome)
+    return _row(_outcome_name(outcome), profile, _matched_identity(profile, key, tables), outcome.writes)
 
 
 def _row(
@@ -60,31 +61,30 @@ def _row(
         "profile": profile.id if profile else None,
         "matched_by": {"kind": identity[0], "value": identity[1]} if identity else None,
         "changes": [{"profile": _id(write), "patch": list(write.patch or ())} for write in writes],
-        "faults": [_fault(fault) for fault in faults],
+        "faults": [_render_fault(fault) for fault in faults],
     }
 
 
-def _word(edited: EditResult) -> str:
-    """What would become of the profile that the update is about."""
-    if isinstance(edited.profile, Created):
+def _outcome_name(result: EditResult) -> str:
+    if isinstance(result.profile, Created):
         return "created"
-    if edited.profile is None:
+    if result.profile is None:
         return "absent"
-    if any(write.after is None and _id(write) == edited.profile.id for write in edited.writes):
+    if any(write.after is None and _id(write) == result.profile.id for write in result.writes):
         return "removed"
-    return "updated" if edited.writes else "unchanged"
+    return "updated" if result.writes else "unchanged"
 
 
-def _met(edited: EditResult) -> Profile | None:
-    """The profile as it was found; of one that would be made there is none."""
-    if isinstance(edited.profile, Created) or edited.profile is None:
+def _profile_before(result: EditResult) -> Profile | None:
+    """Return the profile as it was found; None if it would be created."""
+    if isinstance(result.profile, Created) or result.profile is None:
         return None
-    before = (write.before for write in edited.writes if _id(write) == edited.profile.id)
-    return next(before, edited.profile)
+    before = (write.before for write in result.writes if _id(write) == result.profile.id)
+    return next(before, result.profile)
 
 
-def _named_by(profile: Profile | None, key: Sequence[Identity], tables: ProfileTables) -> Identity | None:
-    """The first identity of the key that names the profile."""
+def _matched_identity(profile: Profile | None, key: Sequence[Identity], tables: ProfileTables) -> Identity | None:
+    """Return the first identity of the search that the profile has."""
     if profile is None:
         return None
     own = identities(profile.document, tables) | {(ID, profile.id)}
@@ -92,10 +92,15 @@ def _named_by(profile: Profile | None, key: Sequence[Identity], tables: ProfileT
 
 
 def _id(write: Write) -> str | None:
-    """The id of a profile that there is; that of one to be made is not known before."""
+    """Return the id of a profile that exists; None for one that would be created."""
     return write.before.id if write.before else None
 
 
-def _fault(fault: Fault) -> Tree:
-    described = {"name": fault.code, "status": fault.row.status, "detail": fault.text, "pointer": fault.pointer}
-    return {**described, "profile": fault.profile or None}
+def _render_fault(fault: Fault) -> Tree:
+    return {
+        "name": fault.code,
+        "status": fault.row.status,
+        "detail": fault.text,
+        "pointer": fault.pointer,
+        "profile": fault.profile or None,
+    }

@@ -1,9 +1,11 @@
-"""Edits: the pure functions that a store runs inside its atomic step, made from checked updates.
+"""Edits: the pure functions that a store runs inside its atomic step, one for each command.
 
-Each finds its profile by the key, decides, and says what to write; it may be run again on other findings.
+An edit searches its profile by a key (the identities of a match) and returns the writes. A store may run it again on
+other profiles.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from msgspec import Struct
@@ -18,11 +20,10 @@ from gateway.core.profile_tables import ProfileTables
 
 
 class EditContext(Struct, frozen=True):
-    """What an edit goes by besides its update: the database's form and the outer world's facts, passed in.
+    """What an edit needs besides its command.
 
-    `tables` are those of the database; `check` gives the faults of a document about to be
-    stored in the place of another ({} where there is none); `patched` applies a JSON Patch to a document as the dialect
-    shows it; `now` is in milliseconds.
+    `validate` returns the faults of a document that replaces another one, {} for a new profile. `apply_patch` applies a
+    JSON Patch to the dialect's view of a document. `now` is in milliseconds since 1970.
     """
 
     tables: ProfileTables
@@ -33,71 +34,65 @@ class EditContext(Struct, frozen=True):
 
 
 def update_edit(
-    update: Update, key: tuple[Identity, ...], context: EditContext, released: tuple[Identity, ...] = ()
+    update: Update, key: tuple[Identity, ...], context: EditContext, detach_key: tuple[Identity, ...] = ()
 ) -> Edit:
-    """The edit of one update. Whom `released` names besides its profile gives up what the update says.
+    """Return the edit of one update. `detach_key` finds the profiles of `detach_from_others`.
 
-    Its refusals: profile_not_found, ambiguous_match, match_not_in_data, identifier_taken, invalid_patch, and what the
-    functions and the check find.
+    The edit raises `Refusal`: profile_not_found, ambiguous_match, match_not_in_data, identifier_taken, invalid_patch,
+    and the faults of functions and of validation.
     """
 
     def edit(find: Find) -> EditResult:
         found = find(key) if key else []
-        profile = _chosen(found, find, key, update["match"].get("on_multiple"))
+        profile = _choose(found, find, key, update["match"].get("on_multiple"))
         if profile is None and update.get("if_absent") != "create":
             raise not_found(key)
         before = profile.document if profile else {}
-        document = _written(profile, update, context)
+        document = _updated_document(profile, update, context)
         gained, lost = identity_changes(before, document, context.tables)
         if profile is None:
-            _demand_findable(key, gained, update["match"]["mode"], context.tables.unique)
-        if gained and (
-            left := _left_alone(find, gained, update.get("on_conflict", {}), profile, context.tables.places)
-        ):
-            for place in left:
+            _require_findable(key, gained, update["match"]["mode"], context.tables.unique)
+        if gained and (kept := _kept_places(find, gained, update, profile, context)):
+            for place in kept:
                 document = restore_value(document, before, place)
             gained, lost = identity_changes(before, document, context.tables)
-        edited = _edited(profile, document, gained, lost, context)
-        if released:
-            losses = [
-                write
-                for each in find(released)
-                for write in _released(each, profile, update["detach_from_others"], context)
-            ]
-            edited = replace(edited, writes=(*losses, *edited.writes))
-        return edited if len(found) < 2 else replace(edited, others=_others(found, profile))
+        result = _result(profile, document, gained, lost, context)
+        if detach_key:
+            detached = [_detach(each, profile, update["detach_from_others"], context) for each in find(detach_key)]
+            result = replace(result, writes=(*chain.from_iterable(detached), *result.writes))
+        return result if len(found) < 2 else replace(result, others=_others(found, profile))
 
     return edit
 
 
-def _released(other: Profile, profile: Profile | None, release: Update, context: EditContext) -> tuple[Write, ...]:
-    """What another profile gives up, of which nothing can be wrong: it only loses."""
+def _detach(other: Profile, profile: Profile | None, detach: Update, context: EditContext) -> tuple[Write, ...]:
+    """Return the write that removes data from another profile. It needs no validation: it only removes."""
     if profile and other.id == profile.id:
         return ()
-    document, _ = apply_update(other.document, release)
+    document, _ = apply_update(other.document, detach)
     gained, lost = identity_changes(other.document, document, context.tables)
-    return _edited(other, document, gained, lost, context).writes
+    return _result(other, document, gained, lost, context).writes
 
 
 def removal_edit(key: tuple[Identity, ...], tables: ProfileTables, on_multiple: str | None = None) -> Edit:
-    """The edit that removes the one profile of a key. Its refusals: profile_not_found, ambiguous_match.
+    """Return the edit that removes the one profile of a key. It raises `Refusal`: profile_not_found, ambiguous_match.
 
-    Where `on_multiple` is `all`, every profile of the key goes, and none is no refusal.
+    With `on_multiple` = `all`, it removes every profile of the key, which may be none.
     """
 
     def edit(find: Find) -> EditResult:
         profiles = find(key)
         if on_multiple != "all":
             require_single(profiles, key)
-        return EditResult(next(iter(profiles), None), tuple(_removal(profile, tables) for profile in profiles))
+        return EditResult(next(iter(profiles), None), tuple(_removal_write(profile, tables) for profile in profiles))
 
     return edit
 
 
 def merge_edit(destination: Identity, sources: Sequence[Identity], context: EditContext) -> Edit:
-    """The edit that lays profiles into one, which takes what it lacks, and removes them.
+    """Return the edit that fills one profile from others and removes them.
 
-    Its refusals: profile_not_found, and what the check finds in the outcome.
+    It raises `Refusal`: profile_not_found, and the faults of validation.
     """
 
     def edit(find: Find) -> EditResult:
@@ -109,14 +104,15 @@ def merge_edit(destination: Identity, sources: Sequence[Identity], context: Edit
         if faults := context.validate(document, profile.document):
             raise Refusal(faults)
         gained, _ = identity_changes(profile.document, document, context.tables)
-        edited = _edited(profile, document, gained, frozenset(), context)
-        return replace(edited, writes=(*(_removal(other, context.tables) for other in others), *edited.writes))
+        result = _result(profile, document, gained, frozenset(), context)
+        removals = (_removal_write(other, context.tables) for other in others)
+        return replace(result, writes=(*removals, *result.writes))
 
     return edit
 
 
 def id_edit(id: str, now: int) -> Edit:
-    """The edit that writes nothing and answers with an id: under an Idempotency-Key, with the first one's."""
+    """Return the edit that writes nothing and returns an id. Under an Idempotency-Key, a retry returns the first id."""
     return lambda _find: EditResult(Profile(id, {}, 1, now, now))
 
 
@@ -127,12 +123,12 @@ def _source(find: Find, identity: Identity) -> Profile:
     return profiles[0]
 
 
-def _removal(profile: Profile, tables: ProfileTables) -> Write:
+def _removal_write(profile: Profile, tables: ProfileTables) -> Write:
     return Write(profile, None, lost=identities(profile.document, tables), patch=({"op": "remove", "path": ""},))
 
 
 def require_single(profiles: list[Profile], key: Sequence[Identity]) -> Profile:
-    """The single profile of a search. Raises `Refusal`: profile_not_found, ambiguous_match."""
+    """Return the single profile of a search. Raises `Refusal`: profile_not_found, ambiguous_match."""
     if len(profiles) > 1:
         raise Refusal([Fault("ambiguous_match", f"{len(profiles)} profiles match", profile=profiles[1].id)])
     if not profiles:
@@ -141,15 +137,15 @@ def require_single(profiles: list[Profile], key: Sequence[Identity]) -> Profile:
 
 
 def not_found(key: Sequence[Identity], pointer: str = "") -> Refusal:
-    """The refusal of a search that finds no profile, to be raised; it tells the id where one was searched."""
+    """Return the refusal of a search without result. It names the id if the search was by id."""
     id = next((value for kind, value in key if kind == ID), "")
     return Refusal([Fault("profile_not_found", pointer=pointer, profile=id)])
 
 
-def _chosen(found: list[Profile], find: Find, key: tuple[Identity, ...], on_multiple: str | None) -> Profile | None:
-    """The profile that a key has found, if any; of several, the first identity's where that is asked for."""
+def _choose(found: list[Profile], find: Find, key: tuple[Identity, ...], on_multiple: str | None) -> Profile | None:
+    """Return the profile of a search, if any. With `on_multiple` = `first`, return the first identity's."""
     if on_multiple == "first" and len(found) > 1:
-        return next(named for named in map(find, ([identity] for identity in key)) if named)[0]
+        return next(profiles for profiles in map(find, ([identity] for identity in key)) if profiles)[0]
     return require_single(found, key) if found else None
 
 
@@ -157,28 +153,28 @@ def _others(found: Sequence[Profile], chosen: Profile | None) -> tuple[str, ...]
     return tuple(each.id for each in found if chosen is None or each.id != chosen.id)
 
 
-def _written(profile: Profile | None, update: Update, context: EditContext) -> Document:
-    """The document that the update makes of a profile's. Raises `Refusal` with everything that is wrong with it."""
+def _updated_document(profile: Profile | None, update: Update, context: EditContext) -> Document:
+    """Return the document after an update. Raises `Refusal` with all of its faults."""
     before = profile.document if profile else {}
-    document, faults = apply_update(before, _dated(update, context.now))
+    document, faults = apply_update(before, _with_timestamps(update, context.now))
     if "patch" in update:
         document = context.apply_patch(document, update["patch"])
     if profile is None:
-        document = _taking_the_match(document, update["match"])
+        document = _with_match_values(document, update["match"])
     faults += context.validate(document, before)
     if faults:
         raise Refusal(faults)
     return document
 
 
-def _dated(update: Update, now: int) -> Update:
-    """The update with the time of the change in the places that take it: no clock is part of what was asked."""
+def _with_timestamps(update: Update, now: int) -> Update:
+    """Return the update with operations that set its `timestamps`. The command has no time, so a retry is equal."""
     dates = [{"function": "set", "pointer": place, "value": now} for place in update.get("timestamps", ())]
     return {**update, "operations": [*update.get("operations", ()), *dates]} if dates else update
 
 
-def _taking_the_match(document: Document, match: Mapping[str, Any]) -> Document:
-    """A new profile takes the match value where its data lacks it; a subscription it must bring itself."""
+def _with_match_values(document: Document, match: Mapping[str, Any]) -> Document:
+    """Return the document of a new profile, with the match values that it lacks. Subscriptions are not added."""
     mode, values = match["mode"], match["values"]
     if mode in ("email", "email_profile", "email_phone") and "email" in values:
         document = {"email": values["email"], **document}
@@ -192,49 +188,46 @@ def _taking_the_match(document: Document, match: Mapping[str, Any]) -> Document:
     return document
 
 
-def _demand_findable(key: tuple[Identity, ...], after: frozenset[Identity], mode: str, unique: frozenset[str]) -> None:
-    """Refuses a new profile that its own call would not find again, and so would make anew each time.
+def _require_findable(key: tuple[Identity, ...], after: frozenset[Identity], mode: str, unique: frozenset[str]) -> None:
+    """Reject a new profile that its own match does not find: each call would create another one.
 
-    An identity that no two profiles may share needs no such guard: the second call meets it as taken.
+    A unique identity needs no such check: the second call fails because the identity is taken.
     """
     if key and not any(_family(kind) in unique for kind, _ in key) and not after.intersection(key):
         raise refuse("match_not_in_data", f"a new profile must bring what matching {mode} searches", "/profile")
 
 
-def _left_alone(
-    find: Find,
-    gained: Iterable[Identity],
-    conflict: Mapping[str, str],
-    profile: Profile | None,
-    places: Mapping[str, tuple[str, ...]],
+def _kept_places(
+    find: Find, gained: Iterable[Identity], update: Update, profile: Profile | None, context: EditContext
 ) -> list[tuple[str, ...]]:
-    """The places that stay as they were, because another profile has their identity and the update's rule is `keep`.
+    """Return the places that keep their value: another profile has their identity, and the rule is `keep`.
 
-    Raises `Refusal` (identifier_taken) where its rule for one is to refuse.
+    Raises `Refusal` (identifier_taken) where the rule is `reject`.
     """
-    left, faults = [], []
+    rules = update.get("on_conflict", {})
+    kept, faults = [], []
     for kind, value in sorted(gained):
-        rule = conflict.get(_family(kind))
+        rule = rules.get(_family(kind))
         other = rule and next(
             (each for each in find([(kind, value)]) if profile is None or each.id != profile.id), None
         )
         if not other:
             continue
         if rule == "keep":
-            left.append(places[kind])
+            kept.append(context.tables.places[kind])
         else:
             pointer = join_pointer("profile", *kind.split("/", 1))
             faults.append(Fault("identifier_taken", "the value belongs to another profile", pointer, other.id))
     if faults:
         raise Refusal(faults)
-    return left
+    return kept
 
 
 def _family(kind: str) -> str:
     return kind.partition("/")[0]
 
 
-def _edited(
+def _result(
     profile: Profile | None,
     document: Document,
     gained: frozenset[Identity],

@@ -1,4 +1,4 @@
-"""Edits in turn, in one step of a store: each finds what those before it wrote. What is kept is not decided here."""
+"""Edits that run one after another in one step of a store: each finds what the edits before it wrote."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -13,75 +13,77 @@ from gateway.core.pointer import join_pointer
 
 
 class Overlay:
-    """What edits wrote so far, over what a store finds."""
+    """The writes of edits so far, over the profiles of a store."""
 
     def __init__(self) -> None:
         self._profiles: dict[str, Profile | None] = {}
-        self._named: defaultdict[Identity, dict[str, bool]] = defaultdict(dict)
+        self._identities: defaultdict[Identity, dict[str, bool]] = defaultdict(dict)
 
     def copy(self) -> "Overlay":
-        """An overlay of the same writes, which those to come do not reach."""
+        """Return an independent overlay of the same writes."""
         other = Overlay()
         other._profiles = dict(self._profiles)
-        other._named.update({identity: dict(ids) for identity, ids in self._named.items()})
+        other._identities.update({identity: dict(ids) for identity, ids in self._identities.items()})
         return other
 
     def over(self, find: Find) -> Find:
-        """The same search, which also sees what was written."""
+        """Return a search that also finds what was written."""
 
-        def found(identities: Sequence[Identity]) -> list[Profile]:
-            profiles = {id: profile for identity in identities for id, profile in self._found(find, identity).items()}
+        def find_over(identities: Sequence[Identity]) -> list[Profile]:
+            profiles = {id: profile for identity in identities for id, profile in self._find(find, identity).items()}
             return [profiles[id] for id in sorted(profiles)]
 
-        return found
+        return find_over
 
-    def take(self, writes: Iterable[Write]) -> None:
-        """Lays further writes over those that are known."""
+    def add(self, writes: Iterable[Write]) -> None:
+        """Add further writes."""
         for write in writes:
             profile = write.after or write.before
             assert profile is not None
-            self._profiles[profile.id] = write.after and _met_again(write.after)
+            self._profiles[profile.id] = write.after and _as_stored(write.after)
             for has, identities in ((False, write.lost), (True, write.gained)):
                 for identity in identities:
-                    self._named[identity][profile.id] = has
+                    self._identities[identity][profile.id] = has
 
-    def _found(self, find: Find, identity: Identity) -> dict[str, Profile]:
+    def _find(self, find: Find, identity: Identity) -> dict[str, Profile]:
         stored = {profile.id: profile for profile in find([identity])}
-        named = {identity[1]: True} if identity[0] == ID else self._named.get(identity, {})
-        ids = [id for id in {**stored, **named} if named.get(id, True)]
+        written = {identity[1]: True} if identity[0] == ID else self._identities.get(identity, {})
+        ids = [id for id in {**stored, **written} if written.get(id, True)]
         profiles = {id: self._profiles.get(id, stored.get(id)) for id in ids}
         return {id: profile for id, profile in profiles.items() if profile is not None}
 
 
-def _met_again(profile: Profile) -> Profile:
-    """A profile as it is found: only the change that makes it answers `Created`."""
+def _as_stored(profile: Profile) -> Profile:
+    """Return the profile as a search finds it: only the change that creates it returns `Created`."""
     return Profile(profile.id, profile.document, profile.version, profile.created, profile.updated)
 
 
 class DryRunResult(EditResult, frozen=True):
-    """What edits would have come to, in their order, and what they would have written; nothing of it is to be kept."""
+    """The results of edits in their order, and what they would write. Nothing of it is stored."""
 
     outcomes: Sequence[EditResult | Refusal] = ()
     overlay: Overlay = field(default_factory=Overlay)
 
 
-def dry_run_edit(edits: Sequence[Edit], before: Overlay, keepable: Callable[[Write], object]) -> Edit:
-    """The edit that runs others in turn, over what was written before, and writes nothing: it answers `DryRunResult`.
+def dry_run_edit(edits: Sequence[Edit], before: Overlay, validate_write: Callable[[Write], object]) -> Edit:
+    """Return the edit that runs others one after another over earlier writes, and writes nothing.
 
-    `keepable` raises `Refusal` where a store would not keep such a write.
+    It returns a `DryRunResult`. `validate_write` raises `Refusal` for a write that a store would reject.
     """
 
     def edit(find: Find) -> DryRunResult:
         overlay = before.copy()
-        return DryRunResult(None, outcomes=[_outcome(each, find, overlay, keepable) for each in edits], overlay=overlay)
+        return DryRunResult(
+            None, outcomes=[_outcome(each, find, overlay, validate_write) for each in edits], overlay=overlay
+        )
 
     return edit
 
 
 def atomic_edit(edits: Sequence[Edit]) -> Edit:
-    """The edit that runs others in turn and writes all that they write; where one is refused, all are.
+    """Return the edit that runs others one after another and writes all of their writes, or none.
 
-    It answers with the first one's profile.
+    It returns the first one's profile. It raises `Refusal` with the faults of all edits.
     """
 
     def edit(find: Find) -> EditResult:
@@ -96,7 +98,7 @@ def atomic_edit(edits: Sequence[Edit]) -> Edit:
 
 
 def collect_faults(outcomes: Iterable[object]) -> list[Fault]:
-    """Every fault of the refusals among the outcomes of updates, each told of its update (`/updates/{index}`)."""
+    """Return the faults of the refusals among outcomes. Each pointer starts with the update's, `/updates/{index}`."""
     refusals = ((index, each) for index, each in enumerate(outcomes) if isinstance(each, Refusal))
     return [
         replace(fault, pointer=join_pointer("updates", index) + fault.pointer)
@@ -105,12 +107,14 @@ def collect_faults(outcomes: Iterable[object]) -> list[Fault]:
     ]
 
 
-def _outcome(edit: Edit, find: Find, overlay: Overlay, keepable: Callable[[Write], object]) -> EditResult | Refusal:
+def _outcome(
+    edit: Edit, find: Find, overlay: Overlay, validate_write: Callable[[Write], object]
+) -> EditResult | Refusal:
     try:
-        edited = edit(overlay.over(find))
-        for write in edited.writes:
-            keepable(write)
+        result = edit(overlay.over(find))
+        for write in result.writes:
+            validate_write(write)
     except Refusal as refusal:
         return refusal.copy()
-    overlay.take(edited.writes)
-    return edited
+    overlay.add(result.writes)
+    return result

@@ -1,4 +1,4 @@
-"""How a value is shown in the text of a fault: as JSON, and cut where it is long."""
+"""The excerpt of a value in the text of a fault."""
 
 import json
 from typing import Any
@@ -7,6 +7,6 @@ MAX_EXCERPT_LENGTH = 60
 
 
 def excerpt(value: Any) -> str:
-    """The value as JSON, of which at most the first 60 characters."""
-    spelled = json.dumps(value, ensure_ascii=False)
-    return spelled if len(spelled) <= MAX_EXCERPT_LENGTH else f"{spelled[:MAX_EXCERPT_LENGTH]}…"
+    """Return the first `MAX_EXCERPT_LENGTH` characters of the value as JSON."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MAX_EXCERPT_LENGTH else f"{text[:MAX_EXCERPT_LENGTH]}…"

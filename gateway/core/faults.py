@@ -1,7 +1,4 @@
-"""The catalog of refusals: each name once, with its HTTP status and a text.
-
-Dialects render a fault, nobody else does. A new refusal is a new row here.
-"""
+"""The catalog of faults: each code once, with its HTTP status and text. Only dialects render a fault."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """A catalog row: the HTTP status (RFC 9110) and the text of a fault without a detail."""
+    """A row of the catalog: the HTTP status (RFC 9110), and the text of a fault without a detail."""
 
     status: int
     text: str
@@ -60,9 +57,9 @@ CATALOG: dict[str, CatalogEntry] = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One refusal: its catalog name, what was wrong, and where (an RFC 6901 pointer into the canonical request, or "").
+    """One fault: its code in the catalog, a detail, and a JSON Pointer (RFC 6901) into the command, or "".
 
-    `profile` is the id of the profile that stands in the way, or that was searched in vain, where there is one.
+    `profile` is the id of the profile that causes the fault, or that was not found.
     """
 
     code: str
@@ -80,21 +77,21 @@ class Fault:
 
 
 class Refusal(Exception):
-    """Carries every fault of a request out of the room that found them. The first one decides the status."""
+    """Raised with every fault of a request. The first fault decides the status."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__(", ".join(fault.code for fault in faults))
         self.faults = tuple(faults)
 
     def copy(self) -> "Refusal":
-        """The same refusal, not raised yet: for whoever holds one as a value, or raises one that is held.
+        """Return the same refusal without a traceback, to be stored as a value or to be raised.
 
-        One that was raised knows the frames that it went through. Held by one of them, it would hold all of a request
-        until the garbage collector comes by, which counts objects and not their size: gigabytes, under attack.
+        A raised exception refers to its frames. If one of them refers to the exception, the data of the request stays
+        in memory until the garbage collector runs: gigabytes, under attack.
         """
         return Refusal(self.faults)
 
 
 def refuse(code: str, detail: str = "", pointer: str = "") -> Refusal:
-    """A refusal of one fault, to be raised."""
+    """Return a refusal of one fault, to be raised."""
     return Refusal([Fault(code, detail, pointer)])

@@ -1,11 +1,11 @@
-"""How a secret is known without being kept."""
+"""The hash under which a secret is stored and found."""
 
 from hashlib import sha256
 
 
 def fingerprint(secret: str) -> str:
-    """The SHA-256 of a secret, in hexadecimal. Unsalted: our secrets are random, not passwords.
+    """Return the SHA-256 of a secret in hexadecimal. It needs no salt: secrets are random, not passwords.
 
-    Any text a client can send has one; none but visible ASCII is ever a token.
+    Every text has one, also with unpaired surrogates.
     """
     return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

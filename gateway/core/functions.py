@@ -12,12 +12,12 @@ from gateway.core.numbers import INTEGERS
 
 
 def set_(_current: Any, value: Any) -> Any:
-    """The value, whatever was there."""
+    """Return the value."""
     return value
 
 
 def incr(current: Any, value: int | float) -> int | float:
-    """The sum; an absent number counts as 0."""
+    """Return the sum; an absent number counts as 0."""
     if current is not None and not _is_number(current):
         raise ValueError(f"incr needs a number, the field holds {_kind(current)}")
     total: int | float = (current or 0) + value
@@ -27,20 +27,20 @@ def incr(current: Any, value: int | float) -> int | float:
 
 
 def add(current: Any, value: list[Any]) -> list[Any]:
-    """The list with those values at its end that it does not hold yet; an absent list counts as empty."""
-    return list({_spelling(item): item for item in (*_list(current, "add"), *value)}.values())
+    """Return the list with the values that it lacks at its end; an absent list counts as empty."""
+    return list({_json_key(item): item for item in (*_list(current, "add"), *value)}.values())
 
 
 def delete(current: Any, value: list[Any]) -> list[Any] | None:
-    """The list without those values; nothing stays nothing."""
+    """Return the list without the values; an absent list stays absent."""
     if current is None:
         return None
-    gone = {_spelling(item) for item in value}
-    return [item for item in _list(current, "delete") if _spelling(item) not in gone]
+    removed = {_json_key(item) for item in value}
+    return [item for item in _list(current, "delete") if _json_key(item) not in removed]
 
 
 def upsert(current: Any, value: Any, submatch: str) -> Any:
-    """The object with one nested property set, dots in `submatch` leading down; an absent object is made.
+    """Return the object with one nested property set. Dots in `submatch` lead down; absent objects are created.
 
     In a list of objects every element that has the property changes; there, a value that is an object is
     merged into the element.
@@ -50,14 +50,14 @@ def upsert(current: Any, value: Any, submatch: str) -> Any:
         return [_upserted_in_list(element, path, value) for element in current]
     if not isinstance(current, dict | None):
         raise ValueError(f"upsert needs an object or a list of objects, the field holds {_kind(current)}")
-    return _with(current or {}, path, value)
+    return _set_path(current or {}, path, value)
 
 
 def set_first(current: Any, value: list[Any]) -> list[Any]:
-    """The list with those values at its head, in place of as many, and nowhere else. An absent list is made."""
-    leading = {_spelling(item) for item in value}
+    """Return the list with its first items replaced by as many values, which then occur nowhere else in it."""
+    first = {_json_key(item) for item in value}
     rest = _list(current, "set_first")[len(value) :]
-    return [*value, *(item for item in rest if _spelling(item) not in leading)]
+    return [*value, *(item for item in rest if _json_key(item) not in first)]
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -75,7 +75,7 @@ def _upserted_in_list(element: Any, path: list[str], value: Any) -> Any:
         raise ValueError(f"upsert needs a list of objects, the list holds {_kind(element)}")
     if not _has(element, path):
         return element
-    return {**element, **value} if isinstance(value, dict) else _with(element, path, value)
+    return {**element, **value} if isinstance(value, dict) else _set_path(element, path, value)
 
 
 def _has(element: Any, path: list[str]) -> bool:
@@ -86,12 +86,12 @@ def _has(element: Any, path: list[str]) -> bool:
     return True
 
 
-def _with(target: Any, path: list[str], value: Any) -> Any:
+def _set_path(target: Any, path: list[str], value: Any) -> Any:
     if not path:
         return value
     if not isinstance(target, dict):
         raise ValueError(f"upsert leads through {_kind(target)}")
-    return {**target, path[0]: _with(target.get(path[0], {} if path[1:] else None), path[1:], value)}
+    return {**target, path[0]: _set_path(target.get(path[0], {} if path[1:] else None), path[1:], value)}
 
 
 def _list(current: Any, function: str) -> list[Any]:
@@ -100,8 +100,8 @@ def _list(current: Any, function: str) -> list[Any]:
     return current or []
 
 
-def _spelling(item: Any) -> str:
-    # JSON tells 1 from true and from 1.0, where Python's equality does not.
+def _json_key(item: Any) -> str:
+    # JSON distinguishes 1, true and 1.0. Python's equality does not.
     return json.dumps(item, sort_keys=True)
 
 

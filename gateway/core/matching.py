@@ -1,7 +1,4 @@
-"""Matching: from what an update gives to the identities, any one of which names its profile.
-
-Also the way back: which identities a document has. Both speak normal forms only.
-"""
+"""Matching: the identities that a match searches for, and the identities that a document has. All in normal form."""
 
 from collections.abc import Callable, Iterable, Mapping
 from operator import is_
@@ -70,29 +67,29 @@ def _missing(mode: str, values: Values, tables: ProfileTables) -> Iterable[Fault
 def _identities_of_match(match: Mapping[str, Any], tables: ProfileTables) -> Iterable[Identity]:
     mode, values, resource = match["mode"], match["values"], match.get("resource_id")
     if mode in ("email", "email_profile", "email_phone") and "email" in values:
-        yield EMAIL, _normal(normalization.email, values["email"])
+        yield EMAIL, _normalize(normalization.email, values["email"])
     if mode in ("email", "email_sub", "email_phone", "email_phone_sub") and "email" in values:
-        yield _narrowed(EMAIL_SUB, resource), _normal(normalization.email, values["email"])
+        yield _in_resource(EMAIL_SUB, resource), _normalize(normalization.email, values["email"])
     if mode in ("phone", "email_phone") and "phone" in values:
-        yield PHONE, _normal(normalization.phone, values["phone"])
+        yield PHONE, _normalize(normalization.phone, values["phone"])
     if mode in ("phone", "phone_sub", "email_phone", "email_phone_sub") and "phone" in values:
-        yield _narrowed(PHONE_SUB, resource), _normal(normalization.phone, values["phone"])
+        yield _in_resource(PHONE_SUB, resource), _normalize(normalization.phone, values["phone"])
     if mode == "profile_id":
         yield ID, values["profile_id"]
     if mode in ("external_id", IDENTIFIERS):
         yield from _identities_by_priority(values, tables)
     if mode == "push_sub":
-        yield _narrowed(PUSH_SUB, resource), _push(values)
+        yield _in_resource(PUSH_SUB, resource), _push(values)
     if mode == "custom":
         yield f"{CUSTOM}/{values['field_name']}", str(values["field_value"])
     if mode == "custom_sub":
-        yield f"{_narrowed(CUSTOM_SUB, resource)}/{values['field_name']}", str(values["field_value"])
+        yield f"{_in_resource(CUSTOM_SUB, resource)}/{values['field_name']}", str(values["field_value"])
 
 
 def _identities_by_priority(values: Values, tables: ProfileTables) -> Iterable[Identity]:
     for name, kind in tables.match_kinds.items():
         if name in values:
-            yield kind, _normal(_FORMS.get(kind, str), values[name])
+            yield kind, _normalize(_FORMS.get(kind, str), values[name])
 
 
 _FORMS: dict[str, Callable[[str], str | None]] = {EMAIL: normalization.email, PHONE: normalization.phone}
@@ -147,16 +144,16 @@ def _has_same_identities(before: Document, after: Document, tables: ProfileTable
 
 
 def _identities_of_subscription(subscription: Mapping[str, Any]) -> Iterable[tuple[str, str | None]]:
-    naming = _NAMED_BY_CHANNEL.get(subscription["channel"])
-    if naming is None:
+    address = _ADDRESS_BY_CHANNEL.get(subscription["channel"])
+    if address is None:
         return
-    (kind, *name), value = naming(subscription)
+    (kind, *name), value = address(subscription)
     yield "/".join((kind, *name)), value
     if "resource_id" in subscription:
-        yield "/".join((_narrowed(kind, subscription["resource_id"]), *name)), value
+        yield "/".join((_in_resource(kind, subscription["resource_id"]), *name)), value
 
 
-_NAMED_BY_CHANNEL: dict[str, Callable[[Values], tuple[tuple[str, ...], str | None]]] = {
+_ADDRESS_BY_CHANNEL: dict[str, Callable[[Values], tuple[tuple[str, ...], str | None]]] = {
     "email": lambda values: ((EMAIL_SUB,), normalization.email(values["email"])),
     "sms": lambda values: ((PHONE_SUB,), normalization.phone(values["phone"])),
     "push": lambda values: ((PUSH_SUB,), _push(values)),
@@ -165,26 +162,26 @@ _NAMED_BY_CHANNEL: dict[str, Callable[[Values], tuple[tuple[str, ...], str | Non
 
 
 def subscription_address(subscription: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What makes two subscriptions of a profile the same: resource, channel and address, in normal form."""
+    """Return what identifies a subscription of a profile: resource, channel and address, in normal form."""
     channel = subscription["channel"]
-    naming = _NAMED_BY_CHANNEL.get(channel, _chat)
-    return subscription.get("resource_id"), channel, naming(subscription)
+    address = _ADDRESS_BY_CHANNEL.get(channel, _chat)
+    return subscription.get("resource_id"), channel, address(subscription)
 
 
 def _chat(values: Values) -> tuple[tuple[str, ...], str | None]:
-    """A bot's chat is known by its id, any other by its phone: what the schema demands of each."""
+    """Return the address of a chat: the id of a Telegram bot's chat, the phone of any other."""
     chat = values["cc_data"]
     return ("cc_data",), str(chat["id"]) if values["channel"] == "telegram_bot" else normalization.phone(chat["phone"])
 
 
 def _push(values: Values) -> str:
-    # The length keeps ("a", "bc") and ("ab", "c") apart, whatever signs a provider's name has.
+    # The length distinguishes ("a", "bc") from ("ab", "c"), whatever characters a provider's name has.
     return f"{len(values['provider'])}:{values['provider']}{values['subscription_id']}"
 
 
-def _narrowed(kind: str, resource: int | None) -> str:
+def _in_resource(kind: str, resource: int | None) -> str:
     return kind if resource is None else f"{kind}@{resource}"
 
 
-def _normal(form: Callable[[str], str | None], value: str) -> str:
+def _normalize(form: Callable[[str], str | None], value: str) -> str:
     return form(value) or value

@@ -1,7 +1,6 @@
-"""The nouns of the gateway: what a profile is, what a store is asked, what it answers.
+"""The values of the gateway: profiles, commands, changes and their results.
 
-Only values live here. Nothing in this file computes, and it imports nothing but the standard library and
-msgspec: what each request makes anew is a `Struct`, which takes a tenth of the time of a frozen dataclass.
+A value that each request creates is a msgspec `Struct`: a frozen dataclass takes ten times as long to create.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,15 +35,15 @@ class CommandType(StrEnum):
 
 
 Identity: TypeAlias = tuple[str, str]
-"""(kind, value in normal form): one thing that names a profile, such as `("email", "a@example.com")`.
+"""(kind, value in normal form), such as `("email", "a@example.com")`: it identifies a profile.
 
 The kind `id` is the profile's own id; every engine finds it in its table of profiles."""
 
 Find: TypeAlias = "Callable[[Sequence[Identity]], list[Profile]]"
-"""The profiles that any of the identities names, each once, ordered by id; only valid while its edit runs."""
+"""Returns the profiles with any of the identities, each once, ordered by id. Only valid while its edit runs."""
 
 Edit: TypeAlias = "Callable[[Find], EditResult]"
-"""The pure function a store runs inside its atomic step. It may be run again; it raises `Refusal` to refuse."""
+"""The pure function that a store runs inside its atomic step, maybe several times. It raises `Refusal` to reject."""
 
 READ, WRITE, DELETE = "read", "write", "delete"
 RIGHTS = (READ, WRITE, DELETE)
@@ -61,14 +60,14 @@ class Profile(Struct, frozen=True):
 
 
 class Created(Profile, frozen=True):
-    """A profile as the change that made it answers: whoever asks again finds a `Profile`."""
+    """A profile as the change that created it returns it. Later searches return a `Profile`."""
 
 
 class Write(Struct, frozen=True):
-    """One profile's way from `before` to `after`; None means that it did not, or does no longer, exist.
+    """The change of one profile from `before` to `after`; None means that it does not exist.
 
-    `patch` is the RFC 6902 way from one document to the other and is what the record of changes keeps. None: it is not
-    recorded, as where a profile is moved from another store and its record comes with it.
+    `patch` is the JSON Patch (RFC 6902) that the record of changes stores. None: the write is not recorded, as in an
+    import, which restores the record of another store.
     """
 
     before: Profile | None
@@ -79,9 +78,9 @@ class Write(Struct, frozen=True):
 
 
 class EditResult(Struct, frozen=True):
-    """What an edit decided: the profile to answer with, and the writes to keep (none: nothing changed).
+    """The result of an edit: the profile to return, and the writes to store (none: nothing changed).
 
-    `others` are the ids of further profiles that the request named, and that were left alone.
+    `others` are the ids of further profiles that match and are unchanged.
     """
 
     profile: Profile | None
@@ -90,7 +89,7 @@ class EditResult(Struct, frozen=True):
 
 
 class Origin(Struct, frozen=True):
-    """Who asked for a change, and when: kept with its record. `time` is in milliseconds since 1970 in UTC."""
+    """The source of a change, stored with its record. `time` is in milliseconds since 1970 in UTC."""
 
     token: str
     dialect: str
@@ -99,7 +98,7 @@ class Origin(Struct, frozen=True):
 
 
 class IdempotencyKey(Struct, frozen=True):
-    """What makes a change happen once, however often it is asked for (the Idempotency-Key header).
+    """The Idempotency-Key of a change, which is then carried out once.
 
     `fingerprint` identifies the request: `version:hash`. `until` is in milliseconds since 1970.
     """
@@ -110,7 +109,7 @@ class IdempotencyKey(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """One isolated change. `identities` are those its edit will ask for: a store may fetch or lock them first."""
+    """One isolated change. `identities` are those that its edit searches: a store may fetch or lock them first."""
 
     database: int
     identities: tuple[Identity, ...]
@@ -121,7 +120,7 @@ class Change(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ChangeRecord:
-    """One row of the record of changes, as it is read back."""
+    """One row of the record of changes."""
 
     database: int
     profile: str
@@ -132,10 +131,10 @@ class ChangeRecord:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A batch that is remembered. `created` is in milliseconds since 1970; of `total` updates, `failed` were refused.
+    """A stored batch. `created` is in milliseconds since 1970; `failed` of `total` updates were rejected.
 
-    `profiles` are the ids of those that were kept; each of `failures` is {"index", "faults", "sent"}; `lists` are the
-    static segments that they were put on. All three are empty where jobs are listed. `kind` says what the job was for.
+    `profiles` are the ids of the profiles that were stored; each of `failures` is {"index", "faults", "sent"}; `lists`
+    are the static segments that they were added to. All three are empty in a list of jobs.
     """
 
     id: str
@@ -150,7 +149,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """The answer that is kept of a change with a `once`: a `Created` profile where the change made it."""
+    """The stored result of a change with an Idempotency-Key: a `Created` profile if the change created it."""
 
     once: IdempotencyKey
     profile: Profile | None
@@ -158,10 +157,10 @@ class StoredAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which profiles are listed. Times are in milliseconds and between `from` and `to`, neither of them included.
+    """A page of profiles. Times are in milliseconds and between `from` and `to`, neither of them included.
 
-    `sort` is `id`, `created`, `updated` or a member of the document, whose absence sorts behind every value; equals are
-    in the order of their ids. `after` is the sorted value and the id that the page begins behind.
+    `sort` is `id`, `created`, `updated` or a member of the document; a profile without it comes last. Equal values are
+    in the order of ids. `after` is the sort value and the id of the profile after which the page starts.
     """
 
     limit: int
@@ -174,7 +173,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A channel source that profiles subscribe to. `fields` is a JSON Schema of its subscriptions' own fields."""
+    """A channel source that profiles subscribe to. `fields` is the JSON Schema of its subscriptions' own fields."""
 
     id: int
     name: str
@@ -184,7 +183,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A static segment: a list of profiles that is kept by hand."""
+    """A static segment: a list of profiles that only requests change."""
 
     id: int
     name: str
@@ -192,9 +191,9 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A namespace of profiles. `fields` is a JSON Schema of its own fields; `closed` refuses names it does not declare.
+    """A namespace of profiles. `fields` is the JSON Schema of its own fields; `closed` rejects undeclared names.
 
-    `company_id` is its public id, for calls that carry no secret.
+    `company_id` is its public id, for calls without a secret.
     """
 
     id: int
@@ -208,7 +207,7 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A credential's record. The secret is never kept: `hash` is its SHA-256 in hexadecimal, `id` its public name."""
+    """A credential. The secret is not stored: `hash` is its SHA-256 in hexadecimal, `id` its public name."""
 
     id: str
     hash: str

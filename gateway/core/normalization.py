@@ -1,6 +1,6 @@
-"""Normal forms: the one spelling under which values that mean the same are compared.
+"""Normal forms of e-mail addresses and phone numbers, for comparison.
 
-A normal form never replaces the value a client sent; it lives in identities only. None means: not such a value at all.
+They are in identities only and never replace the value that a client sent. None means: no such value.
 """
 
 import re
@@ -15,38 +15,39 @@ import phonenumbers
 T = TypeVar("T")
 
 CACHE_SIZE, MAX_TEXT_LENGTH = 16_384, 256
-"""How many recent values keep their answer: parsing costs 12 µs (phone) and 21 µs (e-mail), looking up 0.1 µs.
+"""How many results are cached, and how long a text may be.
 
-And how long each may be: a longer text has no normal form (RFC 5321 allows 254), and thousands fill the memory."""
+Parsing takes 12 µs (phone) and 21 µs (e-mail), a look-up 0.1 µs. RFC 5321 allows 254 characters; longer texts have no
+normal form and would fill the memory."""
 
-# The library refuses reserved top-level names such as .test and .local: real addresses inside a company's own network.
+# The library rejects reserved top-level names such as .test and .local. Companies use them in their own networks.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
 _PHONE = re.compile(r"(?:tel:)?\+[0-9 ().\-/]+", re.ASCII)
 
 
 def cache_results(form: Callable[[str], T]) -> Callable[[str], T | None]:
-    """A form of short texts that keeps its recent answers; a text past `MAX_TEXT_LENGTH` has none, and is not kept."""
+    """Cache the recent results of a form. A text longer than `MAX_TEXT_LENGTH` has no form and is not cached."""
     recent = lru_cache(CACHE_SIZE)(form)
 
     @wraps(form)
-    def answer(text: str) -> T | None:
+    def cached(text: str) -> T | None:
         return recent(text) if len(text) <= MAX_TEXT_LENGTH else None
 
-    return answer
+    return cached
 
 
 @cache_results
 def phone(value: str) -> str | None:
-    """E.164 of an international phone number (RFC 3966's `tel:` is allowed), else None.
+    """Return E.164 of an international phone number (RFC 3966's `tel:` is allowed), else None.
 
-    Letters, extensions and digits other than ASCII's are refused: each would silently become another number.
+    Letters, extensions and digits outside ASCII are rejected: each would silently become another number.
     """
-    spelling = value.strip(" \t\r\n")
-    if not _PHONE.fullmatch(spelling):
+    text = value.strip(" \t\r\n")
+    if not _PHONE.fullmatch(text):
         return None
     try:
-        number = phonenumbers.parse(spelling)
+        number = phonenumbers.parse(text)
     except phonenumbers.NumberParseException:
         return None
     if not phonenumbers.is_valid_number(number):
@@ -56,12 +57,12 @@ def phone(value: str) -> str | None:
 
 @cache_results
 def email(value: str) -> str | None:
-    """An address (RFC 5321, 6531) in Unicode NFC and lower case, its domain in IDNA's ASCII form, else None.
+    """Return an address (RFC 5321, 6531) in NFC and lower case with its domain in IDNA's ASCII form, else None.
 
-    Characters that another character's normal form would swallow (Kelvin sign, full-width letters) are refused, so that
-    two addresses that merely look alike are never one.
+    Characters whose normal form is an ASCII letter (Kelvin sign, full-width letters) are rejected: two addresses that
+    look alike must not be equal.
     """
-    if _has_swallowed_letters(value):
+    if _has_ascii_lookalikes(value):
         return None
     try:
         address = email_validator.validate_email(
@@ -85,5 +86,5 @@ def _folded(text: str) -> str:
     return normalize("NFC", normalize("NFC", text).lower())
 
 
-def _has_swallowed_letters(text: str) -> bool:
+def _has_ascii_lookalikes(text: str) -> bool:
     return not text.isascii() and any(ord(sign) > 127 and normalize("NFC", sign).lower().isascii() for sign in text)

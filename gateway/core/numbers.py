@@ -1,30 +1,30 @@
-"""What the digits of a number say, in every media type: a value that is kept, or none, and never one that is near."""
+"""Parses numbers the same way in every media type: exactly, or not at all."""
 
 from decimal import Decimal, DecimalException
 from math import isfinite
 
 INTEGERS = range(-(2**63), 2**63)
-"""Integers are 64-bit, signed: what every store and every client can hold."""
+"""Integers are signed and have 64 bits: every store and every client supports these."""
 
 FLOAT_DIGITS = 17
-"""Digits that tell every 64-bit float from its neighbours: so many may be a writer's rounding, more are meant."""
+"""Digits that identify a 64-bit float. A writer may round to so many; more digits would be lost."""
 
 
 def parse_number(text: str) -> int | float | None:
-    """The number that a decimal literal (`-12.5e3`, ASCII digits) spells: whole ones within 64 bits are integers.
+    """Return the number of a decimal literal (`-12.5e3`, ASCII digits); a whole one within 64 bits is an integer.
 
-    None where it is too large or too small for a 64-bit float, or its digits say more than one keeps.
+    Return None if it exceeds the range or the precision of a 64-bit float.
     """
     try:
-        meant = Decimal(text)
+        exact = Decimal(text)
     except DecimalException:
         return None
-    if not meant:
+    if not exact:
         return 0
-    kept = float(text)
-    is_kept = isfinite(kept) and Decimal(repr(kept)) == meant
-    if meant.adjusted() < 20 and meant == meant.to_integral_value():
-        whole = int(kept) if is_kept else int(meant)
-        return whole if whole in INTEGERS else kept if is_kept else None
-    is_rounded = isfinite(kept) and kept != 0 and len(meant.as_tuple().digits) <= FLOAT_DIGITS
-    return kept if is_kept or is_rounded else None
+    value = float(text)
+    is_exact = isfinite(value) and Decimal(repr(value)) == exact
+    if exact.adjusted() < 20 and exact == exact.to_integral_value():
+        whole = int(value) if is_exact else int(exact)
+        return whole if whole in INTEGERS else value if is_exact else None
+    is_rounded = isfinite(value) and value != 0 and len(exact.as_tuple().digits) <= FLOAT_DIGITS
+    return value if is_exact or is_rounded else None

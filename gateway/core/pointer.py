@@ -1,16 +1,16 @@
-"""JSON Pointer (RFC 6901): to and from the names along a path, and the value at the end of a path."""
+"""JSON Pointer (RFC 6901): from names, to names, and the value at a path."""
 
 from collections.abc import Iterable
 from typing import Any
 
 
 def join_pointer(*names: str | int) -> str:
-    """The pointer along these names and indices."""
+    """Return the pointer of these names and indices."""
     return "".join(f"/{str(name).replace('~', '~0').replace('/', '~1')}" for name in names)
 
 
 def split_pointer(pointer: str) -> list[str]:
-    """The names along a pointer; "" is the whole document and has none."""
+    """Return the names of a pointer. The whole document, "", has none."""
     return [name.replace("~1", "/").replace("~0", "~") for name in pointer.split("/")[1:]]
 
 
