@@ -1,0 +1,70 @@
+"""Runs a command's work on the store, and reports errors in one line.
+
+The exit status is 2 for an invalid setting and 1 for an error of the store.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import click
+
+from gateway.extras import MissingExtra
+from gateway.settings import Settings
+from gateway.stores import open_store
+from gateway.stores.errors import Duplicate, Missing, Unavailable
+from gateway.stores.protocol import Store
+
+T = TypeVar("T")
+
+
+class InvalidSettings(click.ClickException):
+    """Settings that a person must correct."""
+
+    exit_code = 2
+
+
+def load_settings(**flags: str | None) -> Settings:
+    """Return the settings of the environment, overridden by flags. Raises `InvalidSettings`."""
+    try:
+        return Settings.from_environment(os.environ, **flags)
+    except ValueError as error:
+        raise InvalidSettings(str(error)) from None
+
+
+def run_on_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Open the store, run the work and close the store. Raises `ClickException`."""
+    try:
+        return asyncio.run(_run(settings.store, work))
+    except Unavailable as error:
+        raise click.ClickException(str(error)) from None
+
+
+def update_registry(
+    store: str | None, work: Callable[[Store], Awaitable[None]], duplicate: str = "", missing: str = ""
+) -> None:
+    """Run work that writes to the registry. `duplicate` and `missing` are the messages of the store's two errors."""
+    try:
+        run_on_store(load_settings(store=store), work)
+    except Duplicate:
+        raise click.ClickException(duplicate) from None
+    except Missing:
+        raise click.ClickException(missing) from None
+
+
+def now() -> int:
+    """Return the time in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+async def _run(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
+    try:
+        store = await open_store(url)
+    except (MissingExtra, ValueError) as error:
+        raise InvalidSettings(str(error)) from None
+    try:
+        return await work(store)
+    finally:
+        await store.close()

@@ -1,0 +1,63 @@
+"""The commands `token`: the secrets of clients."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+import click
+
+from gateway.cli.options import DATABASE, JSON, setting
+from gateway.cli.output import Row, print_rows
+from gateway.cli.store import load_settings, now, run_on_store, update_registry
+from gateway.core.model import RIGHTS, Token
+from gateway.service.bootstrap import new_secret, token
+
+
+@click.group("token")
+def tokens() -> None:
+    """Create, list and revoke the tokens of clients."""
+
+
+@tokens.command("create")
+@setting("store")
+@DATABASE
+@click.option(
+    "--right", "rights", multiple=True, type=click.Choice(RIGHTS), help="may be repeated; all rights if omitted"
+)
+def create_token(store: str | None, database: int, rights: Sequence[str]) -> None:
+    """Create a token. Its secret is the last line printed. The store keeps only a hash, so it cannot be printed again."""
+    secret = new_secret()
+    created = token(secret, database, rights or RIGHTS, now())
+    update_registry(store, lambda store: store.add_token(created), missing=f"there is no database {database}")
+    click.echo(f"token {created.id} may {', '.join(_sort(created.rights))} in database {database}:\n{secret}")
+
+
+@tokens.command("list")
+@setting("store")
+@JSON
+def list_tokens(store: str | None, as_json: bool) -> None:
+    """List the tokens, including revoked ones."""
+    found = run_on_store(load_settings(store=store), lambda store: store.tokens())
+    print_rows([_row(token) for token in found], as_json)
+
+
+@tokens.command("revoke")
+@setting("store")
+@click.argument("id")
+def revoke_token(store: str | None, id: str) -> None:
+    """Revoke the token ID that `token list` prints. Its record remains."""
+    update_registry(store, lambda store: store.revoke_token(id), missing=f"there is no token {id}")
+    click.echo(f"token {id} revoked")
+
+
+def _row(token: Token) -> Row:
+    return {
+        "id": token.id,
+        "database": token.database,
+        "rights": _sort(token.rights),
+        "created": datetime.fromtimestamp(token.created / 1000, UTC).isoformat(" ", "seconds"),
+        "revoked": token.revoked,
+    }
+
+
+def _sort(rights: Iterable[str]) -> list[str]:
+    return sorted(rights, key=RIGHTS.index)
