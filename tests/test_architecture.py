@@ -17,13 +17,14 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "media": ({"core"}, {"jiter", "lxml", "orjson", "xmltodict"}),
     "schema": ({"core"}, {"jsonschema", "jsonschema_rs", "referencing"}),
     "dialects": ({"core"}, {"jsonpatch", "msgspec"}),
-    "stores": ({"core"}, {"apsw", "msgspec", "orjson", "psycopg"}),
+    "stores": ({"core", "extras"}, {"apsw", "msgspec", "orjson", "psycopg"}),
+    "extras": (set(), set()),
     "settings": (set(), {"msgspec"}),
-    "service": ({*BELOW_SERVICE, "settings"}, {"limits", "maxminddb", "msgspec"}),
+    "service": ({*BELOW_SERVICE, "extras", "settings"}, {"limits", "maxminddb", "msgspec"}),
     "transfer": ({*BELOW_SERVICE, "service"}, {"jiter", "msgspec", "orjson"}),
-    "openapi": ({*BELOW_SERVICE, "service"}, {"lxml"}),
+    "openapi": ({*BELOW_SERVICE, "extras", "service"}, {"lxml"}),
     "server": (
-        {*BELOW_SERVICE, "service", "openapi", "settings"},
+        {*BELOW_SERVICE, "extras", "service", "openapi", "settings"},
         {"httptools", "orjson", "prometheus_client", "starlette", "uvicorn"},
     ),
     "testkit": (
@@ -31,7 +32,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"httpx", "msgspec", "pytest", "pytest_profile_gateway", "starlette", "uvicorn", "uvloop"},
     ),
     "cli": (
-        {*BELOW_SERVICE, "service", "transfer", "openapi", "server", "testkit", "settings"},
+        {*BELOW_SERVICE, "service", "transfer", "openapi", "server", "testkit", "extras", "settings"},
         {"click", "httpx", "msgspec", "orjson", "uvicorn"},
     ),
     "__main__": ({"cli"}, set()),
@@ -72,6 +73,15 @@ def test_imports_only_what_its_room_may(file: Path) -> None:
             assert rest[0] in rooms | {room_of(file)}, f"{file} imports {name}"
         else:
             assert first in sys.stdlib_module_names or first in libraries, f"{file} imports {name}"
+
+
+def test_only_the_embedded_gateway_of_the_testkit_imports_the_server() -> None:
+    importing = {
+        file.name
+        for file in modules()
+        if room_of(file) == "testkit" and any(name.startswith("gateway.server") for name in imported(file))
+    }
+    assert importing == {"embedded.py", "server_thread.py"}
 
 
 @pytest.mark.parametrize("room", ["dialects", "stores"])

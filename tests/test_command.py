@@ -303,6 +303,24 @@ def test_refuses_to_serve_from_memory_where_the_first_token_would_be_lost(run: R
     assert_refused(run("serve --store memory:"), 2, "memory")
 
 
+@pytest.mark.parametrize(("flag", "text"), [("--port", "abc"), ("--port", "65536"), ("--workers", "many")])
+def test_rejects_an_invalid_flag_by_its_name(run: Run, flag: str, text: str) -> None:
+    assert_refused(run(f"serve {flag} {text}"), 2, f"'{flag}'")
+
+
+@pytest.mark.parametrize("store", ["a#b.db", "gateway.db", "sqlite:///a#b.db", "sqlite:///a?b.db"])
+def test_says_how_to_write_a_mistyped_store(run: Run, tmp_path: Path, monkeypatch: Any, store: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert_refused(run(f"database list --store {store}"), 2, store, "use sqlite:///FILE or ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_says_what_it_created(run: Run) -> None:
+    assert done(run("database create --id 7 --name seven")) == "database 7 created\n"
+    assert done(run("resource create --database 7 --id 1 --name one")) == "resource 1 created in database 7\n"
+    assert done(run("segment create --database 7 --id 1 --name one")) == "segment 1 created in database 7\n"
+
+
 @pytest.mark.parametrize("command", ["serve --port 0", "database list"])
 def test_refuses_a_store_that_cannot_be_opened(run: Run, tmp_path: Path, command: str) -> None:
     assert_refused(run(f"{command} --store", f"sqlite:///{tmp_path}/no/such/folder/gateway.db"), 1, "folder")

@@ -41,7 +41,12 @@ def _parse_token(_context: click.Context, _option: click.Parameter, text: str | 
 @click.argument("folder", metavar="DIR", type=FOLDER)
 @click.option("--url", callback=server_url, help="server to check; without it, each case has a gateway of its own")
 @click.option(
-    "--header", "headers", multiple=True, callback=_parse_headers, metavar="'Name: value'", help="sent with every request"
+    "--header",
+    "headers",
+    multiple=True,
+    callback=_parse_headers,
+    metavar="'Name: value'",
+    help="sent with every request",
 )
 @click.option("--token", callback=_parse_token, help="sent in place of the token of cases, abcdefghijklmnqrstuvwxyz")
 @click.option("--media", type=click.Choice(["json", "xml", "both"]), default="both", show_default=True)

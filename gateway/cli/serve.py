@@ -61,7 +61,9 @@ def _validate(settings: Settings) -> None:
     if missing := missing_internals():
         raise click.ClickException("; ".join(missing))
     if settings.store.startswith("memory:"):
-        raise InvalidSettings("a store in memory is for tests: the server would not see the database and token made here")
+        raise InvalidSettings(
+            "a store in memory is for tests: the server would not see the database and token made here"
+        )
     try:
         if settings.metrics_token:
             require_extra("prometheus_client", "metrics")

@@ -24,7 +24,7 @@ def tokens() -> None:
     "--right", "rights", multiple=True, type=click.Choice(RIGHTS), help="may be repeated; all rights if omitted"
 )
 def create_token(store: str | None, database: int, rights: Sequence[str]) -> None:
-    """Create a token. Its secret is the last line printed. The store keeps only a hash, so it cannot be printed again."""
+    """Create a token. The last line printed is its secret, which cannot be printed again: the store keeps a hash."""
     secret = new_secret()
     created = token(secret, database, rights or RIGHTS, now())
     update_registry(store, lambda store: store.add_token(created), missing=f"there is no database {database}")

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from gateway import stores
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import Dialect
+from gateway.extras import require_extra
 from gateway.media import Bounds
 from gateway.server.access_log import AccessLog, write_stdout
 from gateway.server.bodies import BodyReader
@@ -22,7 +23,6 @@ from gateway.server.descriptions import description_routes
 from gateway.server.endpoints import EndpointContext, NotFoundEndpoint, routes_of
 from gateway.server.health import health_routes
 from gateway.server.housekeeping import configure_garbage_collection, housekeeping
-from gateway.server.metrics import Metrics, metrics_route
 from gateway.server.raw_paths import RawPathMiddleware
 from gateway.server.request_ids import RequestIds
 from gateway.server.responses import Responder
@@ -33,6 +33,9 @@ from gateway.service.pipeline import Pipeline
 from gateway.service.rate_limits import RateLimits
 from gateway.settings import Settings
 from gateway.stores.protocol import Store
+
+if TYPE_CHECKING:
+    from gateway.server.metrics import Metrics
 
 SWITCH_INTERVAL_SECONDS = 0.0002
 """Time that one thread may keep the interpreter, for example to parse a large body."""
@@ -58,12 +61,12 @@ def create(
 ) -> Starlette:
     """Create the application. Tests pass their own dialects, clock (ms), ids and store."""
     dialects = load_dialects(settings.as_dict()) if dialects is None else list(dialects)
-    metrics = Metrics() if settings.metrics_token else None
+    metrics = _metrics() if settings.metrics_token else None
     responder = Responder(AccessLog(write_stdout) if settings.access_log else None, metrics)
     context = _context(settings, responder)
     routes = [route for dialect in dialects for route in routes_of(dialect, context)]
     if metrics and settings.metrics_token:
-        routes.append(metrics_route(metrics, settings.metrics_token))
+        routes.append(metrics.route(settings.metrics_token))
     service = partial(_service, settings, dialects, now or _now, new_id or _new_id)
 
     @asynccontextmanager
@@ -83,6 +86,14 @@ def create(
     app.router.redirect_slashes = False
     app.router.default = NotFoundEndpoint(dialects, context)
     return app
+
+
+def _metrics() -> "Metrics":
+    """Return the metrics. Raises `MissingExtra` if their library is not installed."""
+    require_extra("prometheus_client", "metrics")
+    from gateway.server.metrics import Metrics
+
+    return Metrics()
 
 
 def _service(

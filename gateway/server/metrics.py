@@ -66,6 +66,10 @@ class Metrics(ConnectionMetrics):
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
+    def route(self, token: str) -> Route:
+        """Return the route of /metrics, which requires the token as a Bearer."""
+        return Route("/metrics", _endpoint(self, f"Bearer {token}".encode()))
+
     def close(self) -> None:
         """Remove the connections of this process from the sum."""
         if MULTIPROCESS_FOLDER in os.environ:
@@ -74,11 +78,6 @@ class Metrics(ConnectionMetrics):
     def _bind(self, key: tuple[str, str, str, int, str]) -> tuple[Counter, Histogram]:
         self._bound[key] = self._requests.labels(*key), self._seconds.labels(*key[:3])
         return self._bound[key]
-
-
-def metrics_route(metrics: Metrics, token: str) -> Route:
-    """Return the route of /metrics, which requires the token as a Bearer."""
-    return Route("/metrics", _endpoint(metrics, f"Bearer {token}".encode()))
 
 
 def _endpoint(metrics: Metrics, authorization: bytes) -> Callable[[Request], Awaitable[PlainTextResponse]]:

@@ -1,18 +1,21 @@
 """Responses: sent to the client, and recorded in the access log and the metrics."""
 
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from starlette.types import Send
 
 from gateway.server.access_log import AccessLog
-from gateway.server.metrics import Metrics
 from gateway.service.messages import Message, Response
+
+if TYPE_CHECKING:
+    from gateway.server.metrics import Metrics
 
 
 class Responder:
     """Sends responses and records each one, where a log or metrics are configured."""
 
-    def __init__(self, access_log: AccessLog | None, metrics: Metrics | None) -> None:
+    def __init__(self, access_log: AccessLog | None, metrics: "Metrics | None") -> None:
         self._access_log = access_log
         self._metrics = metrics
 

@@ -1,24 +1,23 @@
 """Geolocation: fills the fields of an update from its IP addresses, by a MaxMind-format file."""
 
 from collections.abc import Mapping
-from typing import Any
-
-import maxminddb
+from typing import TYPE_CHECKING, Any
 
 from gateway.core.model import Update
 from gateway.core.pointer import value_at
 from gateway.dialects.protocol import LocatedFields
+from gateway.extras import require_extra
+
+if TYPE_CHECKING:
+    from maxminddb import Reader
 
 
 class Geolocator:
     """Locates IP addresses. Without a file it locates none."""
 
     def __init__(self, file: str | None) -> None:
-        """Open the file. Raises `ValueError` where it is not such a file."""
-        try:
-            self._reader = maxminddb.open_database(file) if file else None
-        except (OSError, maxminddb.InvalidDatabaseError) as error:
-            raise ValueError(f"{file} is no MaxMind-format file: {error}") from error
+        """Open the file. Raises `ValueError` where it is not such a file, `MissingExtra` without its library."""
+        self._reader = _open(file) if file else None
 
     def locate(self, update: Update, fields: LocatedFields) -> Update:
         """Return the update with the `fields` of its addresses filled, except those that it writes itself.
@@ -36,7 +35,17 @@ class Geolocator:
         return {**update, "profile": profile}
 
 
-def _record(reader: maxminddb.Reader, address: Any) -> Mapping[str, Any]:
+def _open(file: str) -> "Reader":
+    require_extra("maxminddb", "geoip")
+    import maxminddb
+
+    try:
+        return maxminddb.open_database(file)
+    except (OSError, maxminddb.InvalidDatabaseError) as error:
+        raise ValueError(f"{file} is no MaxMind-format file: {error}") from error
+
+
+def _record(reader: "Reader", address: Any) -> Mapping[str, Any]:
     if not isinstance(address, str):
         return {}
     try:

@@ -2,6 +2,7 @@
 
 from importlib import import_module
 
+from gateway.extras import require_extra
 from gateway.stores.protocol import Store
 
 ENGINES = ("memory", "postgresql", "sqlite")
@@ -10,10 +11,13 @@ ENGINES = ("memory", "postgresql", "sqlite")
 async def open_store(url: str) -> Store:
     """Return the store of a URL such as `sqlite:///gateway.db`. Create it, or migrate it to this version's layout.
 
-    Raises `ValueError` on a URL that no engine accepts, `Unavailable` if the engine cannot be reached.
+    Raises `ValueError` on a URL that no engine accepts, `Unavailable` if the engine cannot be reached,
+    `MissingExtra` if its library is not installed.
     """
     scheme = url.partition(":")[0]
     if scheme not in ENGINES:
-        raise ValueError(f"the store {scheme!r} is not known: use sqlite:///FILE or postgresql://HOST/NAME")
+        raise ValueError(f"unknown store {scheme!r}: use sqlite:///FILE or postgresql://HOST/NAME")
+    if scheme == "postgresql":
+        require_extra("psycopg", "postgresql")
     store: Store = await import_module(f"{__name__}.{scheme}").open(url)
     return store
