@@ -309,11 +309,12 @@ def test_who_does_not_take_the_reply_is_let_go(strict: ServerThread) -> None:
 
 
 def test_raw_requests_of_others_are_never_a_call(serving: ServerThread) -> None:
-    """None of them is: what is well formed gets 404, all else is refused on the wire or waited for."""
+    """A valid request gets 404, or for `/` the redirect to the documentation. The connection rejects all others."""
     for row in rows("http_raw"):
         with connected(serving) as connection:
             connection.sendall(b64decode(row["b64"]))
             connection.shutdown(socket.SHUT_WR)
             answer = read_all(connection)
         statuses = [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) [A-Z]", answer)]
-        assert all(400 <= status < 500 or status in (501, 505) for status in statuses), (row["id"], answer)
+        assert statuses.count(307) == answer.count(b"\r\nlocation: /docs\r\n"), (row["id"], answer)
+        assert all(400 <= status < 500 or status in (307, 501, 505) for status in statuses), (row["id"], answer)
