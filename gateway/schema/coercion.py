@@ -1,7 +1,7 @@
-"""Readers: what the text of an untyped leaf says, by its declared type and never by its looks.
+"""Coercers: functions that turn the text of an untyped leaf into a value of its declared type.
 
-Text that does not spell the declared type stays text, and the check refuses it. An empty leaf is "" for a plain string,
-else null. Numbers are spelled as in XML Schema (RFC 8259's spellings are among them), with ASCII digits alone.
+Text that is no such value stays text and is rejected by validation. An empty leaf is "" for a plain string, else null.
+Numbers are written as in XML Schema (which includes RFC 8259), with ASCII digits only.
 """
 
 import re
@@ -22,7 +22,7 @@ _WHITE = " \t\r\n"
 
 
 def _number(text: str) -> int | float | None:
-    """A number as JSON's reader would have it; integers that are spelled as such end at 64 bits."""
+    """Return the number that JSON would have. One that is written as an integer must fit 64 bits."""
     if not _NUMBER.fullmatch(text):
         return None
     found = parse_number(text)
@@ -38,11 +38,11 @@ def _boolean(text: str) -> bool | None:
     return _BOOLEANS.get(text.lower())
 
 
-_READ: dict[str, Callable[[str], Any]] = {"integer": _integer, "number": _number, "boolean": _boolean}
+_PARSERS: dict[str, Callable[[str], Any]] = {"integer": _integer, "number": _number, "boolean": _boolean}
 
 
 def undeclared_value(value: Any) -> Any:
-    """Return a value without a declared type: what `xsi:type` says of its leaves, else their text."""
+    """Return a value without a declared type: each leaf by its `xsi:type`, else as text."""
     kind = type(value)
     if kind is TypedText:
         return value.value
@@ -56,55 +56,55 @@ def plain_text(value: Any) -> Any:
 
 
 def array_coercer(item: Coercer) -> Coercer:
-    def read(value: Any) -> Any:
+    def coerce(value: Any) -> Any:
         if value in ("", None):
             return None
         return [item(each) for each in value] if isinstance(value, list) else [item(value)]
 
-    return read
+    return coerce
 
 
 def enum_coercer(members: list[Any]) -> Coercer:
-    named = [member for member in members if member is not None]
-    spelled = {str(member).lower() if isinstance(member, bool) else str(member): member for member in named}
+    values = [member for member in members if member is not None]
+    by_text = {str(value).lower() if isinstance(value, bool) else str(value): value for value in values}
 
-    def read(value: Any) -> Any:
+    def coerce(value: Any) -> Any:
         if not isinstance(value, str):
             return value
         text = value.strip(_WHITE)
-        return spelled.get(text, text) if text else None
+        return by_text.get(text, text) if text else None
 
-    return read
+    return coerce
 
 
 @cache
 def leaf_coercer(types: tuple[str, ...], plain: bool) -> Coercer:
-    """Reads by the first declared type that the text spells; a `plain` string keeps emptiness and white space."""
+    """Coerce to the first declared type that fits. A `plain` string keeps white space and may be empty."""
     if not types:
         return undeclared_value
     if types[0] == "string" and plain:
         return plain_text
-    readings = [_READ[name] for name in takewhile(lambda name: name != "string", types) if name in _READ]
-    is_kept = plain and "string" in types
+    parsers = [_PARSERS[name] for name in takewhile(lambda name: name != "string", types) if name in _PARSERS]
+    keeps_text = plain and "string" in types
 
-    def read(value: Any) -> Any:
+    def coerce(value: Any) -> Any:
         if not isinstance(value, str):
             return value
         text = value.strip(_WHITE)
-        for reading in readings:
-            if (found := reading(text)) is not None:
+        for parse in parsers:
+            if (found := parse(text)) is not None:
                 return found
-        return str(value) if is_kept else text or None
+        return str(value) if keeps_text else text or None
 
-    return read
+    return coerce
 
 
 def object_coercer(members: Mapping[str, Coercer], others: Coercer) -> Coercer:
-    """Reads each member by its own reader, and those that have none by `others`."""
+    """Coerce each member by its own coercer, and other members by `others`."""
 
-    def read(value: Any) -> Any:
+    def coerce(value: Any) -> Any:
         if not isinstance(value, dict):
             return None if value == "" else value
         return {name: members.get(name, others)(member) for name, member in value.items()}
 
-    return read
+    return coerce

@@ -1,6 +1,6 @@
-"""The canonical form of one database: reads untyped leaves by their declared type, then checks.
+"""The compiled schemas of one database: they coerce the untyped leaves of a command and validate it.
 
-`schemas/` is its one description. This room changes no meaning: what cannot be read stays as it is and is refused.
+A leaf that cannot be coerced stays as it is, and is rejected by validation.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,7 +32,7 @@ PARTIAL_PROFILE = f"{PROFILE}:partial"
 
 
 class CompiledSchema:
-    """The canonical form in one database, under one dialect's constraints (a JSON Schema over updates, or {})."""
+    """The canonical form in one database, with one dialect's constraints (a JSON Schema of commands, or {})."""
 
     def __init__(self, database: Database, constraints: JSONSchema) -> None:
         self._database = database
@@ -47,11 +47,11 @@ class CompiledSchema:
             PARTIAL_PROFILE: partial,
         }
         self._validators: dict[CommandType, Validator] = {}
-        self._readers: dict[CommandType, CommandCoercer] = {}
+        self._coercers: dict[CommandType, CommandCoercer] = {}
         self._constraints = Validator(constraints, self._schemas)
         self._profile = Validator(IN_PROFILE, self._schemas)
         constrained = merge_schemas(profile, constraints.get("properties", {}).get("profile", {}))
-        self._declared = Declarations({**self._schemas, PROFILE: constrained}, database.resources)
+        self._declarations = Declarations({**self._schemas, PROFILE: constrained}, database.resources)
         self.tables = profile_tables(load_schema("profile"), own["properties"])
 
     def coerce(self, command: Command, type: CommandType) -> Command:
@@ -59,81 +59,81 @@ class CompiledSchema:
 
         Undeclared leaves stay strings.
         """
-        return self._reader(type).read(command)
+        return self._coercer(type).coerce(command)
 
-    def validate(self, command: Command, type: CommandType, most: int = MAX_FAULTS) -> list[Fault]:
+    def validate(self, command: Command, type: CommandType, limit: int = MAX_FAULTS) -> list[Fault]:
         """Return the faults of a typed command; pointers are into the command. A null is not checked as a value.
 
-        Return at most `most` faults of each kind of rules.
+        Return at most `limit` faults of each kind of rules.
         """
         plain, canonical = merge_operations(command, "set"), self._canonical(type)
         if plain is command and canonical.accepts(command) and self._constraints.accepts(command):
-            # Most commands: without functions, and valid.
+            # Most commands are valid and have no functions.
             faults = matching.match_faults(command["match"], self.tables)
         else:
-            faults = self._faults(command, plain, canonical, most)
+            faults = self._faults(command, plain, canonical, limit)
         return [*faults, *(undeclared_faults(command, self._database) if self._database.closed else ())]
 
-    def accepts_subscription(self, one: Any) -> bool:
-        """Whether a subscription is right. Of one that is not, the verdict alone: words take five times as long."""
-        update: Update = {"match": {"mode": "none", "values": {}}, "subscriptions": [one]}
+    def accepts_subscription(self, subscription: Any) -> bool:
+        """Whether a subscription is valid. It finds no faults, which takes five times as long."""
+        update: Update = {"match": {"mode": "none", "values": {}}, "subscriptions": [subscription]}
         is_valid = self._canonical(CommandType.UPDATE).accepts(without_nulls(merge_operations(update, "set")))
         return is_valid and not self.validate(update, CommandType.UPDATE, 1)
 
     def _canonical(self, type: CommandType) -> Validator:
-        """The validator of a command's type, compiled when the first such command comes."""
+        """Return the validator of a type of command. It is compiled with the first such command."""
         if type not in self._validators:
             self._validators[type] = Validator(_command(type, PARTIAL_PROFILE), self._schemas)
         return self._validators[type]
 
-    def _reader(self, type: CommandType) -> CommandCoercer:
-        if type not in self._readers:
-            self._readers[type] = CommandCoercer(self._declared, _command(type, PROFILE))
-        return self._readers[type]
+    def _coercer(self, type: CommandType) -> CommandCoercer:
+        if type not in self._coercers:
+            self._coercers[type] = CommandCoercer(self._declarations, _command(type, PROFILE))
+        return self._coercers[type]
 
-    def _faults(self, update: Command, plain: Command, canonical: Validator, most: int) -> list[Fault]:
-        faults = canonical.faults(without_nulls(plain), most=most)
-        told = {fault.pointer for fault in faults}
-        further = self._constraints.faults(merge_operations(update, "set", "add", "set_first"), most=most)
-        faults += [fault for fault in further if fault.pointer not in told]
-        faults += self._misfits(update)
+    def _faults(self, update: Command, plain: Command, canonical: Validator, limit: int) -> list[Fault]:
+        faults = canonical.faults(without_nulls(plain), limit=limit)
+        pointers = {fault.pointer for fault in faults}
+        further = self._constraints.faults(merge_operations(update, "set", "add", "set_first"), limit=limit)
+        faults += [fault for fault in further if fault.pointer not in pointers]
+        faults += self._function_faults(update)
         if not any(fault.pointer.startswith("/match") for fault in faults):
             faults += matching.match_faults(update["match"], self.tables)
         return [point_to_field(fault, update) for fault in faults]
 
     def validate_profile(self, document: Document, before: Document) -> list[Fault]:
-        """Every fault of a document about to be stored; pointers are as if it stood at an update's `/profile`.
+        """Return the faults of a document that will replace `before`. Pointers start with `/profile`.
 
-        What it shares (`is`) with the document before was checked then: no rule of a profile spans two members.
+        Members that both documents share (`is`) are valid already: no rule of a profile spans two members.
         """
         changed = {name: value for name, value in document.items() if value is not before.get(name)}
         if "custom" not in document or "custom" in changed:
-            # Own fields that are required are missing too where there is no own field at all.
+            # Required own fields are missing, too, if there are no own fields at all.
             changed.setdefault("custom", {})
         return self._profile.faults(changed, "/profile")
 
-    def _misfits(self, update: Update) -> Iterable[Fault]:
-        """The functions that the declared type of their field has no use for."""
-        yield from self._misfits_of(update, IN_PROFILE, "/profile")
+    def _function_faults(self, update: Update) -> Iterable[Fault]:
+        """Yield the faults of functions that do not fit the declared type of their field."""
+        yield from self._mismatches(update, IN_PROFILE, "/profile")
         edits = update.get("subscriptions")
         for index, subscription in enumerate(edits if isinstance(edits, list) else ()):
             if isinstance(subscription, dict) and "operations" in subscription:
-                declared = {"properties": {"custom_fields": self._declared.fields_of(subscription)}}
-                yield from self._misfits_of(subscription, declared, join_pointer("subscriptions", index))
+                declared = {"properties": {"custom_fields": self._declarations.subscription_fields(subscription)}}
+                yield from self._mismatches(subscription, declared, join_pointer("subscriptions", index))
 
-    def _misfits_of(self, holder: Mapping[str, Any], declared: JSONSchema, at: str) -> Iterable[Fault]:
+    def _mismatches(self, holder: Mapping[str, Any], declared: JSONSchema, at: str) -> Iterable[Fault]:
         for operation in holder.get("operations", ()):
-            field = self._declared.field(operation, declared)
-            if reason := mismatch(operation["function"], field, self._declared.flat(field.get("items", {}))):
+            field = self._declarations.field(operation, declared)
+            if reason := mismatch(operation["function"], field, self._declarations.resolve(field.get("items", {}))):
                 yield Fault("invalid_function", reason, at + operation["pointer"])
 
 
 coerce_integer = leaf_coercer(("integer",), plain=False)
-"""Reads a leaf that is an integer wherever it stands, such as the id of the database that declares the others."""
+"""Coerces the id of the database, which is needed before its schema is known."""
 
 
 def _command(type: CommandType, profile: str) -> JSONSchema:
-    """The schema of a command; an update's patch has the schema at the URI `profile`."""
+    """Return the schema of a command. `profile` is the URI of the schema of an update's `profile`."""
     schema = {"$ref": command_uri(type)}
     return {**schema, "properties": {"profile": {"$ref": profile}}} if type is CommandType.UPDATE else schema
 
@@ -144,7 +144,7 @@ def _own_fields(database: Database) -> dict[str, Any]:
 
 
 def _subscription(database: Database) -> dict[str, Any]:
-    """The schema of a subscription, with the types that each resource declares for its own fields."""
+    """Return the schema of a subscription, with the own fields of each resource."""
     declared = [
         {
             "if": {"properties": {"resource_id": {"const": resource.id}}, "required": ["resource_id"]},

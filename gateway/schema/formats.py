@@ -1,4 +1,4 @@
-"""String formats that JSON Schema has no name for, as plain predicates. What is no string passes, as there."""
+"""String formats beside those of JSON Schema. As there, a value that is no string is valid."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([
 
 @normalization.cache_results
 def _moment(text: str) -> bool:
-    """A date, or a time of RFC 3339 with or without seconds and offset."""
+    """Whether it is a date, or a time of RFC 3339 with or without seconds and offset."""
     if not _MOMENT.fullmatch(text):
         return False
     try:
@@ -26,7 +26,7 @@ def _moment(text: str) -> bool:
 
 @normalization.cache_results
 def _ip(text: str) -> bool:
-    """An IPv4 or IPv6 address (RFC 4291), without a zone."""
+    """Whether it is an IPv4 or IPv6 address (RFC 4291) without a zone."""
     try:
         ip_address(text)
     except ValueError:
@@ -38,7 +38,7 @@ _DEGREES = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,32})?([eE](-[0-9]{1,3}|\+?[0-9]{1
 
 
 def _degrees(text: str) -> bool:
-    """A number of degrees as JSON spells numbers, of a size that every float holds."""
+    """Whether it is a number of degrees in the syntax of JSON, within the range of a float."""
     return bool(_DEGREES.fullmatch(text))
 
 
@@ -59,7 +59,7 @@ FORMATS: dict[str, Callable[[Any], bool]] = {
         "degrees": _degrees,
     }.items()
 }
-"""Formats of ours beside the standard ones; a database's own fields may use them too."""
+"""A database's own fields may use them, too."""
 
 DESCRIPTIONS = {
     "email": "an e-mail address",

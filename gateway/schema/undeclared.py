@@ -1,7 +1,4 @@
-"""What a closed database does not declare: own fields, segments, resources and categories. An open one takes any.
-
-It judges names and ids alone, whatever else is wrong with an update, and changes nothing.
-"""
+"""The faults of names and ids that a closed database does not declare: own fields, segments, resources, categories."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,7 +9,7 @@ from gateway.core.pointer import join_pointer, split_pointer
 
 
 def undeclared_faults(update: Update, database: Database) -> Iterable[Fault]:
-    """A fault for each name and id that the database does not declare; pointers are into the update."""
+    """Yield a fault for each name and id that the database does not declare. Pointers are into the update."""
     yield from _fields(update, database)
     yield from _segments(update, database)
     for index, subscription in enumerate(_list(update.get("subscriptions"))):
@@ -21,13 +18,13 @@ def undeclared_faults(update: Update, database: Database) -> Iterable[Fault]:
 
 
 def _fields(update: Update, database: Database) -> Iterable[Fault]:
-    """Own fields that are cleared or operated on: the check sees every other value, but not these."""
+    """Yield the faults of own fields that are removed or changed on: JSON Schema validates the other ones."""
     declared = database.fields.get("properties", {})
     custom = update.get("profile", {}).get("custom")
-    cleared = [name for name, value in custom.items() if value is None] if isinstance(custom, dict) else []
-    operated = (each["pointer"] for each in update.get("operations", ()) if each["function"] != "set")
-    touched = (names[1] for names in map(split_pointer, operated) if names[:1] == ["custom"] and names[1:])
-    for name in (*touched, *cleared):
+    removed = [name for name, value in custom.items() if value is None] if isinstance(custom, dict) else []
+    changed = (each["pointer"] for each in update.get("operations", ()) if each["function"] != "set")
+    touched = (names[1] for names in map(split_pointer, changed) if names[:1] == ["custom"] and names[1:])
+    for name in (*touched, *removed):
         if name not in declared:
             yield Fault("unknown_field", pointer=join_pointer("profile", "custom", name))
 
@@ -47,9 +44,9 @@ def _in_subscription(subscription: Mapping[str, Any], database: Database, at: st
     if any(category not in resource.categories for category in _list(subscription.get("cats"))):
         yield Fault("unknown_category", pointer=f"{at}/cats")
     declared = resource.fields.get("properties", {})
-    operated = (split_pointer(operation["pointer"])[-1] for operation in subscription.get("operations", ()))
+    changed = (split_pointer(operation["pointer"])[-1] for operation in subscription.get("operations", ()))
     written = subscription.get("custom_fields")
-    for name in (*(written if isinstance(written, dict) else ()), *operated):
+    for name in (*(written if isinstance(written, dict) else ()), *changed):
         if name not in declared and not name.startswith("_"):
             yield Fault("unknown_field", pointer=f"{at}/custom_fields{join_pointer(name)}")
 

@@ -1,7 +1,4 @@
-"""One schema, twice: compiled for the verdict, and jsonschema's, whose errors are the better ones, for the words.
-
-The thorough one runs only where the quick one refuses. Nothing here reads or changes a value.
-"""
+"""Validation by JSON Schema: a compiled validator decides, and the `jsonschema` library explains a rejection."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -23,13 +20,13 @@ JSONSchema: TypeAlias = dict[str, Any]
 
 MAX_REASON_LENGTH = 200
 MAX_FAULTS = 100
-"""Nobody reads more of them at once, and thousands take a second to find."""
+"""Faults of one value. To find thousands takes a second, and no client reads them."""
 
 _ENGINE: Any = {"formats": FORMATS, "validate_formats": True, "pattern_options": jsonschema_rs.RegexOptions()}
 
 
 class Validator:
-    """Judges values by one schema; `resources` are the schemas that it may refer to, by their URI."""
+    """Validates values by one schema. `resources` are the schemas that it may refer to, by URI."""
 
     def __init__(self, schema: JSONSchema, resources: Mapping[str, JSONSchema]) -> None:
         schema = _prepared(schema)
@@ -40,23 +37,23 @@ class Validator:
         self._thorough = _Thorough(schema, registry=registry)
 
     def accepts(self, value: Any) -> bool:
-        """The verdict alone."""
+        """Whether a value is valid."""
         accepted: bool = self._quick.is_valid(value)
         return accepted
 
-    def faults(self, value: Any, at: str = "", most: int = MAX_FAULTS) -> list[Fault]:
-        """The faults of a value, so many at most; pointers begin with `at`."""
+    def faults(self, value: Any, at: str = "", limit: int = MAX_FAULTS) -> list[Fault]:
+        """Return at most `limit` faults of a value. Pointers start with `at`."""
         if self.accepts(value):
             return []
-        errors = islice(self._thorough.iter_errors(value), most)
-        faults = islice((fault for error in errors for fault in _faults_of(error, at)), most)
+        errors = islice(self._thorough.iter_errors(value), limit)
+        faults = islice((fault for error in errors for fault in _faults_of(error, at)), limit)
         return list(dict.fromkeys(faults)) or [Fault("invalid_field", "the value is not valid", at)]
 
 
 def _prepared(schema: Any) -> Any:
-    """A schema whose integers end at 64 bits, and whose parts name no draft.
+    """Return a schema whose integers have 64 bits, without `$schema`.
 
-    To JSON Schema 1e300 is an integer. What names a draft would be judged by jsonschema's own class.
+    In JSON Schema, 1e300 is an integer. `jsonschema` would validate a part with `$schema` by its own class.
     """
     if isinstance(schema, list):
         return [_prepared(each) for each in schema]
@@ -68,7 +65,7 @@ def _prepared(schema: Any) -> Any:
 
 
 _VALUES = ("const", "default", "enum", "examples")
-"""Keywords that hold values and no schemas."""
+"""Keywords with values instead of schemas."""
 
 
 def _types(schema: JSONSchema) -> Sequence[Any]:
@@ -77,29 +74,29 @@ def _types(schema: JSONSchema) -> Sequence[Any]:
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterable[jsonschema.ValidationError]:
-    # `re` can take seconds on a hostile pair of pattern and text; the compiled validator's engine is linear.
-    if validator.is_type(instance, "string") and not _alone("pattern", pattern).is_valid(instance):
+    # `re` can take seconds on a malicious pattern and text. The engine of the compiled validator is linear.
+    if validator.is_type(instance, "string") and not _keyword_validator("pattern", pattern).is_valid(instance):
         yield jsonschema.ValidationError(f"{excerpt(instance)} does not match {pattern}")
 
 
 def _format(_validator: Any, format: str, instance: Any, _schema: Any) -> Iterable[jsonschema.ValidationError]:
-    # jsonschema itself knows fewer formats, and would have no words for what the compiled validator refuses.
-    if not _alone("format", format).is_valid(instance):
+    # jsonschema has fewer formats, so it would not explain every rejection of the compiled validator.
+    if not _keyword_validator("format", format).is_valid(instance):
         yield jsonschema.ValidationError(f"{excerpt(instance)} is not {describe_format(format)}")
 
 
 def _items(validator: Any, items: Any, instance: Any, schema: Any) -> Iterable[jsonschema.ValidationError]:
-    # Of a list that is too long nothing else is said: its elements would take as long as an attacker likes.
+    # The items of a list that is too long are not validated: an attacker could make that take any time.
     if not validator.is_type(instance, "array") or len(instance) <= schema.get("maxItems", len(instance)):
-        yield from _usual_items(validator, items, instance, schema)
+        yield from _default_items(validator, items, instance, schema)
 
 
-_usual_items: Any = jsonschema.Draft202012Validator.VALIDATORS["items"]
+_default_items: Any = jsonschema.Draft202012Validator.VALIDATORS["items"]
 
 
 @cache
-def _alone(keyword: str, value: str) -> Any:
-    """The compiled validator of one keyword."""
+def _keyword_validator(keyword: str, value: str) -> Any:
+    """Return the compiled validator of one keyword."""
     return jsonschema_rs.Draft202012Validator({keyword: value}, **_ENGINE)
 
 
@@ -112,14 +109,14 @@ def _faults_of(error: Any, at: str) -> Iterable[Fault]:
     pointer = at + join_pointer(*error.absolute_path)
     match error.validator:
         case "additionalProperties" | "unevaluatedProperties":
-            # The names are told inside the message alone, each as Python shows it.
+            # Only the message has the names, each as its `repr`.
             names = (name for name in error.instance if repr(name) in error.message)
             yield from (Fault("unknown_field", pointer=pointer + join_pointer(name)) for name in names)
         case "required":
             name = next(name for name in error.validator_value if error.message.startswith(repr(name)))
             yield Fault("invalid_field", "it is missing", pointer + join_pointer(name))
         case "type" if error.instance is None and all(isinstance(step, str) for step in error.absolute_path):
-            # A null that stands in a list is an item of it; every other one clears a member.
+            # A null in a list is an item. Every other null removes a member.
             yield Fault("invalid_field", "it cannot be cleared", pointer)
         case "type":
             types = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
@@ -135,7 +132,7 @@ def _faults_of(error: Any, at: str) -> Iterable[Fault]:
             least = f"it has fewer than {error.validator_value} characters"
             yield Fault("invalid_field", least if error.instance else "it is empty", pointer)
         case "const" | "not" | "oneOf" | "dependentRequired" | "items" | "unevaluatedItems":
-            # jsonschema's own words for these show values as Python does.
+            # The messages of jsonschema for these have values as their `repr`.
             reason = f"{excerpt(error.instance)} does not satisfy {error.validator} {excerpt(error.validator_value)}"
             yield Fault("invalid_field", reason, pointer)
         case _:

@@ -1,7 +1,4 @@
-"""An update in the shape in which it is judged: without what it clears, and with what its functions bring.
-
-These are copies for the checkers; the update itself stays what it is.
-"""
+"""Copies of an update for validation: without nulls, and with the values of its operations in the merge patch."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -15,7 +12,7 @@ from gateway.schema.declarations import merge_schemas
 
 
 def point_to_field(fault: Fault, update: Update) -> Fault:
-    """A fault of an operation, told of the field that the operation is for."""
+    """Return a fault of an operation with the pointer of the operation's field."""
     names = split_pointer(fault.pointer)
     if "operations" not in names[:3:2] or len(names) < 2:
         return fault
@@ -27,43 +24,41 @@ def point_to_field(fault: Fault, update: Update) -> Fault:
 
 
 def merge_operations(update: Update, *functions: str) -> Update:
-    """An update whose merge patches also hold what these functions bring, so that it is judged like a plain value."""
+    """Return an update whose merge patches contain the values of these functions, to validate them as plain values."""
     edits = update.get("subscriptions")
     holders = [each for each in edits if isinstance(each, dict)] if isinstance(edits, list) else []
     if not any("operations" in holder for holder in (update, *holders)):
         return update
-    judged = {**update, "profile": _with_brought(update.get("profile", {}), update, functions)}
+    view = {**update, "profile": _merge_values(update.get("profile", {}), update, functions)}
     if isinstance(edits, list):
-        judged["subscriptions"] = [
-            _with_brought(edit, edit, functions) if isinstance(edit, dict) else edit for edit in edits
+        view["subscriptions"] = [
+            _merge_values(edit, edit, functions) if isinstance(edit, dict) else edit for edit in edits
         ]
-    return judged
+    return view
 
 
-def _with_brought(patch: Any, holder: Mapping[str, Any], functions: Sequence[str]) -> Any:
+def _merge_values(patch: Any, holder: Mapping[str, Any], functions: Sequence[str]) -> Any:
     for operation in holder.get("operations", ()):
         if operation["function"] in functions:
-            way_up = reversed(split_pointer(operation["pointer"]))
-            patch = merge_schemas(
-                patch, functools.reduce(lambda inner, name: {name: inner}, way_up, operation["value"])
-            )
+            names = reversed(split_pointer(operation["pointer"]))
+            patch = merge_schemas(patch, functools.reduce(lambda inner, name: {name: inner}, names, operation["value"]))
     return patch
 
 
 def without_nulls(update: Update) -> Update:
-    """An update whose merge patches (RFC 7396) have lost the members that they clear."""
-    judged = dict(update)
+    """Return an update whose merge patches (RFC 7396) have no nulls: a null removes a member."""
+    view = dict(update)
     if isinstance(profile := update.get("profile"), dict):
-        judged["profile"] = _present(profile)
+        view["profile"] = _drop_nulls(profile)
     if isinstance(subscriptions := update.get("subscriptions"), list):
-        judged["subscriptions"] = [_present(one) for one in subscriptions]
-    return judged
+        view["subscriptions"] = [_drop_nulls(one) for one in subscriptions]
+    return view
 
 
-def _present(value: Any) -> Any:
+def _drop_nulls(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if None in value.values():
         value = {name: member for name, member in value.items() if member is not None}
-    inner = {name: _present(member) for name, member in value.items() if isinstance(member, dict)}
+    inner = {name: _drop_nulls(member) for name, member in value.items() if isinstance(member, dict)}
     return {**value, **inner} if inner else value
