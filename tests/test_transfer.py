@@ -186,7 +186,7 @@ def test_a_whole_dump_is_complete(dump: bytes, tmp_path: Path) -> None:
         find_position(output)
 
 
-@pytest.mark.parametrize("content", [b"photo", b"{}\n", b'{"kind":"dump","format":2}\n', b'{"kind":"dump"}\n' * 9])
+@pytest.mark.parametrize("content", [b"photo", b"{}\n", b'{"kind":"dump","format":3}\n', b'{"kind":"dump"}\n' * 9])
 def test_does_not_continue_another_file(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "dump").write_bytes(content)
     with (tmp_path / "dump").open("r+b") as output, pytest.raises(InvalidLine):
@@ -226,7 +226,7 @@ def remove_line(dump: bytes, line: int) -> bytes:
     [
         (lambda _: b"", "line 1: it is missing"),
         (lambda _: b"photo", "line 1: expected value"),
-        (lambda dump: with_members(dump, 1, format=2), "line 1: Invalid enum value 2"),
+        (lambda dump: with_members(dump, 1, format=3), "line 1: Invalid enum value 3"),
         (lambda dump: remove_line(dump, 1), "line 1: the first line of a dump"),
         (lambda dump: dump.replace(b'"version":3', b'"version":3,"version":3'), 'line 4: Detected duplicate key "vers'),
         (lambda dump: dump.replace(b"}\n", b"\n"), "line 1: EOF"),

@@ -7,15 +7,13 @@ most of what an update does not change.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from gateway.core.consent import UNCHANGED, combine_subscriptions
 from gateway.core.faults import Fault
 from gateway.core.functions import FUNCTIONS
 from gateway.core.matching import subscription_address
 from gateway.core.model import Document, Update
 from gateway.core.pointer import join_pointer, split_pointer, value_at
 from gateway.core.profile_tables import ProfileTables
-
-UNCHANGED = -1
-"""The status or priority of a subscription that an update leaves unchanged."""
 
 
 def apply_update(document: Document, update: Update) -> tuple[Document, list[Fault]]:
@@ -83,8 +81,7 @@ def fill_from(document: Document, other: Document) -> Document:
     """Return the document with the members and list items that only another one has."""
     result: Document = _fill_value(document, other)
     if "subscriptions" in result:
-        own_first = {subscription_address(one): one for one in reversed(result["subscriptions"])}
-        result["subscriptions"] = list(own_first.values())[::-1]
+        result["subscriptions"] = combine_subscriptions(result["subscriptions"])
     return _edit_segments(result, {}) if "segments" in result else result
 
 
@@ -152,10 +149,12 @@ def _remove_subscriptions(document: Document, removed: Iterable[Mapping[str, Any
 
 def _as_patch(edit: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the merge patch of an edit: the edit without operations and unchanged members."""
-    if UNCHANGED not in (edit.get("status"), edit.get("priority")) and "operations" not in edit:
+    omitted = [name for name in ("status", "priority") if edit.get(name) == UNCHANGED]
+    if "status" in edit and edit["status"] is None:
+        omitted.append("status")  # null would erase an opt-out
+    if not omitted and "operations" not in edit:
         return edit
-    omitted = ["operations", *(name for name in ("status", "priority") if edit.get(name) == UNCHANGED)]
-    return {name: value for name, value in edit.items() if name not in omitted}
+    return {name: value for name, value in edit.items() if name not in ("operations", *omitted)}
 
 
 def _edit_segments(document: Document, segments: Mapping[str, list[int | str]]) -> Document:

@@ -12,10 +12,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.core.apply import apply_update, difference, fill_from, remove_empty_namespaces, restore_value
+from gateway.core.consent import apply_consent
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.matching import ID, identities, identity_changes
 from gateway.core.model import Created, Document, Edit, EditResult, Find, Identity, Profile, Update, Write
-from gateway.core.pointer import join_pointer
+from gateway.core.pointer import join_pointer, split_pointer
 from gateway.core.profile_tables import ProfileTables
 
 
@@ -44,11 +45,15 @@ def update_edit(
 
     def edit(find: Find) -> EditResult:
         found = find(key) if key else []
-        profile = _choose(found, find, key, update["match"].get("on_multiple"))
+        on_multiple = update["match"].get("on_multiple")
+        if on_multiple == "addresses" and len(found) > 1:
+            return _address_result(update, found, find, context)
+        profile = _choose(found, find, key, on_multiple)
         if profile is None and update.get("if_absent") != "create":
             raise not_found(key)
         before = profile.document if profile else {}
         document = _updated_document(profile, update, context)
+        document, ledgers = apply_consent(document, update, find.ledgers, context.now)
         gained, lost = identity_changes(before, document, context.tables)
         if profile is None:
             _require_findable(key, gained, update["match"]["mode"], context.tables.unique)
@@ -60,9 +65,17 @@ def update_edit(
         if detach_key:
             detached = [_detach(each, profile, update["detach_from_others"], context) for each in find(detach_key)]
             result = replace(result, writes=(*chain.from_iterable(detached), *result.writes))
+        if ledgers:
+            result = replace(result, ledgers=ledgers)
         return result if len(found) < 2 else replace(result, others=_others(found, profile))
 
     return edit
+
+
+def _address_result(update: Update, found: Sequence[Profile], find: Find, context: EditContext) -> EditResult:
+    """Return the result of an update of several profiles that have one address: only its ledger changes."""
+    _, ledgers = apply_consent({}, update, find.ledgers, context.now)
+    return EditResult(None, others=tuple(profile.id for profile in found), ledgers=ledgers)
 
 
 def _detach(other: Profile, profile: Profile | None, detach: Update, context: EditContext) -> tuple[Write, ...]:
@@ -168,9 +181,18 @@ def _updated_document(profile: Profile | None, update: Update, context: EditCont
 
 
 def _with_timestamps(update: Update, now: int) -> Update:
-    """Return the update with operations that set its `timestamps`. The command has no time, so a retry is equal."""
-    dates = [{"function": "set", "pointer": place, "value": now} for place in update.get("timestamps", ())]
-    return {**update, "operations": [*update.get("operations", ()), *dates]} if dates else update
+    """Return the update with the time of the change at its `timestamps`. The command has no time: a retry is equal."""
+    if "timestamps" not in update:
+        return update
+    operations, edits = list(update.get("operations", ())), list(update.get("subscriptions", ()))
+    for place in update["timestamps"]:
+        match split_pointer(place):
+            case ["subscriptions", index, name]:
+                edits[int(index)] = {**edits[int(index)], name: now}
+            case _:
+                operations.append({"function": "set", "pointer": place, "value": now})
+    dated = {"operations": operations, "subscriptions": edits}
+    return {**update, **{name: value for name, value in dated.items() if value}}
 
 
 def _with_match_values(document: Document, match: Mapping[str, Any]) -> Document:

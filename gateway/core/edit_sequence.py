@@ -1,14 +1,14 @@
 """Edits that run one after another in one step of a store: each finds what the edits before it wrote."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from msgspec import field
 
 from gateway.core.faults import Fault, Refusal
 from gateway.core.matching import ID
-from gateway.core.model import Edit, EditResult, Find, Identity, Profile, Write
+from gateway.core.model import Address, Edit, EditResult, Find, Identity, Ledger, Profile, Write
 from gateway.core.pointer import join_pointer
 
 
@@ -18,12 +18,14 @@ class Overlay:
     def __init__(self) -> None:
         self._profiles: dict[str, Profile | None] = {}
         self._identities: defaultdict[Identity, dict[str, bool]] = defaultdict(dict)
+        self._ledgers: dict[Address, Ledger] = {}
 
     def copy(self) -> "Overlay":
         """Return an independent overlay of the same writes."""
         other = Overlay()
         other._profiles = dict(self._profiles)
         other._identities.update({identity: dict(ids) for identity, ids in self._identities.items()})
+        other._ledgers = dict(self._ledgers)
         return other
 
     def over(self, find: Find) -> Find:
@@ -33,7 +35,11 @@ class Overlay:
             profiles = {id: profile for identity in identities for id, profile in self._find(find, identity).items()}
             return [profiles[id] for id in sorted(profiles)]
 
-        return find_over
+        def find_ledgers(addresses: Sequence[Address]) -> dict[Address, Ledger]:
+            own = {each: self._ledgers[each] for each in addresses if each in self._ledgers}
+            return find.ledgers([each for each in addresses if each not in own]) | own
+
+        return Find(find_over, find_ledgers)
 
     def add(self, writes: Iterable[Write]) -> None:
         """Add further writes."""
@@ -44,6 +50,10 @@ class Overlay:
             for has, identities in ((False, write.lost), (True, write.gained)):
                 for identity in identities:
                     self._identities[identity][profile.id] = has
+
+    def add_ledgers(self, ledgers: Mapping[Address, Ledger]) -> None:
+        """Add further ledgers."""
+        self._ledgers |= ledgers
 
     def _find(self, find: Find, identity: Identity) -> dict[str, Profile]:
         stored = {profile.id: profile for profile in find([identity])}
@@ -92,7 +102,8 @@ def atomic_edit(edits: Sequence[Edit]) -> Edit:
         if faults := collect_faults(outcomes):
             raise Refusal(faults)
         done = [each for each in outcomes if isinstance(each, EditResult)]
-        return EditResult(done[0].profile, tuple(write for each in done for write in each.writes))
+        ledgers = {address: ledger for each in done for address, ledger in each.ledgers.items()}
+        return EditResult(done[0].profile, tuple(write for each in done for write in each.writes), ledgers=ledgers)
 
     return edit
 
@@ -117,4 +128,5 @@ def _outcome(
     except Refusal as refusal:
         return refusal.copy()
     overlay.add(result.writes)
+    overlay.add_ledgers(result.ledgers)
     return result

@@ -39,8 +39,8 @@ Identity: TypeAlias = tuple[str, str]
 
 The kind `id` is the profile's own id; every engine finds it in its table of profiles."""
 
-Find: TypeAlias = "Callable[[Sequence[Identity]], list[Profile]]"
-"""Returns the profiles with any of the identities, each once, ordered by id. Only valid while its edit runs."""
+Address: TypeAlias = str
+"""A channel and an address in normal form, such as `email:ann@example.com`."""
 
 Edit: TypeAlias = "Callable[[Find], EditResult]"
 """The pure function that a store runs inside its atomic step, maybe several times. It raises `Refusal` to reject."""
@@ -77,6 +77,46 @@ class Write(Struct, frozen=True):
     patch: tuple[Mapping[str, Any], ...] | None = ()
 
 
+class Fact(Struct, frozen=True):
+    """Something that forbids messages to an address.
+
+    `time`: when it was recorded (milliseconds since 1970). `number`: its place among the facts of the address, from 1.
+    `is_lifted`: whether an explicit subscription of some profile lifted it.
+    """
+
+    time: int
+    number: int
+    is_lifted: bool = False
+
+
+class Ledger(Struct, frozen=True):
+    """The facts of one address, by resource id ("" for none) and reason. `number` is the highest one used."""
+
+    number: int = 0
+    facts: dict[str, dict[str, Fact]] = {}
+
+
+class AddressLedger(Struct, frozen=True):
+    """The ledger of an address, as a snapshot returns it."""
+
+    address: Address
+    ledger: Ledger
+
+
+class Find(Struct, frozen=True):
+    """What an edit reads in its step. It is valid only while the edit runs.
+
+    Call it with identities for the profiles that any of them names, each once, by id. `ledgers` returns the ledgers of
+    addresses; one without facts is absent.
+    """
+
+    profiles: Callable[[Sequence[Identity]], list[Profile]]
+    ledgers: Callable[[Sequence[Address]], dict[Address, Ledger]]
+
+    def __call__(self, identities: Sequence[Identity]) -> list[Profile]:
+        return self.profiles(identities)
+
+
 class EditResult(Struct, frozen=True):
     """The result of an edit: the profile to return, and the writes to store (none: nothing changed).
 
@@ -86,6 +126,7 @@ class EditResult(Struct, frozen=True):
     profile: Profile | None
     writes: tuple[Write, ...] = ()
     others: tuple[str, ...] = ()
+    ledgers: dict[Address, Ledger] = {}
 
 
 class Origin(Struct, frozen=True):

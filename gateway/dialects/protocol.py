@@ -74,6 +74,8 @@ class ParsedRequest(Struct, frozen=True):
     """When the Idempotency-Key expires (ms since 1970), where the request says so."""
     job: Mapping[str, Any] = field(default_factory=dict)
     """What a job keeps besides its outcomes: its `kind`, and the `lists` that it was for."""
+    needs_consent: bool = False
+    """Whether the reply shows subscriptions: each then has the strictest status that applies to its address."""
 
 
 class Reply(Struct, frozen=True):

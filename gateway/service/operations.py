@@ -19,6 +19,7 @@ from gateway.dialects.protocol import (
     UPDATE,
 )
 from gateway.service.changes import ChangeBuilder
+from gateway.service.consent import with_consent
 from gateway.service.dry_runs import DryRuns
 from gateway.service.geolocation import Geolocator
 from gateway.service.jobs import Jobs
@@ -35,6 +36,7 @@ class Operations:
         changes = ChangeBuilder(locator, now, new_id)
         updates, searches = Updates(store, changes), Searches(store)
         jobs = Jobs(store, changes, updates, now, new_id)
+        self._store = store
         self._dry_runs = DryRuns(store, changes)
         self._by_name: Mapping[str, Callable[[PreparedRequest], Awaitable[list[Outcome]]]] = {
             UPDATE: updates.update,
@@ -54,7 +56,10 @@ class Operations:
     async def run(self, operation: str, request: PreparedRequest) -> list[Outcome]:
         """Return one outcome for each update. Raises `Refusal` if the request as a whole is rejected."""
         try:
-            return await self._by_name[operation](request)
+            outcomes = await self._by_name[operation](request)
+            if not request.needs_consent:
+                return outcomes
+            return await with_consent(self._store, request.database.id, request.schema.tables, outcomes)
         except Refusal as refusal:
             if request.ignores_absence and refusal.faults[0].code == "profile_not_found":
                 return [None]

@@ -132,6 +132,7 @@ class Pipeline:
             context=parsed.context,
             rate_headers=rate_headers,
             request_id=message.id,
+            needs_consent=parsed.needs_consent,
         )
 
     def _authorize(self, dialect: Dialect, call: Call, request: Request, message: Message) -> tuple[Token, bool]:

@@ -35,6 +35,8 @@ class PreparedRequest(Struct, frozen=True):
     rate_headers: Mapping[str, str] = field(default_factory=dict)
     """The response headers of the rate limit."""
     request_id: str = ""
+    needs_consent: bool = False
+    """Whether the reply depends on the facts about addresses."""
 
     @property
     def command(self) -> Command:

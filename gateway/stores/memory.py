@@ -18,13 +18,17 @@ from msgspec.structs import asdict
 from gateway.core.faults import Refusal
 from gateway.core.listing import is_after, select_page
 from gateway.core.model import (
+    Address,
+    AddressLedger,
     Change,
     ChangeRecord,
     Database,
     EditResult,
+    Find,
     IdempotencyKey,
     Identity,
     Job,
+    Ledger,
     Profile,
     Query,
     Resource,
@@ -35,7 +39,16 @@ from gateway.core.model import (
 )
 from gateway.stores.errors import Duplicate, Missing
 from gateway.stores.protocol import Record
-from gateway.stores.rows import document_text, id_and_version, profile_of, profile_text, raise_failure, replay
+from gateway.stores.rows import (
+    document_text,
+    id_and_version,
+    ledger_of,
+    ledger_text,
+    profile_of,
+    profile_text,
+    raise_failure,
+    replay,
+)
 
 
 async def open(url: str) -> "MemoryStore":
@@ -56,6 +69,7 @@ class MemoryStore:
         self._identities: dict[tuple[int, str, str], set[str]] = defaultdict(set)
         self._changes: list[tuple[ChangeRecord, bytes]] = []
         self._jobs: dict[tuple[int, str], bytes] = {}
+        self._ledgers: dict[tuple[int, Address], str] = {}
         self._answers: dict[tuple[int, str], tuple[str, int, str]] = {}
 
     async def change(self, changes: Sequence[Change]) -> list[EditResult | Refusal]:
@@ -63,6 +77,9 @@ class MemoryStore:
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         return self._find(database, identities)
+
+    async def ledgers(self, database: int, addresses: Sequence[Address]) -> dict[Address, Ledger]:
+        return self._find_ledgers(database, addresses)
 
     async def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
         for record, patch in self._oldest_first():
@@ -98,7 +115,9 @@ class MemoryStore:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator["MemorySnapshot"]:
-        yield MemorySnapshot(dict(self._profiles), dict(self._jobs), self._oldest_first(), dict(self._answers))
+        yield MemorySnapshot(
+            dict(self._profiles), dict(self._jobs), self._oldest_first(), dict(self._answers), dict(self._ledgers)
+        )
 
     async def restore(self, database: int, records: Sequence[Record]) -> int:
         return sum([self._restore(database, record) for record in records])
@@ -154,7 +173,9 @@ class MemoryStore:
         try:
             if result := self._replay(change):
                 return result
-            result = change.edit(partial(self._find, change.database))
+            result = change.edit(
+                Find(partial(self._find, change.database), partial(self._find_ledgers, change.database))
+            )
             for write in result.writes:
                 document_text(write)
             texts = [(orjson.dumps(write.after and asdict(write.after)), _text(write.patch)) for write in result.writes]
@@ -162,6 +183,8 @@ class MemoryStore:
             return error
         for write, (profile, patch) in zip(result.writes, texts, strict=True):
             self._write(change, write, profile, patch)
+        for address, ledger in result.ledgers.items():
+            self._ledgers[change.database, address] = ledger_text(ledger)
         if change.once:
             row = change.once.fingerprint, change.once.until, profile_text(result.profile)
             self._answers[change.database, change.once.key] = row
@@ -199,6 +222,9 @@ class MemoryStore:
             case StoredAnswer(once, profile):
                 is_new = (database, once.key) not in self._answers
                 self._answers.setdefault((database, once.key), (once.fingerprint, once.until, profile_text(profile)))
+            case AddressLedger(address, ledger):
+                is_new = (database, address) not in self._ledgers
+                self._ledgers.setdefault((database, address), ledger_text(ledger))
         return is_new
 
     def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
@@ -206,6 +232,11 @@ class MemoryStore:
         ids = ids.union(*(self._identities[database, *identity] for identity in identities))
         found = [self._profiles[database, id] for id in sorted(ids) if (database, id) in self._profiles]
         return [Profile(**orjson.loads(profile)) for profile in found]
+
+    def _find_ledgers(self, database: int, addresses: Sequence[Address]) -> dict[Address, Ledger]:
+        return {
+            each: ledger_of(self._ledgers[database, each]) for each in addresses if (database, each) in self._ledgers
+        }
 
     def _oldest_first(self) -> list[tuple[ChangeRecord, bytes]]:
         return sorted(self._changes, key=lambda change: change[0].origin.time)
@@ -229,11 +260,13 @@ class MemorySnapshot:
         jobs: dict[tuple[int, str], bytes],
         changes: list[tuple[ChangeRecord, bytes]],
         answers: dict[tuple[int, str], tuple[str, int, str]],
+        ledgers: dict[tuple[int, Address], str],
     ) -> None:
-        self._profiles, self._jobs, self._changes, self._answers = profiles, jobs, changes, answers
+        self._profiles, self._jobs, self._changes = profiles, jobs, changes
+        self._answers, self._ledgers = answers, ledgers
 
     async def size(self) -> int:
-        return sum(map(len, (self._profiles, self._jobs, self._changes, self._answers)))
+        return sum(map(len, (self._profiles, self._jobs, self._changes, self._answers, self._ledgers)))
 
     async def profiles(self, database: int, after: str = "") -> AsyncIterator[Profile]:
         for key in _keys_after(self._profiles, database, after):
@@ -252,6 +285,10 @@ class MemorySnapshot:
         for key in _keys_after(self._answers, database, after):
             fingerprint, until, profile = self._answers[key]
             yield StoredAnswer(IdempotencyKey(key[1], fingerprint, until), profile_of(profile))
+
+    async def ledgers(self, database: int, after: Address = "") -> AsyncIterator[AddressLedger]:
+        for key in _keys_after(self._ledgers, database, after):
+            yield AddressLedger(key[1], ledger_of(self._ledgers[key]))
 
 
 def _keys_after(table: dict[tuple[int, str], Any], database: int, after: str) -> list[tuple[int, str]]:

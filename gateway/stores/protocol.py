@@ -9,12 +9,15 @@ from typing import Protocol, TypeAlias
 
 from gateway.core.faults import Refusal
 from gateway.core.model import (
+    Address,
+    AddressLedger,
     Change,
     ChangeRecord,
     Database,
     EditResult,
     Identity,
     Job,
+    Ledger,
     Profile,
     Query,
     Resource,
@@ -23,7 +26,7 @@ from gateway.core.model import (
     Token,
 )
 
-Record: TypeAlias = ChangeRecord | Job | StoredAnswer
+Record: TypeAlias = ChangeRecord | Job | StoredAnswer | AddressLedger
 """What a database stores beside its profiles."""
 
 
@@ -50,6 +53,10 @@ class Snapshot(Protocol):
         """Return the stored answers after a key, by key; expired ones too."""
         ...
 
+    def ledgers(self, database: int, after: Address = "") -> AsyncIterator[AddressLedger]:
+        """Return the ledgers after an address, by address."""
+        ...
+
 
 class Store(Protocol):
     """One atomic step over profiles, a few reads, and the registry of databases, tokens, resources and segments.
@@ -58,7 +65,7 @@ class Store(Protocol):
     """
 
     async def change(self, changes: Sequence[Change]) -> list[EditResult | Refusal]:
-        """Run each change's edit, and store its writes, identities and change records: all or nothing for each.
+        """Run each change's edit. Store its writes, identities, ledgers and change records: all or nothing for each.
 
         Changes are isolated from one another and applied in order. Results have the same order. They are returned only
         when everything that they report is durable. An edit's `Refusal` is its result, and has no effect. Any other
@@ -77,6 +84,10 @@ class Store(Protocol):
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         """Return the profiles that any of the identities names, each once, by id. It sees every acknowledged change."""
+        ...
+
+    async def ledgers(self, database: int, addresses: Sequence[Address]) -> dict[Address, Ledger]:
+        """Return the ledgers of addresses; one without facts is absent. It sees every acknowledged change."""
         ...
 
     async def page(self, database: int, query: Query) -> list[Profile]:
@@ -114,7 +125,7 @@ class Store(Protocol):
         """Store records of a snapshot, all or nothing. Return how many of them were new.
 
         A stored record is not altered. Change records are compared by time, profile and version, jobs by id, answers by
-        key. The order of the change records is kept. Profiles are restored by `change`.
+        key, ledgers by address. The order of the change records is kept. Profiles are restored by `change`.
         """
         ...
 

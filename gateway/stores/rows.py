@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import msgspec
 import orjson
 from msgspec.structs import asdict
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import (
+    AddressLedger,
     ChangeRecord,
     Created,
     EditResult,
     IdempotencyKey,
     Job,
+    Ledger,
     Origin,
     Profile,
     StoredAnswer,
@@ -116,6 +119,21 @@ def change_of(row: Sequence[Any]) -> ChangeRecord:
     """Return the change record of a row."""
     database, time, profile, version, token, dialect, triggers, patch = row
     return ChangeRecord(database, profile, version, Origin(token, dialect, time, bool(triggers)), orjson.loads(patch))
+
+
+def ledger_text(ledger: Ledger) -> str:
+    """Return a ledger as JSON."""
+    return json_text(msgspec.to_builtins(ledger))
+
+
+def ledger_of(text: str | bytes) -> Ledger:
+    """Return the ledger of its JSON."""
+    return msgspec.json.decode(text, type=Ledger)
+
+
+def ledger_row(database: int, record: AddressLedger) -> Row:
+    """Return a ledger as a row: database, address, ledger as JSON."""
+    return database, record.address, ledger_text(record.ledger)
 
 
 def job_row(database: int, job: Job) -> Row:

@@ -5,15 +5,26 @@ from typing import Any
 
 import orjson
 
-from gateway.core.model import ChangeRecord, Job, Profile, StoredAnswer
+from gateway.core.model import AddressLedger, ChangeRecord, Job, Profile, StoredAnswer
 from gateway.stores.protocol import Record
-from gateway.stores.rows import Row, answer_of, answer_row, change_of, change_row, job_of, job_row
+from gateway.stores.rows import (
+    Row,
+    answer_of,
+    answer_row,
+    change_of,
+    change_row,
+    job_of,
+    job_row,
+    ledger_of,
+    ledger_row,
+)
 
 PROFILES = "SELECT id, document, version, created, updated FROM profiles WHERE database = ? AND id > ? ORDER BY id"
 JOBS = "SELECT id, created, total, failed, outcome, kind FROM jobs WHERE database = ? AND id > ? ORDER BY id"
 CHANGES = """SELECT database, time, profile, version, token, dialect, triggers, patch FROM changes
     WHERE database = ? AND time >= ? ORDER BY time, {position}"""
 ANSWERS = "SELECT key, fingerprint, until, profile FROM once WHERE database = ? AND key > ? ORDER BY key"
+LEDGERS = "SELECT address, ledger FROM ledgers WHERE database = ? AND address > ? ORDER BY address"
 
 
 class SqlSnapshot:
@@ -42,6 +53,10 @@ class SqlSnapshot:
         async for row in self.rows(ANSWERS, (database, after)):
             yield answer_of(row)
 
+    async def ledgers(self, database: int, after: str = "") -> AsyncIterator[AddressLedger]:
+        async for address, text in self.rows(LEDGERS, (database, after)):
+            yield AddressLedger(address, ledger_of(text))
+
 
 def change_times(records: Iterable[Record]) -> list[int]:
     """Return the times of the change records, each once and in order."""
@@ -50,8 +65,8 @@ def change_times(records: Iterable[Record]) -> list[int]:
 
 def rows_to_restore(
     database: int, records: Sequence[Record], existing: set[Row]
-) -> tuple[list[Row], list[Row], list[Row]]:
-    """Return the rows of the change records, the jobs and the answers.
+) -> tuple[list[Row], list[Row], list[Row], list[Row]]:
+    """Return the rows of the change records, the jobs, the answers and the ledgers.
 
     The change records are each there once, without those in `existing` by time, profile and version.
     """
@@ -61,4 +76,5 @@ def rows_to_restore(
         [change_row(change) for key, change in by_key.items() if key not in existing],
         [job_row(database, record) for record in records if isinstance(record, Job)],
         [answer_row(database, record) for record in records if isinstance(record, StoredAnswer)],
+        [ledger_row(database, record) for record in records if isinstance(record, AddressLedger)],
     )

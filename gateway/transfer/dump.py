@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from os import SEEK_END
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from gateway.core.model import ChangeRecord, Job, Profile, StoredAnswer
+from gateway.core.model import AddressLedger, ChangeRecord, Job, Profile, StoredAnswer
 from gateway.stores.protocol import Snapshot, Store
 from gateway.transfer.lines import (
     AnswerLine,
@@ -22,6 +22,7 @@ from gateway.transfer.lines import (
     EndLine,
     InvalidLine,
     JobLine,
+    LedgerLine,
     ProfileLine,
     RowLine,
     TokenLine,
@@ -33,7 +34,7 @@ from gateway.transfer.lines import (
 HEADER = encode_line(DumpLine())
 COUNT_CHUNK_BYTES = 1 << 20
 
-CONTENT_ORDER = (ProfileLine, JobLine, ChangeLine, AnswerLine)
+CONTENT_ORDER = (LedgerLine, ProfileLine, JobLine, ChangeLine, AnswerLine)
 """The content of a database, in this order."""
 
 
@@ -81,10 +82,11 @@ async def _rows(store: Store, snapshot: Snapshot, last: ContentLine | None) -> A
 
 def _sections(
     snapshot: Snapshot, database: int, last: ContentLine | None
-) -> Sequence[AsyncIterator[Profile] | AsyncIterator[Job] | AsyncIterator[ChangeRecord] | AsyncIterator[StoredAnswer]]:
+) -> Sequence[AsyncIterator[AddressLedger | Profile | Job | ChangeRecord | StoredAnswer]]:
     """Return the content of a database after a line."""
     first = CONTENT_ORDER.index(type(last)) if last else 0
-    sections = (
+    sections: Sequence[AsyncIterator[Any]] = (
+        snapshot.ledgers(database, last.address if isinstance(last, LedgerLine) else ""),
         snapshot.profiles(database, last.id if isinstance(last, ProfileLine) else ""),
         snapshot.jobs(database, last.id if isinstance(last, JobLine) else ""),
         snapshot.changes(database, last.time if isinstance(last, ChangeLine) else 0),
@@ -123,7 +125,7 @@ def _find_cut(content: mmap) -> tuple[int, ContentLine | None]:
                 end = start
             case ChangeLine() if not repeated or (line.database, line.time) == (repeated.database, repeated.time):
                 repeated, end = line, start
-            case ProfileLine() | JobLine() | AnswerLine() if not repeated:
+            case LedgerLine() | ProfileLine() | JobLine() | AnswerLine() if not repeated:
                 return end, line
             case _:
                 break

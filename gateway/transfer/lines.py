@@ -13,11 +13,13 @@ from msgspec import Meta, Struct
 
 from gateway.core.model import (
     RIGHTS,
+    AddressLedger,
     ChangeRecord,
     Created,
     Database,
     IdempotencyKey,
     Job,
+    Ledger,
     Origin,
     Profile,
     Resource,
@@ -30,7 +32,7 @@ Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Time = Count
 """Milliseconds since 1970 in UTC."""
 Name = Annotated[str, Meta(min_length=1, max_length=300)]
-DumpRow: TypeAlias = Database | Token | Profile | Job | ChangeRecord | StoredAnswer
+DumpRow: TypeAlias = Database | Token | Profile | Job | ChangeRecord | StoredAnswer | AddressLedger
 
 
 class InvalidLine(ValueError):
@@ -44,7 +46,8 @@ class Line(Struct, forbid_unknown_fields=True, tag_field="kind"):
 class DumpLine(Line, tag="dump"):
     """The first line."""
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 2
+    """Format 1 has no ledgers. A load of it derives them from the profiles."""
 
 
 class EndLine(Line, tag="end"):
@@ -151,7 +154,15 @@ class AnswerLine(Line, tag="answer"):
     profile: AnswerProfile | None
 
 
-ContentLine: TypeAlias = ProfileLine | JobLine | ChangeLine | AnswerLine
+class LedgerLine(Line, tag="ledger"):
+    """The facts of an address, such as opt-outs."""
+
+    database: Count
+    address: Name
+    ledger: Ledger
+
+
+ContentLine: TypeAlias = ProfileLine | JobLine | ChangeLine | AnswerLine | LedgerLine
 RowLine: TypeAlias = DatabaseLine | TokenLine | ContentLine
 AnyLine: TypeAlias = DumpLine | RowLine | EndLine
 
@@ -196,6 +207,8 @@ def line_of(database: int, row: DumpRow) -> RowLine:
             return AnswerLine(
                 database, once.key, once.fingerprint, once.until, _answer_profile(profile) if profile else None
             )
+        case AddressLedger(address, ledger):
+            return LedgerLine(database, address, ledger)
 
 
 def row_of(line: RowLine) -> DumpRow:
@@ -219,6 +232,8 @@ def row_of(line: RowLine) -> DumpRow:
         case AnswerLine():
             once = IdempotencyKey(line.key, line.fingerprint, line.until)
             return StoredAnswer(once, _stored_profile(line.profile) if line.profile else None)
+        case LedgerLine():
+            return AddressLedger(line.address, line.ledger)
 
 
 def _answer_profile(profile: Profile) -> AnswerProfile:

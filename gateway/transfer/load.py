@@ -20,8 +20,12 @@ from gateway.core.profile_tables import ProfileTables
 from gateway.schema.compiled import CompiledSchema
 from gateway.schema.field_declarations import declaration_problems
 from gateway.stores.errors import Duplicate
+from gateway.stores.ledger_migration import ledgers_of_profiles
 from gateway.stores.protocol import Record, Store
 from gateway.transfer.lines import AnyLine, DatabaseLine, DumpLine, DumpRow, EndLine, InvalidLine, parse_line, row_of
+
+LEDGERS_FORMAT = 2
+"""The format that has ledgers. For an older one they are derived from the profiles."""
 
 MAX_GROUP_LINES, MAX_GROUP_BYTES = 200, 1 << 20
 """The size of a group: a load has no more lines in memory."""
@@ -52,6 +56,7 @@ class Loader:
         self._database: Database | None = None
         self._profiles: dict[int, Profile] = {}
         self._records: list[Record] = []
+        self._has_ledgers = True
         self._is_complete = False
 
     async def load(self, lines: Iterable[bytes], progress: Callable[[int], object]) -> None:
@@ -96,7 +101,9 @@ class Loader:
             raise InvalidLine("the first line of a dump, and no other, is of the kind dump")
         if isinstance(line, EndLine):
             self._end(line)
-        elif not isinstance(line, DumpLine):
+        elif isinstance(line, DumpLine):
+            self._has_ledgers = line.format >= LEDGERS_FORMAT
+        else:
             await self._add_row(line.database, row_of(line))
 
     def _end(self, line: EndLine) -> None:
@@ -185,7 +192,7 @@ class Loader:
             raise InvalidLine(f"line {line}: {'; '.join(reasons)}")
 
     async def _put(self, database: int, profiles: Mapping[int, Profile]) -> int:
-        edit = partial(_put_profiles, profiles, self._schema.tables, self._existing)
+        edit = partial(_put_profiles, profiles, self._has_ledgers, self._schema.tables, self._existing)
         [result] = await self._store.change([Change(database, _ids(profiles), edit, NO_ORIGIN)])
         if isinstance(result, Refusal):
             raise InvalidLine(f"lines {min(profiles)} to {max(profiles)}: {result}")
@@ -193,7 +200,7 @@ class Loader:
 
 
 def _put_profiles(
-    profiles: Mapping[int, Profile], tables: ProfileTables, existing: ExistingProfiles, find: Find
+    profiles: Mapping[int, Profile], has_ledgers: bool, tables: ProfileTables, existing: ExistingProfiles, find: Find
 ) -> EditResult:
     """The edit that writes profiles, by their lines, where they are missing or differ. Raises `RowConflict`."""
     stored = {each.id: each for each in find(_ids(profiles))}
@@ -208,7 +215,8 @@ def _put_profiles(
         old = identities(before.document, tables) if before else frozenset()
         writes.append(Write(before, profile, new - old, old - new, patch=None))
         stored[profile.id] = profile
-    return EditResult(None, tuple(writes))
+    loaded = [] if has_ledgers else [write.after for write in writes if write.after]
+    return EditResult(None, tuple(writes), ledgers=ledgers_of_profiles(loaded, find.ledgers))
 
 
 def _ids(profiles: Mapping[int, Profile]) -> tuple[Identity, ...]:

@@ -106,7 +106,10 @@ def _parse_submatch(value: Any) -> str:
 _ADDRESS_OBJECTS = {"email_data": "email", "phone_data": "phone"}
 """Objects that contain an address, which some clients send in place of the address."""
 
-_PARSED_MEMBERS = {"custom_fields", "operations", *_ADDRESS_OBJECTS}
+_CANONICAL_MEMBERS = ("operations", "lifts")
+"""Members of the canonical form that Altcraft's subscriptions do not have."""
+
+_PARSED_MEMBERS = {"custom_fields", *_CANONICAL_MEMBERS, *_ADDRESS_OBJECTS}
 """The members of a subscription that are not copied unchanged."""
 
 
@@ -133,8 +136,7 @@ def parse_subscription(members: Mapping[str, Any], pointer: str) -> tuple[dict[s
     if _PARSED_MEMBERS.isdisjoint(members):
         return present, []
     subscription = {name: value for name, value in present.items() if name not in _PARSED_MEMBERS}
-    # The canonical form has a member of this name, Altcraft has none.
-    faults = [Fault("unknown_field", pointer=f"{pointer}/operations")] if "operations" in members else []
+    faults = [Fault("unknown_field", pointer=f"{pointer}/{name}") for name in _CANONICAL_MEMBERS if name in members]
     for name, address in _ADDRESS_OBJECTS.items():
         _parse_address(subscription, address, members.get(name), faults, f"{pointer}/{name}")
     _parse_custom_fields(subscription, members.get("custom_fields"), faults, pointer)

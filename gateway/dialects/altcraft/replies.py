@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.core.consent import visible_members
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Database, Profile
 from gateway.core.pointer import value_at
@@ -79,7 +80,8 @@ def _render_data(profile: Profile, database: Database) -> dict[str, Any]:
     for name, path in _PATHS:
         if (value := value_at(document, path)) is not None:
             system[name] = value
-    return {**document.get("custom", {}), **system, "subscriptions": document.get("subscriptions", [])}
+    subscriptions = [visible_members(each) for each in document.get("subscriptions", ())]
+    return {**document.get("custom", {}), **system, "subscriptions": subscriptions}
 
 
 def _render_system_fields(types: Mapping[str, str]) -> list[dict[str, str]]:

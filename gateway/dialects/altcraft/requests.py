@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
 from gateway.dialects.altcraft.data import parse_data, parse_subscription
@@ -53,7 +55,7 @@ def parse_search(modes: Iterable[str], request: Request) -> ParsedRequest:
     """Parse `get` and `delete`: a match in one of the modes."""
     parameters = parse_parameters(request)
     match, faults = parse_match(parameters, {}, modes)
-    return _parsed_request({**_common_members(parameters), "match": match}, faults)
+    return replace(_parsed_request({**_common_members(parameters), "match": match}, faults), needs_consent=True)
 
 
 def parse_segment(action: str, request: Request) -> ParsedRequest:

@@ -12,7 +12,7 @@ import orjson
 import psycopg
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Change, EditResult, Identity, Job, Profile
+from gateway.core.model import Address, Change, EditResult, Identity, Job, Ledger, Profile
 from gateway.stores.errors import Duplicate, Missing, Unavailable
 from gateway.stores.group_commit import GroupCommit
 from gateway.stores.listing import ADD_JOB, PageSyntax, SqlListing
@@ -22,9 +22,10 @@ from gateway.stores.postgresql.layout import migrate
 from gateway.stores.postgresql.locks import table_key
 from gateway.stores.postgresql.registry_version import RegistryVersion, increment
 from gateway.stores.postgresql.snapshot import BEGIN, PostgresqlSnapshot, restore
+from gateway.stores.postgresql.text_encoding import index_text
 from gateway.stores.protocol import Record
 from gateway.stores.registry import SqlRegistry, Statement
-from gateway.stores.rows import Row, job_row, raise_failure
+from gateway.stores.rows import Row, job_row, ledger_of, raise_failure
 
 FIND = """SELECT id, document, version, created, updated FROM profiles WHERE database = %(database)s AND id = ANY (
     SELECT profile FROM unnest(%(kinds)b::text[], %(values)b::text[]) AS wanted (kind, value)
@@ -39,6 +40,7 @@ PRUNE_JOBS = """WITH old AS (SELECT old.* FROM databases, LATERAL (
         SELECT database, id FROM jobs WHERE database = databases.id AND created < %(before)s
         LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS old LIMIT %(limit)s)
     DELETE FROM jobs USING old WHERE jobs.database = old.database AND jobs.id = old.id"""
+LEDGERS = "SELECT address, ledger FROM ledgers WHERE database = %s AND key = ANY (%s::text[])"
 IS_READ_ONLY = "SELECT current_setting('transaction_read_only') = 'on'"
 
 # PostgreSQL reads no member of a document that has a NUL anywhere: the sort uses the next character instead.
@@ -95,6 +97,10 @@ class PostgresqlStore(SqlRegistry, SqlListing):
         }
         rows = await self._fetch(FIND, values)
         return [Profile(id, orjson.loads(document), *rest) for id, document, *rest in rows]
+
+    async def ledgers(self, database: int, addresses: Sequence[Address]) -> dict[Address, Ledger]:
+        rows = await self._fetch(LEDGERS, (database, list(map(index_text, addresses))))
+        return {address: ledger_of(text) for address, text in rows}
 
     async def add_job(self, database: int, job: Job) -> None:
         await self._write((to_psycopg(ADD_JOB), job_row(database, job)))

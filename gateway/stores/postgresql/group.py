@@ -11,11 +11,21 @@ from typing import Any
 
 import orjson
 
-from gateway.core.model import Change, EditResult, Identity, Profile, Write
+from gateway.core.model import Address, Change, EditResult, Find, Identity, Ledger, Profile, Write
 from gateway.stores.postgresql.connections import Connection, commit
-from gateway.stores.postgresql.locks import ID, ONCE, Key, LockConflict, Locks, columns, table_key
+from gateway.stores.postgresql.locks import ID, LEDGER, ONCE, Key, LockConflict, Locks, columns, table_key
+from gateway.stores.postgresql.text_encoding import index_text
 from gateway.stores.registry import Statement
-from gateway.stores.rows import Row, document_text, id_and_version, json_text, profile_text, replay
+from gateway.stores.rows import (
+    Row,
+    document_text,
+    id_and_version,
+    json_text,
+    ledger_of,
+    ledger_text,
+    profile_text,
+    replay,
+)
 
 REMOVE_PROFILES = """DELETE FROM profiles USING unnest(%b::bigint[], %b::text[]) AS gone (database, id)
     WHERE profiles.database = gone.database AND profiles.id = gone.id"""
@@ -41,6 +51,8 @@ REMOVE_EXPIRED = """DELETE FROM once USING (
 PUT_ANSWERS = """INSERT INTO once SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::bigint[], %b::text[])
     ON CONFLICT (database, key) DO UPDATE
     SET fingerprint = excluded.fingerprint, until = excluded.until, profile = excluded.profile"""
+PUT_LEDGERS = """INSERT INTO ledgers SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[])
+    ON CONFLICT (database, key) DO UPDATE SET ledger = excluded.ledger"""
 
 MAX_WRITE_CHARACTERS = 16 * 1024 * 1024
 """Characters of documents and patches after which a transaction runs no further change: all are sent at once."""
@@ -88,6 +100,7 @@ class PostgresqlGroup:
         self._profiles: dict[tuple[int, str], Row | None] = {}
         self._identities: dict[Key, dict[str, bool]] = defaultdict(dict)
         self._answers: dict[Key, Row] = {}
+        self._ledgers: dict[Key, Ledger] = {}
         self._answer_times: dict[int, list[int]] = defaultdict(list)
         self._records: list[Row] = []
         self._characters = 0
@@ -130,6 +143,10 @@ class PostgresqlGroup:
             ADD_IDENTITIES: [row for row, is_added in identities if is_added],
             ADD_CHANGES: self._records,
             REMOVE_EXPIRED: [(database, min(times), len(times)) for database, times in self._answer_times.items()],
+            PUT_LEDGERS: [
+                (key[0], index_text(key[2]), key[2], ledger_text(ledger))
+                for key, ledger in sorted(self._ledgers.items())
+            ],
             PUT_ANSWERS: [(key[0], key[2], *row) for key, row in self._answers.items()],
         }
         return [(sql, columns(each, len(each[0]))) for sql, each in rows.items() if each]
@@ -139,7 +156,8 @@ class PostgresqlGroup:
         try:
             if result := self._replay(change):
                 return result, _add_nothing
-            result = change.edit(partial(self._find, change.database))
+            database = change.database
+            result = change.edit(Find(partial(self._find, database), partial(self._find_ledgers, database)))
             texts = [(document_text(write), json_text(write.patch)) for write in result.writes]
             profile = profile_text(result.profile) if change.once else ""
             return result, partial(self._add, change, result, texts, profile)
@@ -164,6 +182,13 @@ class PostgresqlGroup:
         rows = ((id, self._profile(database, id)) for id in sorted(ids))
         return [Profile(id, orjson.loads(row[0]), *row[1:]) for id, row in rows if row]
 
+    def _find_ledgers(self, database: int, addresses: Sequence[Address]) -> dict[Address, Ledger]:
+        keys = {(database, LEDGER, address) for address in addresses}
+        if further := {key for key in keys if key not in self._locks.ledgers}:
+            raise KeysNotLocked(further)
+        stored = {key[2]: ledger_of(text) for key in keys if (text := self._locks.ledgers[key]) is not None}
+        return stored | {key[2]: self._ledgers[key] for key in keys if key in self._ledgers}
+
     def _is_locked(self, key: Key) -> bool:
         database, kind, value = key
         if kind == ID:
@@ -183,6 +208,8 @@ class PostgresqlGroup:
     def _add(self, change: Change, result: EditResult, texts: list[tuple[str, str]], profile: str) -> None:
         for write, (document, patch) in zip(result.writes, texts, strict=True):
             self._add_write(change, write, document, patch)
+        for address, ledger in result.ledgers.items():
+            self._ledgers[change.database, LEDGER, address] = ledger
         if once := change.once:
             self._answers[change.database, ONCE, once.key] = once.fingerprint, once.until, profile
             self._answer_times[change.database].append(change.origin.time)

@@ -4,7 +4,9 @@ The layout can be partitioned: every key of profile data begins with the databas
 """
 
 from gateway.stores.errors import Unavailable
+from gateway.stores.ledger_migration import ledger_rows_of_profiles
 from gateway.stores.postgresql.connections import Connection
+from gateway.stores.postgresql.text_encoding import index_text
 
 MIGRATION_LOCK = 0x70726F66696C6573
 """The advisory lock of a migration."""
@@ -57,8 +59,18 @@ MIGRATIONS = (
     CREATE INDEX once_in_time ON once (database, until);
     """,
     "ALTER TABLE jobs ADD COLUMN kind text NOT NULL DEFAULT 'import'",
+    """
+    CREATE TABLE ledgers (
+        database bigint NOT NULL, key text COLLATE "C" NOT NULL, address text COLLATE "C" NOT NULL,
+        ledger text NOT NULL, PRIMARY KEY (database, key)
+    );
+    """,
 )
 """The steps from nothing to this version's layout. A released step is never altered: a change is a new step."""
+
+
+LEDGERS_VERSION = 3
+"""The layout that has ledgers. Those of older layouts are derived from the profiles."""
 
 
 async def migrate(connection: Connection) -> None:
@@ -72,7 +84,17 @@ async def migrate(connection: Connection) -> None:
             raise Unavailable(f"the database has layout {version}, this version knows {known}: use a newer one")
         for step in MIGRATIONS[version:]:
             await connection.execute(step)
+        if 0 < version < LEDGERS_VERSION:
+            await _fill_ledgers(connection)
         await connection.execute("UPDATE layout SET version = %s WHERE version <> %s", (len(MIGRATIONS),) * 2)
+
+
+async def _fill_ledgers(connection: Connection) -> None:
+    cursor = await connection.execute("SELECT database, document, updated FROM profiles ORDER BY updated")
+    rows = ledger_rows_of_profiles(await cursor.fetchall())
+    keyed = [(database, index_text(address), address, text) for database, address, text in rows]
+    async with connection.cursor() as insertion:
+        await insertion.executemany("INSERT INTO ledgers VALUES (%s, %s, %s, %s)", keyed)
 
 
 async def _version(connection: Connection) -> int:

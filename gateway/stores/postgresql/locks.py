@@ -17,9 +17,10 @@ from gateway.stores.registry import Statement
 from gateway.stores.rows import Row
 
 Key: TypeAlias = tuple[int, str, str]
-"""An identity with its database: a profile's own is of the kind `id`, a key of `once` of the kind `once`."""
+"""An identity with its database. An id of a profile has the kind `id`, a key of `once` the kind `once`, an address the
+kind `ledger`."""
 
-ID, ONCE = "id", "once"
+ID, ONCE, LEDGER = "id", "once", "ledger"
 
 LOCK = "SELECT number FROM unnest(%b::bigint[]) AS number WHERE pg_advisory_xact_lock(number) IS NULL"
 TRY_TO_LOCK = "SELECT number FROM unnest(%b::bigint[]) AS number WHERE NOT pg_try_advisory_xact_lock(number)"
@@ -31,6 +32,9 @@ PROFILES = """SELECT database, id, document, version, created, updated
     FROM unnest(%b::bigint[], %b::text[]) AS wanted (database, id) JOIN profiles USING (database, id)"""
 ANSWERS = """SELECT place, fingerprint, until, profile FROM unnest(%b::bigint[], %b::bigint[], %b::text[])
     AS wanted (place, database, key) JOIN once USING (database, key)"""
+
+LEDGERS = """SELECT place, ledger FROM unnest(%b::bigint[], %b::bigint[], %b::text[])
+    AS wanted (place, database, key) JOIN ledgers USING (database, key)"""
 
 
 class LockConflict(Exception):
@@ -49,6 +53,7 @@ class Locks:
         self.profile_ids: dict[Key, set[str]] = {}
         self.profiles: dict[tuple[int, str], Row | None] = {}
         self.answers: dict[Key, Row | None] = {}
+        self.ledgers: dict[Key, str | None] = {}
 
     async def begin(self, keys: set[Key]) -> None:
         """Begin the transaction. Wait for the keys, in the order that all transactions use, and read their rows."""
@@ -66,18 +71,25 @@ class Locks:
             self._add(further, conflicts)
 
     async def _read(self, keys: set[Key], *first: Statement) -> None:
-        names = [key for key in keys if key[1] not in (ID, ONCE)]
+        names = [key for key in keys if key[1] not in (ID, ONCE, LEDGER)]
         once = [key for key in keys if key[1] == ONCE]
         find_ids = NAMED_PROFILES, columns([(place, *table_key(key)) for place, key in enumerate(names)], 4)
         find_answers = ANSWERS, columns([(place, key[0], key[2]) for place, key in enumerate(once)], 3)
         *_, conflicts, ids, answers = await in_one_trip(self._connection, *first, find_ids, find_answers)
         self._add(keys, conflicts)
+        await self._read_ledgers([key for key in keys if key[1] == LEDGER])
         self.profile_ids |= {key: set() for key in names}
         for place, id in ids:
             self.profile_ids[names[place]].add(id)
         self.answers |= dict.fromkeys(once) | {once[place]: row for place, *row in answers}
         named = {(names[place][0], ID, id) for place, id in ids}
         await self._read_profiles({key for key in keys if key[1] == ID} | named)
+
+    async def _read_ledgers(self, keys: Sequence[Key]) -> None:
+        if keys:
+            wanted = [(place, key[0], index_text(key[2])) for place, key in enumerate(keys)]
+            [rows] = await in_one_trip(self._connection, (LEDGERS, columns(wanted, 3)))
+            self.ledgers |= dict.fromkeys(keys) | {keys[place]: text for place, text in rows}
 
     async def _read_profiles(self, keys: set[Key]) -> None:
         """Read profiles under locks of their own: two keys may name one profile."""

@@ -8,6 +8,7 @@ import psycopg
 from gateway.stores.errors import Unavailable
 from gateway.stores.postgresql.connections import Connection, to_psycopg
 from gateway.stores.postgresql.locks import columns
+from gateway.stores.postgresql.text_encoding import index_text
 from gateway.stores.protocol import Record
 from gateway.stores.rows import Row
 from gateway.stores.snapshot import SqlSnapshot, change_times, rows_to_restore
@@ -34,6 +35,9 @@ ADD_JOBS = """INSERT INTO jobs
         %b::text[])
     ON CONFLICT DO NOTHING"""
 ADD_ANSWERS = """INSERT INTO once SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::bigint[], %b::text[])
+    ON CONFLICT DO NOTHING"""
+
+ADD_LEDGERS = """INSERT INTO ledgers SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[])
     ON CONFLICT DO NOTHING"""
 
 
@@ -65,7 +69,8 @@ async def restore(connection: Connection, database: int, records: Sequence[Recor
     await connection.execute(LOCK, (RESTORATION_LOCK,))
     cursor = await connection.execute(EXISTING_CHANGES, (database, change_times(records)))
     existing = set(await cursor.fetchall())
-    changes, jobs, answers = rows_to_restore(database, records, existing)
+    changes, jobs, answers, ledgers = rows_to_restore(database, records, existing)
     inserts = [(ADD_CHANGES, changes), (ADD_JOBS, jobs), (ADD_ANSWERS, answers)]
+    inserts.append((ADD_LEDGERS, [(at, index_text(address), address, text) for at, address, text in ledgers]))
     statements = [(sql, columns(rows, len(rows[0]))) for sql, rows in inserts if rows]
     return sum([(await connection.execute(sql, values)).rowcount for sql, values in statements])

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import apsw
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Change, EditResult, Identity, Job, Profile
+from gateway.core.model import Address, Change, EditResult, Identity, Job, Ledger, Profile
 from gateway.stores.errors import Duplicate, Missing, Unavailable
 from gateway.stores.group_commit import GroupCommit
 from gateway.stores.listing import ADD_JOB, PageSyntax, SqlListing
@@ -24,7 +24,7 @@ from gateway.stores.registry import SqlRegistry, Statement
 from gateway.stores.rows import Row, job_row, raise_failure
 from gateway.stores.sqlite.checkpoints import Checkpoints
 from gateway.stores.sqlite.connections import CACHE_KIB, ENGINE_FAILURES, WRITER_CACHE_KIB, connect
-from gateway.stores.sqlite.group import Step, look_up, unique_by_id
+from gateway.stores.sqlite.group import Step, find_ledgers, look_up, unique_by_id
 from gateway.stores.sqlite.layout import migrate
 from gateway.stores.sqlite.snapshot import SqliteSnapshot, restore
 from gateway.stores.sqlite.writer import Writer
@@ -92,6 +92,9 @@ class SqliteStore(SqlRegistry, SqlListing):
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         found = look_up(self._execute, [(database, kind, value) for kind, value in identities])
         return unique_by_id(chain(*found.values()))
+
+    async def ledgers(self, database: int, addresses: Sequence[Address]) -> dict[Address, Ledger]:
+        return find_ledgers(self._execute, database, addresses)
 
     async def add_job(self, database: int, job: Job) -> None:
         def add(connection: apsw.Connection) -> None:

@@ -14,8 +14,17 @@ import apsw
 import orjson
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Change, EditResult, Identity, Profile, Write
-from gateway.stores.rows import Row, document_text, id_and_version, json_text, profile_text, replay
+from gateway.core.model import Address, Change, EditResult, Find, Identity, Ledger, Profile, Write
+from gateway.stores.rows import (
+    Row,
+    document_text,
+    id_and_version,
+    json_text,
+    ledger_of,
+    ledger_text,
+    profile_text,
+    replay,
+)
 
 Step: TypeAlias = "Change | Callable[[apsw.Connection], Any]"
 """A change, or a function of the connection."""
@@ -43,11 +52,16 @@ ADD_IDENTITIES = "INSERT INTO identities VALUES {rows} ON CONFLICT DO NOTHING"
 ADD_CHANGES = "INSERT INTO changes VALUES {rows}"
 FIND_ANSWER = "SELECT fingerprint, profile FROM once WHERE database = ? AND key = ? AND until >= ?"
 PUT_ANSWERS = "INSERT OR REPLACE INTO once VALUES {rows}"
+FIND_LEDGER = "SELECT ledger FROM ledgers WHERE database = ? AND address = ?"
+PUT_LEDGERS = "INSERT INTO ledgers VALUES {rows} ON CONFLICT DO UPDATE SET ledger = excluded.ledger"
 REMOVE_EXPIRED = """DELETE FROM once WHERE rowid IN (SELECT once.rowid FROM (VALUES {rows}) AS kept
     CROSS JOIN once ON database = kept.column1 AND until < kept.column2 LIMIT 2 * {count})"""
 """Runs with each insertion of answers, and removes up to twice as many: so expired answers do not accumulate."""
 
-WRITES = (REMOVE_PROFILES, PUT_PROFILES, REMOVE_IDENTITIES, ADD_IDENTITIES, ADD_CHANGES, REMOVE_EXPIRED, PUT_ANSWERS)
+WRITES = (
+    *(REMOVE_PROFILES, PUT_PROFILES, REMOVE_IDENTITIES, ADD_IDENTITIES),
+    *(ADD_CHANGES, REMOVE_EXPIRED, PUT_ANSWERS, PUT_LEDGERS),
+)
 
 
 def look_up(read: Read, keys: Iterable[Key], max_characters: float = inf) -> dict[Key, list[Profile]]:
@@ -70,6 +84,12 @@ def look_up(read: Read, keys: Iterable[Key], max_characters: float = inf) -> dic
                 profiles[key[0], id] = profile = Profile(id, orjson.loads(document), *rest)
             found[key].append(profile)
     return {key: each for key, each in found.items() if key not in omitted} if omitted else found
+
+
+def find_ledgers(read: Read, database: int, addresses: Iterable[Address]) -> dict[Address, Ledger]:
+    """Return the ledgers of addresses; one without facts is absent."""
+    rows = ((address, text) for address in set(addresses) for (text,) in read(FIND_LEDGER, (database, address)))
+    return {address: ledger_of(text) for address, text in rows}
 
 
 @cache
@@ -113,6 +133,7 @@ class SqliteGroup:
         self._profiles = look_up(connection.execute, _keys_of(steps), MAX_READ_CHARACTERS)
         self._touched: set[Key] = set()
         self._pending: dict[str, list[Row]] = {sql: [] for sql in WRITES}
+        self._ledgers: dict[tuple[int, Address], Ledger] = {}
         self._pending_characters = 0
 
     def run(self, step: Step) -> Any:
@@ -125,11 +146,15 @@ class SqliteGroup:
             return refusal.copy()
 
     def _edit(self, change: Change) -> EditResult:
-        result = change.edit(partial(self._find, change.database))
+        database = change.database
+        result = change.edit(Find(partial(self._find, database), partial(self._find_ledgers, database)))
         # Every document before the first write is added: one that is too large must leave nothing of its change.
         documents = [document_text(write) for write in result.writes]
         for write, document in zip(result.writes, documents, strict=True):
             self._add_write(change, write, document)
+        for address, ledger in result.ledgers.items():
+            self._ledgers[database, address] = ledger
+            self._pending[PUT_LEDGERS].append((database, address, ledger_text(ledger)))
         if once := change.once:
             row = change.database, once.key, once.fingerprint, once.until, profile_text(result.profile)
             self._pending[REMOVE_EXPIRED].append((change.database, change.origin.time))
@@ -162,6 +187,11 @@ class SqliteGroup:
             self.flush()
             found = look_up(self._connection.execute, keys)
         return unique_by_id(chain(*map(found.__getitem__, keys)))
+
+    def _find_ledgers(self, database: int, addresses: Sequence[Address]) -> dict[Address, Ledger]:
+        written = {each: self._ledgers[database, each] for each in addresses if (database, each) in self._ledgers}
+        others = [each for each in addresses if each not in written]
+        return written | find_ledgers(self._connection.execute, database, others)
 
     def _is_current(self, keys: Iterable[Key]) -> bool:
         """Return whether the changes before neither added one of these keys nor wrote a profile that one names."""

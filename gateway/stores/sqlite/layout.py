@@ -7,6 +7,7 @@ layout.
 import apsw
 
 from gateway.stores.errors import Unavailable
+from gateway.stores.ledger_migration import ledger_rows_of_profiles
 from gateway.stores.sqlite.connections import transaction
 
 # Profiles and changes have a rowid: in the tree of a key, a row of more than 1,000 bytes spills into a page of its own
@@ -59,8 +60,17 @@ MIGRATIONS = (
     CREATE INDEX once_in_time ON once (database, until);
     """,
     "ALTER TABLE jobs ADD COLUMN kind TEXT NOT NULL DEFAULT 'import'",
+    """
+    CREATE TABLE ledgers (
+        database INTEGER NOT NULL, address TEXT NOT NULL, ledger TEXT NOT NULL, PRIMARY KEY (database, address)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 """The steps from an empty file to this version's layout. A released step is never altered: a change is a new step."""
+
+
+LEDGERS_VERSION = 4
+"""The layout that has ledgers. Those of older layouts are derived from the profiles."""
 
 
 def migrate(connection: apsw.Connection) -> None:
@@ -74,7 +84,14 @@ def migrate(connection: apsw.Connection) -> None:
             raise Unavailable(f"the file has layout {version}, this version knows {len(MIGRATIONS)}: use a newer one")
         for step in MIGRATIONS[version:]:
             connection.execute(step)
+        if 0 < version < LEDGERS_VERSION:
+            _fill_ledgers(connection)
         connection.pragma("user_version", len(MIGRATIONS))
+
+
+def _fill_ledgers(connection: apsw.Connection) -> None:
+    profiles = connection.execute("SELECT database, document, updated FROM profiles ORDER BY updated")
+    connection.executemany("INSERT INTO ledgers VALUES (?, ?, ?)", ledger_rows_of_profiles(profiles))
 
 
 def _version(connection: apsw.Connection) -> int:

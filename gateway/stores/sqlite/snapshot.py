@@ -19,6 +19,7 @@ EXISTING_CHANGES = """SELECT time, profile, version FROM changes
     WHERE database = ? AND time IN (SELECT value FROM json_each(?))"""
 ADD_CHANGE = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 ADD_ANSWER = "INSERT INTO once VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+ADD_LEDGER = "INSERT INTO ledgers VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 
 
 class SqliteSnapshot(SqlSnapshot):
@@ -46,8 +47,9 @@ def restore(connection: apsw.Connection, database: int, records: Sequence[Record
     """Insert the records that are new. Return how many."""
     before = connection.total_changes()
     existing = set(connection.execute(EXISTING_CHANGES, (database, json_text(change_times(records)))))
-    changes, jobs, answers = rows_to_restore(database, records, existing)
+    changes, jobs, answers, ledgers = rows_to_restore(database, records, existing)
     connection.executemany(ADD_CHANGE, changes)
     connection.executemany(ADD_JOB, jobs)
     connection.executemany(ADD_ANSWER, answers)
+    connection.executemany(ADD_LEDGER, ledgers)
     return connection.total_changes() - before

@@ -1,0 +1,227 @@
+"""Consent: what an address permits, whichever profile has it.
+
+An opt-out, a complaint, a bounce and a suppression are facts about an address and a resource (or none). A store keeps
+one ledger per address. The facts apply to every profile that has the address, now or later. A profile's subscription
+has the stricter of its own status and the facts.
+
+An explicit subscription lifts opt-outs, complaints and suppressions for its own profile and resource. It never lifts a
+bounce or an invalid address. Facts have increasing numbers, and a subscription stores the highest number that it
+lifts. So no other profile changes, and a later opt-out, which has a higher number, applies again.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from gateway.core import matching
+from gateway.core.matching import EMAIL, PHONE
+from gateway.core.model import Address, Document, Fact, Identity, Ledger
+
+ReadLedgers: TypeAlias = "Callable[[Sequence[Address]], Mapping[Address, Ledger]]"
+"""The ledgers of addresses; an address without facts is left out."""
+
+STATUSES = ("subscribed", "unsubscribed", "complained", "hardbounced", "unconfirmed", "suspended", "invalid")
+"""The statuses of a subscription. The index of a word is the number that a client may send instead."""
+
+UNCHANGED = -1
+"""The status or priority of an edit that leaves it as it is."""
+
+SUPPRESSED = "suppressed"
+LIFTABLE = ("unsubscribed", "complained", SUPPRESSED)
+PERMANENT = ("hardbounced", "invalid")
+FACT_STATUSES = ("unsubscribed", "complained", *PERMANENT)
+"""The statuses that are facts about the address."""
+STRICTNESS = ("subscribed", "unconfirmed", "suspended", "unsubscribed", "complained", "invalid", "hardbounced")
+"""Statuses from the loosest to the strictest."""
+
+LIFTS, REASONS = "lifts", "reasons"
+INTERNAL_MEMBERS = (LIFTS, REASONS)
+"""Members of a subscription that no client sees. `lifts`: the highest number of a fact that the subscription lifts.
+`reasons`, in an effective document only: reason → time of the facts that apply."""
+
+CHANNELS_OF_IDENTITY = {EMAIL: ("email",), PHONE: ("sms", "whatsapp")}
+"""The channels that reach a profile at its own addresses, without a subscription."""
+
+ADDRESS_MEMBERS = {"email": "email", "sms": "phone"}
+
+
+def status_word(status: Any) -> str | None:
+    """Return the word of a status. None for an absent status, and for -1, which leaves the status as it is."""
+    if isinstance(status, int):
+        return STATUSES[status] if status >= 0 else None
+    return str(status) if status else None
+
+
+def strictest(first: Any, second: Any) -> Any:
+    """Return the stricter of two statuses, words or numbers; the first if they are equally strict."""
+    first_word, second_word = status_word(first), status_word(second)
+    if first_word is None or second_word is None:
+        return first if second_word is None else second
+    return second if STRICTNESS.index(second_word) > STRICTNESS.index(first_word) else first
+
+
+def address_of(subscription: Mapping[str, Any]) -> Address:
+    """Return the address of a subscription."""
+    _, channel, (names, value) = matching.subscription_address(subscription)
+    return ":".join((channel, *names[1:], value or ""))
+
+
+def addresses_of(document: Document, identities: Iterable[Identity]) -> list[Address]:
+    """Return the addresses of a document: its own, by its identities, and those of its subscriptions."""
+    return list(dict.fromkeys((*_own_addresses(identities), *map(address_of, document.get("subscriptions", ())))))
+
+
+def _own_addresses(identities: Iterable[Identity]) -> Iterable[Address]:
+    for kind, value in sorted(identities):
+        yield from (f"{channel}:{value}" for channel in CHANNELS_OF_IDENTITY.get(kind, ()))
+
+
+# --- reading ---
+
+
+def effective_document(
+    document: Document, identities: Iterable[Identity], ledgers: Mapping[Address, Ledger]
+) -> Document:
+    """Return the document as clients see it: each subscription with the strictest status that applies.
+
+    An own address with facts but without a subscription gets one, so that every dialect shows the facts.
+    """
+    subscriptions = [_effective(one, ledgers) for one in document.get("subscriptions", ())]
+    present = {address_of(one) for one in subscriptions if "resource_id" not in one}
+    missing = [each for each in dict.fromkeys(_own_addresses(identities)) if each in ledgers and each not in present]
+    bare = [_with_facts(_bare_subscription(each), ledgers[each]) for each in missing]
+    subscriptions += [one for one in bare if "status" in one]
+    return {**document, "subscriptions": subscriptions} if subscriptions else document
+
+
+def _bare_subscription(address: Address) -> dict[str, Any]:
+    channel, _, value = address.partition(":")
+    member = ADDRESS_MEMBERS.get(channel)
+    return {"channel": channel, **({member: value} if member else {"cc_data": {"phone": value}})}
+
+
+def _effective(subscription: Mapping[str, Any], ledgers: Mapping[Address, Ledger]) -> Mapping[str, Any]:
+    ledger = ledgers.get(address_of(subscription))
+    return _with_facts(subscription, ledger) if ledger else subscription
+
+
+def _with_facts(subscription: Mapping[str, Any], ledger: Ledger) -> Mapping[str, Any]:
+    """Return a subscription with the facts that apply: as `reasons`, and in its status."""
+    facts = ledger.facts.get(resource_key(subscription), {})
+    lifts = subscription.get(LIFTS, 0)
+    reasons = {name: fact.time for name, fact in facts.items() if name in PERMANENT or fact.number > lifts}
+    if not reasons:
+        return subscription
+    own = subscription.get("status")
+    status = own
+    for reason in reasons:
+        status = strictest(status, "suspended" if reason == SUPPRESSED else reason)
+    if isinstance(own, int) and isinstance(status, str):
+        status = STATUSES.index(status)
+    return {**subscription, "status": status, REASONS: reasons}
+
+
+def visible_members(subscription: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a subscription without its internal members."""
+    return {name: value for name, value in subscription.items() if name not in INTERNAL_MEMBERS}
+
+
+def resource_key(subscription: Mapping[str, Any]) -> str:
+    """Return the resource of a subscription as a ledger names it."""
+    return str(subscription.get("resource_id", ""))
+
+
+# --- writing ---
+
+
+def record(ledger: Ledger, resource: str, reason: str, time: int) -> Ledger:
+    """Return the ledger with a fact. A fact that holds already and was lifted by nobody stays as it is."""
+    facts = ledger.facts.get(resource, {})
+    if reason in facts and not facts[reason].is_lifted:
+        return ledger
+    number = ledger.number + 1
+    return Ledger(number, {**ledger.facts, resource: {**facts, reason: Fact(time, number)}})
+
+
+def remove(ledger: Ledger, resource: str, reason: str) -> Ledger:
+    """Return the ledger without a fact. Its number is not used again."""
+    facts = {name: fact for name, fact in ledger.facts.get(resource, {}).items() if name != reason}
+    return Ledger(ledger.number, {**ledger.facts, resource: facts})
+
+
+def lift(ledger: Ledger, resource: str) -> tuple[Ledger, int]:
+    """Return the ledger after an explicit subscription, and the highest number that it lifts; 0 if none."""
+    facts = ledger.facts.get(resource, {})
+    number = max((fact.number for reason, fact in facts.items() if reason in LIFTABLE), default=0)
+    if not number or all(fact.is_lifted for reason, fact in facts.items() if reason in LIFTABLE):
+        return ledger, number
+    lifted = {
+        reason: Fact(fact.time, fact.number, is_lifted=True) if reason in LIFTABLE else fact
+        for reason, fact in facts.items()
+    }
+    return Ledger(ledger.number, {**ledger.facts, resource: lifted}), number
+
+
+def apply_consent(
+    document: Document, update: Mapping[str, Any], read: ReadLedgers, time: int
+) -> tuple[Document, dict[Address, Ledger]]:
+    """Apply the explicit statuses and the suppressions of an update to the ledgers of their addresses.
+
+    Return the document, in which a subscription has the number that it lifts, and the ledgers that changed. `document`
+    is the result of the update; an edit that it omitted has no effect. Without a document every edit has one.
+    """
+    explicit = _explicit_edits(document, update.get("subscriptions", ()))
+    suppressions = update.get("suppressions", {})
+    suppressed, restored = (list(map(address_of, suppressions.get(name, ()))) for name in ("add", "remove"))
+    addresses = [*(address_of(edit) for edit, _ in explicit), *suppressed, *restored]
+    if not addresses:
+        return document, {}
+    before = read(addresses)
+    ledgers = {address: before.get(address, Ledger()) for address in addresses}
+    lifts: dict[tuple[Address, str], int] = {}
+    for edit, word in explicit:
+        address, resource = address_of(edit), resource_key(edit)
+        if word == STATUSES[0]:
+            ledgers[address], lifts[address, resource] = lift(ledgers[address], resource)
+        elif word in FACT_STATUSES:
+            ledgers[address] = record(ledgers[address], resource, word, time)
+    ledgers |= {address: record(ledgers[address], "", SUPPRESSED, time) for address in suppressed}
+    ledgers |= {address: remove(ledgers[address], "", SUPPRESSED) for address in restored}
+    changed = {address: ledger for address, ledger in ledgers.items() if ledger != before.get(address, Ledger())}
+    return _with_lifts(document, lifts), changed
+
+
+def _explicit_edits(document: Document, edits: Iterable[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:
+    """Return the edits that give a status, with its word."""
+    explicit = [(edit, word) for edit in edits if (word := status_word(edit.get("status")))]
+    if not explicit or not document:
+        return explicit
+    words = {_key(one): status_word(one.get("status")) for one in document.get("subscriptions", ())}
+    return [(edit, word) for edit, word in explicit if words.get(_key(edit)) == word]
+
+
+def _key(subscription: Mapping[str, Any]) -> tuple[Address, str]:
+    return address_of(subscription), resource_key(subscription)
+
+
+def _with_lifts(document: Document, lifts: Mapping[tuple[Address, str], int]) -> Document:
+    """Return the document whose subscriptions have the numbers that they lift."""
+    before = document.get("subscriptions", [])
+    after = [{**one, LIFTS: number} if (number := lifts.get(_key(one), 0)) else one for one in before]
+    return document if after == before else {**document, "subscriptions": after}
+
+
+def combine_subscriptions(subscriptions: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return one subscription for each address and resource: the first, with the strictest status of all."""
+    combined: dict[Any, Mapping[str, Any]] = {}
+    for one in subscriptions:
+        key = matching.subscription_address(one)
+        combined[key] = _strictest_of(combined[key], one) if key in combined else one
+    return list(combined.values())
+
+
+def _strictest_of(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str, Any]:
+    status = strictest(first.get("status"), second.get("status"))
+    lifts = min(first.get(LIFTS, 0), second.get(LIFTS, 0))
+    members = {"status": status, LIFTS: lifts or None}
+    kept = {name: value for name, value in first.items() if name not in members}
+    return {**kept, **{name: value for name, value in members.items() if value is not None}}
