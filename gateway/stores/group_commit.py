@@ -25,7 +25,7 @@ RunSteps: TypeAlias = "Callable[[Sequence[Any]], Awaitable[list[Any]]]"
 """Runs a group of steps. Returns the result of each, an exception where it failed. It never raises."""
 
 
-class _Call:
+class _QueuedCall:
     """The steps of one call, the results so far, and the future of all of them."""
 
     def __init__(self, steps: Sequence[Any]) -> None:
@@ -54,7 +54,7 @@ class GroupCommit:
     def __init__(self, run: RunSteps, max_group: int) -> None:
         self._run = run
         self._max_group = max_group
-        self._calls: deque[_Call] = deque()
+        self._calls: deque[_QueuedCall] = deque()
         self._task: asyncio.Task[None] | None = None
         self._open = True
 
@@ -65,7 +65,7 @@ class GroupCommit:
         """
         if not self._open:
             raise Unavailable("the store is closed")
-        call = _Call(steps)
+        call = _QueuedCall(steps)
         if steps:
             self._calls.append(call)
             # A task starts in the next turn of the loop: until then every call of this turn joins the group.
@@ -90,9 +90,9 @@ class GroupCommit:
                 await asyncio.sleep(0)
         self._task = None
 
-    def _next_group(self) -> list[tuple[_Call, Sequence[Any]]]:
+    def _next_group(self) -> list[tuple[_QueuedCall, Sequence[Any]]]:
         """Return some steps of each call in the order of the queue, up to the size of a group."""
-        group: list[tuple[_Call, Sequence[Any]]] = []
+        group: list[tuple[_QueuedCall, Sequence[Any]]] = []
         room, share = self._max_group, max(MIN_STEPS_PER_CALL, self._max_group // len(self._calls))
         while self._calls and room:
             call = self._calls.popleft()
