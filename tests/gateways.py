@@ -1,7 +1,7 @@
 """Gateway processes for tests, several on one store: `python -m tests.gateways URL COUNT [FAULT…]`.
 
-They are real servers on ports of their own, forked from one process that imported everything once. What they may be
-made to do wrong stands here and nowhere in the product. Asserts nothing.
+They are real servers on ports of their own, forked from one process that imported everything once. The faults that they
+may have are defined here, not in the product. Asserts nothing.
 """
 
 import asyncio
@@ -34,20 +34,20 @@ from tests.stores import postgresql
 
 TOKEN = "gateway-of-the-tests"
 PAUSE, STALE = 0.02, 10.0
-"""How long a slow creation holds a race open, and a stale read is told, in seconds."""
+"""Seconds that a slow creation waits before its write, and that a stale read is repeated."""
 
 PROCESSES = {"sqlite": 2, "postgresql": 3}
-"""How many gateways each engine is tried with."""
+"""Number of gateways by engine."""
 
 
 def url_of(engine: str, folder: Path) -> str:
-    """Where an empty store is."""
+    """Return the URL of an empty store."""
     return f"sqlite:///{folder}/profiles.db" if engine == "sqlite" else postgresql.fresh()
 
 
 @contextmanager
 def gateways(url: str, count: int, *faults: str) -> Iterator[list[str]]:
-    """The addresses of so many gateways on a store."""
+    """Start this number of gateways on a store; yield their addresses."""
     command = [sys.executable, "-m", "tests.gateways", url, str(count), *faults]
     process = Popen(command, stdin=PIPE, stdout=PIPE, text=True, cwd=Path(__file__).parents[1])
     assert process.stdout
@@ -61,7 +61,7 @@ def gateways(url: str, count: int, *faults: str) -> Iterator[list[str]]:
 
 
 def slow_creations(store: Store) -> None:
-    """Creations pause between what they found and what is kept."""
+    """Creations pause between their read and their write."""
     change = store.change
 
     async def changed(changes: Sequence[Change]) -> list[EditResult | Refusal]:
@@ -71,7 +71,7 @@ def slow_creations(store: Store) -> None:
 
 
 def no_lock(store: Store) -> None:
-    """Nothing is locked between what is found and what is kept."""
+    """Nothing is locked between read and write."""
     if isinstance(store, SqliteStore):
         store._connections[0].set_busy_handler(connections.retry_lock)
     writer.Writer._begin = _nothing  # type: ignore[method-assign]
@@ -84,7 +84,7 @@ async def _nothing(_writer: writer.Writer) -> None:
 
 
 def stale_reads(store: Store) -> None:
-    """What was found is told for a while, whatever becomes of it."""
+    """A read is repeated for a while, whatever is written."""
     find, known = store.find, dict[tuple[int, tuple[Identity, ...]], tuple[float, list[Profile]]]()
 
     async def found(database: int, identities: Sequence[Identity]) -> list[Profile]:
@@ -131,7 +131,7 @@ async def _furnish(settings: Settings) -> None:
 
 
 def _forked(settings: Settings, faults: Sequence[str]) -> int:
-    """A process that serves, and says its port."""
+    """Start a process that serves, and print its port."""
     listening = socket.create_server(("127.0.0.1", 0))
     child = os.fork()
     if child:

@@ -1,4 +1,4 @@
-"""The edges of the application: what fails inside it, what it says of its health, what it never says."""
+"""The application as a whole: internal failures, health checks, limits, and the published descriptions."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ async def furnished() -> Store:
 
 
 def asked(converse: Callable[[httpx.AsyncClient], Awaitable[Any]], store: Store, settings: Settings = DEFAULTS) -> Any:
-    """What a conversation with an application on this store gives."""
+    """Return the result of a conversation with an application on this store."""
 
     async def opened(_url: str) -> Store:
         return store
@@ -46,7 +46,7 @@ def asked(converse: Callable[[httpx.AsyncClient], Awaitable[Any]], store: Store,
 
 
 def failing(error: Exception, *methods: str) -> Store:
-    """A store of which some methods fail."""
+    """Return a store whose methods of these names raise the error."""
     store = asyncio.run(furnished())
 
     async def fail(*_arguments: Any) -> None:
@@ -61,7 +61,7 @@ def failing(error: Exception, *methods: str) -> Store:
     (RuntimeError("canary@example.com"), 500, "the gateway failed"),
     (Unavailable("canary@example.com"), 503, "the store is not available"),
 ])  # fmt: skip
-def test_what_fails_inside_is_answered_in_kind(
+def test_an_internal_failure_is_a_response_of_the_dialect(
     error: Exception, status: int, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def converse(client: httpx.AsyncClient) -> tuple[httpx.Response, httpx.Response]:
@@ -81,7 +81,7 @@ def test_what_fails_inside_is_answered_in_kind(
     assert [each.headers.get("retry-after") for each in (in_json, in_xml)] == [{500: None, 503: "1"}[status]] * 2
 
 
-def test_a_header_that_comes_in_several_lines_is_one_list() -> None:
+def test_a_header_of_several_lines_is_one_list() -> None:
     async def converse(client: httpx.AsyncClient) -> httpx.Response:
         lines = [("accept", "application/xml"), ("accept", "text/html")]
         return await client.post("/api/v1.1/profiles/import", json=UPDATE, headers=lines)
@@ -89,7 +89,7 @@ def test_a_header_that_comes_in_several_lines_is_one_list() -> None:
     assert asked(converse, asyncio.run(furnished())).headers["content-type"] == "application/xml"
 
 
-def test_says_that_it_lives_and_that_its_store_answers() -> None:
+def test_health_checks_report_the_process_and_the_store() -> None:
     async def converse(client: httpx.AsyncClient) -> list[int]:
         return [(await client.get(path)).status_code for path in ("/healthz", "/readyz")]
 
@@ -98,7 +98,7 @@ def test_says_that_it_lives_and_that_its_store_answers() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/docs/"])
-def test_the_root_leads_to_the_documentation(path: str) -> None:
+def test_the_root_redirects_to_the_documentation(path: str) -> None:
     async def converse(client: httpx.AsyncClient) -> httpx.Response:
         return await client.get(path)
 
@@ -106,7 +106,7 @@ def test_the_root_leads_to_the_documentation(path: str) -> None:
     assert (reply.status_code, reply.headers["location"]) == (307, "/docs")
 
 
-def test_every_listed_schema_is_there() -> None:
+def test_every_listed_schema_exists() -> None:
     async def converse(client: httpx.AsyncClient) -> tuple[list[str], list[int]]:
         listed = (await client.get("/schemas")).json()["schemas"]
         return listed, [(await client.get(path)).status_code for path in listed]
@@ -116,7 +116,7 @@ def test_every_listed_schema_is_there() -> None:
     assert set(statuses) == {200}
 
 
-def test_old_changes_are_forgotten() -> None:
+def test_old_changes_are_pruned() -> None:
     async def converse(client: httpx.AsyncClient) -> list[Any]:
         await client.post("/api/v1.1/profiles/import", json=UPDATE)
         return [change async for change in store.changes(1)]
@@ -145,7 +145,7 @@ def test_skip_triggers_is_kept_with_the_change(skip: bool) -> None:
     assert (change.origin.dialect, change.origin.token) == ("altcraft", TOKEN)
 
 
-def test_an_address_tells_where_it_is(tmp_path: Path) -> None:
+def test_detect_geo_fills_fields_from_an_address(tmp_path: Path) -> None:
     async def converse(client: httpx.AsyncClient) -> dict[str, Any]:
         data = {"_ip": "94.231.119.122", "_regip": "94.231.119.122", "_tz": "Asia/Omsk"}
         await client.post("/api/v1.1/profiles/import", json={**UPDATE, "detect_geo": True, "data": data})
@@ -162,7 +162,7 @@ def test_an_address_tells_where_it_is(tmp_path: Path) -> None:
     }
 
 
-def test_a_large_body_is_understood_beside_the_event_loop() -> None:
+def test_a_large_body_is_prepared_in_a_thread() -> None:
     async def converse(client: httpx.AsyncClient) -> Any:
         rows = [{"email": f"u{number}@example.com", "note": "x" * 500} for number in range(1_000)]
         return await client.post("/api/v1.1/profiles/import_batch", content=json.dumps({**UPDATE, "data": rows}),
@@ -173,7 +173,7 @@ def test_a_large_body_is_understood_beside_the_event_loop() -> None:
     assert len(reply.json()["result"]) == 1_000
 
 
-def test_another_database_is_not_told_from_none() -> None:
+def test_another_database_has_the_response_of_an_absent_one() -> None:
     async def converse(client: httpx.AsyncClient) -> list[str]:
         bodies = [{**UPDATE, "db_id": number} for number in (2, 999)]
         return [(await client.post("/api/v1.1/profiles/get", json=body)).text.replace("999", "2") for body in bodies]
@@ -185,7 +185,7 @@ def test_another_database_is_not_told_from_none() -> None:
 READING = {"authorization": "Bearer only-reads"}
 
 
-def test_a_token_that_calls_too_often_is_told_when_to_come_back() -> None:
+def test_a_token_over_its_rate_gets_retry_after() -> None:
     async def converse(client: httpx.AsyncClient) -> list[httpx.Response]:
         path, bearer = "/profiles/r1", {"authorization": f"Bearer {TOKEN}"}
         replies = [await client.get(path, headers=headers) for headers in (bearer, bearer, READING)]
@@ -209,7 +209,7 @@ def test_a_token_that_calls_too_often_is_told_when_to_come_back() -> None:
         ({"subscriptions": [{"resource_id": 1, "channel": "email"}] * 11}, "a list may have at most 10 elements"),
     ],
 )
-def test_what_is_too_long_is_refused_by_its_bound(data: dict[str, Any], reason: str) -> None:
+def test_a_value_over_its_bound_is_rejected(data: dict[str, Any], reason: str) -> None:
     async def converse(client: httpx.AsyncClient) -> list[httpx.Response]:
         at_bounds = {"_fname": "x" * 100, "x" * 50: "y", "tags": ["x"] * 10}
         bodies: list[Any] = [data, at_bounds, [{"email": f"b{row}@example.com"} for row in range(20)]]

@@ -1,4 +1,4 @@
-"""BodyReader on their way in: content codings, bounds that hold while they stream, and work that is too much."""
+"""Bodies of requests: content encodings, limits while they stream, and the concurrency limit."""
 
 import asyncio
 import gzip
@@ -23,7 +23,7 @@ BOMB = gzip.compress(b" " * 100_000_000)
 
 
 def sent(content: Any, settings: Settings = Settings(), **headers: str) -> httpx.Response:  # noqa: B008
-    """The answer to an import with this body."""
+    """Return the response to an import with this body."""
 
     async def converse(client: httpx.AsyncClient) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -43,18 +43,18 @@ def sent(content: Any, settings: Settings = Settings(), **headers: str) -> httpx
         ("", JSON),
     ],
 )
-def test_a_content_coding_is_undone(coding: str, body: bytes) -> None:
+def test_a_content_encoding_is_decoded(coding: str, body: bytes) -> None:
     assert sent(body, content_encoding=coding).json()["error"] == 0
 
 
-def test_codings_are_undone_in_the_other_media_type_too() -> None:
+def test_encodings_are_decoded_in_xml_too() -> None:
     reply = sent(gzip.compress(XML.encode()), content_type="application/xml", content_encoding="gzip")
     assert reply.status_code == 200
     assert reply.headers["content-type"] == "application/xml"
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, gzip", "gzip, identity", "utf-8", "é"])
-def test_any_other_coding_is_refused_with_those_that_there_are(coding: str) -> None:
+def test_an_unsupported_encoding_is_rejected_with_the_supported_ones(coding: str) -> None:
     reply = sent(JSON, content_encoding=coding.encode("latin-1"))  # type: ignore[arg-type]
     assert (reply.status_code, reply.json()["error"]) == (415, 415)
     assert reply.headers["accept-encoding"] == "gzip, deflate"
@@ -71,7 +71,7 @@ def test_any_other_coding_is_refused_with_those_that_there_are(coding: str) -> N
         ("gzip", gzip.compress(JSON) * 2, "something behind its end"),
     ],
 )
-def test_a_broken_coding_is_refused(coding: str, body: bytes, reason: str) -> None:
+def test_a_broken_encoding_is_rejected(coding: str, body: bytes, reason: str) -> None:
     reply = sent(body, content_encoding=coding)
     assert reply.status_code == 400
     assert reason in reply.json()["error_text"]
@@ -87,7 +87,7 @@ def test_a_body_may_grow_to_its_limit_and_by_its_ratio() -> None:
 
 
 def read(bodies: BodyReader, headers: Mapping[bytes, bytes], chunks: Iterable[bytes], limit: int) -> bytes:
-    """What is read of these chunks."""
+    """Read a body that arrives in these chunks."""
 
     async def receive() -> dict[str, Any]:
         return next(events)
@@ -98,13 +98,13 @@ def read(bodies: BodyReader, headers: Mapping[bytes, bytes], chunks: Iterable[by
 
 
 @pytest.mark.parametrize("step", [1, 7, 65_536])
-def test_a_coding_is_undone_however_it_is_cut(step: int) -> None:
+def test_an_encoding_is_decoded_in_chunks_of_any_size(step: int) -> None:
     body = gzip.compress(JSON)
     chunks = [body[start : start + step] for start in range(0, len(body), step)]
     assert read(BodyReader(100, 10_000), {b"content-encoding": b"gzip"}, chunks, 10_000) == JSON
 
 
-def test_a_bomb_is_never_held() -> None:
+def test_a_compression_bomb_stays_out_of_memory() -> None:
     tracemalloc.start()
     with pytest.raises(RequestRefusal, match="body_too_large"):
         read(BodyReader(2_000, 2**30), {b"content-encoding": b"gzip"}, [BOMB], 1_000_000)
@@ -112,7 +112,7 @@ def test_a_bomb_is_never_held() -> None:
     tracemalloc.stop()
 
 
-def test_bodies_are_held_up_to_a_bound_and_let_go() -> None:
+def test_incomplete_bodies_are_limited_and_released() -> None:
     bodies = BodyReader(100, 1_000)
     for _ in range(3):
         with pytest.raises(RequestRefusal, match="overloaded") as refusal:
@@ -121,13 +121,13 @@ def test_bodies_are_held_up_to_a_bound_and_let_go() -> None:
         assert read(bodies, {}, [b"x" * 400] * 2, 10_000) == b"x" * 800
 
 
-def test_who_asks_whether_to_send_too_much_is_told_not_to() -> None:
+def test_expect_of_a_body_that_is_too_large_closes_the_connection() -> None:
     settings = Settings(max_body=10)
     assert sent(JSON, settings, expect="100-continue").headers["connection"] == "close"
     assert "connection" not in sent(JSON, settings).headers
 
 
-def test_more_requests_than_may_be_worked_on_are_refused_in_kind() -> None:
+def test_requests_over_the_concurrency_limit_are_rejected_in_their_dialect() -> None:
     async def converse(client: httpx.AsyncClient) -> list[httpx.Response]:
         in_xml = {"content": XML, "headers": {"content-type": "application/xml"}}
         in_json = {"json": UPDATE}

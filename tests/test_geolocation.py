@@ -1,4 +1,4 @@
-"""Where an address is, by a small MaxMind-format file that is written here."""
+"""Geolocation with a small MaxMind-format file."""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def filled(locator: Geolocator, profile: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("address", ["94.231.119.122", "2a02:6b8::1"])
-def test_the_current_address_tells_everything(locator: Geolocator, address: str) -> None:
+def test_the_current_address_fills_all_fields(locator: Geolocator, address: str) -> None:
     assert filled(locator, {"ip": address}) == {
         "ip": address,
         "address": {"country": "RU", "region": "Moscow Oblast", "locality": "Moscow"},
@@ -49,13 +49,13 @@ def test_the_current_address_tells_everything(locator: Geolocator, address: str)
     }
 
 
-def test_the_registration_address_tells_of_the_registration(locator: Geolocator) -> None:
+def test_the_registration_address_fills_its_own_fields(locator: Geolocator) -> None:
     assert filled(locator, {"altcraft": {"_regip": "94.231.119.122"}}) == {
         "altcraft": {"_regip": "94.231.119.122", "_regcountry": "RU", "_regcity": "Moscow"}
     }
 
 
-def test_only_what_the_request_leaves_out_is_filled(locator: Geolocator) -> None:
+def test_only_omitted_fields_are_filled(locator: Geolocator) -> None:
     profile = {
         "ip": "94.231.119.122",
         "zoneinfo": "Asia/Omsk",
@@ -69,7 +69,7 @@ def test_only_what_the_request_leaves_out_is_filled(locator: Geolocator) -> None
     }
 
 
-def test_what_the_file_does_not_know_is_not_filled(locator: Geolocator) -> None:
+def test_fields_without_data_are_not_filled(locator: Geolocator) -> None:
     assert filled(locator, {"ip": "78.46.1.1"}) == {"ip": "78.46.1.1", "address": {"country": "DE"}}
 
 
@@ -81,7 +81,7 @@ def test_a_private_unknown_or_cleared_address_fills_nothing(locator: Geolocator,
     }
 
 
-def test_an_address_that_the_file_cannot_hold_fills_nothing(tmp_path: Path) -> None:
+def test_an_ipv6_address_fills_nothing_from_an_ipv4_file(tmp_path: Path) -> None:
     assert filled(Geolocator(str(written(tmp_path / "four.mmdb", 4))), {"ip": "2a02:6b8::1"}) == {"ip": "2a02:6b8::1"}
 
 
@@ -89,7 +89,7 @@ def test_without_a_file_nothing_is_filled() -> None:
     assert filled(Geolocator(None), {"ip": "94.231.119.122"}) == {"ip": "94.231.119.122"}
 
 
-def test_another_file_is_refused_by_name(tmp_path: Path) -> None:
+def test_another_kind_of_file_is_rejected_by_name(tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("no database")
     with pytest.raises(ValueError, match=r"other\.txt is no MaxMind-format file"):
         Geolocator(str(tmp_path / "other.txt"))

@@ -1,4 +1,4 @@
-"""HTTP on the wire: what clients that we cannot change really send, over raw sockets."""
+"""HTTP/1.1 over raw sockets: what real clients send, timeouts and limits."""
 
 import re
 import socket
@@ -50,7 +50,7 @@ def connected(host: ServerThread) -> Iterator[socket.socket]:
 
 
 def said(host: ServerThread, *pieces: bytes, answers: int = 1) -> bytes:
-    """What comes back for these pieces, each sent on its own: so many answers, or all until the server hangs up."""
+    """Send each piece by itself; return this number of responses, or all until the server closes."""
     with connected(host) as connection:
         for piece in pieces:
             connection.sendall(piece)
@@ -58,7 +58,7 @@ def said(host: ServerThread, *pieces: bytes, answers: int = 1) -> bytes:
 
 
 def heard(connection: socket.socket, answers: int = 1) -> bytes:
-    """So many answers, or all until the server hangs up."""
+    """Return this number of responses, or all until the server closes."""
     answer = b""
     while answer.count(b'"total_count":1}') < answers and (received := connection.recv(65_536)):
         answer += received
@@ -76,13 +76,13 @@ def heard(connection: socket.socket, answers: int = 1) -> bytes:
     ],
     ids=["whole", "body apart", "in pieces", "chunked", "websocket"],
 )
-def test_an_offer_of_another_protocol_is_ignored(serving: ServerThread, pieces: list[bytes]) -> None:
+def test_an_upgrade_is_ignored(serving: ServerThread, pieces: list[bytes]) -> None:
     answer = said(serving, *pieces)
     assert answer.startswith(b"HTTP/1.1 200 OK")
     assert b'"error":0' in answer
 
 
-def test_a_connection_goes_on_after_an_offer(serving: ServerThread) -> None:
+def test_a_connection_continues_after_an_upgrade(serving: ServerThread) -> None:
     plain = HEAD + LENGTH + b"\r\n" + BODY
     answer = said(serving, HEAD + LENGTH + OFFER + b"\r\n" + BODY + plain, answers=2)
     assert answer.count(b"HTTP/1.1 200 OK") == 2
@@ -91,11 +91,11 @@ def test_a_connection_goes_on_after_an_offer(serving: ServerThread) -> None:
 @pytest.mark.parametrize(
     "rubbish", [b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"GET\r\n\r\n", HEAD + b"Content-Length: -1\r\n\r\n"]
 )
-def test_what_is_no_http_is_refused(serving: ServerThread, rubbish: bytes) -> None:
+def test_bytes_that_are_not_http_are_rejected(serving: ServerThread, rubbish: bytes) -> None:
     assert said(serving, rubbish).startswith(b"HTTP/1.1 400")
 
 
-def test_a_client_that_leaves_in_the_middle_of_its_body_is_let_go(
+def test_a_client_that_disconnects_in_its_body_leaves_no_message(
     serving: ServerThread, caplog: pytest.LogCaptureFixture
 ) -> None:
     with connected(serving) as connection:
@@ -113,7 +113,7 @@ ANSWERED = b"HTTP/1.1 200 OK"
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerThread]:
-    """A server with short deadlines and small bounds."""
+    """A server with short timeouts and low limits."""
     host = ServerThread(SHORT, pause=0.05)
     store: Store = host.run(open_store(f"sqlite:///{tmp_path_factory.mktemp('strict')}/wire.db"))
     host.run(seed_store(store, Case(Path(), "json", {})))
@@ -131,7 +131,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def dribbled(host: ServerThread, start: bytes, drop: bytes, pause: float = 0.05) -> bytes:
-    """What comes back to a client that sends something, and then a drop again and again until it is answered."""
+    """Send the start, then a drop again and again until there is a response; return it."""
     with connected(host) as connection:
         connection.sendall(start)
         connection.settimeout(pause)
@@ -154,11 +154,11 @@ def dribbled(host: ServerThread, start: bytes, drop: bytes, pause: float = 0.05)
     ],
     ids=["silent in the headers", "slow headers", "silent in the body", "slow body", "slow chunks"],
 )
-def test_a_slow_client_is_told_that_it_took_too_long(strict: ServerThread, start: bytes, drop: bytes) -> None:
+def test_a_slow_client_gets_a_timeout(strict: ServerThread, start: bytes, drop: bytes) -> None:
     assert dribbled(strict, start, drop).startswith(b"HTTP/1.1 408 Request Timeout")
 
 
-def test_who_sends_much_and_then_nothing_is_told_so_too(strict: ServerThread) -> None:
+def test_a_client_that_stops_in_a_large_body_gets_a_timeout(strict: ServerThread) -> None:
     with connected(strict) as connection:
         connection.sendall(HEAD + b"Content-Length: 20000\r\n\r\n")
         time.sleep(0.05)
@@ -166,7 +166,7 @@ def test_who_sends_much_and_then_nothing_is_told_so_too(strict: ServerThread) ->
         assert connection.recv(65_536).startswith(b"HTTP/1.1 408 Request Timeout")
 
 
-def test_who_says_nothing_is_let_go_without_a_word(strict: ServerThread) -> None:
+def test_a_silent_connection_is_closed_without_a_response(strict: ServerThread) -> None:
     assert said(strict) == b""
 
 
@@ -184,7 +184,7 @@ def test_line_breaks_keep_no_connection_open(strict: ServerThread) -> None:
     raise AssertionError("the server waits for ever")
 
 
-def test_a_slow_client_that_gets_on_is_answered(strict: ServerThread) -> None:
+def test_a_slow_client_within_the_limits_gets_its_response(strict: ServerThread) -> None:
     body = BODY + b" " * 200
     with connected(strict) as connection:
         connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body))
@@ -234,7 +234,7 @@ def test_a_slow_client_that_gets_on_is_answered(strict: ServerThread) -> None:
         "compressed chunks", "no chunks",
     ],
 )  # fmt: skip
-def test_what_is_out_of_bounds_on_the_wire_is_refused(strict: ServerThread, sent: bytes, status: int) -> None:
+def test_a_head_or_framing_over_its_limit_is_rejected(strict: ServerThread, sent: bytes, status: int) -> None:
     answer = said(strict, sent)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status)
@@ -243,26 +243,26 @@ def test_what_is_out_of_bounds_on_the_wire_is_refused(strict: ServerThread, sent
     assert b"connection: close" in head
 
 
-def test_trailers_are_no_headers(strict: ServerThread) -> None:
+def test_trailers_are_not_headers(strict: ServerThread) -> None:
     trailer = b"0\r\nAccept: application/xml\r\n\r\n"
     chunks = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(BODY), BODY)
     assert b"application/json" in said(strict, HEAD + chunks + trailer)
 
 
-def test_a_refusal_waits_for_the_answers_that_are_owed(strict: ServerThread) -> None:
+def test_an_error_response_follows_the_pending_responses(strict: ServerThread) -> None:
     answer = said(strict, PLAIN + b"rubbish\r\n\r\n", answers=2)
     assert answer.startswith(ANSWERED)
     assert answer.count(b"HTTP/1.1 400 Bad Request") == 1
 
 
-def test_a_body_that_breaks_does_not_take_the_answers_before_it(strict: ServerThread) -> None:
+def test_a_broken_body_does_not_cancel_earlier_responses(strict: ServerThread) -> None:
     answer = said(strict, PLAIN + PLAIN + HEAD + b"Transfer-Encoding: chunked\r\n\r\nrubbish\r\n", answers=3)
     assert answer.count(ANSWERED) == 2
     assert b"HTTP/1.1 400 Bad Request" in answer
 
 
 @pytest.mark.parametrize("requests", [1, 3])
-def test_who_will_say_no_more_still_gets_every_answer(serving: ServerThread, requests: int) -> None:
+def test_a_half_closed_connection_gets_every_response(serving: ServerThread, requests: int) -> None:
     # What is written takes a moment, in which the end of the client's side is seen.
     body = BODY[:-1] + b', "email": "half@example.com", "data": {"x": 1}}'
     head = HEAD.replace(b"databases/list", b"profiles/import")
@@ -272,14 +272,14 @@ def test_who_will_say_no_more_still_gets_every_answer(serving: ServerThread, req
         assert read_all(connection).count(ANSWERED) == requests
 
 
-def test_only_so_many_requests_wait_in_line(strict: ServerThread) -> None:
+def test_pipelined_requests_are_limited(strict: ServerThread) -> None:
     answer = said(strict, PLAIN * 10, answers=10)
     assert answer.count(ANSWERED) == 3
     assert answer.count(b"HTTP/1.1 503 Service Unavailable") == 1
     assert b"retry-after: 1" in answer
 
 
-def test_only_so_many_connections_are_open(strict: ServerThread) -> None:
+def test_connections_are_limited(strict: ServerThread) -> None:
     with connected(strict) as first, connected(strict), connected(strict):
         first.sendall(HEAD)
         time.sleep(0.05)
@@ -288,7 +288,7 @@ def test_only_so_many_connections_are_open(strict: ServerThread) -> None:
         assert heard(first).startswith(ANSWERED)
 
 
-def test_a_refusal_reaches_a_client_that_is_still_sending(strict: ServerThread) -> None:
+def test_an_error_response_reaches_a_client_that_is_still_sending(strict: ServerThread) -> None:
     with connected(strict) as connection:
         connection.sendall(b"rubbish\r\n\r\n" + b"x" * 1_000_000)
         time.sleep(0.1)
@@ -296,7 +296,7 @@ def test_a_refusal_reaches_a_client_that_is_still_sending(strict: ServerThread) 
         assert heard(connection).startswith(b"HTTP/1.1 400")
 
 
-def test_who_does_not_take_the_reply_is_let_go(strict: ServerThread) -> None:
+def test_a_client_that_does_not_read_its_response_is_disconnected(strict: ServerThread) -> None:
     async def many(_scope: Scope, _receive: Receive, send: Send) -> None:
         headers = [(b"content-length", b"20000000")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

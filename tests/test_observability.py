@@ -1,4 +1,4 @@
-"""What an operator sees: the access log and the metrics; and that they tell nothing of what clients sent."""
+"""The access log, the log and the metrics; and that they contain nothing that clients sent."""
 
 import asyncio
 import json
@@ -33,13 +33,13 @@ BEARER = {"authorization": "Bearer s3cret"}
 def lines_after(
     log_capture: LogCapture, run_in_process: Callable[[httpx.AsyncClient], Awaitable[Any]]
 ) -> tuple[Any, list[dict[str, Any]]]:
-    """What a conversation gives, and the rows of the access log about it."""
+    """Return the result of a conversation, and its rows in the access log."""
     start = len(log_capture.lines)
     given = asked(run_in_process, asyncio.run(furnished()))
     return given, [json.loads(line) for line in "".join(log_capture.lines[start:]).splitlines() if line.startswith("{")]
 
 
-def test_each_answer_is_one_line(log_capture: LogCapture) -> None:
+def test_each_response_is_one_line(log_capture: LogCapture) -> None:
     async def run_in_process(client: httpx.AsyncClient) -> list[httpx.Response]:
         return [
             await client.post(f"{IMPORT}?format=json", json=UPDATE),
@@ -79,7 +79,7 @@ def test_each_answer_is_one_line(log_capture: LogCapture) -> None:
         ("", False),
     ],
 )
-def test_a_request_keeps_its_own_id_where_it_looks_like_one(log_capture: LogCapture, sent: str, is_kept: bool) -> None:
+def test_a_request_keeps_its_own_id_if_it_is_safe(log_capture: LogCapture, sent: str, is_kept: bool) -> None:
     async def run_in_process(client: httpx.AsyncClient) -> httpx.Response:
         return await client.post(IMPORT, json=UPDATE, headers=[(b"x-request-id", sent.encode("latin-1"))])
 
@@ -94,10 +94,10 @@ CARRYING = (
     *("authorization", "accept", "content-type", "content-encoding", "accept-language", "if-match", "prefer"),
     *("idempotency-key", "x-idempotency-expiration", "revision", "x-request-id", CANARY.replace("@", "-")),
 )
-"""Headers, each of which carries a canary; the last one is one."""
+"""Headers that get a canary as their value; the name of the last one is one too."""
 
 
-def test_what_a_request_carries_beside_its_body_is_told_nobody(log_capture: LogCapture) -> None:
+def test_headers_paths_and_queries_stay_out_of_log_and_metrics(log_capture: LogCapture) -> None:
     async def run_in_process(client: httpx.AsyncClient) -> str:
         paths = (IMPORT, f"/profiles/{CANARY}", f"/api/profiles/{CANARY}", "/client/profiles", f"/{CANARY}", "/docs")
         for path in paths:
@@ -115,7 +115,7 @@ def test_what_a_request_carries_beside_its_body_is_told_nobody(log_capture: LogC
     assert "canary" not in (told + metrics).lower()
 
 
-def test_a_reader_who_is_slow_holds_up_nobody_and_learns_what_he_missed() -> None:
+def test_a_slow_reader_blocks_nothing_and_gets_the_number_of_lost_lines() -> None:
     free, written = Event(), []
 
     def write(lines: bytes) -> None:
@@ -141,7 +141,7 @@ def test_a_reader_who_is_slow_holds_up_nobody_and_learns_what_he_missed() -> Non
     assert lost > 0
 
 
-def test_the_log_can_be_switched_off(log_capture: LogCapture) -> None:
+def test_the_access_log_can_be_disabled(log_capture: LogCapture) -> None:
     async def run_in_process(client: httpx.AsyncClient) -> httpx.Response:
         return await client.post(IMPORT, json=UPDATE)
 
@@ -150,7 +150,7 @@ def test_the_log_can_be_switched_off(log_capture: LogCapture) -> None:
     assert log_capture.lines[start:] == []
 
 
-def test_metrics_are_told_to_who_brings_the_token() -> None:
+def test_metrics_require_their_token() -> None:
     async def run_in_process(client: httpx.AsyncClient) -> list[httpx.Response]:
         await client.post(IMPORT, json=UPDATE)
         await client.post(IMPORT, json={**UPDATE, "token": "another"})
@@ -204,8 +204,8 @@ def test_a_message_has_a_time_and_its_request_id(caplog: pytest.LogCaptureFixtur
     assert re.fullmatch(rf"{time} ERROR unexpected RuntimeError at .* \[request the-id\]", line)
 
 
-def test_conversations_leave_no_trace_in_the_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor in a log: conftest.py listens to this suite as to every other."""
+def test_metrics_contain_nothing_of_the_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """conftest.py checks the logs of all tests."""
     metrics = Metrics()
     monkeypatch.setattr("gateway.server.app.Metrics", lambda: metrics)
     monkeypatch.setattr("gateway.testkit.embedded.create", partial(_with_metrics, create))

@@ -1,4 +1,4 @@
-"""Environment → settings: every variable is read, checked, named when wrong, and documented."""
+"""Environment → settings: every variable is parsed, validated and documented."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ OTHER = {
     "GATEWAY_MIN_BODY_RATE": ("0", 0),
     "GATEWAY_SHUTDOWN_SECONDS": ("5", 5),
 }
-"""For each variable a text that is not its default, and what it means."""
+"""For each variable a text other than its default, and the value of it."""
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -84,35 +84,35 @@ def test_an_empty_variable_counts_as_unset() -> None:
         ("GATEWAY_BOOTSTRAP_TOKEN", "ключ", "visible ASCII"),
     ],
 )
-def test_a_wrong_value_is_refused_by_name_and_reason(name: str, text: str, reason: str) -> None:
+def test_an_invalid_value_is_rejected_with_name_and_reason(name: str, text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=f"^{name}: ") as refusal:
         Settings.from_environment({name: text})
     assert reason in str(refusal.value)
 
 
-def test_a_refused_token_is_not_repeated() -> None:
+def test_a_rejected_token_is_not_repeated() -> None:
     with pytest.raises(ValueError, match="GATEWAY_BOOTSTRAP_TOKEN") as refusal:
         Settings.from_environment({"GATEWAY_BOOTSTRAP_TOKEN": "hunter2 and more"})
     assert "hunter2" not in str(refusal.value)
 
 
-def test_all_that_is_wrong_is_said_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(ValueError, match=r"GATEWAY_PORT: .*; GATEWAY_WORKERS: "):
         Settings.from_environment({"GATEWAY_PORT": "x", "GATEWAY_WORKERS": "x"})
 
 
 @pytest.mark.parametrize("name", ["GATEWAY_PROT", "GATEWAY_port", "GATEWAY_"])
-def test_an_unknown_variable_is_refused_with_the_nearest_name(name: str) -> None:
+def test_an_unknown_variable_is_rejected_with_the_nearest_name(name: str) -> None:
     with pytest.raises(ValueError, match=rf"^{name}: .* did you mean GATEWAY_\w+\?$"):
         Settings.from_environment({name: "8080"})
 
 
-def test_a_slip_is_answered_with_the_name_that_was_meant() -> None:
+def test_a_misspelled_name_gets_the_right_one() -> None:
     with pytest.raises(ValueError, match=r"did you mean GATEWAY_PORT\?"):
         Settings.from_environment({"GATEWAY_PROT": "8080"})
 
 
-def test_the_variables_of_the_tests_are_none_of_ours() -> None:
+def test_variables_of_the_tests_are_not_settings() -> None:
     assert Settings.from_environment({"GATEWAY_TEST_POSTGRESQL": "postgresql://localhost"}) == Settings()
 
 
@@ -121,7 +121,7 @@ def test_settings_cannot_be_changed() -> None:
         Settings().port = 1  # type: ignore[misc]
 
 
-def test_the_table_says_what_holds() -> None:
+def test_the_table_has_the_defaults() -> None:
     for name, default, description in table():
         assert Settings.from_environment({name: default}) == Settings()
         assert description

@@ -1,4 +1,4 @@
-"""Several processes on one socket: when they stop, nobody is left waiting in it."""
+"""Several processes on one socket: a stop leaves no connection waiting."""
 
 import socket
 import sys
@@ -24,7 +24,7 @@ def test_the_parent_stops_listening_before_its_workers_do() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no such filter")
-def test_what_has_begun_goes_on_and_nothing_else_begins() -> None:
+def test_the_filter_keeps_open_connections_and_rejects_new_ones() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as listening,
         socket.create_connection(listening.getsockname()) as first,
