@@ -114,7 +114,7 @@ def _untold(case: Case) -> str | None:
 
 
 @pytest.mark.skipif(not OPENAPI.exists(), reason="the vendor's OpenAPI is not part of the repository")
-@pytest.mark.parametrize("case", SPOKEN, sequential_ids=lambda case: case.name)
+@pytest.mark.parametrize("case", SPOKEN, ids=lambda case: case.name)
 def test_the_vendors_openapi_takes_the_reply(case: Case) -> None:
     document = json.loads(OPENAPI.read_text())
     schema = {**_schema_of(_promised(document, case)), "components": _schema_of(document["components"])}

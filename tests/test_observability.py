@@ -207,7 +207,7 @@ def test_a_message_has_a_time_and_its_request_id(caplog: pytest.LogCaptureFixtur
 def test_metrics_contain_nothing_of_the_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """conftest.py checks the logs of all tests."""
     metrics = Metrics()
-    monkeypatch.setattr("gateway.server.app.Metrics", lambda: metrics)
+    monkeypatch.setattr("gateway.server.metrics.Metrics", lambda: metrics)
     monkeypatch.setattr("gateway.testkit.embedded.create", partial(_with_metrics, create))
     for case in islice(cases("altcraft", "courier", "klaviyo"), 0, None, 25):
         asyncio.run(run_in_process(case))
