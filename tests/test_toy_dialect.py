@@ -68,7 +68,7 @@ class Toy:
         raise refuse("invalid_patch")
 
     def render_faults(self, faults: Sequence[Fault]) -> Reply:
-        return Reply(faults[0].row.status, {"refused": [fault.text for fault in faults]})
+        return Reply(faults[0].status, {"refused": [fault.text for fault in faults]})
 
     def _parse(self, incoming: Request) -> ParsedRequest:
         tree = incoming.tree

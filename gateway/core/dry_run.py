@@ -99,7 +99,7 @@ def _id(write: Write) -> str | None:
 def _render_fault(fault: Fault) -> Tree:
     return {
         "name": fault.code,
-        "status": fault.row.status,
+        "status": fault.status,
         "detail": fault.text,
         "pointer": fault.pointer,
         "profile": fault.profile or None,

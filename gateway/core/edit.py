@@ -63,7 +63,8 @@ def update_edit(
             gained, lost = identity_changes(before, document, context.tables)
         result = _result(profile, document, gained, lost, context)
         if detach_key:
-            detached = [_detach(each, profile, update["detach_from_others"], context) for each in find(detach_key)]
+            others = [each for each in find(detach_key) if profile is None or each.id != profile.id]
+            detached = [_detach(each, update["detach_from_others"], context) for each in others]
             result = replace(result, writes=(*chain.from_iterable(detached), *result.writes))
         if ledgers:
             result = replace(result, ledgers=ledgers)
@@ -78,10 +79,8 @@ def _address_result(update: Update, found: Sequence[Profile], find: Find, contex
     return EditResult(None, others=tuple(profile.id for profile in found), ledgers=ledgers)
 
 
-def _detach(other: Profile, profile: Profile | None, detach: Update, context: EditContext) -> tuple[Write, ...]:
+def _detach(other: Profile, detach: Update, context: EditContext) -> tuple[Write, ...]:
     """Return the write that removes data from another profile. It needs no validation: it only removes."""
-    if profile and other.id == profile.id:
-        return ()
     document, _ = apply_update(other.document, detach)
     gained, lost = identity_changes(other.document, document, context.tables)
     return _result(other, document, gained, lost, context).writes

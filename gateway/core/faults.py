@@ -68,12 +68,13 @@ class Fault:
     profile: str = ""
 
     @property
-    def row(self) -> CatalogEntry:
-        return CATALOG[self.code]
+    def status(self) -> int:
+        """The HTTP status (RFC 9110)."""
+        return CATALOG[self.code].status
 
     @property
     def text(self) -> str:
-        return self.detail or self.row.text
+        return self.detail or CATALOG[self.code].text
 
 
 class Refusal(Exception):

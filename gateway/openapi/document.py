@@ -258,14 +258,14 @@ def _may_befall(fault: Fault, call: Call) -> bool:
         return False
     if fault.code == "rate_limited":
         return bool(call.rates)
-    return fault.row.status != 409 or call.operation not in NEVER_IN_CONFLICT
+    return fault.status != 409 or call.operation not in NEVER_IN_CONFLICT
 
 
 def _refusal(dialect: Dialect, faults: Sequence[Fault]) -> JSON:
     """The response of one status; the example is what the dialect says of the first of its faults."""
     reply = dialect.render_faults(faults[:1])
     names = [*reply.headers, *(["retry-after"] if any(fault.code == "rate_limited" for fault in faults) else [])]
-    text = "; ".join(dict.fromkeys(fault.row.text for fault in faults))
+    text = "; ".join(dict.fromkeys(fault.text for fault in faults))
     shown = {codec.name: reply.tree if codec.is_typed else codec.encode(reply.tree).decode() for codec in CODECS}
     headers = {name: HEADERS[name] for name in names}
     return _response(_written_types(dialect), text, headers, [_name_of_refusal(dialect)], shown)

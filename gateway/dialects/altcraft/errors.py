@@ -11,13 +11,13 @@ from gateway.dialects.protocol import Reply
 
 def render_faults(faults: Sequence[Fault], always_200: bool) -> Reply:
     """Render the reply to a rejected request. The first fault decides the status."""
-    status = 200 if always_200 else faults[0].row.status
+    status = 200 if always_200 else faults[0].status
     return Reply(status, render_errors(faults), {"www-authenticate": "Bearer"} if status == 401 else {})
 
 
 def render_errors(faults: Sequence[Fault]) -> dict[str, Any]:
     """Return the status of the first fault as `error`, and the text of every fault as `error_text`."""
-    return {"error": faults[0].row.status, "error_text": "; ".join(dict.fromkeys(map(_text, faults)))}
+    return {"error": faults[0].status, "error_text": "; ".join(dict.fromkeys(map(_text, faults)))}
 
 
 def _text(fault: Fault) -> str:

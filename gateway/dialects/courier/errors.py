@@ -21,7 +21,7 @@ _HEADERS = {401: {"www-authenticate": "Bearer"}, 409: {"x-should-retry": "false"
 
 def render_faults(faults: Sequence[Fault]) -> Reply:
     """Render the `message` of every fault, and the status and `type` of the first one."""
-    status = _STATUSES.get(faults[0].code, faults[0].row.status)
+    status = _STATUSES.get(faults[0].code, faults[0].status)
     message = "; ".join(dict.fromkeys(map(_message, faults)))
     return Reply(status, {"message": message, "type": _type(status)}, _HEADERS.get(status, {}))
 

@@ -90,7 +90,7 @@ def _error(fault: Fault) -> dict[str, Any]:
 
 
 def _kind(fault: Fault) -> Kind:
-    return _BY_CODE.get(fault.code) or _BY_STATUS.get(fault.row.status, _INVALID)
+    return _BY_CODE.get(fault.code) or _BY_STATUS.get(fault.status, _INVALID)
 
 
 def _detail(fault: Fault, kind: Kind) -> str:

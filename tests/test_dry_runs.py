@@ -1,4 +1,4 @@
-"""Dry runs: on random requests of every dialect they say what then really happens, and nothing is kept of them."""
+"""Dry runs of random requests in every dialect: each predicts what the request then does, and stores nothing."""
 
 import asyncio
 import random
@@ -30,42 +30,44 @@ NAMES = ("Ann", "Bob", 5, None, "")
 TOKENS = ("a81c264a938b", "b7")
 
 
-class Heard:
-    """What the dialects were given to answer with: the outcomes of a request, or its faults."""
+class OutcomeRecorder:
+    """Records what the dialects render: the outcomes of a request, or its faults."""
 
     def __init__(self) -> None:
         self.outcomes: Sequence[Any] = ()
-        self.spoken = [self._listening(dialect) for dialect in load_dialects({})]
-        self._named = {(call.method, call.path): call.pointers for dialect in self.spoken for call in dialect.calls}
+        self.dialects = [self._record(dialect) for dialect in load_dialects({})]
+        self._pointers = {
+            (call.method, call.path): call.pointers for dialect in self.dialects for call in dialect.calls
+        }
 
-    def places(self, method: str, path: str, row: Any) -> Any:
-        """A row whose faults are told by the call's own names for places, as they are in earnest."""
-        names = self._named.get((method, path), {})
-        return {**row, "faults": [self._placed(fault, names) for fault in row["faults"]]}
+    def with_call_pointers(self, method: str, path: str, row: Any) -> Any:
+        """Return a row with the call's own pointers, as the service renders them."""
+        names = self._pointers.get((method, path), {})
+        return {**row, "faults": [self._with_call_pointer(fault, names) for fault in row["faults"]]}
 
-    def _placed(self, fault: Any, names: Mapping[str, str]) -> Any:
+    def _with_call_pointer(self, fault: Any, names: Mapping[str, str]) -> Any:
         place = next((place for place in names if fault["pointer"].startswith(place)), "")
         return {**fault, "pointer": names.get(place, "") + fault["pointer"].removeprefix(place)}
 
-    def _listening(self, dialect: Dialect) -> Dialect:
-        heard: Any = dialect
-        heard.calls = tuple(replace(call, render=self._writing(call.render)) for call in dialect.calls)
-        heard.render_faults = self._refusing(dialect.render_faults)
+    def _record(self, dialect: Dialect) -> Dialect:
+        recorded: Any = dialect
+        recorded.calls = tuple(replace(call, render=self._record_outcomes(call.render)) for call in dialect.calls)
+        recorded.render_faults = self._record_faults(dialect.render_faults)
         return dialect
 
-    def _writing(self, write: Callable[[Result], Reply]) -> Callable[[Result], Reply]:
-        def listen(answer: Result) -> Reply:
+    def _record_outcomes(self, render: Callable[[Result], Reply]) -> Callable[[Result], Reply]:
+        def record(answer: Result) -> Reply:
             self.outcomes = answer.outcomes
-            return write(answer)
+            return render(answer)
 
-        return listen
+        return record
 
-    def _refusing(self, refused: Callable[[Sequence[Fault]], Reply]) -> Callable[[Sequence[Fault]], Reply]:
-        def listen(faults: Sequence[Fault]) -> Reply:
+    def _record_faults(self, render: Callable[[Sequence[Fault]], Reply]) -> Callable[[Sequence[Fault]], Reply]:
+        def record(faults: Sequence[Fault]) -> Reply:
             self.outcomes = [faults]
-            return refused(faults)
+            return render(faults)
 
-        return listen
+        return record
 
 
 # --- random requests ---
@@ -208,74 +210,74 @@ class Requests:
         return "POST", "/api/data-privacy-deletion-jobs"
 
 
-# --- the law ---
+# --- comparison ---
 
 
-def test_a_dry_run_says_what_then_really_happens() -> None:
-    asyncio.run(rehearse_and_perform(REQUESTS))
+def test_a_dry_run_predicts_what_the_request_does() -> None:
+    asyncio.run(compare_requests(REQUESTS))
 
 
-async def rehearse_and_perform(count: int) -> None:
-    heard, requests, numbers = Heard(), Requests(7), sequential_ids()
+async def compare_requests(count: int) -> None:
+    recorder, requests, numbers = OutcomeRecorder(), Requests(7), sequential_ids()
     store = await open_store("memory:")
-    await seed_store(store, Case(Path("/nowhere"), "json", {}))
+    await seed_store(store, Case(Path("/absent"), "json", {}))
 
     async def opened(_url: str) -> Store:
         return store
 
     settings, world = Settings(rate_limits=0), World(store)
-    app = create(settings, heard.spoken, now=lambda: world.time, new_id=lambda: next(numbers), open_store=opened)
-    met: dict[str, int] = {}
+    app = create(settings, recorder.dialects, now=lambda: world.time, new_id=lambda: next(numbers), open_store=opened)
+    counts: dict[str, int] = {}
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
             for _ in range(count):
-                for word in await compare(client, world, heard, requests):
-                    met[word] = met.get(word, 0) + 1
+                for word in await compare(client, world, recorder, requests):
+                    counts[word] = counts.get(word, 0) + 1
     words = ("created", "updated", "unchanged", "removed", "absent", "refused")
-    assert min(met.get(word, 0) for word in words) > 10, met
+    assert min(counts.get(word, 0) for word in words) > 10, counts
 
 
 class World:
-    """The profiles of a store, and a clock that stands still while a request is rehearsed and performed."""
+    """The profiles of a store, and a clock that does not advance between a dry run and its request."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.time = NOW
         self.documents: dict[str, Any] = {}
 
-    async def look(self) -> list[ChangeRecord]:
-        """Learns the profiles as they are now; answers the changes of this moment."""
+    async def read(self) -> list[ChangeRecord]:
+        """Read the current profiles. Return the changes of the current time."""
         self.documents = {each.id: each.document for each in await self._store.page(1, Query(1000))}
         return [record async for record in self._store.changes(1, self.time)]
 
 
-async def compare(client: httpx.AsyncClient, world: World, heard: Heard, requests: Requests) -> list[str]:
-    """Sends one request twice, dry and in earnest; answers the words of the dry run's rows."""
+async def compare(client: httpx.AsyncClient, world: World, recorder: OutcomeRecorder, requests: Requests) -> list[str]:
+    """Send one request twice, as a dry run first. Return the outcomes of the dry run."""
     method, path, headers, body = requests.next()
     before, world.time = world.documents, world.time + 1
     dry = await client.request(method, path, params={"dry_run": "true"}, headers=headers, json=body)
-    dry_faults = heard.outcomes
-    assert await world.look() == []
+    dry_faults = recorder.outcomes
+    assert await world.read() == []
     assert world.documents == before
     real = await client.request(method, path, headers=headers, json=body)
     if "dry_run" not in dry.text:
-        assert (dry.status_code, dry.content, dry_faults) == (real.status_code, real.content, heard.outcomes)
+        assert (dry.status_code, dry.content, dry_faults) == (real.status_code, real.content, recorder.outcomes)
         return []
     rows = dry.json()["results"]
-    judge_changes(rows, await world.look(), before, world.documents)
-    for row, outcome in zip(rows, outcomes_of(heard.outcomes, len(rows)), strict=True):
-        judge_outcome(heard.places(method, path, row), outcome)
+    check_changes(rows, await world.read(), before, world.documents)
+    for row, outcome in zip(rows, outcomes_of(recorder.outcomes, len(rows)), strict=True):
+        check_outcome(recorder.with_call_pointers(method, path, row), outcome)
     requests.ids = list(world.documents)[-6:] or requests.ids
     return [row["outcome"] for row in rows]
 
 
-def judge_changes(rows: list[Any], happened: list[ChangeRecord], before: dict[str, Any], after: dict[str, Any]) -> None:
-    """Each profile ends as the dry run's patches would have left it."""
+def check_changes(rows: list[Any], records: list[ChangeRecord], before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Check that the patches of the dry run lead to the documents after the request."""
     changes = [change for row in rows for change in row["changes"]]
-    assert [change["patch"] for change in changes] == [record.patch for record in happened]
+    assert [change["patch"] for change in changes] == [record.patch for record in records]
     documents = dict(before)
-    for change, record in zip(changes, happened, strict=True):
+    for change, record in zip(changes, records, strict=True):
         assert change["profile"] in (None, record.profile)
         removed = change["patch"] == [{"op": "remove", "path": ""}]
         document = documents.get(record.profile)
@@ -283,21 +285,21 @@ def judge_changes(rows: list[Any], happened: list[ChangeRecord], before: dict[st
     assert {id: document for id, document in documents.items() if document is not None} == after
 
 
-def outcomes_of(heard: Sequence[Any], count: int) -> Iterator[Any]:
-    """What came of each update in earnest: a profile, None, or the faults as (name, text, pointer, profile)."""
-    for outcome in heard:
+def outcomes_of(recorded: Sequence[Any], count: int) -> Iterator[Any]:
+    """Yield the outcome of each update: a profile, None, or its faults as a dry run renders them."""
+    for outcome in recorded:
         if isinstance(outcome, Job):
             failures = {row["index"]: [Fault(**fault) for fault in row["faults"]] for row in outcome.failures}
-            yield from (told(failures[index]) if index in failures else ... for index in range(count))
+            yield from (render_faults(failures[index]) if index in failures else ... for index in range(count))
         else:
-            yield told(outcome) if isinstance(outcome, Sequence) else outcome
+            yield render_faults(outcome) if isinstance(outcome, Sequence) else outcome
 
 
-def told(faults: Sequence[Fault]) -> list[dict[str, Any]]:
+def render_faults(faults: Sequence[Fault]) -> list[dict[str, Any]]:
     return [
         {
             "name": fault.code,
-            "status": fault.row.status,
+            "status": fault.status,
             "detail": fault.text,
             "pointer": fault.pointer,
             "profile": fault.profile or None,
@@ -306,9 +308,9 @@ def told(faults: Sequence[Fault]) -> list[dict[str, Any]]:
     ]
 
 
-def judge_outcome(row: dict[str, Any], outcome: Any) -> None:
+def check_outcome(row: dict[str, Any], outcome: Any) -> None:
     if isinstance(outcome, list):
-        # The id of a profile that only this request would make is not told.
+        # A dry run omits the id of a profile that it would create.
         expected = [
             {**real, "profile": real["profile"] and dry["profile"]} if dry["profile"] is None else real
             for dry, real in zip(row["faults"], outcome, strict=True)
