@@ -278,7 +278,7 @@ def test_they_are_the_same_each_time() -> None:
 
 def test_the_command_writes_what_is_served(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["contracts", str(tmp_path / "made")])
-    assert (done.exit_code, done.output) == (0, f"{len(PUBLISHED)} files are in {tmp_path / 'made'}\n")
+    assert (done.exit_code, done.output) == (0, f"{len(PUBLISHED)} files written to {tmp_path / 'made'}\n")
     written = {str(file.relative_to(tmp_path / "made")): file.read_bytes() for file in (tmp_path / "made").rglob("*.*")}
     assert written == PUBLISHED
 

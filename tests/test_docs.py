@@ -147,7 +147,7 @@ def test_every_matcher_is_documented() -> None:
 
 
 def test_every_option_of_the_pytest_plugin_is_documented() -> None:
-    source = (ROOT / "gateway" / "testkit" / "plugin.py").read_text()
+    source = (ROOT / "pytest_profile_gateway.py").read_text()
     options = [*re.findall(r'"(--gateway-[\w-]+)"', source), *re.findall(r'addini\("(\w+)"', source)]
     assert options
     for name in options:
