@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from gateway.core.apply import apply_update
 from gateway.core.faults import Refusal
 from gateway.core.model import Profile
-from gateway.dialects.klaviyo import dialect
-from gateway.dialects.klaviyo.fields import FIELDS, WRITE_ONLY, shown
-from gateway.dialects.klaviyo.jsonapi import filters
-from gateway.dialects.klaviyo.jsonapi.filters import OPERATORS, Condition, conditions
-from gateway.dialects.klaviyo.requests import create as read_creation
+from gateway.dialects.klaviyo import dialect, profiles
+from gateway.dialects.klaviyo.fields import FIELDS, WRITE_ONLY_FIELDS
+from gateway.dialects.klaviyo.jsonapi.filters import FilterCondition, parse_filter
+from gateway.dialects.klaviyo.profiles import OPERATORS, parse_creation
+from gateway.dialects.klaviyo.replies import render_attributes
 from gateway.dialects.protocol import Request
 from gateway.server.app import create
 from gateway.service.rate_limits import RateLimitExceeded, RateLimits
@@ -133,7 +133,7 @@ def test_every_attribute_of_the_vendors_is_in_the_table() -> None:
 # --- the table of fields ---
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
-READABLE = [name for name in FIELDS if name not in (*WRITE_ONLY, "properties")]
+READABLE = [name for name in FIELDS if name not in (*WRITE_ONLY_FIELDS, "properties")]
 
 
 @given(st.dictionaries(st.sampled_from(READABLE), texts, min_size=1))
@@ -143,7 +143,7 @@ def test_what_is_written_is_read_back_value_for_value(values: dict[str, str]) ->
         target, member = (attributes["location"], name[9:]) if name.startswith("location.") else (attributes, name)
         target[member] = value
     document = _written({"data": {"type": "profile", "attributes": attributes}})
-    read = shown(Profile("1", document, 1, 0, 0))
+    read = render_attributes(Profile("1", document, 1, 0, 0))
     assert {name: read[name] for name in attributes if name != "location"} | {"location": attributes["location"]} == {
         **attributes,
         "location": {name: read["location"][name] for name in attributes["location"]},
@@ -151,7 +151,7 @@ def test_what_is_written_is_read_back_value_for_value(values: dict[str, str]) ->
 
 
 def _written(tree: dict[str, Any]) -> dict[str, Any]:
-    [read] = read_creation(Request(tree, target="/api/profiles")).commands
+    [read] = parse_creation(Request(tree, target="/api/profiles")).commands
     assert read.update is not None
     assert not read.faults
     document, faults = apply_update({}, read.update)
@@ -175,13 +175,13 @@ def _written(tree: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_reads_a_filter(text: str, expected: list[Any]) -> None:
-    assert conditions(text, OPERATORS) == [Condition(*each) for each in expected]
+    assert parse_filter(text, OPERATORS) == [FilterCondition(*each) for each in expected]
 
 
 @example("and(" * 5000)
 @given(st.text("equalsand(),[]'\"\\ id", max_size=30))
 def test_a_filter_is_read_or_refused(text: str) -> None:
-    assert pointer_of_the_refusal(lambda: conditions(text, OPERATORS)) in (None, "/parameter/filter")
+    assert pointer_of_the_refusal(lambda: parse_filter(text, OPERATORS)) in (None, "/parameter/filter")
 
 
 @given(st.text(max_size=30) | st.binary(max_size=20).map(lambda raw: raw.decode("latin-1")))
@@ -190,7 +190,7 @@ def test_a_filter_is_read_or_refused(text: str) -> None:
 @example(urlsafe_b64encode(rb'["next","id","\ud800","1"]').decode())
 def test_a_cursor_is_read_or_refused(text: str) -> None:
     target = str(httpx.URL("http://x/api/profiles", params={"page[cursor]": text}).raw_path, "ascii")
-    refused = pointer_of_the_refusal(lambda: filters.profiles(Request({}, target=target)))
+    refused = pointer_of_the_refusal(lambda: profiles.parse_list(Request({}, target=target)))
     assert refused in (None, "/parameter/page[cursor]")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from gateway import media
 from gateway.core.fingerprint import fingerprint
 from gateway.dialects import load_dialects
-from gateway.dialects.klaviyo.push_tokens import Token
+from gateway.dialects.klaviyo.devices import PushToken
 from gateway.dialects.protocol import Call
 from tests.cases import TOKENS
 from tests.hostile.server import TOKEN, Request
@@ -19,7 +19,7 @@ from tests.hostile.server import TOKEN, Request
 ID, CANARY = "c" * 24, "canary"
 JOBS = {"import": "d" * 24, "suppress": "f" * 24, "unsuppress": "a" * 24}
 """By kind, the id of a job."""
-DEVICE = Token("ios-apns", "device")
+DEVICE = PushToken("ios-apns", "device")
 EMAIL = f"{CANARY}@example.com"
 
 WRONG = (

@@ -1,52 +1,39 @@
-"""Faults in the vendor's envelope, which is JSON:API's. Every fault of a request is told, each with its own status."""
+"""Faults as Klaviyo's errors: an error object of JSON:API for each fault, with the vendor's codes and pointers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid5
 
 from gateway.core.faults import Fault
-from gateway.core.pointer import split_pointer
-from gateway.dialects.klaviyo.fields import vendor_pointer
-
-_NAMESPACE = UUID("5b1a8f0e-6a2c-4d5b-9b1e-6f4c1d0c7a11")
-"""Of the errors' ids: the same error has the same id, so that a reply can be told beforehand."""
+from gateway.core.pointer import join_pointer, split_pointer
+from gateway.dialects.klaviyo.fields import COORDINATES, FIELDS, IDENTIFIERS, coordinate_text_path
+from gateway.dialects.klaviyo.jsonapi.documents import ATTRIBUTES
+from gateway.dialects.klaviyo.jsonapi.errors import ErrorType, render_envelope, render_error
+from gateway.dialects.protocol import Reply
 
 PHONE_FORMAT = "Invalid phone number format (Example of a valid format: +12345678901)"
 
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What the vendor says of one kind of refusal; without a detail of its own, the fault's."""
-
-    status: int
-    code: str
-    title: str
-    detail: str = ""
-
-
-_INVALID = Kind(400, "invalid", "Invalid input.")
-_BY_STATUS = {
-    404: Kind(404, "not_found", "Not found."),
-    405: Kind(405, "method_not_allowed", "Method not allowed."),
-    409: Kind(409, "conflict", "Conflict."),
-    413: Kind(413, "request_too_large", "Request entity too large."),
-    415: Kind(415, "unsupported_media_type", "Unsupported media type."),
-    500: Kind(500, "error", "A server error occurred."),
-    503: Kind(503, "service_unavailable", "Service temporarily unavailable."),
+_INVALID = ErrorType(400, "invalid", "Invalid input.")
+_DUPLICATE = ErrorType(409, "duplicate_profile", "Conflict.", "A profile already exists with one of these identifiers.")
+_TYPES_BY_STATUS = {
+    404: ErrorType(404, "not_found", "Not found."),
+    405: ErrorType(405, "method_not_allowed", "Method not allowed."),
+    409: ErrorType(409, "conflict", "Conflict."),
+    413: ErrorType(413, "request_too_large", "Request entity too large."),
+    415: ErrorType(415, "unsupported_media_type", "Unsupported media type."),
+    500: ErrorType(500, "error", "A server error occurred."),
+    503: ErrorType(503, "service_unavailable", "Service temporarily unavailable."),
 }
-_DUPLICATE = Kind(409, "duplicate_profile", "Conflict.", "A profile already exists with one of these identifiers.")
-_BY_CODE = {
-    "no_token": Kind(
+_TYPES_BY_CODE = {
+    "no_token": ErrorType(
         401,
         "not_authenticated",
         "Authentication credentials were not provided.",
         "Missing or invalid authorization scheme. Please use Klaviyo-API-Key.",
     ),
-    "unknown_token": Kind(
+    "unknown_token": ErrorType(
         401, "authentication_failed", "Incorrect authentication credentials.", "Incorrect authentication credentials."
     ),
-    "missing_right": Kind(
+    "missing_right": ErrorType(
         403,
         "permission_denied",
         "You do not have permission to perform this action.",
@@ -55,56 +42,48 @@ _BY_CODE = {
     "identifier_taken": _DUPLICATE,
     "ambiguous_match": _DUPLICATE,
     "too_many_profiles": _INVALID,
-    "rate_limited": Kind(429, "throttled", "Request was throttled."),
+    "rate_limited": ErrorType(429, "throttled", "Request was throttled."),
 }
 _POINTERS = {
-    "identifier_taken": "/data/attributes",
-    "ambiguous_match": "/data/attributes",
+    "identifier_taken": ATTRIBUTES,
+    "ambiguous_match": ATTRIBUTES,
     "too_many_profiles": "/data/attributes/profiles/data",
     "unknown_company": "/parameter/company_id",
 }
-"""Where a fault is whose own pointer does not say it in the vendor's terms."""
+"""The vendor's pointer for codes whose faults have no pointer in the vendor's terms."""
 
 
-def status(faults: Sequence[Fault]) -> int:
-    """The first fault decides."""
-    return _kind(faults[0]).status
+def render_faults(faults: Sequence[Fault]) -> Reply:
+    """Render every fault. The first one decides the status."""
+    return Reply(_error_type(faults[0]).status, render_envelope(map(_render_error, faults)))
 
 
-def envelope(faults: Sequence[Fault]) -> dict[str, Any]:
-    """The body of a refusal; what two checks found of one value is told once."""
-    return {"errors": list({error["id"]: error for error in map(_error, faults)}.values())}
+def render_fault(fault: Fault) -> dict[str, Any]:
+    """Return the members that the errors of a request and of an import have in common."""
+    error = _render_error(fault)
+    return {name: error[name] for name in ("code", "title", "detail", "source")}
 
 
-def told(fault: Fault) -> dict[str, Any]:
-    """code, title, detail and source: what an error of a request and one of an import have in common."""
-    kind = _kind(fault)
-    return {"code": kind.code, "title": kind.title, "detail": _detail(fault, kind), "source": _source(fault)}
+def _render_error(fault: Fault) -> dict[str, Any]:
+    error_type = _error_type(fault)
+    meta = {"duplicate_profile_id": fault.profile} if error_type is _DUPLICATE and fault.profile else {}
+    return render_error(error_type, _detail(fault, error_type), _source(fault), meta, fault.profile)
 
 
-def _error(fault: Fault) -> dict[str, Any]:
-    body = told(fault)
-    id = uuid5(_NAMESPACE, f"{body['code']} {body['detail']} {body['source']} {fault.profile}")
-    meta = {"duplicate_profile_id": fault.profile} if _kind(fault) is _DUPLICATE and fault.profile else {}
-    return {"id": str(id), "status": _kind(fault).status, **body, "links": {}, "meta": meta}
+def _error_type(fault: Fault) -> ErrorType:
+    return _TYPES_BY_CODE.get(fault.code) or _TYPES_BY_STATUS.get(fault.status, _INVALID)
 
 
-def _kind(fault: Fault) -> Kind:
-    return _BY_CODE.get(fault.code) or _BY_STATUS.get(fault.status, _INVALID)
-
-
-def _detail(fault: Fault, kind: Kind) -> str:
+def _detail(fault: Fault, error_type: ErrorType) -> str:
     pointer = vendor_pointer(fault.pointer)
-    if kind.detail:
-        return kind.detail
+    if error_type.detail:
+        return error_type.detail
     if fault.code == "profile_not_found" and fault.profile:
         return f"A profile with id {fault.profile} does not exist."
     if fault.code == "unknown_field":
         return f"'{split_pointer(pointer)[-1]}' is not a valid field for the resource 'profile'."
-    is_there = fault.code != "missing_parameter"
-    if is_there and pointer.endswith("/phone_number") and "is not of type" not in fault.detail:
-        return PHONE_FORMAT
-    return fault.text
+    is_phone = pointer.endswith("/phone_number") and fault.code != "missing_parameter"
+    return PHONE_FORMAT if is_phone and "is not of type" not in fault.detail else fault.text
 
 
 def _source(fault: Fault) -> Mapping[str, str]:
@@ -117,3 +96,36 @@ def _source(fault: Fault) -> Mapping[str, str]:
         case ["dry_run" | "Idempotency-Key" as name]:
             return {"parameter": name}
     return {"pointer": vendor_pointer(pointer)}
+
+
+def vendor_pointer(pointer: str) -> str:
+    """Return the vendor's pointer for a canonical one. A pointer into `/data` is the vendor's already."""
+    match split_pointer(pointer):
+        case ["data", *_]:
+            return pointer
+        case ["updates", index, *path]:
+            inner = vendor_pointer(join_pointer(*path)).removeprefix("/data")
+            return join_pointer("data", "attributes", "profiles", "data", index) + inner
+        case ["profile", "klaviyo", "emails", *_]:
+            return "/data/meta/patch_identifiers/append/email"
+        case ["profile", *path]:
+            return ATTRIBUTES + _attribute_pointer(path)
+        case ["match", "values", "profile_id"]:
+            return "/data/id"
+        case ["match", "values", value]:
+            return ATTRIBUTES + join_pointer(next(name for name, each in IDENTIFIERS.items() if each == value))
+        case ["sources", *_]:
+            return "/data/relationships/profiles/data"
+        case ["subscriptions", *_]:
+            return "/data/attributes/subscriptions"
+        case ["segments", *_]:
+            return "/data/relationships/lists/data"
+    return "/data"
+
+
+def _attribute_pointer(path: list[str]) -> str:
+    for name, field_path in (*FIELDS.items(), *((name, coordinate_text_path(name)) for name in COORDINATES)):
+        if tuple(path[: len(field_path)]) == field_path:
+            rest = () if name == "phone_number" else path[len(field_path) :]
+            return join_pointer(*name.split("."), *rest)
+    return join_pointer(*path)

@@ -1,118 +1,127 @@
-"""Jobs as resources: what each kind of them shows, and what came of one. Every job is complete once it can be seen."""
+"""Jobs as resources. The gateway completes a job within its request, so that each job is complete."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.core.faults import Fault
-from gateway.core.model import Job, Profile
-from gateway.core.pointer import join_pointer
-from gateway.dialects.klaviyo.errors import told
-from gateway.dialects.klaviyo.jsonapi.cursors import page, related_links, single, slice_of
-from gateway.dialects.klaviyo.lists import identifiers_of_lists, lists_of
-from gateway.dialects.klaviyo.replies import resource_of
-from gateway.dialects.klaviyo.times import shown_time
-from gateway.dialects.protocol import Reply, Result
+from gateway.core.model import Job
+from gateway.dialects.klaviyo.jsonapi.cursors import OFFSET, parse_cursor, parse_page_size, render_page
+from gateway.dialects.klaviyo.jsonapi.filters import EQUALITY_OPERATORS, parse_filter
+from gateway.dialects.klaviyo.jsonapi.links import (
+    link_relationships,
+    parse_field_names,
+    parse_parameters,
+    render_resource,
+    unknown_field,
+)
+from gateway.dialects.klaviyo.pages import parse_page, parse_query
+from gateway.dialects.klaviyo.requests import profile_context
+from gateway.dialects.klaviyo.times import render_time
+from gateway.dialects.protocol import ParsedRequest, Reply, Request, Result
+
+DEFAULT_JOB_KIND = "import"
+"""The kind of jobs that a query without a kind returns."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of jobs: its name in the canonical form, and the vendor's type, attributes and relationships."""
+class JobType:
+    """A type of jobs: its canonical kind, and the vendor's type, attributes and relationships."""
 
-    name: str
+    kind: str
     type: str
     attributes: tuple[str, ...]
-    related: tuple[str, ...] = ()
+    relationships: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
         return f"/api/{self.type}s"
 
+    def parse_context(self, request: Request) -> dict[str, Any]:
+        """Return the context of a reply with jobs: that of profiles, and the requested attributes of jobs."""
+        parameter = f"fields[{self.type}]"
+        names = parse_field_names(parse_parameters(request), parameter)
+        for name in names:
+            if name not in ("id", *self.attributes):
+                raise unknown_field(parameter, name, self.type)
+        return {**profile_context(request), "job_fields": names}
 
-_COUNTED = ("status", "created_at", "total_count", "completed_count", "completed_at")
-IMPORTS = Kind(
-    "import",
+    def parse_list(self, request: Request) -> ParsedRequest:
+        """Parse a GET of all jobs, the latest first by default."""
+        parameters = parse_parameters(request)
+        conditions = parse_filter(parameters.get("filter", ""), {"status": EQUALITY_OPERATORS})
+        is_hidden = any("complete" not in condition.values for condition in conditions)
+        context = {**self.parse_context(request), "is_hidden": is_hidden}
+        sort = parameters.get("sort", "-created_at").replace("created_at", "created")
+        return parse_page({**parameters, "sort": sort}, self._query(), context, "created")
+
+    def parse_job(self, request: Request) -> ParsedRequest:
+        """Parse a GET of one job, or of a page of what it resulted in."""
+        parameters = parse_parameters(request)
+        cursor = parse_cursor(parameters, OFFSET, int)
+        skip, size = cursor[1] if cursor else 0, parse_page_size(parameters)
+        query = {"job": request.path["id"], "offset": skip, "limit": size, **self._query()}
+        return parse_query(query, {**self.parse_context(request), "skip": skip, "size": size})
+
+    def _query(self) -> dict[str, Any]:
+        return {} if self.kind == DEFAULT_JOB_KIND else {"kind": self.kind}
+
+    def render_accepted(self, result: Result) -> Reply:
+        """Render 202 with the job that the request created."""
+        return self._render(result, 202)
+
+    def render_job(self, result: Result) -> Reply:
+        return self._render(result, 200)
+
+    def render_list(self, result: Result) -> Reply:
+        """Render a page of jobs. It is empty if the filter requires another status than complete."""
+        context = result.context
+        jobs = [each for each in result.outcomes if isinstance(each, Job) and not context["is_hidden"]]
+        return render_page(context, jobs, lambda job: self._resource(job, context), lambda job, _sort: job.created)
+
+    def _render(self, result: Result, status: int) -> Reply:
+        return render_resource(self._resource(job_of(result), result.context), status)
+
+    def _resource(self, job: Job, context: Mapping[str, Any]) -> dict[str, Any]:
+        link = f"{context['base']}{self.path}/{job.id}"
+        names = context["job_fields"] or self.attributes
+        relationships = link_relationships(link, self.relationships)
+        if IMPORT_ERRORS in relationships:
+            del relationships[IMPORT_ERRORS]["links"]["self"]
+        return {
+            "type": self.type,
+            "id": job.id,
+            "attributes": {
+                name: value for name, value in _attributes(job).items() if name in self.attributes and name in names
+            },
+            "relationships": relationships,
+            "links": {"self": link},
+        }
+
+
+IMPORT_ERRORS = "import-errors"
+"""The relationship that has no link of its own, only one to its resources."""
+
+_COUNTS = ("status", "created_at", "total_count", "completed_count", "completed_at")
+IMPORTS = JobType(
+    DEFAULT_JOB_KIND,
     "profile-bulk-import-job",
-    (*_COUNTED, "failed_count", "expires_at", "started_at"),
-    ("lists", "profiles", "import-errors"),
+    (*_COUNTS, "failed_count", "expires_at", "started_at"),
+    ("lists", "profiles", IMPORT_ERRORS),
 )
-SUPPRESSIONS = Kind("suppress", "profile-suppression-bulk-create-job", (*_COUNTED, "skipped_count"))
-UNSUPPRESSIONS = Kind("unsuppress", "profile-suppression-bulk-delete-job", (*_COUNTED, "skipped_count"))
+SUPPRESSIONS = JobType("suppress", "profile-suppression-bulk-create-job", (*_COUNTS, "skipped_count"))
+UNSUPPRESSIONS = JobType("unsuppress", "profile-suppression-bulk-delete-job", (*_COUNTS, "skipped_count"))
 
 
-def spawned(kind: Kind) -> Callable[[Result], Reply]:
-    """Writes 202 with the job, whose work is done."""
-    return lambda answer: Reply(202, single(_resource(kind, _the_job(answer), answer.context)))
-
-
-def job(kind: Kind) -> Callable[[Result], Reply]:
-    """Writes one job."""
-    return lambda answer: Reply(200, single(_resource(kind, _the_job(answer), answer.context)))
-
-
-def jobs(kind: Kind) -> Callable[[Result], Reply]:
-    """Writes a page of jobs."""
-
-    def write(answer: Result) -> Reply:
-        found = [each for each in answer.outcomes if isinstance(each, Job) and not answer.context["hidden"]]
-        return page(
-            answer.context, found, lambda each: _resource(kind, each, answer.context), lambda each, _sort: each.created
-        )
-
-    return write
-
-
-def errors(answer: Result) -> Reply:
-    """Why profiles of a job were refused, each reason with the payload that it is about."""
-    job, about = _the_job(answer), answer.context
-    found = ((row, number, fault) for row in job.failures for number, fault in enumerate(row["faults"]))
-    told_of = [_import_error(job, *each) for each in found]
-    return slice_of(about, told_of[about["skip"] :][: about["size"]], len(told_of))
-
-
-def profiles(answer: Result) -> Reply:
-    """The profiles of a job, as they are now; those that were removed since then are left out."""
-    job, *found = answer.outcomes
-    assert isinstance(job, Job)
-    rows = [resource_of(each, answer.context) for each in found if isinstance(each, Profile)]
-    return slice_of(answer.context, rows, len(job.profiles))
-
-
-def profile_ids(answer: Result) -> Reply:
-    job, about = _the_job(answer), answer.context
-    ids = job.profiles[about["skip"] :][: about["size"]]
-    return slice_of(about, [{"type": "profile", "id": id} for id in ids], len(job.profiles))
-
-
-def lists(answer: Result) -> Reply:
-    """The lists that the profiles of a job were put on."""
-    return lists_of(answer, _the_job(answer).lists)
-
-
-def list_ids(answer: Result) -> Reply:
-    return identifiers_of_lists(answer, _the_job(answer).lists)
-
-
-def _the_job(answer: Result) -> Job:
-    job = answer.outcomes[0]
+def job_of(result: Result) -> Job:
+    """Return the job of a result, which is the first outcome."""
+    job = result.outcomes[0]
     assert isinstance(job, Job)
     return job
 
 
-def _resource(kind: Kind, job: Job, about: Mapping[str, Any]) -> dict[str, Any]:
-    link = f"{about['base']}{kind.path}/{job.id}"
-    wanted = about["fields of job"] or kind.attributes
-    attributes = {name: value for name, value in _attributes(job).items() if name in kind.attributes and name in wanted}
-    related = {name: {"links": related_links(link, name)} for name in kind.related}
-    if "import-errors" in related:
-        del related["import-errors"]["links"]["self"]
-    parts = {"attributes": attributes, "relationships": related, "links": {"self": link}}
-    return {"type": kind.type, "id": job.id, **parts}
-
-
 def _attributes(job: Job) -> dict[str, Any]:
-    """Every attribute that jobs of any kind have."""
-    time = shown_time(job.created)
+    """Return the attributes of a job of any type."""
+    time = render_time(job.created)
     return {
         "status": "complete",
         "created_at": time,
@@ -124,11 +133,3 @@ def _attributes(job: Job) -> dict[str, Any]:
         "expires_at": None,
         "started_at": time,
     }
-
-
-def _import_error(job: Job, row: Mapping[str, Any], number: int, fault: Mapping[str, str]) -> dict[str, Any]:
-    error = told(Fault(**fault))
-    pointer = error["source"].get("pointer", "/data").removeprefix("/data")
-    source = {"pointer": f"{join_pointer('data', 'attributes', 'profiles', 'data', row['index'])}{pointer}"}
-    attributes = {**error, "source": source, "original_payload": row["sent"]}
-    return {"type": "import-error", "id": f"{job.id}-{row['index']}-{number}", "attributes": attributes}

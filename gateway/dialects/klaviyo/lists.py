@@ -1,58 +1,36 @@
-"""What a profile is related to: lists, which are static segments here, and segments, of which it has none.
+"""Klaviyo's lists: static segments in the canonical form. Klaviyo's segments are computed, and the gateway has none."""
 
-A Klaviyo segment is computed; only a list is kept by hand, as a static segment is.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from gateway.core.model import Database, Profile
+from gateway.core.model import Database, Update
+from gateway.dialects.klaviyo.jsonapi.links import render_collection
 from gateway.dialects.protocol import Reply, Result
 
-TYPES = {"lists": "list", "segments": "segment"}
+
+def change_lists(action: str, ids: Sequence[str]) -> Update:
+    """Return the part of an update that adds a profile to lists ("add") or removes it ("remove")."""
+    return {"segments": {action: [segment_of(id) for id in ids]}} if ids else {}
 
 
-def related(name: str) -> Callable[[Result], Reply]:
-    """Writes the resources that a profile is related to by this name."""
-
-    def write(answer: Result) -> Reply:
-        base = answer.context["base"]
-        return _page(answer, [_resource(each, answer.database, f"{base}/api/{name}") for each in _ids(answer, name)])
-
-    return write
+def segment_of(list_id: str) -> int | str:
+    """Return the segment of a list. An integer is the segment that other dialects have by this id."""
+    is_integer = list_id.isascii() and list_id.isdigit() and len(list_id) < 19
+    return int(list_id) if is_integer and str(int(list_id)) == list_id else list_id
 
 
-def identified(name: str) -> Callable[[Result], Reply]:
-    """Writes their identifiers alone."""
-
-    def write(answer: Result) -> Reply:
-        return _page(answer, [{"type": TYPES[name], "id": str(each)} for each in _ids(answer, name)])
-
-    return write
+def render_lists(result: Result, segments: Sequence[int | str]) -> Reply:
+    """Render the lists as resources."""
+    link = f"{result.context['base']}/api/lists"
+    return render_collection(result.context, [_list_resource(each, result.database, link) for each in segments])
 
 
-def lists_of(answer: Result, segments: Sequence[int | str]) -> Reply:
-    """Writes lists as resources."""
-    base = answer.context["base"]
-    return _page(answer, [_resource(each, answer.database, f"{base}/api/lists") for each in segments])
+def render_list_ids(result: Result, segments: Sequence[int | str]) -> Reply:
+    """Render the lists as resource identifiers."""
+    return render_collection(result.context, [{"type": "list", "id": str(each)} for each in segments])
 
 
-def identifiers_of_lists(answer: Result, segments: Sequence[int | str]) -> Reply:
-    """Writes the identifiers of lists alone."""
-    return _page(answer, [{"type": "list", "id": str(each)} for each in segments])
-
-
-def _ids(answer: Result, name: str) -> list[int | str]:
-    (profile,) = answer.outcomes
-    assert isinstance(profile, Profile)
-    return list(profile.document.get("segments", ())) if name == "lists" else []
-
-
-def _resource(segment: int | str, database: Database, at: str) -> dict[str, Any]:
+def _list_resource(segment: int | str, database: Database, link: str) -> dict[str, Any]:
     declared = database.segments.get(segment) if isinstance(segment, int) else None
     attributes = {"name": declared.name if declared else str(segment), "created": None, "updated": None}
-    return {"type": "list", "id": str(segment), "attributes": attributes, "links": {"self": f"{at}/{segment}"}}
-
-
-def _page(answer: Result, rows: list[dict[str, Any]]) -> Reply:
-    return Reply(200, {"data": rows, "links": {"self": answer.context["base"] + answer.context["target"]}})
+    return {"type": "list", "id": str(segment), "attributes": attributes, "links": {"self": f"{link}/{segment}"}}

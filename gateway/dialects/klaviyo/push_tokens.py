@@ -1,319 +1,221 @@
-"""Push tokens: the devices that a profile can be reached at, as resources of their own, there and back.
+"""Push tokens: register, remove, search and list the devices that a profile is reachable at."""
 
-A token is the canonical subscription of channel `push`, its provider spelled as Altcraft's clients know it. What this
-vendor alone knows of one, its states, its device and its times, stands under `klaviyo`, by the token's id.
-"""
-
-import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from typing import Any
 
-from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.model import Document, Profile, Update
-from gateway.core.pointer import join_pointer
-from gateway.dialects.klaviyo.jsonapi.cursors import page, related_links, single
-from gateway.dialects.klaviyo.jsonapi.documents import Faults, attributes_of, object_, resource, type_faults
-from gateway.dialects.klaviyo.jsonapi.filters import conditions, listing, related
-from gateway.dialects.klaviyo.jsonapi.links import about, parameters, wrong
-from gateway.dialects.klaviyo.replies import resource_of
-from gateway.dialects.klaviyo.requests import KEEP, REJECT, SET_ONCE, naming
-from gateway.dialects.klaviyo.times import shown_time
-from gateway.dialects.klaviyo.writing import writing
+from gateway.core.faults import Refusal, refuse
+from gateway.core.model import Profile, Update
+from gateway.dialects.klaviyo.devices import (
+    TOKEN_FIELDS,
+    PushToken,
+    parse_device,
+    parse_token,
+    parse_token_id,
+    render_device,
+    tokens_of,
+)
+from gateway.dialects.klaviyo.jsonapi.cursors import render_page
+from gateway.dialects.klaviyo.jsonapi.documents import (
+    BodyFaults,
+    parse_attributes,
+    parse_object,
+    parse_resource,
+    type_faults,
+)
+from gateway.dialects.klaviyo.jsonapi.filters import parse_filter
+from gateway.dialects.klaviyo.jsonapi.links import (
+    link_context,
+    parse_field_names,
+    parse_parameters,
+    relationship_links,
+    render_collection,
+    render_resource,
+    self_link,
+    unknown_field,
+)
+from gateway.dialects.klaviyo.pages import parse_page
+from gateway.dialects.klaviyo.replies import profile_of, profile_resource
+from gateway.dialects.klaviyo.requests import (
+    CLIENT_RULES,
+    PROFILE,
+    REJECT_CONFLICTS,
+    match_id,
+    match_identifiers,
+    parse_members,
+    parse_profile_attributes,
+    profile_context,
+)
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Reply, Request, Result
 
-PROVIDERS = {
-    "android-firebase": ("android", "fcm"),
-    "ios-firebase": ("ios", "fcm"),
-    "ios-apns": ("ios", "apns"),
-    "android-apns": ("android", "apns"),
-}
-"""By the provider of a subscription, platform and vendor."""
-
-STATES = {
-    "enablement_status": ("AUTHORIZED", "DENIED", "NOT_DETERMINED", "PROVISIONAL", "UNAUTHORIZED"),
-    "background": ("AVAILABLE", "DENIED", "RESTRICTED"),
-}
-"""What each state may be; the first is meant where nothing is said."""
-
-DEVICE: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("device_id", "sdk_version", "device_model", "os_version", "manufacturer"), ()),
-    **dict.fromkeys(("app_name", "app_version", "app_build", "app_id"), ()),
-    "klaviyo_sdk": ("android", "flutter", "flutter_community", "react_native", "swift"),
-    "os_name": ("android", "ios", "ipados", "macos", "tvos"),
-    "environment": ("debug", "release"),
-}
-"""What may be told of a device, and the words that it may be told in, where not any."""
-
-FILTERS: dict[str, tuple[str, ...]] = dict.fromkeys(("profile.id", "enablement_status", "platform"), ("equals",))
-FIELDS_OF_TOKEN = "fields[push-token]"
-_AT, _PROFILE, _DEVICE = "/data/attributes", "/data/attributes/profile", "/data/attributes/device_metadata"
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One token and what it is a token of, which together are the address of a subscription."""
-
-    provider: str
-    token: str
-
-    @property
-    def id(self) -> str:
-        """Its id, out of which it can be read again: a token is found without a table of its own."""
-        return urlsafe_b64encode(f"{self.provider}:{self.token}".encode()).decode().rstrip("=")
-
-    @property
-    def address(self) -> dict[str, str]:
-        return {"channel": "push", "provider": self.provider, "subscription_id": self.token}
-
-    @property
-    def match(self) -> dict[str, Any]:
-        return {"mode": "push_sub", "values": {"provider": self.provider, "subscription_id": self.token}}
-
-    @property
-    def place(self) -> str:
-        """Where what is known of it stands in a profile."""
-        return join_pointer("klaviyo", "push_tokens", self.id)
-
-    @property
-    def end(self) -> Update:
-        """The parts of an update that take it from a profile."""
-        return {
-            "remove_subscriptions": [self.address],
-            "operations": [{"function": "set", "pointer": self.place, "value": None}],
-        }
+OPERATORS: dict[str, tuple[str, ...]] = dict.fromkeys(("profile.id", "enablement_status", "platform"), ("equals",))
+FIELDS_PARAMETER = "fields[push-token]"
 
 
 # --- requests ---
 
 
-def registration(incoming: Request) -> ParsedRequest:
-    """Reads `POST /api/push-tokens`: a profile, which is imported, takes the token from whoever had it."""
-    return _registered(incoming, {"on_conflict": REJECT}, {})
+def parse_registration(request: Request) -> ParsedRequest:
+    """Parse `POST /api/push-tokens`: import a profile, and move the token to it from any other profile."""
+    return _parse_registration(request, REJECT_CONFLICTS, {})
 
 
-def client(incoming: Request) -> ParsedRequest:
-    """Reads `POST /client/push-tokens`: the same, but no identifier is taken from anybody, nor changed."""
-    return _registered(incoming, {"on_conflict": KEEP, "set_once": SET_ONCE}, {"on_multiple": "first"})
+def parse_client_registration(request: Request) -> ParsedRequest:
+    """Parse `POST /client/push-tokens`: the same, but it moves and replaces no identifier."""
+    return _parse_registration(request, CLIENT_RULES, {"on_multiple": "first"})
 
 
-def unregistration(incoming: Request) -> ParsedRequest:
-    """Reads `POST /client/push-token-unregister`; a token that nobody has is none any more."""
-    data, faults = resource(incoming, "push-token-unregister")
-    token = _token(attributes_of(data, faults), faults)
+def _parse_registration(request: Request, rules: Update, choice: Mapping[str, str]) -> ParsedRequest:
+    data, faults = parse_resource(request, "push-token")
+    attributes = parse_attributes(data, faults)
+    token, device = parse_token(attributes, faults), parse_device(attributes, faults)
+    update = _parse_profile(attributes, rules, faults)
+    if faults:
+        raise Refusal(faults)
+    created, recorded = f"{token.pointer}/created", f"{token.pointer}/recorded"
+    set_device = {"function": "set", "pointer": token.pointer, "value": device}
+    registration = {
+        "match": {**update["match"], **choice},
+        "operations": [*update.get("operations", ()), set_device],
+        "subscriptions": [token.subscription],
+        "timestamps": [created, recorded],
+        "set_once": [*update.get("set_once", ()), created],
+        "detach_from_others": {"match": token.match, **token.removal},
+    }
+    return ParsedRequest(None, [ParsedCommand({**update, **registration})])
+
+
+def _parse_profile(attributes: Mapping[str, Any], rules: Update, faults: BodyFaults) -> Update:
+    """Return the update of the profile that a registration contains."""
+    profile = parse_object(attributes.get("profile"), PROFILE, faults)
+    data = parse_object(profile.get("data"), f"{PROFILE}/data", faults)
+    nested = BodyFaults(faults.is_typed, type_faults(data, "profile", "/data"))
+    own = parse_profile_attributes(data, nested)
+    match = match_identifiers({"id": data.get("id"), **own}, nested)
+    update = {**match, **rules, **parse_members(own, data, nested)}
+    faults.add_nested(PROFILE, nested)
+    return update
+
+
+def parse_unregistration(request: Request) -> ParsedRequest:
+    """Parse `POST /client/push-token-unregister`. Accepts a token that no profile has."""
+    data, faults = parse_resource(request, "push-token-unregister")
+    token = parse_token(parse_attributes(data, faults), faults)
     if faults:
         raise Refusal(faults)
     match = {**token.match, "on_multiple": "first"}
-    return ParsedRequest(None, [ParsedCommand({"match": match, "missing_ok": True, **token.end})])
+    return ParsedRequest(None, [ParsedCommand({"match": match, "missing_ok": True, **token.removal})])
 
 
-def one(incoming: Request) -> ParsedRequest:
-    """Reads `GET /api/push-tokens/{id}` and what asks for its profile."""
-    token = _named(incoming)
-    return ParsedRequest(
-        None, [ParsedCommand({"match": token.match})], {**about(incoming), **_wanted(incoming), "token": token}
-    )
+def parse_removal(request: Request) -> ParsedRequest:
+    """Parse `DELETE /api/push-tokens/{id}`."""
+    token = _parse_path(request)
+    return ParsedRequest(None, [ParsedCommand({"match": token.match, **token.removal})])
 
 
-def removal(incoming: Request) -> ParsedRequest:
-    """Reads `DELETE /api/push-tokens/{id}`."""
-    token = _named(incoming)
-    return ParsedRequest(None, [ParsedCommand({"match": token.match, **token.end})])
+def parse_search(request: Request) -> ParsedRequest:
+    """Parse `GET /api/push-tokens/{id}`, and the GET of its profile."""
+    token = _parse_path(request)
+    context = {**profile_context(request), **_parse_fields(request), "token": token}
+    return ParsedRequest(None, [ParsedCommand({"match": token.match})], context)
 
 
-def of_profile(incoming: Request) -> ParsedRequest:
-    """Reads `GET /api/profiles/{id}/push-tokens`: all of them fit one page."""
-    asked = related(incoming)
-    return ParsedRequest(None, asked.commands, {**asked.context, **_wanted(incoming)})
+def parse_related(request: Request) -> ParsedRequest:
+    """Parse `GET /api/profiles/{id}/push-tokens`, which has one page."""
+    context = {**link_context(request), **_parse_fields(request)}
+    return ParsedRequest(None, [ParsedCommand(match_id(request.path["id"]))], context)
 
 
-def many(incoming: Request) -> ParsedRequest:
-    """Reads `GET /api/push-tokens`. A page goes through as many profiles as its size says, and shows their tokens."""
-    given = parameters(incoming)
-    found = conditions(given.get("filter", ""), FILTERS)
-    ids = [list(each.values) for each in found if each.field == "profile.id"]
-    states = [(each.field, each.values[0]) for each in found if each.field != "profile.id"]
-    named = {"filters": [{"profile_id": values} for values in ids]} if ids else {}
-    return listing({**given, "sort": "id"}, named, {**about(incoming), **_wanted(incoming), "states": states})
+def parse_list(request: Request) -> ParsedRequest:
+    """Parse `GET /api/push-tokens`. The page size counts profiles, and the page has all of their tokens."""
+    parameters = parse_parameters(request)
+    conditions = parse_filter(parameters.get("filter", ""), OPERATORS)
+    ids = [list(each.values) for each in conditions if each.field == "profile.id"]
+    states = [(each.field, each.values[0]) for each in conditions if each.field != "profile.id"]
+    query = {"filters": [{"profile_id": values} for values in ids]} if ids else {}
+    context = {**profile_context(request), **_parse_fields(request), "states": states}
+    return parse_page({**parameters, "sort": "id"}, query, context, "id")
 
 
-def _wanted(incoming: Request) -> dict[str, Any]:
-    given = parameters(incoming)
-    names = given[FIELDS_OF_TOKEN].split(",") if FIELDS_OF_TOKEN in given else []
-    wanted = {name.strip().partition(".")[0] for name in names}
-    if unknown := sorted(wanted - {"id", *_ATTRIBUTES}):
-        raise wrong(FIELDS_OF_TOKEN, f"'{unknown[0][:60]}' is not a valid field for the resource 'push-token'.")
-    return {"fields of token": wanted}
+def _parse_fields(request: Request) -> dict[str, Any]:
+    """Return the requested attributes of tokens, for the context."""
+    names = parse_field_names(parse_parameters(request), FIELDS_PARAMETER)
+    members = {name.partition(".")[0] for name in names}
+    if unknown := sorted(members - {"id", *TOKEN_FIELDS}):
+        raise unknown_field(FIELDS_PARAMETER, unknown[0], "push-token")
+    return {"token_fields": members}
 
 
-def _named(incoming: Request) -> Token:
-    """The token that the path's id is made of. Raises `Refusal` where it is made of none."""
-    id = incoming.path["id"]
-    try:
-        provider, _, token = urlsafe_b64decode(id + "=" * (-len(id) % 4)).decode().partition(":")
-    except (ValueError, binascii.Error):
-        provider, token = "", ""
-    found = Token(provider, token)
-    if provider not in PROVIDERS or not token or found.id != id:
+def _parse_path(request: Request) -> PushToken:
+    """Return the token of the path's id. Raises `Refusal`: profile_not_found."""
+    token = parse_token_id(request.path["id"])
+    if token is None:
         raise refuse("profile_not_found", "there is no such push token")
-    return found
-
-
-def _registered(incoming: Request, rules: Update, choice: Mapping[str, str]) -> ParsedRequest:
-    data, faults = resource(incoming, "push-token")
-    attributes = attributes_of(data, faults)
-    token, known = _token(attributes, faults), dict(_known(attributes, faults))
-    holder = object_(attributes.get("profile"), _PROFILE, faults)
-    element = object_(holder.get("data"), f"{_PROFILE}/data", faults)
-    inner = Faults(incoming.is_typed, type_faults(element, "profile", "/data"))
-    told = attributes_of(element, inner)
-    update: Update = {**naming({"id": element.get("id"), **told}, inner), **rules, **writing(told, element, inner)}
-    faults += [replace(each, pointer=_PROFILE + each.pointer) for each in inner]
-    if faults:
-        raise Refusal(faults)
-    created, recorded = token.place + "/created", token.place + "/recorded"
-    parts = {
-        "match": {**update["match"], **choice},
-        "operations": [
-            *update.get("operations", ()),
-            {"function": "set", "pointer": token.place, "value": known},
-        ],
-        "subscriptions": [token.address],
-        "timestamps": [created, recorded],
-        "set_once": [*update.get("set_once", ()), created],
-        "detach_from_others": {"match": token.match, **token.end},
-    }
-    return ParsedRequest(None, [ParsedCommand({**update, **parts})])
-
-
-def _token(attributes: Mapping[str, Any], faults: list[Fault]) -> Token:
-    """The token of a body, whatever it is, and what is wrong with it."""
-    platform, vendor, token = (attributes.get(name) for name in ("platform", "vendor", "token"))
-    for name, value, words in (("platform", platform, ("android", "ios")), ("vendor", vendor, ("apns", "fcm"))):
-        if value not in words:
-            faults.append(Fault("invalid_parameter", f"it must be {' or '.join(words)}", f"{_AT}/{name}"))
-    if not isinstance(token, str) or not token:
-        detail = "it is missing" if token in (None, "") else "it must be a string"
-        faults.append(Fault("invalid_parameter", detail, f"{_AT}/token"))
-    provider = next((name for name, parts in PROVIDERS.items() if parts == (platform, vendor)), "")
-    return Token(provider, str(token))
-
-
-def _known(attributes: Mapping[str, Any], faults: Faults) -> Iterator[tuple[str, Any]]:
-    """What else is told of a token: its states, and its device."""
-    for name, words in STATES.items():
-        value = attributes.get(name)
-        yield name, _word(words[0] if value in (None, "") else value, words, f"{_AT}/{name}", faults)
-    device = object_(attributes.get("device_metadata"), _DEVICE, faults)
-    told = {name: value for name, value in device.items() if value not in (None, "")}
-    unknown = [name for name in told if name not in DEVICE]
-    faults += [Fault("invalid_parameter", "no such thing is known", _DEVICE + join_pointer(name)) for name in unknown]
-    named = [(name, value) for name, value in told.items() if name in DEVICE]
-    yield "metadata", {name: _word(value, DEVICE[name], f"{_DEVICE}/{name}", faults) for name, value in named}
-
-
-def _word(value: Any, words: tuple[str, ...], at: str, faults: list[Fault]) -> Any:
-    if not isinstance(value, str) or (words and value not in words):
-        detail = f"it must be one of {', '.join(words)}" if words else "it must be a string"
-        faults.append(Fault("invalid_parameter", detail, at))
-    return value
+    return token
 
 
 # --- replies ---
 
 
-def removed(_answer: Result) -> Reply:
-    """204 and no body."""
+def render_removal(_result: Result) -> Reply:
     return Reply(204, None)
 
 
-def shown(answer: Result) -> Reply:
-    """One token."""
-    profile = _profile(answer)
-    return Reply(200, single(_resource(answer.context["token"], profile, answer.context)))
+def render_token(result: Result) -> Reply:
+    """Render one token."""
+    return render_resource(_token_resource(result.context["token"], profile_of(result), result.context))
 
 
-def shown_many(answer: Result) -> Reply:
-    """A page of tokens, those of each profile together."""
-    profiles = [each for each in answer.outcomes if isinstance(each, Profile)]
-    states = answer.context["states"]
-
-    def wanted(profile: Profile) -> dict[str, Any]:
-        tokens = [(each, _attributes(each, profile)) for each in tokens_of(profile.document)]
-        right = [each for each, told in tokens if all(told[name] == value for name, value in states)]
-        return {"tokens": [_resource(each, profile, answer.context) for each in right]}
-
-    reply = page(answer.context, profiles, wanted, lambda each, _sort: each.id)
-    return Reply(200, {**reply.tree, "data": [each for row in reply.tree["data"] for each in row["tokens"]]})
+def render_list(result: Result) -> Reply:
+    """Render a page of tokens. Those of one profile follow each other."""
+    profiles = [each for each in result.outcomes if isinstance(each, Profile)]
+    reply = render_page(
+        result.context,
+        profiles,
+        lambda profile: {"tokens": _select_tokens(profile, result)},
+        lambda each, _sort: each.id,
+    )
+    return Reply(200, {**reply.tree, "data": [token for row in reply.tree["data"] for token in row["tokens"]]})
 
 
-def shown_of_profile(answer: Result) -> Reply:
-    """The tokens of a profile."""
-    profile = _profile(answer)
-    return _all(answer, [_resource(each, profile, answer.context) for each in tokens_of(profile.document)])
+def _select_tokens(profile: Profile, result: Result) -> list[dict[str, Any]]:
+    """Return the tokens of a profile that have the states of the filter."""
+    states = result.context["states"]
+    tokens = ((token, render_device(token, profile)) for token in tokens_of(profile.document))
+    selected = [token for token, device in tokens if all(device[name] == value for name, value in states)]
+    return [_token_resource(token, profile, result.context) for token in selected]
 
 
-def ids_of_profile(answer: Result) -> Reply:
-    """Their identifiers alone."""
-    return _all(answer, [{"type": "push-token", "id": each.id} for each in tokens_of(_profile(answer).document)])
+def render_related(result: Result) -> Reply:
+    """Render the tokens of a profile."""
+    profile, context = profile_of(result), result.context
+    return render_collection(context, [_token_resource(each, profile, context) for each in tokens_of(profile.document)])
 
 
-def profile(answer: Result) -> Reply:
-    """The profile that has a token."""
-    return Reply(200, single(resource_of(_profile(answer), answer.context)))
+def render_related_ids(result: Result) -> Reply:
+    """Render the resource identifiers of a profile's tokens."""
+    tokens = tokens_of(profile_of(result).document)
+    return render_collection(result.context, [{"type": "push-token", "id": each.id} for each in tokens])
 
 
-def profile_id(answer: Result) -> Reply:
-    """Its identifier alone."""
-    links = {"self": answer.context["base"] + answer.context["target"]}
-    return Reply(200, {"data": {"type": "profile", "id": _profile(answer).id}, "links": links})
+def render_profile(result: Result) -> Reply:
+    return render_resource(profile_resource(profile_of(result), result.context))
 
 
-def tokens_of(document: Document) -> list[Token]:
-    """Every token that a profile has, once, whichever resources it is subscribed to by it."""
-    pushed = (each for each in document.get("subscriptions", ()) if each["channel"] == "push")
-    known = (Token(each["provider"], each["subscription_id"]) for each in pushed if each["provider"] in PROVIDERS)
-    return list(dict.fromkeys(known))
+def render_profile_id(result: Result) -> Reply:
+    """Render the resource identifier of the profile that has a token."""
+    identifier = {"type": "profile", "id": profile_of(result).id}
+    return Reply(200, {"data": identifier, "links": self_link(result.context)})
 
 
-def _profile(answer: Result) -> Profile:
-    (profile,) = answer.outcomes
-    assert isinstance(profile, Profile)
-    return profile
-
-
-_ATTRIBUTES = ("created", "token", "enablement_status", "platform", "vendor", "background", "recorded_date", "metadata")
-
-
-def _attributes(token: Token, profile: Profile) -> dict[str, Any]:
-    """All that is known of a token; of one that another dialect wrote, no time is known but its profile's."""
-    known = profile.document.get("klaviyo", {}).get("push_tokens", {}).get(token.id, {})
-    platform, vendor = PROVIDERS[token.provider]
-    return {
-        "created": shown_time(known.get("created", profile.created)),
-        "token": token.token,
-        "platform": platform,
-        "vendor": vendor,
-        **{name: known.get(name, words[0]) for name, words in STATES.items()},
-        "recorded_date": shown_time(known.get("recorded", profile.created)),
-        "metadata": {name: known.get("metadata", {}).get(name) for name in DEVICE},
-    }
-
-
-def _resource(token: Token, profile: Profile, about: Mapping[str, Any]) -> dict[str, Any]:
-    attributes = _attributes(token, profile)
-    wanted = about["fields of token"] or attributes
-    link = f"{about['base']}/api/push-tokens/{token.id}"
-    related = {"data": {"type": "profile", "id": profile.id}, "links": related_links(link, "profile")}
+def _token_resource(token: PushToken, profile: Profile, context: Mapping[str, Any]) -> dict[str, Any]:
+    attributes = render_device(token, profile)
+    names = context["token_fields"] or attributes
+    link = f"{context['base']}/api/push-tokens/{token.id}"
+    relationship = {"data": {"type": "profile", "id": profile.id}, "links": relationship_links(link, "profile")}
     return {
         "type": "push-token",
         "id": token.id,
-        "attributes": {name: value for name, value in attributes.items() if name in wanted},
-        "relationships": {"profile": related},
+        "attributes": {name: value for name, value in attributes.items() if name in names},
+        "relationships": {"profile": relationship},
         "links": {"self": link},
     }
-
-
-def _all(answer: Result, rows: list[dict[str, Any]]) -> Reply:
-    return Reply(200, {"data": rows, "links": {"self": answer.context["base"] + answer.context["target"]}})

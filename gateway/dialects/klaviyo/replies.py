@@ -1,59 +1,100 @@
-"""Canonical outcomes to Klaviyo's replies: resources of JSON:API, with links."""
+"""Profiles as resources of JSON:API, and the replies that several calls share."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.core.listing import sort_value
-from gateway.core.model import Created, Profile
-from gateway.dialects.klaviyo.fields import shown
-from gateway.dialects.klaviyo.jsonapi.cursors import page, related_links, single
+from gateway.core.model import Created, Document, Profile
+from gateway.core.pointer import value_at
+from gateway.dialects.klaviyo.consents import render_consents
+from gateway.dialects.klaviyo.fields import (
+    COORDINATES,
+    FIELDS,
+    WRITE_ONLY_FIELDS,
+    coordinate_text_path,
+    parse_coordinate,
+)
+from gateway.dialects.klaviyo.jsonapi.cursors import render_page
+from gateway.dialects.klaviyo.jsonapi.links import link_relationships, render_resource
+from gateway.dialects.klaviyo.times import render_time
 from gateway.dialects.protocol import Reply, Result
 
 
-def accepted(_answer: Result) -> Reply:
-    """202 and no body: what the vendor does later, this gateway has done."""
+def render_accepted(_result: Result) -> Reply:
+    """Render 202 without a body. The vendor acts later; the gateway has already acted."""
     return Reply(202, None)
 
 
-def one(answer: Result) -> Reply:
-    """A profile; 201 where the request made it."""
-    (profile,) = answer.outcomes
+def render_profile(result: Result) -> Reply:
+    """Render a profile with 201 if the request created it, or else with 200."""
+    profile = profile_of(result)
+    return render_resource(profile_resource(profile, result.context), 201 if isinstance(profile, Created) else 200)
+
+
+def render_profiles(result: Result) -> Reply:
+    """Render a page of profiles."""
+    profiles = [each for each in result.outcomes if isinstance(each, Profile)]
+    return render_page(result.context, profiles, lambda each: profile_resource(each, result.context), sort_value)
+
+
+def profile_of(result: Result) -> Profile:
+    """Return the only profile of a result."""
+    (profile,) = result.outcomes
     assert isinstance(profile, Profile)
-    return Reply(201 if isinstance(profile, Created) else 200, single(resource_of(profile, answer.context)))
+    return profile
 
 
-def many(answer: Result) -> Reply:
-    """A page of profiles."""
-    profiles = [each for each in answer.outcomes if isinstance(each, Profile)]
-    return page(answer.context, profiles, lambda each: resource_of(each, answer.context), sort_value)
+def profile_resource(profile: Profile, context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a profile as a resource with the requested attributes."""
+    link = f"{context['base']}/api/profiles/{profile.id}"
+    fields, additional = context["fields"], context["additional"]
+    attributes = render_attributes(profile, additional)
+    return {
+        "type": "profile",
+        "id": profile.id,
+        "attributes": _select_fields(attributes, (*fields, *additional)) if fields else attributes,
+        "relationships": link_relationships(link, ("lists", "segments", "push-tokens")),
+        "links": {"self": link},
+    }
 
 
-def merged(answer: Result) -> Reply:
-    """The id of the profile that took in the others."""
-    (profile,) = answer.outcomes
-    assert isinstance(profile, Profile)
-    resource = resource_of(profile, answer.context)
-    return Reply(201, single({name: resource[name] for name in ("type", "id", "links")}))
-
-
-def resource_of(profile: Profile, about: Mapping[str, Any]) -> dict[str, Any]:
-    """A profile as a resource, with the attributes that are wanted."""
-    link = f"{about['base']}/api/profiles/{profile.id}"
-    attributes = _sparse(shown(profile, about["additional"]), (*about["fields"], *about["additional"]), about["fields"])
-    related = {name: {"links": related_links(link, name)} for name in ("lists", "segments", "push-tokens")}
-    parts = {"attributes": attributes, "relationships": related, "links": {"self": link}}
-    return {"type": "profile", "id": profile.id, **parts}
-
-
-def _sparse(attributes: dict[str, Any], names: Sequence[str], fields: Sequence[str]) -> dict[str, Any]:
-    """The attributes that a sparse fieldset names, all of them without one; `location.city` is the one member."""
-    if not fields:
-        return attributes
-    kept: dict[str, Any] = {}
+def _select_fields(attributes: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return the attributes of a sparse fieldset. `location.city` selects one member of the location."""
+    selected: dict[str, Any] = {}
     for name in names:
         first, _, member = name.partition(".")
-        if first == "location" and member and kept.get("location") is not attributes["location"]:
-            kept["location"] = {**kept.get("location", {}), member: attributes["location"][member]}
+        if first == "location" and member and selected.get("location") is not attributes["location"]:
+            selected["location"] = {**selected.get("location", {}), member: attributes["location"][member]}
         elif first in attributes:
-            kept[first] = attributes[first]
-    return kept
+            selected[first] = attributes[first]
+    return selected
+
+
+def render_attributes(profile: Profile, additional: Sequence[str] = ()) -> dict[str, Any]:
+    """Return all attributes of a profile. One without a value of the vendor's type is null."""
+    attributes: dict[str, Any] = {}
+    location: dict[str, Any] = {}
+    for name, path in FIELDS.items():
+        if name not in WRITE_ONLY_FIELDS:
+            target, member = (location, name[9:]) if name.startswith("location.") else (attributes, name)
+            target[member] = _render_value(profile.document, name, path)
+    times = {"created": render_time(profile.created), "updated": render_time(profile.updated), "last_event_date": None}
+    more = {name: render_consents(profile.document) if name == "subscriptions" else None for name in additional}
+    return {**attributes, "location": location, **times, **more}
+
+
+def _render_value(document: Document, name: str, path: tuple[str, ...]) -> Any:
+    value = value_at(document, path)
+    if name == "properties":
+        return value if isinstance(value, dict) else {}
+    if name in COORDINATES:
+        return _render_coordinate(value, value_at(document, coordinate_text_path(name)))
+    if name == "phone_number" and isinstance(value, list):
+        value = next(iter(value), None)
+    return value if isinstance(value, str) else None
+
+
+def _render_coordinate(number: Any, text: Any) -> Any:
+    """Return the text as sent, or the number if it has changed since then."""
+    is_current = isinstance(text, str) and (number is None or parse_coordinate(text) == number)
+    return text if is_current else number

@@ -1,213 +1,234 @@
-"""Klaviyo's requests that write, to canonical updates. Leaves stay as the media type gave them: schema/ judges them.
+"""Profile resources in requests, as parts of canonical updates. The leaves keep their types: the schema coerces them.
 
-`data` is a resource of JSON:API. Pointers of faults that are found here are the vendor's own.
+Pointers of faults that are found here are the vendor's.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.core.faults import Fault, Refusal
+from gateway.core.faults import Fault
 from gateway.core.model import Update
-from gateway.dialects.klaviyo import jobs
-from gateway.dialects.klaviyo.fields import IDENTIFIERS
-from gateway.dialects.klaviyo.jsonapi.documents import (
-    PROFILES,
-    Faults,
-    attributes_of,
-    object_,
-    profiles_of,
-    related_ids,
-    resource,
-    type_faults,
+from gateway.core.pointer import join_pointer
+from gateway.dialects.klaviyo.fields import (
+    ADDITIONAL_FIELDS,
+    COORDINATES,
+    FIELDS,
+    IDENTIFIERS,
+    LOCATION_MEMBERS,
+    NAMESPACE,
+    READABLE_FIELDS,
+    coordinate_text_path,
+    parse_coordinate,
 )
-from gateway.dialects.klaviyo.jsonapi.links import about, about_jobs
-from gateway.dialects.klaviyo.writing import writing
-from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
+from gateway.dialects.klaviyo.jsonapi.documents import (
+    ATTRIBUTES,
+    BodyFaults,
+    parse_attributes,
+    parse_list,
+    parse_object,
+)
+from gateway.dialects.klaviyo.jsonapi.links import (
+    invalid_parameter,
+    link_context,
+    parse_field_names,
+    parse_parameters,
+    unknown_field,
+)
+from gateway.dialects.protocol import Request
 
-KINDS = ("email", "phone", "external_id", "anonymous_id", "kx", "custom")
-REJECT, KEEP = dict.fromkeys(KINDS, "reject"), dict.fromkeys(KINDS, "keep")
-SET_ONCE = ["/email", "/phone_numbers", "/external_id", "/klaviyo/anonymous_id", "/klaviyo/_kx"]
-"""What the client endpoint never changes once it is set."""
+PROFILES = "/data/attributes/profiles/data"
+PROFILE = "/data/attributes/profile"
+PATCHES = "/data/meta/patch_properties"
+MAX_PROFILE_CHARACTERS = 100_000
+"""Characters of JSON in one profile (the vendor: 100 KB)."""
 
-NOTHING_SEARCHED: dict[str, Any] = {"mode": "none", "values": {}}
+FIELDS_PARAMETER, ADDITIONAL_FIELDS_PARAMETER = "fields[profile]", "additional-fields[profile]"
 
-
-def create(incoming: Request) -> ParsedRequest:
-    """Reads `POST /api/profiles`: a new profile, whose identifiers nobody else may have."""
-    data, faults = resource(incoming, "profile")
-    attributes = attributes_of(data, faults)
-    update = {
-        "match": NOTHING_SEARCHED,
-        "if_absent": "create",
-        "on_conflict": REJECT,
-        **writing(attributes, data, faults),
-    }
-    _demand_identifier(attributes, faults)
-    return ParsedRequest(None, [ParsedCommand(update, faults)], about(incoming))
-
-
-def patch(incoming: Request) -> ParsedRequest:
-    """Reads `PATCH /api/profiles/{id}`; the resource repeats the id of the path."""
-    data, faults = resource(incoming, "profile")
-    id = incoming.path["id"]
-    if data.get("id") != id:
-        detail = f"it must be {id}, as in the path" if data.get("id") else "it is missing"
-        faults.append(Fault("invalid_parameter", detail, "/data/id"))
-    match = {"mode": "profile_id", "values": {"profile_id": id}}
-    update = {"match": match, "on_conflict": REJECT, **writing(attributes_of(data, faults), data, faults)}
-    return ParsedRequest(None, [ParsedCommand(update, faults)], about(incoming))
+NO_MATCH: dict[str, Any] = {"mode": "none", "values": {}}
+_IDENTITY_KINDS = ("email", "phone", "external_id", "anonymous_id", "kx", "custom")
+REJECT_CONFLICTS = {"on_conflict": dict.fromkeys(_IDENTITY_KINDS, "reject")}
+KEEP_OWNERS = {"on_conflict": dict.fromkeys(_IDENTITY_KINDS, "keep")}
+CLIENT_RULES: Update = {
+    **KEEP_OWNERS,
+    "set_once": ["/email", "/phone_numbers", "/external_id", "/klaviyo/anonymous_id", "/klaviyo/_kx"],
+}
+"""The rules of the client endpoints: an identifier stays with its owner, and a profile keeps those that it has."""
 
 
-def upsert(incoming: Request) -> ParsedRequest:
-    """Reads `POST /api/profile-import`: whom any of the identifiers names is updated, whom none names is created."""
-    data, faults = resource(incoming, "profile")
-    return ParsedRequest(None, [ParsedCommand(_upserting(data, faults), faults)], about(incoming))
+def profile_context(request: Request) -> dict[str, Any]:
+    """Return the context of a reply with profiles: the links' parts, and the requested attributes."""
+    parameters = parse_parameters(request)
+    if "include" in parameters:
+        raise invalid_parameter("include", "Nothing can be included here.")
+    fields = _parse_field_names(parameters, FIELDS_PARAMETER, READABLE_FIELDS)
+    additional = _parse_field_names(parameters, ADDITIONAL_FIELDS_PARAMETER, ADDITIONAL_FIELDS)
+    members = {name.partition(".")[0] for name in (*fields, *additional)}
+    additional = tuple(name for name in ADDITIONAL_FIELDS if name in members)
+    return {**link_context(request), "fields": fields, "additional": additional}
 
 
-def client(incoming: Request) -> ParsedRequest:
-    """Reads `POST /client/profiles`, open to everybody: it creates and fills, and takes no identifier from anybody.
-
-    Bodies of 2022 name the profile in `meta.identifiers`, beside what is written to it.
-    """
-    data, faults = resource(incoming, "profile")
-    meta = object_(data.get("meta"), "/data/meta", faults)
-    identifiers = object_(meta.get("identifiers"), "/data/meta/identifiers", faults)
-    named = {name: value for name, value in identifiers.items() if name in IDENTIFIERS and value not in (None, "")}
-    attributes = {**attributes_of(data, faults), **{name: value for name, value in named.items() if name != "id"}}
-    update = {**naming({"id": data.get("id"), **attributes, **named}, faults), **writing(attributes, data, faults)}
-    update["match"] = {**update["match"], "on_multiple": "first"}
-    return ParsedRequest(None, [ParsedCommand({**update, "on_conflict": KEEP, "set_once": SET_ONCE}, faults)])
+def _parse_field_names(parameters: Mapping[str, str], parameter: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of a sparse fieldset. Those of members of an additional field begin with its name."""
+    names = parse_field_names(parameters, parameter)
+    for name in names:
+        if name not in known and name.partition(".")[0] not in ADDITIONAL_FIELDS:
+            raise unknown_field(parameter, name, "profile")
+    return names
 
 
-def bulk(incoming: Request) -> ParsedRequest:
-    """Reads `POST /api/profile-bulk-import-jobs`: many imports, each on its own. Here null does not clear."""
-    data, faults = resource(incoming, "profile-bulk-import-job")
-    elements = profiles_of(attributes_of(data, faults), faults)
-    if not (elements or any(fault.pointer == PROFILES for fault in faults)):
-        faults.append(Fault("missing_parameter", "it is missing", PROFILES))
-    lists = _lists(data, faults)
-    if faults:
-        raise Refusal(faults)
-    told = about_jobs(incoming, jobs.IMPORTS.type, jobs.IMPORTS.attributes)
-    job = {"kind": jobs.IMPORTS.name, "lists": tuple(lists["segments"]["add"]) if lists else ()}
-    return ParsedRequest(None, [_imported(element, lists, incoming.is_typed) for element in elements], told, job=job)
+def parse_profile_attributes(data: Mapping[str, Any], faults: BodyFaults) -> dict[str, Any]:
+    """Return the attributes of a profile. A profile has a maximum size."""
+    attributes = parse_attributes(data, faults)
+    if len(json.dumps(data)) > MAX_PROFILE_CHARACTERS:
+        detail = f"a profile may have at most {MAX_PROFILE_CHARACTERS} characters"
+        faults.append(Fault("invalid_parameter", detail, "/data"))
+    return attributes
 
 
-def merge(incoming: Request) -> ParsedRequest:
-    """Reads `POST /api/profile-merge`: the profiles of the relationship go into the one that `data.id` names."""
-    data, faults = resource(incoming, "profile-merge")
-    sources = related_ids(data, "profiles", "profile", faults)
-    destination = data.get("id")
-    if not destination:
-        faults.append(Fault("missing_parameter", "it is missing", "/data/id"))
-    if destination in sources:
-        faults.append(Fault("invalid_parameter", "a profile cannot be merged into itself", _SOURCES))
-    if not (sources or faults):
-        faults.append(Fault("missing_parameter", "it is missing", _SOURCES))
-    if not (destination and sources):
-        raise Refusal(faults)
-    match = {"mode": "profile_id", "values": {"profile_id": destination}}
-    return ParsedRequest(
-        None, [ParsedCommand({"match": match, "sources": list(dict.fromkeys(sources))}, faults)], about(incoming)
-    )
+def parse_profiles(attributes: Mapping[str, Any], faults: BodyFaults) -> list[Any]:
+    """Return the profiles of a job. In older bodies they are a list, without `data` around it."""
+    profiles = attributes.get("profiles")
+    elements = profiles.get("data") if isinstance(profiles, Mapping) else profiles
+    if faults.is_typed and not isinstance(elements, list | None):
+        faults.append(Fault("invalid_parameter", "it must be a list", PROFILES))
+        return []
+    return parse_list(elements, faults)
 
 
-_SOURCES = "/data/relationships/profiles/data"
+# --- matching ---
 
 
-def deletion(incoming: Request) -> ParsedRequest:
-    """Reads `POST /api/data-privacy-deletion-jobs`: every profile that the one identifier names.
-
-    Bodies of 2023 have the identifiers among the job's own attributes.
-    """
-    data, faults = resource(incoming, "data-privacy-deletion-job")
-    named = _deleted(attributes_of(data, faults), faults)
-    given = {at: value for at, value in named.items() if value not in (None, "")}
-    if len(given) != 1:
-        faults.append(Fault("invalid_parameter", "provide exactly one of email, phone_number and id", _DELETED))
-        return ParsedRequest(None, [ParsedCommand({"match": NOTHING_SEARCHED}, faults)])
-    [(at, value)] = given.items()
-    if not isinstance(value, str):
-        faults.append(Fault("invalid_parameter", "it must be a string", at))
-        return ParsedRequest(None, [ParsedCommand({"match": NOTHING_SEARCHED}, faults)])
-    name = at.rpartition("/")[2]
-    match = {"mode": "identifiers", "values": {IDENTIFIERS.get(name, name): value}, "on_multiple": "all"}
-    return ParsedRequest(None, [ParsedCommand({"match": match}, faults)])
+def match_id(id: str) -> Update:
+    """Return the match of a profile by its id."""
+    return {"match": {"mode": "profile_id", "values": {"profile_id": id}}}
 
 
-def _deleted(attributes: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
-    """What names the profile, by its place in the body."""
-    of_2023 = {f"/data/attributes/{name}": attributes.get(name) for name in ("profile_id", "email", "phone_number")}
-    if faults.is_empty(attributes.get("profile")):
-        return of_2023
-    profile = object_(attributes["profile"], "/data/attributes/profile", faults)
-    inner = object_(profile.get("data"), _DELETED, faults)
-    faults += type_faults(inner, "profile", _DELETED)
-    named = object_(inner.get("attributes"), f"{_DELETED}/attributes", faults)
-    identifiers = {f"{_DELETED}/attributes/{name}": named.get(name) for name in ("email", "phone_number")}
-    return {**of_2023, f"{_DELETED}/id": inner.get("id"), **identifiers}
+def match_identifiers(identifiers: Mapping[str, Any], faults: BodyFaults) -> Update:
+    """Return the match by all identifiers. A profile is not created from an id alone."""
+    values = {IDENTIFIERS[name]: identifiers[name] for name in IDENTIFIERS if identifiers.get(name) not in (None, "")}
+    if not values:
+        require_identifier(identifiers, faults)
+        return {"match": NO_MATCH}
+    if values.keys() == {"profile_id"}:
+        return match_id(values["profile_id"])
+    return {"match": {"mode": "identifiers", "values": values}, "if_absent": "create"}
 
 
-_DELETED = "/data/attributes/profile/data"
-
-
-# --- whom an update is about ---
-
-
-def _upserting(data: dict[str, Any], faults: Faults) -> Update:
-    attributes = attributes_of(data, faults)
-    named = naming({"id": data.get("id"), **attributes}, faults)
-    return {**named, "on_conflict": REJECT, **writing(attributes, data, faults)}
-
-
-def naming(identifiers: Mapping[str, Any], faults: Faults) -> Update:
-    """The match by every identifier that is given. An id alone names a profile and cannot make one."""
-    given = {IDENTIFIERS[name]: identifiers[name] for name in IDENTIFIERS if identifiers.get(name) not in (None, "")}
-    if not given:
-        _demand_identifier(identifiers, faults)
-        return {"match": NOTHING_SEARCHED}
-    if given.keys() == {"profile_id"}:
-        return {"match": {"mode": "profile_id", "values": given}}
-    return {"match": {"mode": "identifiers", "values": given}, "if_absent": "create"}
-
-
-def _demand_identifier(identifiers: Mapping[str, Any], faults: Faults) -> None:
+def require_identifier(identifiers: Mapping[str, Any], faults: BodyFaults) -> None:
+    """Add a fault if there is no identifier."""
     if not any(identifiers.get(name) for name in IDENTIFIERS):
         names = ", ".join(name for name in IDENTIFIERS if name != "id")
-        faults.append(Fault("missing_parameter", f"At least one identifier is required: {names}.", "/data/attributes"))
+        faults.append(Fault("missing_parameter", f"At least one identifier is required: {names}.", ATTRIBUTES))
 
 
-# --- many ---
+# --- members ---
 
 
-def _lists(data: Mapping[str, Any], faults: Faults) -> Update:
-    """The lists that imported profiles are put on: static segments, in the canonical form."""
-    ids = related_ids(data, "lists", "list", faults)
-    return {"segments": {"add": [segment(id) for id in ids]}} if ids else {}
+def parse_upsert(data: Mapping[str, Any], faults: BodyFaults) -> Update:
+    """Return the update that creates or updates the profile of a resource."""
+    attributes = parse_profile_attributes(data, faults)
+    match = match_identifiers({"id": data.get("id"), **attributes}, faults)
+    return {**match, **REJECT_CONFLICTS, **parse_members(attributes, data, faults)}
 
 
-def segment(list_id: str) -> int | str:
-    """An integer is the same segment that other dialects know by it."""
-    is_integer = list_id.isascii() and list_id.isdigit() and len(list_id) < 19
-    return int(list_id) if is_integer and str(int(list_id)) == list_id else list_id
+def parse_members(attributes: Mapping[str, Any], data: Mapping[str, Any], faults: BodyFaults) -> Update:
+    """Return the merge patch and the operations of a resource: those of its attributes, then those of its meta."""
+    profile: dict[str, Any] = {}
+    operations: list[dict[str, Any]] = []
+    meta = parse_object(data.get("meta"), "/data/meta", faults)
+    patches = parse_object(meta.get("patch_properties"), PATCHES, faults)
+    _parse_attributes(profile, operations, attributes, faults)
+    _parse_unset(profile, operations, patches, faults)
+    operations += _parse_appends(patches, "custom", PATCHES, faults)
+    operations += _parse_identifier_patches(meta, faults)
+    members = {"profile": profile, "operations": operations}
+    return {name: value for name, value in members.items() if value}
 
 
-def _imported(element: Any, lists: Update, typed: bool) -> ParsedCommand:
-    if not isinstance(element, dict):
-        return ParsedCommand(None, [Fault("invalid_parameter", "it must be an object", "/data")])
-    faults = Faults(typed, type_faults(element, "profile", "/data"))
-    kept: dict[str, Any] = {**element, "attributes": _without_nulls(element.get("attributes"))}
-    return ParsedCommand({**_upserting(kept, faults), **lists}, faults, element)
+def _parse_attributes(
+    profile: dict[str, Any], operations: list[dict[str, Any]], attributes: Mapping[str, Any], faults: BodyFaults
+) -> None:
+    for name, value in attributes.items():
+        if name == "location":
+            _parse_location(profile, value, faults)
+        elif name == "properties":
+            _parse_properties(profile, operations, value, faults)
+        elif name == "phone_number" and value not in (None, ""):
+            operations.append({"function": "set_first", "pointer": "/phone_numbers", "value": [value]})
+        elif name in FIELDS and "." not in name:
+            _set_value(profile, FIELDS[name], None if name in IDENTIFIERS and value == "" else value)
+        else:
+            faults.append(Fault("unknown_field", pointer=ATTRIBUTES + join_pointer(name)))
 
 
-def _without_nulls(attributes: Any) -> Any:
-    """Attributes without those that are null; within location and properties likewise."""
-    if not isinstance(attributes, dict):
-        return attributes
-    told = {name: value for name, value in attributes.items() if value is not None}
-    inner = {name: told[name] for name in ("location", "properties") if isinstance(told.get(name), dict)}
-    return {**told, **{name: _told(value) for name, value in inner.items()}}
+def _set_value(target: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for name in path[:-1]:
+        target = target.setdefault(name, {})
+    target[path[-1]] = value
 
 
-def _told(members: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not None}
+def _parse_location(profile: dict[str, Any], location: Any, faults: BodyFaults) -> None:
+    """Set the members of a location. null clears all of them."""
+    pointer = f"{ATTRIBUTES}/location"
+    members = dict.fromkeys(LOCATION_MEMBERS) if location is None else parse_object(location, pointer, faults)
+    for member, value in members.items():
+        name = f"location.{member}"
+        if name in COORDINATES:
+            text = value if isinstance(value, str) else None
+            _set_value(profile, FIELDS[name], value if text is None else parse_coordinate(text))
+            _set_value(profile, coordinate_text_path(name), text or None)
+        elif name in FIELDS:
+            _set_value(profile, FIELDS[name], value)
+        else:
+            faults.append(Fault("unknown_field", pointer=pointer + join_pointer(member)))
+
+
+def _parse_properties(
+    profile: dict[str, Any], operations: list[dict[str, Any]], properties: Any, faults: BodyFaults
+) -> None:
+    """Merge properties one level deep: an object replaces the previous value. null clears all of them."""
+    if properties is None:
+        profile["custom"] = None
+    for name, value in parse_object(properties, f"{ATTRIBUTES}/properties", faults).items():
+        if isinstance(value, dict):
+            operations.append({"function": "set", "pointer": join_pointer("custom", name), "value": value})
+        else:
+            _set_value(profile, ("custom", name), value)
+
+
+def _parse_unset(
+    profile: dict[str, Any], operations: list[dict[str, Any]], patches: Mapping[str, Any], faults: BodyFaults
+) -> None:
+    """Remove properties, also those that the same request sets."""
+    names = parse_list(patches.get("unset"), faults)
+    if not all(isinstance(name, str) for name in names):
+        detail = "it must be a name or a list of names"
+        faults.append(Fault("invalid_parameter", detail, f"{PATCHES}/unset"))
+    if faults or profile.get("custom", {}) is None:
+        return
+    for name in names:
+        operations[:] = [each for each in operations if each["pointer"] != join_pointer("custom", name)]
+        _set_value(profile, ("custom", name), None)
+
+
+def _parse_appends(patches: Mapping[str, Any], member: str, pointer: str, faults: BodyFaults) -> list[dict[str, Any]]:
+    """Return the operations of `append` and `unappend`. Each has a value or a list of values."""
+    return [
+        {"function": function, "pointer": join_pointer(member, name), "value": parse_list(value, faults)}
+        for action, function in (("append", "add"), ("unappend", "delete"))
+        for name, value in parse_object(patches.get(action), f"{pointer}/{action}", faults).items()
+    ]
+
+
+def _parse_identifier_patches(meta: Mapping[str, Any], faults: BodyFaults) -> list[dict[str, Any]]:
+    """Return the operations on a profile's further addresses. The vendor's revision of 2026 has `email` only."""
+    pointer = "/data/meta/patch_identifiers"
+    patches = parse_object(meta.get("patch_identifiers"), pointer, faults)
+    operations = [each for each in _parse_appends(patches, NAMESPACE, pointer, faults) if each["value"]]
+    for operation in operations:
+        if operation["pointer"] == "/klaviyo/email":
+            operation["pointer"] = "/klaviyo/emails"
+        else:
+            faults.append(Fault("invalid_parameter", "only email can be patched", pointer))
+    return operations

@@ -1,51 +1,52 @@
-"""The revision header: which shape of the API a client was written for, and whether it knew the call by then.
+"""The revision header: the date of the API that a client uses.
 
-The vendor answers to each release by the shape of that day; here every revision gets the same, which holds them all.
+The vendor's replies depend on the revision. The gateway's replies are the same for all, in the newest form.
 """
 
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 
 from gateway.core.faults import refuse
-from gateway.dialects.klaviyo.times import day_of
 from gateway.dialects.protocol import ParsedRequest, Request
 
-FIRST = "2022-10-17"
+FIRST_REVISION = "2022-10-17"
 """The vendor's first dated revision."""
 
 _REVISION = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:\.[0-9A-Za-z.\-]+)?")
 _HEADER = "/parameter/revision"
 
 
-def revised(read: Callable[[Request], ParsedRequest], since: str, lenient: bool) -> Callable[[Request], ParsedRequest]:
-    """The reading of a call that there is since that day; a `lenient` one takes requests that say no revision."""
+def require_revision(
+    parse: Callable[[Request], ParsedRequest], first_revision: str, is_lenient: bool
+) -> Callable[[Request], ParsedRequest]:
+    """Return `parse` with a check of the revision before it. A lenient check accepts requests without a revision."""
 
-    def reading(incoming: Request) -> ParsedRequest:
-        given = incoming.headers.get("revision", "").strip()
-        if given or not lenient:
-            _demand(given, since, day_of(incoming.now))
-        return read(incoming)
+    def parse_with_revision(request: Request) -> ParsedRequest:
+        revision = request.headers.get("revision", "").strip()
+        if revision or not is_lenient:
+            _check_revision(revision, first_revision, request.now)
+        return parse(request)
 
-    return reading
+    return parse_with_revision
 
 
-def _demand(given: str, since: str, today: str) -> None:
-    if not given:
+def _check_revision(revision: str, first_revision: str, now: int) -> None:
+    if not revision:
         raise refuse("missing_parameter", "The revision header is required: YYYY-MM-DD[.suffix].", _HEADER)
-    day = _day(given)
+    day = _parse_day(revision)
     if day is None:
-        detail = f"The revision '{given[:40]}' is not of the form YYYY-MM-DD[.suffix]."
+        detail = f"The revision '{revision[:40]}' is not of the form YYYY-MM-DD[.suffix]."
         raise refuse("invalid_parameter", detail, _HEADER)
-    if day > today:
+    if day > datetime.fromtimestamp(now // 1000, UTC).date().isoformat():
         raise refuse("unknown_call", "Unable to specify a future revision date", _HEADER)
-    if day < since:
+    if day < first_revision:
         raise refuse("unknown_call", "No valid revisions found for method", _HEADER)
 
 
-def _day(given: str) -> str | None:
-    found = _REVISION.fullmatch(given)
+def _parse_day(revision: str) -> str | None:
+    match = _REVISION.fullmatch(revision)
     try:
-        return date.fromisoformat(found[1]).isoformat() if found else None
+        return date.fromisoformat(match[1]).isoformat() if match else None
     except ValueError:
         return None

@@ -1,82 +1,86 @@
-"""Klaviyo's requests that suppress addresses, and lift that, to canonical updates: each address on its own, as a job.
+"""Suppression jobs: each address is suppressed, or no longer suppressed, by itself.
 
-A suppression has no counterpart in the canonical form: it stays under `klaviyo`, and leaves every consent as it is.
+A suppression has no canonical counterpart. It is a member of the vendor's namespace and changes no consent.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.core import normalization
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
 from gateway.core.pointer import join_pointer
-from gateway.dialects.klaviyo.jobs import SUPPRESSIONS, UNSUPPRESSIONS, Kind
+from gateway.dialects.klaviyo.fields import NAMESPACE
+from gateway.dialects.klaviyo.jobs import SUPPRESSIONS, UNSUPPRESSIONS, JobType
 from gateway.dialects.klaviyo.jsonapi.documents import (
-    PROFILES,
-    Faults,
-    attributes_of,
-    list_,
-    object_,
-    profiles_of,
-    resource,
+    BodyFaults,
+    parse_attributes,
+    parse_list,
+    parse_object,
+    parse_resource,
     type_faults,
 )
-from gateway.dialects.klaviyo.jsonapi.links import about_jobs
-from gateway.dialects.klaviyo.requests import KEEP
+from gateway.dialects.klaviyo.requests import KEEP_OWNERS, PROFILES, parse_profile_attributes, parse_profiles
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 
-MOST_SUPPRESSED = 100
+MAX_SUPPRESSIONS = 100
+"""Addresses in one job."""
+
+_SUPPRESS: Update = {
+    "if_absent": "create",
+    "profile": {NAMESPACE: {"suppression": {"reason": "USER_SUPPRESSED"}}},
+    "timestamps": ["/klaviyo/suppression/timestamp"],
+}
+_UNSUPPRESS: Update = {"profile": {NAMESPACE: {"suppression": None}}}
 
 
-def suppression(incoming: Request) -> ParsedRequest:
-    """Reads `POST /api/profile-suppression-bulk-create-jobs`; an address that nobody has is made a profile."""
-    written = {"klaviyo": {"suppression": {"reason": "USER_SUPPRESSED"}}}
-    parts = {"if_absent": "create", "profile": written, "timestamps": ["/klaviyo/suppression/timestamp"]}
-    return _suppressed(incoming, SUPPRESSIONS, SUPPRESSIONS.type, parts)
+def parse_creation(request: Request) -> ParsedRequest:
+    """Parse `POST /api/profile-suppression-bulk-create-jobs`. An unknown address becomes a profile."""
+    return _parse_job(request, SUPPRESSIONS, SUPPRESSIONS.type, _SUPPRESS)
 
 
-def unsuppression(incoming: Request) -> ParsedRequest:
-    """Reads `POST /api/profile-suppression-bulk-delete-jobs`; an address that nobody has is skipped."""
-    return _suppressed(incoming, UNSUPPRESSIONS, UNSUPPRESSIONS.type, _LIFTED)
+def parse_deletion(request: Request) -> ParsedRequest:
+    """Parse `POST /api/profile-suppression-bulk-delete-jobs`. An unknown address is skipped."""
+    return _parse_job(request, UNSUPPRESSIONS, UNSUPPRESSIONS.type, _UNSUPPRESS)
 
 
-def old_unsuppression(incoming: Request) -> ParsedRequest:
-    """Reads `POST /api/profile-unsuppression-bulk-create-jobs`, which the revisions of 2023 have."""
-    return _suppressed(incoming, UNSUPPRESSIONS, "profile-unsuppression-bulk-create-job", _LIFTED)
+def parse_deletion_of_2023(request: Request) -> ParsedRequest:
+    """Parse `POST /api/profile-unsuppression-bulk-create-jobs` of the revisions of 2023."""
+    return _parse_job(request, UNSUPPRESSIONS, "profile-unsuppression-bulk-create-job", _UNSUPPRESS)
 
 
-_LIFTED: Update = {"profile": {"klaviyo": {"suppression": None}}}
-
-
-def _suppressed(incoming: Request, kind: Kind, type: str, parts: Update) -> ParsedRequest:
-    """Each address on its own: what came of it is remembered as a job."""
-    data, faults = resource(incoming, type)
-    attributes = attributes_of(data, faults)
-    elements = profiles_of(attributes, faults)
-    elements += [{"type": "profile", "attributes": each} for each in list_(attributes.get("suppressions"), faults)]
-    if any(object_(data.get("relationships"), "/data/relationships", faults).values()):
-        detail = "profiles are named one by one here, not by a list or a segment"
-        faults.append(Fault("invalid_parameter", detail, "/data/relationships"))
-    elif not 0 < len(elements) <= MOST_SUPPRESSED:
-        faults.append(Fault("invalid_parameter", f"it must hold 1 to {MOST_SUPPRESSED} profiles", PROFILES))
-    reads = [_address(element, parts, incoming.is_typed) for element in elements]
-    faults += [_within(index, fault) for index, read in enumerate(reads) for fault in read.faults]
+def _parse_job(request: Request, job_type: JobType, type: str, members: Update) -> ParsedRequest:
+    data, faults = parse_resource(request, type)
+    elements = _parse_elements(data, faults)
+    commands = [_parse_element(element, members, request.is_typed) for element in elements]
+    for index, command in enumerate(commands):
+        faults.add_nested(join_pointer("updates", index), command.faults)
     if faults:
         raise Refusal(faults)
-    return ParsedRequest(None, reads, about_jobs(incoming, kind.type, kind.attributes), job={"kind": kind.name})
+    return ParsedRequest(None, commands, job_type.parse_context(request), job={"kind": job_type.kind})
 
 
-def _address(element: Any, parts: Update, typed: bool) -> ParsedCommand:
+def _parse_elements(data: Mapping[str, Any], faults: BodyFaults) -> list[Any]:
+    """Return the profiles of a job. In bodies of 2023 they are called `suppressions`."""
+    attributes = parse_attributes(data, faults)
+    elements = parse_profiles(attributes, faults)
+    elements += [{"type": "profile", "attributes": each} for each in parse_list(attributes.get("suppressions"), faults)]
+    if any(parse_object(data.get("relationships"), "/data/relationships", faults).values()):
+        detail = "profiles are named one by one here, not by a list or a segment"
+        faults.append(Fault("invalid_parameter", detail, "/data/relationships"))
+    elif not 0 < len(elements) <= MAX_SUPPRESSIONS:
+        faults.append(Fault("invalid_parameter", f"it must hold 1 to {MAX_SUPPRESSIONS} profiles", PROFILES))
+    return elements
+
+
+def _parse_element(element: Any, members: Update, is_typed: bool) -> ParsedCommand:
     if not isinstance(element, dict):
         return ParsedCommand(None, [Fault("invalid_parameter", "it must be an object", "/data")])
-    faults = Faults(typed, type_faults(element, "profile", "/data"))
-    email = attributes_of(element, faults).get("email")
+    faults = BodyFaults(is_typed, type_faults(element, "profile", "/data"))
+    email = parse_profile_attributes(element, faults).get("email")
     if not isinstance(email, str) or normalization.email(email) is None:
         faults.append(Fault("missing_parameter", "it must be an e-mail address", "/data/attributes/email"))
         return ParsedCommand(None, faults)
-    profile = {"email": email, **parts.get("profile", {})} if parts.get("if_absent") == "create" else parts["profile"]
+    profile = {"email": email, **members["profile"]} if "if_absent" in members else members["profile"]
     match = {"mode": "identifiers", "values": {"email": email}}
-    return ParsedCommand({"match": match, "on_conflict": KEEP, **parts, "profile": profile}, faults, element)
-
-
-def _within(index: int, fault: Fault) -> Fault:
-    return Fault(fault.code, fault.detail, join_pointer("updates", index) + fault.pointer)
+    return ParsedCommand({"match": match, **KEEP_OWNERS, **members, "profile": profile}, faults, element)

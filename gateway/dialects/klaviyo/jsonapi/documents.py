@@ -1,99 +1,101 @@
-"""The parts of a resource of JSON:API: type, id, attributes, relationships. What is wrong is said, and not raised.
+"""Resources of a JSON:API document: type, id, attributes, relationships. Parsers collect faults instead of raising.
 
-Pointers are the vendor's own.
+Pointers of faults are pointers into the document.
 """
 
-import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from gateway.core.faults import Fault, refuse
+from gateway.core.pointer import join_pointer
 from gateway.dialects.protocol import Request
 
-PROFILES = "/data/attributes/profiles/data"
-LARGEST_PROFILE = 100_000
-"""Characters of JSON that one profile may have (the vendor: 100 KB)."""
+ATTRIBUTES = "/data/attributes"
 
 
-class Faults(list[Fault]):
-    """What is wrong with a body, as it is found. `is_typed` is the body's own, as `Request` has it."""
+class BodyFaults(list[Fault]):
+    """The faults of a body, in the order of their discovery. `is_typed` is that of the `Request`."""
 
     def __init__(self, is_typed: bool, faults: Iterable[Fault] = ()) -> None:
         super().__init__(faults)
         self.is_typed = is_typed
 
     def is_empty(self, value: Any) -> bool:
-        """Whether nothing is said: by nothing, by null, or by an empty element where leaves have no types."""
+        """Return whether a value is absent, null, or an empty element of a body whose leaves have no types."""
         return value is None or (value == "" and not self.is_typed)
 
+    def add_nested(self, pointer: str, faults: Iterable[Fault]) -> None:
+        """Add the faults of a nested resource, whose `/data` is `pointer` + `/data` in this body."""
+        self += [replace(fault, pointer=pointer + fault.pointer) for fault in faults]
 
-def resource(incoming: Request, type: str) -> tuple[dict[str, Any], Faults]:
-    """`data`, and what is wrong with it. Raises `Refusal` where there is none."""
-    data = incoming.tree.get("data")
+
+def parse_resource(request: Request, type: str) -> tuple[dict[str, Any], BodyFaults]:
+    """Return `data` and the faults of its type. Raises `Refusal` if `data` is not an object."""
+    data = request.tree.get("data")
     if not isinstance(data, dict):
         raise refuse("missing_parameter", "it must be an object", "/data")
-    return data, Faults(incoming.is_typed, type_faults(data, type, "/data"))
+    return data, BodyFaults(request.is_typed, type_faults(data, type, "/data"))
 
 
-def type_faults(data: Mapping[str, Any], type: str, at: str) -> list[Fault]:
-    return [] if data.get("type") == type else [Fault("invalid_parameter", f"it must be {type}", f"{at}/type")]
+def type_faults(data: Mapping[str, Any], type: str, pointer: str) -> list[Fault]:
+    """Return a fault if a resource does not have this type."""
+    return [] if data.get("type") == type else [Fault("invalid_parameter", f"it must be {type}", f"{pointer}/type")]
 
 
-def attributes_of(data: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
+def parse_attributes(data: Mapping[str, Any], faults: BodyFaults) -> dict[str, Any]:
+    """Return the attributes of a resource. Each resource must have them."""
     if data.get("attributes") is None:
-        faults.append(Fault("missing_parameter", "it is missing", "/data/attributes"))
-    if len(json.dumps(data)) > LARGEST_PROFILE and data.get("type") == "profile":
-        faults.append(Fault("invalid_parameter", f"a profile may have at most {LARGEST_PROFILE} characters", "/data"))
-    return object_(data.get("attributes"), "/data/attributes", faults)
+        faults.append(Fault("missing_parameter", "it is missing", ATTRIBUTES))
+    return parse_object(data.get("attributes"), ATTRIBUTES, faults)
 
 
-def object_(value: Any, at: str, faults: Faults) -> dict[str, Any]:
-    """An object; where nothing is said, an empty one."""
+def parse_text(attributes: Mapping[str, Any], name: str, faults: BodyFaults) -> str:
+    """Return an attribute that must be a string, or "" if it is absent."""
+    value = attributes.get(name)
+    if value is None or isinstance(value, str):
+        return value or ""
+    faults.append(Fault("invalid_parameter", "it must be a string", ATTRIBUTES + join_pointer(name)))
+    return ""
+
+
+def parse_object(value: Any, pointer: str, faults: BodyFaults) -> dict[str, Any]:
+    """Return an object. An empty value is an empty object."""
     if faults.is_empty(value):
         return {}
     if not isinstance(value, dict):
-        faults.append(Fault("invalid_parameter", "it must be an object", at))
+        faults.append(Fault("invalid_parameter", "it must be an object", pointer))
         return {}
     return value
 
 
-def list_(value: Any, faults: Faults) -> list[Any]:
-    """A list; in XML its only element looks like no list at all."""
+def parse_list(value: Any, faults: BodyFaults) -> list[Any]:
+    """Return a list. In XML a single element is not distinguishable from a list of one."""
     if faults.is_empty(value):
         return []
     return value if isinstance(value, list) else [value]
 
 
-def profiles_of(attributes: Mapping[str, Any], faults: Faults) -> list[Any]:
-    """The profiles of a job; older bodies hold the list itself where those of today hold its `data`."""
-    profiles = attributes.get("profiles")
-    given = profiles.get("data") if isinstance(profiles, Mapping) else profiles
-    if faults.is_typed and not isinstance(given, list | None):
-        faults.append(Fault("invalid_parameter", "it must be a list", PROFILES))
-        return []
-    return list_(given, faults)
-
-
-def related_ids(data: Mapping[str, Any], name: str, type: str, faults: Faults) -> list[str]:
-    """The ids of the resources of one type that `data` is related to by this name."""
-    relationships = object_(data.get("relationships"), "/data/relationships", faults)
-    relationship = object_(relationships.get(name), f"/data/relationships/{name}", faults)
-    at, given = f"/data/relationships/{name}/data", relationship.get("data")
-    several = isinstance(given, list)
-    identifiers = enumerate(list_(given, faults))
-    ids = [_id(each, type, f"{at}/{index}" if several else at, faults) for index, each in identifiers]
+def parse_related_ids(data: Mapping[str, Any], name: str, type: str, faults: BodyFaults) -> list[str]:
+    """Return the ids of the resources of one type in the relationship `name`."""
+    relationships = parse_object(data.get("relationships"), "/data/relationships", faults)
+    relationship = parse_object(relationships.get(name), f"/data/relationships/{name}", faults)
+    pointer, value = f"/data/relationships/{name}/data", relationship.get("data")
+    is_list = isinstance(value, list)
+    identifiers = enumerate(parse_list(value, faults))
+    ids = [_parse_id(each, type, f"{pointer}/{index}" if is_list else pointer, faults) for index, each in identifiers]
     return [id for id in ids if id is not None]
 
 
-def _id(identifier: Any, type: str, at: str, faults: list[Fault]) -> str | None:
-    """The id of a resource identifier, a type and an id, if it is one."""
+def _parse_id(identifier: Any, type: str, pointer: str, faults: list[Fault]) -> str | None:
+    """Return the id of a resource identifier (an object of type and id)."""
     if not isinstance(identifier, dict):
-        faults.append(Fault("invalid_parameter", "it must be an object", at))
+        faults.append(Fault("invalid_parameter", "it must be an object", pointer))
         return None
-    faults += type_faults(identifier, type, at)
+    faults += type_faults(identifier, type, pointer)
     id = identifier.get("id")
     if isinstance(id, str) and id:
         return id
     detail = "it is missing" if id in (None, "") else "it must be a string"
-    faults.append(Fault("invalid_parameter", detail, f"{at}/id"))
+    faults.append(Fault("invalid_parameter", detail, f"{pointer}/id"))
     return None

@@ -1,108 +1,62 @@
-"""What stands beside the body: parameters of the query, the addresses that replies link to, the cursors of pages."""
+"""Links and query parameters. A reply's context carries `base` (scheme and host) and `target` (path and query)."""
 
-import json
-import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.pointer import join_pointer
-from gateway.dialects.klaviyo.fields import ADDITIONAL, SHOWN
-from gateway.dialects.protocol import Request
-
-CURSOR, SIZE = "page[cursor]", "page[size]"
-FIELDS_OF_PROFILE, MORE_OF_PROFILE = "fields[profile]", "additional-fields[profile]"
+from gateway.dialects.protocol import Reply, Request
 
 
-def parameters(incoming: Request) -> dict[str, str]:
-    """The query's parameters; what is repeated counts as one list."""
-    found: dict[str, str] = {}
-    for name, value in parse_qsl(urlsplit(incoming.target).query, keep_blank_values=True):
-        found[name] = f"{found[name]},{value}" if name in found else value
-    return found
+def parse_parameters(request: Request) -> dict[str, str]:
+    """Return the parameters of the query. The values of a repeated parameter are joined by commas."""
+    parameters: dict[str, str] = {}
+    for name, value in parse_qsl(urlsplit(request.target).query, keep_blank_values=True):
+        parameters[name] = f"{parameters[name]},{value}" if name in parameters else value
+    return parameters
 
 
-def wrong(parameter: str, detail: str) -> Refusal:
-    """The refusal of a parameter's value, to be raised."""
+def invalid_parameter(parameter: str, detail: str) -> Refusal:
+    """Return the refusal of a parameter of the query, for the caller to raise."""
     return refuse("invalid_parameter", detail, join_pointer("parameter", parameter))
 
 
-def about(incoming: Request) -> dict[str, Any]:
-    """What a reply with profiles must know of its request: where it came to, and which attributes are wanted."""
-    given = parameters(incoming)
-    if "include" in given:
-        raise wrong("include", "Nothing can be included here.")
-    fields, additional = _names(given, FIELDS_OF_PROFILE), _names(given, MORE_OF_PROFILE)
-    for parameter, names, known in ((FIELDS_OF_PROFILE, fields, SHOWN), (MORE_OF_PROFILE, additional, ADDITIONAL)):
-        if unknown := [name for name in names if name not in known and name.partition(".")[0] not in ADDITIONAL]:
-            raise wrong(parameter, f"'{unknown[0][:60]}' is not a valid field for the resource 'profile'.")
-    wanted = {name.partition(".")[0] for name in (*fields, *additional)}
-    named = tuple(name for name in ADDITIONAL if name in wanted)
-    return {"base": base(incoming), "target": incoming.target, "fields": fields, "additional": named}
+def parse_field_names(parameters: Mapping[str, str], parameter: str) -> tuple[str, ...]:
+    """Return the names of a sparse fieldset, such as `fields[type]`. It is empty if the parameter is absent."""
+    return tuple(name.strip() for name in parameters[parameter].split(",")) if parameter in parameters else ()
 
 
-def about_jobs(incoming: Request, type: str, attributes: Sequence[str]) -> dict[str, Any]:
-    """What a reply with jobs must know: the same, and which attributes of theirs are wanted."""
-    parameter = f"fields[{type}]"
-    wanted = _names(parameters(incoming), parameter)
-    if unknown := [name for name in wanted if name not in ("id", *attributes)]:
-        raise wrong(parameter, f"'{unknown[0][:60]}' is not a valid field for the resource '{type}'.")
-    return {**about(incoming), "fields of job": wanted}
+def unknown_field(parameter: str, name: str, type: str) -> Refusal:
+    """Return the refusal of a sparse fieldset with a name that the type of resource does not have."""
+    return invalid_parameter(parameter, f"'{name[:60]}' is not a valid field for the resource '{type}'.")
 
 
-def base(incoming: Request) -> str:
-    """The scheme and host that the client knows this gateway by; a proxy before it says where the scheme is another."""
-    scheme = "https" if incoming.headers.get("x-forwarded-proto") == "https" else "http"
-    return f"{scheme}://{incoming.headers.get('host', 'localhost')}"
+def link_context(request: Request) -> dict[str, Any]:
+    """Return the context that links are made of. Behind a proxy, X-Forwarded-Proto gives the scheme."""
+    scheme = "https" if request.headers.get("x-forwarded-proto") == "https" else "http"
+    return {"base": f"{scheme}://{request.headers.get('host', 'localhost')}", "target": request.target}
 
 
-def _names(given: Mapping[str, str], parameter: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in given[parameter].split(",")) if parameter in given else ()
+def self_link(context: Mapping[str, Any]) -> dict[str, str]:
+    return {"self": context["base"] + context["target"]}
 
 
-# --- pages ---
+def relationship_links(link: str, name: str) -> dict[str, str]:
+    """Return the links of a relationship of the resource at `link`."""
+    return {"self": f"{link}/relationships/{name}", "related": f"{link}/{name}"}
 
 
-def size_of(given: Mapping[str, str]) -> int:
-    """How many a page holds. Raises `Refusal`."""
-    text = given.get(SIZE, "20")
-    if not re.fullmatch("[1-9][0-9]?|100", text):
-        raise wrong(SIZE, "The page size must be an integer between 1 and 100.")
-    return int(text)
+def link_relationships(link: str, names: Iterable[str]) -> dict[str, Any]:
+    """Return relationships that have links only."""
+    return {name: {"links": relationship_links(link, name)} for name in names}
 
 
-def cursor_of(given: Mapping[str, str], sort: str) -> tuple[str, Any, str] | None:
-    """(direction, sorted value, id) where a page begins, None for the first. A whole link is taken for its cursor.
-
-    Raises `Refusal` on what is no cursor of such a list.
-    """
-    text = given.get(CURSOR)
-    if not text:
-        return None
-    try:
-        text = parse_qs(urlsplit(text).query).get(CURSOR, [text])[0]
-        parts = json.loads(urlsafe_b64decode(text.encode()))
-        json.dumps(parts, ensure_ascii=False).encode()  # a lone surrogate is no text
-        match parts:
-            case ["next" | "prev" as direction, found, value, str(id)] if found == sort and _sorts(sort, value):
-                return direction, value, id
-    except (ValueError, RecursionError):
-        pass
-    raise wrong(CURSOR, "The cursor is not valid.")
+def render_resource(resource: Mapping[str, Any], status: int = 200) -> Reply:
+    """Render the document of one resource."""
+    return Reply(status, {"data": resource, "links": resource["links"]})
 
 
-def _sorts(sort: str, value: Any) -> bool:
-    """Whether a list can be sorted by such a value."""
-    if sort in ("created", "updated", "number"):
-        return type(value) is int and 0 <= value < 2**63
-    return isinstance(value, str)
-
-
-def page_link(about: Mapping[str, Any], direction: str, sort: str, value: Any, id: str) -> str:
-    """The address of the page that begins there, in this direction."""
-    parts = urlsplit(about["target"])
-    cursor = urlsafe_b64encode(json.dumps([direction, sort, value, id], separators=(",", ":")).encode()).decode()
-    kept = [(name, text) for name, text in parse_qsl(parts.query) if name != CURSOR]
-    return f"{about['base']}{parts.path}?{urlencode([*kept, (CURSOR, cursor)])}"
+def render_collection(context: Mapping[str, Any], resources: Sequence[Mapping[str, Any]]) -> Reply:
+    """Render all resources in one document, without pages."""
+    return Reply(200, {"data": list(resources), "links": self_link(context)})

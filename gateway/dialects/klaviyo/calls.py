@@ -1,0 +1,256 @@
+"""Klaviyo's calls: method, path, first revision, rates, operation, right, and the functions that parse and render."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+from gateway.core.model import DELETE, READ, WRITE
+from gateway.dialects.klaviyo import deletions, imports, merges, profiles, push_tokens, subscriptions, suppressions
+from gateway.dialects.klaviyo.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS
+from gateway.dialects.klaviyo.replies import render_accepted, render_profile, render_profiles
+from gateway.dialects.klaviyo.revisions import FIRST_REVISION, require_revision
+from gateway.dialects.protocol import (
+    ATOMIC,
+    FIND,
+    IMPORT,
+    JOB,
+    JOB_PROFILES,
+    JOBS,
+    LIST,
+    MERGE,
+    REMOVE,
+    UPDATE,
+    Call,
+    ParsedRequest,
+    Reply,
+    Request,
+    Result,
+)
+
+MAX_BODY_BYTES = 5_000_000
+CLIENT_PREFIX = "/client/"
+"""The start of the paths of calls from a browser."""
+
+CLIENT_RATES = ("350/second", "3500/minute")
+FORM_RATES = ("350/second", "750/minute")
+PUSH_RATES = ("150/second", "1400/minute")
+DEFAULT_RATES = ("75/second", "750/minute")
+BULK_RATES = ("10/second", "150/minute")
+PRIVACY_RATES = ("3/second", "60/minute")
+
+
+CallRow: TypeAlias = "tuple[str, str, str, Callable[[Request], ParsedRequest], Callable[[Result], Reply]]"
+"""Method and path, operation, right, parse, render."""
+
+
+class CallGroup(NamedTuple):
+    """Calls with the same rates that exist since the same revision."""
+
+    first_revision: str
+    rates: Sequence[str]
+    rows: Sequence[CallRow]
+
+
+CALL_GROUPS: tuple[CallGroup, ...] = (
+    CallGroup(
+        FIRST_REVISION,
+        CLIENT_RATES,
+        (("POST /client/profiles", UPDATE, WRITE, profiles.parse_client_profile, render_accepted),),
+    ),
+    CallGroup(
+        FIRST_REVISION,
+        DEFAULT_RATES,
+        (
+            ("POST /api/profiles", UPDATE, WRITE, profiles.parse_creation, render_profile),
+            ("GET /api/profiles", LIST, READ, profiles.parse_list, render_profiles),
+            ("GET /api/profiles/{id}", FIND, READ, profiles.parse_search, render_profile),
+            ("PATCH /api/profiles/{id}", UPDATE, WRITE, profiles.parse_update, render_profile),
+            ("GET /api/profiles/{id}/lists", FIND, READ, profiles.parse_related, profiles.render_related_lists),
+            ("GET /api/profiles/{id}/segments", FIND, READ, profiles.parse_related, profiles.render_no_segments),
+            (
+                "GET /api/profiles/{id}/relationships/lists",
+                FIND,
+                READ,
+                profiles.parse_related,
+                profiles.render_related_list_ids,
+            ),
+            (
+                "GET /api/profiles/{id}/relationships/segments",
+                FIND,
+                READ,
+                profiles.parse_related,
+                profiles.render_no_segments,
+            ),
+            ("GET /api/profiles/{id}/push-tokens", FIND, READ, push_tokens.parse_related, push_tokens.render_related),
+            (
+                "GET /api/profiles/{id}/relationships/push-tokens",
+                FIND,
+                READ,
+                profiles.parse_related,
+                push_tokens.render_related_ids,
+            ),
+        ),
+    ),
+    CallGroup(
+        "2024-02-15",
+        DEFAULT_RATES,
+        (("POST /api/profile-import", UPDATE, WRITE, profiles.parse_import, render_profile),),
+    ),
+    CallGroup(
+        "2023-10-15",
+        BULK_RATES,
+        (
+            (f"POST {IMPORTS.path}", IMPORT, WRITE, imports.parse_job_creation, IMPORTS.render_accepted),
+            (f"GET {IMPORTS.path}", JOBS, READ, IMPORTS.parse_list, IMPORTS.render_list),
+            (f"GET {IMPORTS.path}/{{id}}", JOB, READ, IMPORTS.parse_job, IMPORTS.render_job),
+            (f"GET {IMPORTS.path}/{{id}}/import-errors", JOB, READ, IMPORTS.parse_job, imports.render_errors),
+            (f"GET {IMPORTS.path}/{{id}}/profiles", JOB_PROFILES, READ, IMPORTS.parse_job, imports.render_profiles),
+            (
+                f"GET {IMPORTS.path}/{{id}}/relationships/profiles",
+                JOB,
+                READ,
+                IMPORTS.parse_job,
+                imports.render_profile_ids,
+            ),
+            (f"GET {IMPORTS.path}/{{id}}/lists", JOB, READ, IMPORTS.parse_job, imports.render_related_lists),
+            (
+                f"GET {IMPORTS.path}/{{id}}/relationships/lists",
+                JOB,
+                READ,
+                IMPORTS.parse_job,
+                imports.render_related_list_ids,
+            ),
+        ),
+    ),
+    CallGroup(
+        FIRST_REVISION,
+        FORM_RATES,
+        (("POST /client/subscriptions", UPDATE, WRITE, subscriptions.parse_client_subscription, render_accepted),),
+    ),
+    CallGroup(
+        FIRST_REVISION,
+        DEFAULT_RATES,
+        (
+            (
+                "POST /api/profile-subscription-bulk-create-jobs",
+                ATOMIC,
+                WRITE,
+                subscriptions.parse_creation,
+                render_accepted,
+            ),
+            (
+                "POST /api/profile-unsubscription-bulk-create-jobs",
+                ATOMIC,
+                WRITE,
+                subscriptions.parse_deletion_of_2023,
+                render_accepted,
+            ),
+            (f"POST {SUPPRESSIONS.path}", IMPORT, WRITE, suppressions.parse_creation, SUPPRESSIONS.render_accepted),
+            (
+                "POST /api/profile-unsuppression-bulk-create-jobs",
+                IMPORT,
+                WRITE,
+                suppressions.parse_deletion_of_2023,
+                UNSUPPRESSIONS.render_accepted,
+            ),
+        ),
+    ),
+    CallGroup(
+        "2023-09-15",
+        DEFAULT_RATES,
+        (
+            (
+                "POST /api/profile-subscription-bulk-delete-jobs",
+                ATOMIC,
+                WRITE,
+                subscriptions.parse_deletion,
+                render_accepted,
+            ),
+            (f"POST {UNSUPPRESSIONS.path}", IMPORT, WRITE, suppressions.parse_deletion, UNSUPPRESSIONS.render_accepted),
+            (f"GET {SUPPRESSIONS.path}", JOBS, READ, SUPPRESSIONS.parse_list, SUPPRESSIONS.render_list),
+            (f"GET {SUPPRESSIONS.path}/{{id}}", JOB, READ, SUPPRESSIONS.parse_job, SUPPRESSIONS.render_job),
+            (f"GET {UNSUPPRESSIONS.path}", JOBS, READ, UNSUPPRESSIONS.parse_list, UNSUPPRESSIONS.render_list),
+            (f"GET {UNSUPPRESSIONS.path}/{{id}}", JOB, READ, UNSUPPRESSIONS.parse_job, UNSUPPRESSIONS.render_job),
+        ),
+    ),
+    CallGroup(
+        FIRST_REVISION,
+        DEFAULT_RATES,
+        (
+            ("POST /api/push-tokens", UPDATE, WRITE, push_tokens.parse_registration, render_accepted),
+            ("DELETE /api/push-tokens/{id}", UPDATE, WRITE, push_tokens.parse_removal, push_tokens.render_removal),
+            ("GET /api/push-tokens/{id}/profile", FIND, READ, push_tokens.parse_search, push_tokens.render_profile),
+            (
+                "GET /api/push-tokens/{id}/relationships/profile",
+                FIND,
+                READ,
+                push_tokens.parse_search,
+                push_tokens.render_profile_id,
+            ),
+        ),
+    ),
+    CallGroup(
+        FIRST_REVISION,
+        BULK_RATES,
+        (
+            ("GET /api/push-tokens", LIST, READ, push_tokens.parse_list, push_tokens.render_list),
+            ("GET /api/push-tokens/{id}", FIND, READ, push_tokens.parse_search, push_tokens.render_token),
+        ),
+    ),
+    CallGroup(
+        FIRST_REVISION,
+        PUSH_RATES,
+        (
+            ("POST /client/push-tokens", UPDATE, WRITE, push_tokens.parse_client_registration, render_accepted),
+            ("POST /client/push-token-unregister", UPDATE, WRITE, push_tokens.parse_unregistration, render_accepted),
+        ),
+    ),
+    CallGroup(
+        "2023-12-15",
+        BULK_RATES,
+        (("POST /api/profile-merge", MERGE, WRITE, merges.parse_merge, merges.render_destination),),
+    ),
+    CallGroup(
+        "2023-01-24",
+        PRIVACY_RATES,
+        (("POST /api/data-privacy-deletion-jobs", REMOVE, DELETE, deletions.parse_deletion, render_accepted),),
+    ),
+)
+"""All calls, by resource."""
+
+_NESTED_POINTERS = {
+    "/profile/email": "/data/attributes/profile/data/attributes/email",
+    "/profile/phone_numbers": "/data/attributes/profile/data/attributes/phone_number",
+    "/match/values/email": "/data/attributes/profile/data/attributes/email",
+    "/match/values/phone": "/data/attributes/profile/data/attributes/phone_number",
+}
+_POINTERS: Mapping[str, Mapping[str, str]] = {
+    "/client/subscriptions": {
+        **_NESTED_POINTERS,
+        "/subscriptions": "/data/attributes/profile/data/attributes/subscriptions",
+    },
+    "/api/push-tokens": _NESTED_POINTERS,
+    "/client/push-tokens": _NESTED_POINTERS,
+}
+"""By path: the vendor's pointers of calls whose profile is nested in another resource."""
+
+
+def build_calls(is_lenient: bool) -> tuple[Call, ...]:
+    """Return the calls. Lenient ones accept requests without a revision."""
+    return tuple(_build_call(group, row, is_lenient) for group in CALL_GROUPS for row in group.rows)
+
+
+def _build_call(group: CallGroup, row: CallRow, is_lenient: bool) -> Call:
+    endpoint, operation, right, parse, render = row
+    method, path = endpoint.split()
+    return Call(
+        method,
+        path,
+        operation,
+        right,
+        require_revision(parse, group.first_revision, is_lenient),
+        render,
+        max_body_bytes=MAX_BODY_BYTES,
+        rates=group.rates,
+        pointers=_POINTERS.get(path, {}),
+        is_public=path.startswith(CLIENT_PREFIX),
+    )
