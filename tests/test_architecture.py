@@ -121,13 +121,21 @@ VENDOR_FOLDERS = sorted(folder for folder in (PACKAGE / "dialects").iterdir() if
 VENDOR_FILES = {"__init__.py", "calls.py", "errors.py", "fields.py", "replies.py", "requests.py"}
 
 
-@pytest.mark.parametrize(
-    "folder",
-    [
-        pytest.param(folder, marks=pytest.mark.xfail(strict=True) if folder.name == "klaviyo" else ())
-        for folder in VENDOR_FOLDERS
-    ],
-    ids=lambda folder: folder.name,
-)
+@pytest.mark.parametrize("folder", VENDOR_FOLDERS, ids=lambda folder: folder.name)
 def test_every_vendor_has_the_same_files(folder: Path) -> None:
     assert {file.name for file in folder.glob("*.py")} >= VENDOR_FILES
+
+
+JSONAPI = PACKAGE / "dialects" / "klaviyo" / "jsonapi"
+JSONAPI_IMPORTS = ("gateway.core", "gateway.dialects.protocol", "gateway.dialects.klaviyo.jsonapi.")
+FIELDS_OF_VENDORS = re.compile(r"/api/|/client/|profile|e-?mail|phone|\blists?/|segment|job|push", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("file", sorted(JSONAPI.glob("*.py")), ids=lambda file: file.name)
+def test_jsonapi_depends_on_no_vendor(file: Path) -> None:
+    """It names no vendor, path or field, and imports nothing of the dialect around it."""
+    own = [name for name in imported(file) if name.startswith("gateway.")]
+    assert [name for name in own if not name.startswith(JSONAPI_IMPORTS)] == []
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("from gateway.")]
+    for pattern in (VENDORS, FIELDS_OF_VENDORS):
+        assert pattern.findall("\n".join(lines)) == []
