@@ -1,6 +1,7 @@
-"""Our contract beside Klaviyo's own OpenAPI, for the calls that both have.
+"""Our OpenAPI compared with Klaviyo's own, for the calls that both have.
 
-A request of the vendor's contract is one of ours, and a reply of ours is one of theirs; where not, the reason is here.
+Every request that is valid by the vendor's is valid by ours, and every reply by ours is valid by theirs. The table has
+the exceptions and their reasons.
 """
 
 import json
@@ -42,7 +43,7 @@ def shape(document: Document, schemas: list[Any]) -> Shape:
 
 def _add(found: Shape, document: Document, schema: Any, is_certain: bool) -> None:
     if "$ref" in schema:
-        _add(found, document, resolved(document, schema), is_certain)
+        _add(found, document, resolve_reference(document, schema), is_certain)
     for each in schema.get("allOf", ()):
         _add(found, document, each, is_certain)
     for each in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
@@ -61,7 +62,7 @@ def _add(found: Shape, document: Document, schema: Any, is_certain: bool) -> Non
 NAMES = {str: "string", int: "integer", type(None): "null"}
 
 
-def resolved(document: Document, schema: Any) -> Any:
+def resolve_reference(document: Document, schema: Any) -> Any:
     while "$ref" in schema:
         value: Any = document
         for step in schema["$ref"].removeprefix("#/").split("/"):
@@ -70,8 +71,10 @@ def resolved(document: Document, schema: Any) -> Any:
     return schema
 
 
-def misfits(inner: tuple[Document, list[Any]], outer: tuple[Document, list[Any]], at: str = "") -> Iterator[str]:
-    """Where a value of the inner schemas may be none of the outer ones."""
+def type_differences(
+    inner: tuple[Document, list[Any]], outer: tuple[Document, list[Any]], at: str = ""
+) -> Iterator[str]:
+    """Return where a value of the inner schemas may be invalid by the outer ones."""
     one, other = shape(*inner), shape(*outer)
     if other.types and one.types - other.types - ({"integer"} if "number" in other.types else set()):
         yield f"{at} is {'/'.join(sorted(one.types - other.types))}"
@@ -79,26 +82,28 @@ def misfits(inner: tuple[Document, list[Any]], outer: tuple[Document, list[Any]]
         yield f"{at} is one of {sorted(map(str, one.words - other.words))}"
     yield from (f"{at}/{name} is missing" for name in sorted(other.required - one.required))
     for name in one.members.keys() & other.members.keys():
-        yield from misfits((inner[0], one.members[name]), (outer[0], other.members[name]), f"{at}/{name}")
+        yield from type_differences((inner[0], one.members[name]), (outer[0], other.members[name]), f"{at}/{name}")
     if one.items and other.items:
-        yield from misfits((inner[0], one.items), (outer[0], other.items), f"{at}/0")
+        yield from type_differences((inner[0], one.items), (outer[0], other.items), f"{at}/0")
 
 
-def unknown(inner: tuple[Document, list[Any]], outer: tuple[Document, list[Any]], at: str = "") -> Iterator[str]:
-    """Members of the inner schemas that the outer ones do not name."""
+def unknown_members(
+    inner: tuple[Document, list[Any]], outer: tuple[Document, list[Any]], at: str = ""
+) -> Iterator[str]:
+    """Return the members of the inner schemas that the outer ones do not have."""
     one, other = shape(*inner), shape(*outer)
-    is_open = any(resolved(outer[0], each).get("additionalProperties") is True for each in outer[1])
+    is_open = any(resolve_reference(outer[0], each).get("additionalProperties") is True for each in outer[1])
     for name, member in one.members.items():
         if name not in other.members and other.members and not is_open:
             yield f"{at}/{name}"
         elif name in other.members:
-            yield from unknown((inner[0], member), (outer[0], other.members[name]), f"{at}/{name}")
+            yield from unknown_members((inner[0], member), (outer[0], other.members[name]), f"{at}/{name}")
     if one.items and other.items:
-        yield from unknown((inner[0], one.items), (outer[0], other.items), f"{at}/0")
+        yield from unknown_members((inner[0], one.items), (outer[0], other.items), f"{at}/0")
 
 
 def operations(document: Document) -> dict[str, Any]:
-    """By method and path, whatever a path calls its parameters."""
+    """Return the operations by method and path. The names of a path's parameters are left out."""
     return {
         f"{method.upper()} {re.sub('{.*?}', '{}', path)}": operation
         for path, methods in document["paths"].items()
@@ -123,7 +128,7 @@ DIFFERENCES = {
     "GET /api/profiles/{} has no fields[push-token]": NOTHING_INCLUDED,
     "GET /api/profiles/{} has no fields[segment]": NOTHING_INCLUDED,
     f"GET {_JOBS}/{{}} has no fields[list]": NOTHING_INCLUDED,
-    f"GET {_JOBS}/{{}}/import-errors has no fields[import-error]": "every error is shown whole",
+    f"GET {_JOBS}/{{}}/import-errors has no fields[import-error]": "every error has all attributes",
     "POST /api/profile-merge has no fields[profile]": "the reply has no attributes",
     "POST /api/profile-merge asks: /data/relationships/profiles/data is missing": "a merge of nothing is refused",
     **{
@@ -136,7 +141,7 @@ DIFFERENCES = {
         for name in ("created_at", "status", "total_count")
     },
 }
-"""Where our contract is another than the vendor's, and why."""
+"""The differences between our OpenAPI and the vendor's, and the reason of each."""
 
 
 def test_the_differences_are_those_that_are_known() -> None:
@@ -146,8 +151,10 @@ def test_the_differences_are_those_that_are_known() -> None:
 
 def test_every_member_that_either_names_is_known_to_the_other() -> None:
     """Of requests, all of the vendor's are ours; of replies, all of ours are the vendor's."""
-    found = [f"{call} {at}" for call in BOTH for inner, outer, _ in bodies(call) for at in unknown(inner, outer)]
-    # Whether messages may be pushed is told by the states of a push token, which has calls of its own; a form that
+    found = [
+        f"{call} {at}" for call in BOTH for inner, outer, _ in bodies(call) for at in unknown_members(inner, outer)
+    ]
+    # The states of a push token, which has calls of its own, express the consent to push messages. A form that
     # subscribes patches no properties.
     inner = "POST /client/subscriptions /data/attributes/profile/data/attributes"
     assert found == [f"{inner}/meta", f"{inner}/subscriptions/push"]
@@ -163,17 +170,17 @@ def differences(call: str) -> Iterator[str]:
     statuses = {status for status in vendors["responses"] if status.startswith("2")}
     yield from (f"{call} never answers {status}" for status in statuses - ours["responses"].keys())
     for inner, outer, what in bodies(call):
-        yield from (f"{call} {what}: {misfit}" for misfit in misfits(inner, outer))
+        yield from (f"{call} {what}: {difference}" for difference in type_differences(inner, outer))
 
 
 def parameters(document: Document, operation: Any) -> dict[str, Any]:
-    """By name; those of the path by their place, whatever they are called."""
-    found = [resolved(document, parameter) for parameter in operation["parameters"]]
+    """Return the parameters by name. That of the path has the name `path`."""
+    found = [resolve_reference(document, parameter) for parameter in operation["parameters"]]
     return {"path" if each["in"] == "path" else each["name"]: each for each in found}
 
 
 def bodies(call: str) -> Iterator[tuple[Any, Any, str]]:
-    """Pairs of schemas of which the first must fit the second."""
+    """Return pairs of schemas. A value of the first must be valid by the second."""
     ours, vendors = operations(OURS)[call], operations(VENDORS)[call]
     if "requestBody" in vendors:
         yield schema(VENDORS, vendors["requestBody"]), schema(OURS, ours["requestBody"]), "asks"
@@ -182,7 +189,7 @@ def bodies(call: str) -> Iterator[tuple[Any, Any, str]]:
             yield schema(OURS, ours["responses"][status]), schema(VENDORS, response), f"{status} answers"
 
 
-def schema(document: Document, holder: Any) -> tuple[Document, list[Any]]:
-    """A body, but for what a dry run answers, which the vendor has not."""
-    told = holder["content"][JSON_API]["schema"]
-    return document, [each for each in told.get("anyOf", [told]) if each.get("$ref") != "#/components/schemas/DryRun"]
+def schema(document: Document, message: Any) -> tuple[Document, list[Any]]:
+    """Return the schemas of a body, without that of a dry run, which the vendor does not have."""
+    body = message["content"][JSON_API]["schema"]
+    return document, [each for each in body.get("anyOf", [body]) if each.get("$ref") != "#/components/schemas/DryRun"]

@@ -1,4 +1,4 @@
-"""Klaviyo's dialect: its replies by the vendor's own OpenAPI, and what takes more than one request to see."""
+"""Klaviyo's dialect: its replies by the vendor's own OpenAPI, and behaviour over more than one request."""
 
 import asyncio
 import json
@@ -31,12 +31,12 @@ from gateway.stores import open_store
 from tests.cases import HOST, NOW, Case, cases, seed_store, sequential_ids
 
 OPENAPI = Path(__file__).parents[2] / "shared" / "reference" / "klaviyo-profiles-openapi-2026-07-15.json"
-SPOKEN = [
+JSON_CASES = [
     case
     for case in cases("klaviyo")
     if case.reply == "json" and case.response and not case.folder.name.startswith("rehearses")
 ]
-UNTOLD = (
+RESOURCES_BY_PATH = (
     (r"/api/[^/]+/[^/]+/lists", "ListResponseObjectResource"),
     (r"/api/[^/]+/[^/]+/relationships/[^/]+", "an identifier"),
     (r"/api/profiles/[^/]+/segments", "nothing"),
@@ -44,8 +44,8 @@ UNTOLD = (
     (r"/api/(profiles/[^/]+/)?push-tokens(/[^/]+)?", "PushTokenResponseObjectResource"),
     (r"/api/profile-(un)?suppression-bulk-(create|delete)-jobs(/[^/]+)?", "a suppression job"),
 )
-"""Paths that this OpenAPI does not hold, and what it calls the resources that they answer with."""
-UNNAMED = {
+"""Paths that are not in this OpenAPI, and its names of the resources in their replies."""
+OTHER_RESOURCES = {
     "nothing": False,
     "a suppression job": {
         "type": "object",
@@ -77,13 +77,15 @@ SERVER = {"authorization": "Klaviyo-API-Key abcdefghijklmnqrstuvwxyz", "revision
 # --- the vendor's OpenAPI ---
 
 
-def _schema_of(node: Any) -> Any:
-    """A schema of OpenAPI 3.0 as one of JSON Schema: there, `nullable` stands where here null is one of the types."""
+def _convert_schema(node: Any) -> Any:
+    """Convert a schema of OpenAPI 3.0 to JSON Schema, which has the type null in place of `nullable`."""
     if isinstance(node, list):
-        return [_schema_of(each) for each in node]
+        return [_convert_schema(each) for each in node]
     if not isinstance(node, dict):
         return node
-    inner = {key: _schema_of(value) for key, value in node.items() if key not in ("nullable", "example", "description")}
+    inner = {
+        key: _convert_schema(value) for key, value in node.items() if key not in ("nullable", "example", "description")
+    }
     return {"anyOf": [inner, {"type": "null"}]} if node.get("nullable") is True else inner
 
 
@@ -94,13 +96,13 @@ def _operation(document: dict[str, Any], case: Case) -> dict[str, Any]:
     return document["paths"][found[0]].get(case.about["method"].lower(), {}) if found else {}
 
 
-def _promised(document: dict[str, Any], case: Case) -> dict[str, Any]:
-    """The schema that the vendor gives for such a reply."""
+def _reply_schema(document: dict[str, Any], case: Case) -> dict[str, Any]:
+    """Return the vendor's schema of the reply."""
     status = case.about["status"]
     if status >= 400:
         response = document["components"]["responses"]["ClientError" if status < 500 else "ServerError"]
-    elif named := _untold(case):
-        resource = UNNAMED.get(named, {"$ref": f"#/components/schemas/{named}"})
+    elif named := _resource_name(case):
+        resource = OTHER_RESOURCES.get(named, {"$ref": f"#/components/schemas/{named}"})
         data = {"anyOf": [{"type": "array", "items": resource}, resource]}
         return {"type": "object", "properties": {"data": data}, "required": ["data", "links"]}
     else:
@@ -108,22 +110,22 @@ def _promised(document: dict[str, Any], case: Case) -> dict[str, Any]:
     return response["content"]["application/vnd.api+json"]["schema"]
 
 
-def _untold(case: Case) -> str | None:
+def _resource_name(case: Case) -> str | None:
     path = case.about["path"].partition("?")[0]
-    return next((named for pattern, named in UNTOLD if re.fullmatch(pattern, path)), None)
+    return next((named for pattern, named in RESOURCES_BY_PATH if re.fullmatch(pattern, path)), None)
 
 
 @pytest.mark.skipif(not OPENAPI.exists(), reason="the vendor's OpenAPI is not part of the repository")
-@pytest.mark.parametrize("case", SPOKEN, ids=lambda case: case.name)
-def test_the_vendors_openapi_takes_the_reply(case: Case) -> None:
+@pytest.mark.parametrize("case", JSON_CASES, ids=lambda case: case.name)
+def test_the_reply_is_valid_by_the_vendors_openapi(case: Case) -> None:
     document = json.loads(OPENAPI.read_text())
-    schema = {**_schema_of(_promised(document, case)), "components": _schema_of(document["components"])}
+    schema = {**_convert_schema(_reply_schema(document, case)), "components": _convert_schema(document["components"])}
     validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
     assert [error.message for error in validator.iter_errors(json.loads(case.response))] == []
 
 
 @pytest.mark.skipif(not OPENAPI.exists(), reason="the vendor's OpenAPI is not part of the repository")
-def test_every_attribute_of_the_vendors_is_in_the_table() -> None:
+def test_the_table_has_every_attribute_of_the_vendor() -> None:
     schemas = json.loads(OPENAPI.read_text())["components"]["schemas"]
     attributes = schemas["OnsiteProfileCreateQueryResourceObject"]["properties"]["attributes"]["properties"]
     location = {f"location.{name}" for name in schemas["ProfileLocation"]["properties"]}
@@ -137,12 +139,12 @@ READABLE = [name for name in FIELDS if name not in (*WRITE_ONLY_FIELDS, "propert
 
 
 @given(st.dictionaries(st.sampled_from(READABLE), texts, min_size=1))
-def test_what_is_written_is_read_back_value_for_value(values: dict[str, str]) -> None:
+def test_a_created_profile_is_returned_value_for_value(values: dict[str, str]) -> None:
     attributes: dict[str, Any] = {"email": "ann@example.com", "location": {}}
     for name, value in values.items():
         target, member = (attributes["location"], name[9:]) if name.startswith("location.") else (attributes, name)
         target[member] = value
-    document = _written({"data": {"type": "profile", "attributes": attributes}})
+    document = _apply_creation({"data": {"type": "profile", "attributes": attributes}})
     read = render_attributes(Profile("1", document, 1, 0, 0))
     assert {name: read[name] for name in attributes if name != "location"} | {"location": attributes["location"]} == {
         **attributes,
@@ -150,7 +152,7 @@ def test_what_is_written_is_read_back_value_for_value(values: dict[str, str]) ->
     }
 
 
-def _written(tree: dict[str, Any]) -> dict[str, Any]:
+def _apply_creation(tree: dict[str, Any]) -> dict[str, Any]:
     [read] = parse_creation(Request(tree, target="/api/profiles")).commands
     assert read.update is not None
     assert not read.faults
@@ -174,27 +176,27 @@ def _written(tree: dict[str, Any]) -> dict[str, Any]:
         ('equals(email,"),(")', [("equals", "email", ("),(",))]),
     ],
 )
-def test_reads_a_filter(text: str, expected: list[Any]) -> None:
+def test_parses_a_filter(text: str, expected: list[Any]) -> None:
     assert parse_filter(text, OPERATORS) == [FilterCondition(*each) for each in expected]
 
 
 @example("and(" * 5000)
 @given(st.text("equalsand(),[]'\"\\ id", max_size=30))
-def test_a_filter_is_read_or_refused(text: str) -> None:
-    assert pointer_of_the_refusal(lambda: parse_filter(text, OPERATORS)) in (None, "/parameter/filter")
+def test_a_filter_is_parsed_or_rejected(text: str) -> None:
+    assert fault_pointer(lambda: parse_filter(text, OPERATORS)) in (None, "/parameter/filter")
 
 
 @given(st.text(max_size=30) | st.binary(max_size=20).map(lambda raw: raw.decode("latin-1")))
 @example("http://[")
 @example(urlsafe_b64encode(b"[" * 20_000).decode())
 @example(urlsafe_b64encode(rb'["next","id","\ud800","1"]').decode())
-def test_a_cursor_is_read_or_refused(text: str) -> None:
+def test_a_cursor_is_parsed_or_rejected(text: str) -> None:
     target = str(httpx.URL("http://x/api/profiles", params={"page[cursor]": text}).raw_path, "ascii")
-    refused = pointer_of_the_refusal(lambda: profiles.parse_list(Request({}, target=target)))
+    refused = fault_pointer(lambda: profiles.parse_list(Request({}, target=target)))
     assert refused in (None, "/parameter/page[cursor]")
 
 
-def pointer_of_the_refusal(act: Callable[[], object]) -> str | None:
+def fault_pointer(act: Callable[[], object]) -> str | None:
     try:
         act()
     except Refusal as refusal:
@@ -207,7 +209,7 @@ def pointer_of_the_refusal(act: Callable[[], object]) -> str | None:
 
 @asynccontextmanager
 async def gateway(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a gateway in process, over an empty store in memory."""
+    """A client of a gateway in this process with an empty store in memory."""
     store, numbers = await open_store("memory:"), sequential_ids()
     await seed_store(store, Case(Path("/nowhere"), "json", {}))
 
@@ -221,10 +223,10 @@ async def gateway(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
             yield client
 
 
-def conversation(talk: Callable[[httpx.AsyncClient], Any], **settings: Any) -> None:
+def run_exchange(exchange: Callable[[httpx.AsyncClient], Any], **settings: Any) -> None:
     async def run() -> None:
         async with gateway(**settings) as client:
-            await talk(client)
+            await exchange(client)
 
     asyncio.run(run())
 
@@ -234,23 +236,23 @@ def profile(**attributes: Any) -> dict[str, Any]:
 
 
 def test_links_lead_through_every_page_and_back() -> None:
-    async def talk(client: httpx.AsyncClient) -> None:
+    async def exchange(client: httpx.AsyncClient) -> None:
         for number in range(7):
             await client.post("/api/profiles", json=profile(email=f"{number}@example.com"))
-        there = await walk(client, "/api/profiles?sort=-email&page[size]=3", "next")
+        there = await follow_links(client, "/api/profiles?sort=-email&page[size]=3", "next")
         assert [mail for page in there for mail in page["mails"]] == [
             f"{number}@example.com" for number in range(6, -1, -1)
         ]
-        back = await walk(client, there[-1]["self"], "prev")
+        back = await follow_links(client, there[-1]["self"], "prev")
         assert [page["mails"] for page in back] == [page["mails"] for page in reversed(there)]
 
-    conversation(talk)
+    run_exchange(exchange)
 
 
-def test_what_is_no_name_names_nothing() -> None:
-    """Not even the list `True`, which Python would make of it."""
+def test_a_value_that_is_no_string_is_rejected_as_a_name() -> None:
+    """In Python, `True` would otherwise become a list id."""
 
-    async def talk(client: httpx.AsyncClient) -> None:
+    async def exchange(client: httpx.AsyncClient) -> None:
         made = (await client.post("/api/profiles", json=profile(email="ann@example.com"))).json()["data"]
         list_of = {"data": [{"type": "list", "id": True}]}
         job = {"profiles": {"data": [profile(email="ann@example.com")["data"]]}}
@@ -280,55 +282,59 @@ def test_what_is_no_name_names_nothing() -> None:
             assert reply.status_code == 400
             assert reply.json()["errors"][0]["source"] == {"pointer": pointer}
 
-    conversation(talk)
+    run_exchange(exchange)
 
 
 def test_the_same_idempotency_key_with_another_request_is_a_conflict() -> None:
-    async def talk(client: httpx.AsyncClient) -> None:
+    async def exchange(client: httpx.AsyncClient) -> None:
         for mail, status in (("ann@example.com", 201), ("bob@example.com", 409)):
             reply = await client.post("/api/profiles", json=profile(email=mail), headers={"idempotency-key": "1"})
             assert reply.status_code == status
         assert reply.json()["errors"][0]["code"] == "conflict"
 
-    conversation(talk)
+    run_exchange(exchange)
 
 
-def test_a_job_that_is_asked_for_again_is_the_same_job() -> None:
-    async def talk(client: httpx.AsyncClient) -> None:
+def test_a_repeated_request_returns_the_same_job() -> None:
+    async def exchange(client: httpx.AsyncClient) -> None:
         key = {"idempotency-key": "1"}
-        job = import_of(profile(email="ann@example.com"), profile(email="nobody"))
+        job = import_job(profile(email="ann@example.com"), profile(email="nobody"))
         first, again = [await client.post("/api/profile-bulk-import-jobs", json=job, headers=key) for _ in range(2)]
         assert (first.status_code, first.content) == (again.status_code, again.content)
-        other = await client.post("/api/profile-bulk-import-jobs", json=import_of(profile(email="b@x.io")), headers=key)
+        other = await client.post(
+            "/api/profile-bulk-import-jobs", json=import_job(profile(email="b@x.io")), headers=key
+        )
         assert (other.status_code, other.json()["errors"][0]["code"]) == (409, "conflict")
         assert len((await client.get("/api/profile-bulk-import-jobs")).json()["data"]) == 1
         assert len((await client.get("/api/profiles")).json()["data"]) == 1
 
-    conversation(talk)
+    run_exchange(exchange)
 
 
-def import_of(*profiles: dict[str, Any]) -> dict[str, Any]:
+def import_job(*profiles: dict[str, Any]) -> dict[str, Any]:
     attributes = {"profiles": {"data": [each["data"] for each in profiles]}}
     return {"data": {"type": "profile-bulk-import-job", "attributes": attributes}}
 
 
-def test_a_browser_that_names_two_profiles_changes_one_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    async def talk(client: httpx.AsyncClient) -> None:
+def test_a_browser_that_matches_two_profiles_changes_one_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def exchange(client: httpx.AsyncClient) -> None:
         for attributes in ({"email": "ann@example.com"}, {"phone_number": "+12025550123"}):
             await client.post("/api/profiles", json=profile(**attributes))
         both = profile(email="ann@example.com", phone_number="+12025550123", first_name="Ann")
         assert (await client.post("/client/profiles?company_id=demo", json=both)).status_code == 202
         found = (await client.get("/api/profiles?sort=created")).json()["data"]
-        shown = [[each["attributes"][name] for name in ("email", "phone_number", "first_name")] for each in found]
-        assert shown == [["ann@example.com", None, "Ann"], [None, "+12025550123", None]]
+        values_by_profile = [
+            [each["attributes"][name] for name in ("email", "phone_number", "first_name")] for each in found
+        ]
+        assert values_by_profile == [["ann@example.com", None, "Ann"], [None, "+12025550123", None]]
 
-    conversation(talk)
+    run_exchange(exchange)
     [line] = [record.getMessage() for record in caplog.records if record.name == "gateway"]
     assert "several profiles" in line
     assert not any(value in line for value in ("ann", "Ann", "2025550123"))
 
 
-async def walk(client: httpx.AsyncClient, link: str | None, direction: str) -> list[dict[str, Any]]:
+async def follow_links(client: httpx.AsyncClient, link: str | None, direction: str) -> list[dict[str, Any]]:
     pages = []
     while link:
         body = (await client.get(link)).json()
@@ -337,8 +343,8 @@ async def walk(client: httpx.AsyncClient, link: str | None, direction: str) -> l
     return pages
 
 
-def test_a_job_can_be_read_afterwards() -> None:
-    async def talk(client: httpx.AsyncClient) -> None:
+def test_a_job_is_returned_afterwards() -> None:
+    async def exchange(client: httpx.AsyncClient) -> None:
         profiles = [profile(email=mail)["data"] for mail in ("ann@example.com", "nobody")]
         data = {"type": "profile-bulk-import-job", "attributes": {"profiles": {"data": profiles}}}
         made = (await client.post("/api/profile-bulk-import-jobs", json={"data": data})).json()["data"]
@@ -350,21 +356,21 @@ def test_a_job_can_be_read_afterwards() -> None:
         [kept] = (await client.get(f"{link}/profiles")).json()["data"]
         assert kept["attributes"]["email"] == "ann@example.com"
 
-    conversation(talk)
+    run_exchange(exchange)
 
 
-def test_a_second_profile_with_the_same_address_is_told_of_the_first() -> None:
-    async def talk(client: httpx.AsyncClient) -> None:
+def test_a_duplicate_profile_has_the_id_of_the_first_in_its_error() -> None:
+    async def exchange(client: httpx.AsyncClient) -> None:
         first = (await client.post("/api/profiles", json=profile(email="ann@example.com"))).json()
         second = await client.post("/api/profiles", json=profile(email="ANN@example.com"))
         assert second.status_code == 409
         assert second.json()["errors"][0]["meta"]["duplicate_profile_id"] == first["data"]["id"]
 
-    conversation(talk)
+    run_exchange(exchange)
 
 
-def test_a_merged_profile_is_found_by_what_it_took_in() -> None:
-    async def talk(client: httpx.AsyncClient) -> None:
+def test_a_merged_profile_is_found_by_the_identifiers_of_its_sources() -> None:
+    async def exchange(client: httpx.AsyncClient) -> None:
         ann, bob = [
             (await client.post("/api/profiles", json=profile(**each))).json()["data"]["id"]
             for each in ({"email": "ann@example.com"}, {"phone_number": "+12025550123"})
@@ -376,12 +382,12 @@ def test_a_merged_profile_is_found_by_what_it_took_in() -> None:
         assert (again.status_code, again.json()["data"]["id"]) == (200, ann)
         assert (await client.get(f"/api/profiles/{bob}")).status_code == 404
 
-    conversation(talk)
+    run_exchange(exchange)
 
 
 @pytest.mark.parametrize("path", ["/client/profiles", "/client/profiles/?company_id=demo"])
-def test_a_browser_may_ask_before_it_calls(path: str) -> None:
-    async def talk(client: httpx.AsyncClient) -> None:
+def test_a_browser_may_send_a_preflight_request(path: str) -> None:
+    async def exchange(client: httpx.AsyncClient) -> None:
         asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type,revision"}
         reply = await client.options(path, headers={"origin": "https://shop.example", **asked})
         assert reply.status_code == 200
@@ -390,25 +396,25 @@ def test_a_browser_may_ask_before_it_calls(path: str) -> None:
         allowed = reply.headers["access-control-allow-headers"].replace(" ", "").split(",")
         assert {"content-type", "revision"} <= set(allowed)
 
-    conversation(talk)
+    run_exchange(exchange)
 
 
-def test_a_page_may_read_why_it_was_refused() -> None:
-    async def talk(client: httpx.AsyncClient) -> None:
+def test_a_page_may_read_the_error_of_its_request() -> None:
+    async def exchange(client: httpx.AsyncClient) -> None:
         origin = {"origin": "https://shop.example"}
         reply = await client.post("/client/profiles?company_id=demo", json=profile(), headers=origin)
         assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (400, "*")
         other = await client.post("/api/profiles", json=profile(email="ann@example.com"), headers=origin)
         assert "access-control-allow-origin" not in other.headers
 
-    conversation(talk)
+    run_exchange(exchange)
 
 
 # --- rates ---
 
 
-def test_the_fourth_deletion_of_a_second_comes_too_early() -> None:
-    async def talk(client: httpx.AsyncClient) -> None:
+def test_the_fourth_deletion_in_a_second_is_rejected() -> None:
+    async def exchange(client: httpx.AsyncClient) -> None:
         nobody = {"type": "profile", "attributes": {"email": "nobody@example.com"}}
         job = {"data": {"type": "data-privacy-deletion-job", "attributes": {"profile": {"data": nobody}}}}
         replies = [await client.post("/api/data-privacy-deletion-jobs", json=job) for _ in range(4)]
@@ -419,15 +425,15 @@ def test_the_fourth_deletion_of_a_second_comes_too_early() -> None:
         assert replies[3].json()["errors"][0]["code"] == "throttled"
         assert (await client.get("/api/profiles")).status_code == 200
 
-    conversation(talk)
+    run_exchange(exchange)
 
 
-def test_there_are_no_rates_where_they_are_off() -> None:
+def test_a_factor_of_zero_turns_rates_off() -> None:
     rates = RateLimits(0)
     assert [rates.spend(["1/minute"], "key") for _ in range(3)] == [{}, {}, {}]
 
 
-def test_rates_are_taken_so_many_times() -> None:
+def test_a_factor_multiplies_the_rates() -> None:
     rates = RateLimits(2)
     left = [rates.spend(["1/minute", "9/minute"], "key")["ratelimit-remaining"] for _ in range(2)]
     assert left == ["1", "0"]

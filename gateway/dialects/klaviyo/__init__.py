@@ -44,6 +44,7 @@ class Klaviyo:
         raise refuse("invalid_patch")
 
     def render_faults(self, faults: Sequence[Fault]) -> Reply:
+        """Render the errors of a rejected request."""
         return errors.render_faults(faults)
 
 

@@ -57,10 +57,12 @@ class PushToken:
 
     @property
     def subscription(self) -> dict[str, str]:
+        """The canonical subscription of the token."""
         return {"channel": "push", "provider": self.provider, "subscription_id": self.token}
 
     @property
     def match(self) -> dict[str, Any]:
+        """The canonical match of the profile that has the token."""
         return {"mode": "push_sub", "values": {"provider": self.provider, "subscription_id": self.token}}
 
     @property

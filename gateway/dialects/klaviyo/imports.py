@@ -89,6 +89,7 @@ def render_related_lists(result: Result) -> Reply:
 
 
 def render_related_list_ids(result: Result) -> Reply:
+    """Render the resource identifiers of those lists."""
     return render_list_ids(result, job_of(result).lists)
 
 

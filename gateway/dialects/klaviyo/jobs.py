@@ -34,6 +34,7 @@ class JobType:
 
     @property
     def path(self) -> str:
+        """The path of the type's calls."""
         return f"/api/{self.type}s"
 
     def parse_context(self, request: Request) -> dict[str, Any]:
@@ -70,6 +71,7 @@ class JobType:
         return self._render(result, 202)
 
     def render_job(self, result: Result) -> Reply:
+        """Render 200 with one job."""
         return self._render(result, 200)
 
     def render_list(self, result: Result) -> Reply:

@@ -157,6 +157,7 @@ def _parse_path(request: Request) -> PushToken:
 
 
 def render_removal(_result: Result) -> Reply:
+    """Render 204 without a body."""
     return Reply(204, None)
 
 
@@ -198,6 +199,7 @@ def render_related_ids(result: Result) -> Reply:
 
 
 def render_profile(result: Result) -> Reply:
+    """Render the profile that has a token."""
     return render_resource(profile_resource(profile_of(result), result.context))
 
 

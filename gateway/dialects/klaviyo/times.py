@@ -4,4 +4,5 @@ from datetime import UTC, datetime
 
 
 def render_time(milliseconds: int) -> str:
+    """Return milliseconds since 1970 as text."""
     return datetime.fromtimestamp(milliseconds // 1000, UTC).isoformat()

@@ -75,6 +75,7 @@ class _FilterTokens:
             raise ValueError(f"a {sign} is missing at position {self._position}")
 
     def is_done(self) -> bool:
+        """Return whether all tokens are consumed."""
         return self._position == len(self._text)
 
 

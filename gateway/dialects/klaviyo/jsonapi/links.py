@@ -39,6 +39,7 @@ def link_context(request: Request) -> dict[str, Any]:
 
 
 def self_link(context: Mapping[str, Any]) -> dict[str, str]:
+    """Return the link of the request itself."""
     return {"self": context["base"] + context["target"]}
 
 
