@@ -1,4 +1,4 @@
-# A small image that serves on port 8080, as nobody in particular, with SQLite in the volume /data:
+# A small image that serves on port 8080, as a user without rights, with SQLite in the volume /data:
 #   docker run -p 8080:8080 -v profiles:/data profile-gateway
 # On PostgreSQL instead: -e GATEWAY_STORE=postgresql://user:password@host/name
 
@@ -8,7 +8,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_CONSTRAINT=/src/const
 COPY . .
 RUN pip wheel --no-deps --wheel-dir /wheels . \
     && python -m venv /opt/gateway \
-    && /opt/gateway/bin/pip install /wheels/*.whl \
+    && /opt/gateway/bin/pip install "$(echo /wheels/*.whl)[all]" \
     && /opt/gateway/bin/python -m pip uninstall --yes pip setuptools
 
 FROM python:3.11-slim

@@ -6,6 +6,10 @@ INSTALLED := .venv/installed
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# The development tools: the dependency group `dev`, which pip reads itself from version 25.1 on.
+DEVELOPMENT = $(shell $(PYTHON) -c "import tomllib; \
+	print(*tomllib.load(open('pyproject.toml', 'rb'))['dependency-groups']['dev'])")
+
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-laws test-hostile test-durability test-sdks test-contracts test-cluster \
 	bench bench-smoke bench-noisy bench-slow \
@@ -18,7 +22,7 @@ install: $(INSTALLED) ## Make .venv: the gateway, editable, and the development 
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --editable '.[all]' $(DEVELOPMENT)
 	@touch $@
 
 run: install ## Serve on 127.0.0.1:8080, with the SQLite file gateway.db; GATEWAY_* variables change that
@@ -38,7 +42,7 @@ test-durability: install ## Kill, starve and crash a loaded gateway: nothing ack
 
 fuzz: ## Fuzz the codecs and the dialects, guided by coverage, for SECONDS (60); finds go to .fuzz/
 	test -d .fuzz/environment || $(PYTHON) -m venv .fuzz/environment
-	PIP_CONSTRAINT= .fuzz/environment/bin/pip install --quiet atheris . && mkdir -p .fuzz/corpus
+	PIP_CONSTRAINT= .fuzz/environment/bin/pip install --quiet atheris '.[all]' && mkdir -p .fuzz/corpus
 	.fuzz/environment/bin/python -m tests.hostile.fuzz .fuzz/corpus -artifact_prefix=.fuzz/ -max_len=4096 \
 		-max_total_time=$(or $(SECONDS),60)
 
@@ -86,7 +90,7 @@ build: install ## Make the sdist and the wheel in dist/
 pins: ## Write constraints.txt anew, with the newest versions that pyproject.toml admits
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
-	PIP_CONSTRAINT= $(BIN)/pip install --quiet --editable '.[dev]'
+	PIP_CONSTRAINT= $(BIN)/pip install --editable '.[all]' $(DEVELOPMENT)
 	$(BIN)/pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' > constraints.txt
 	touch $(INSTALLED)
 

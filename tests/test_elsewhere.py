@@ -81,10 +81,64 @@ def test_cases_are_run_wherever_the_repository_has_its_tests(elsewhere: Path, re
 def test_a_repository_without_cases_is_not_disturbed(elsewhere: Path, tmp_path: Path) -> None:
     (tmp_path / "case.json").write_text('{"not": "ours"}')
     (tmp_path / "test_own.py").write_text(
-        "import sys\ndef test_own(): assert not {'gateway.testkit.case', 'httpx', 'lxml'} & sys.modules.keys()\n"
+        "import sys\ndef test_own(): assert not {'gateway', 'httpx', 'lxml'} & sys.modules.keys()\n"
     )
     status, told = run(elsewhere / "bin" / "python", "pytest -p no:cacheprovider", tmp_path)
     assert (status, re.findall(r"\d+ \w+ in", told)) == (0, ["1 passed in"])
+
+
+@pytest.fixture
+def repository_with_own_gateway(repository: Path) -> Path:
+    """A repository whose tests import a package `gateway` of its own, without settings of the plugin."""
+    (repository / "gateway").mkdir()
+    (repository / "gateway" / "__init__.py").write_text("OWN = True\n")
+    (repository / "conftest.py").touch()
+    (repository / "test_own.py").write_text("import gateway\ndef test_own(): assert gateway.OWN\n")
+    (repository / "pytest.ini").rename(repository / "with-cases.ini")
+    (repository / "pytest.ini").write_text("[pytest]\n")
+    return repository
+
+
+@pytest.mark.parametrize("command", ["python -m pytest", "pytest"])
+def test_a_package_of_the_same_name_is_not_disturbed(
+    elsewhere: Path, repository_with_own_gateway: Path, command: str
+) -> None:
+    arguments = [*_command(elsewhere, command), "-p", "no:cacheprovider"]
+    done = subprocess.run(arguments, cwd=repository_with_own_gateway, capture_output=True, text=True, check=False)
+    assert (done.returncode, re.findall(r"\d+ \w+ in", done.stdout)) == (0, ["1 passed in"]), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", ["python -m pytest", "pytest"])
+def test_cases_beside_a_package_of_the_same_name_lead_to_the_command(
+    elsewhere: Path, repository_with_own_gateway: Path, command: str
+) -> None:
+    arguments = [*_command(elsewhere, command), "-c", "with-cases.ini"]
+    done = subprocess.run(arguments, cwd=repository_with_own_gateway, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert (
+        f"the package `gateway` at {repository_with_own_gateway}/gateway is not that of Profile Gateway" in done.stderr
+    )
+    assert "profile-gateway check" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_command_checks_cases_beside_a_package_of_the_same_name(
+    elsewhere: Path, repository_with_own_gateway: Path
+) -> None:
+    arguments = [elsewhere / "bin" / "profile-gateway", "check", "cases"]
+    done = subprocess.run(arguments, cwd=repository_with_own_gateway, capture_output=True, text=True, check=False)
+    assert (done.returncode, re.findall(r"\d+ passed", done.stdout)) == (0, ["6 passed"]), done.stderr
+
+
+def _command(elsewhere: Path, command: str) -> list[str | Path]:
+    """The command with the interpreter of the environment. Its libraries are borrowed, and with them their scripts."""
+    if command == "pytest":  # the script does not add the working folder to the path
+        return [
+            elsewhere / "bin" / "python",
+            "-c",
+            "import sys; sys.path.pop(0); import pytest; sys.exit(pytest.main())",
+        ]
+    return [elsewhere / "bin" / "python", "-m", "pytest"]
 
 
 def test_a_folder_that_is_not_there_is_named(elsewhere: Path, tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """Checkout → sdist → wheel → an environment elsewhere: the schemas come along, and nothing needs the checkout."""
 
+import os
 import re
+import subprocess
+import sys
 import tarfile
 import tomllib
 import zipfile
@@ -10,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.openapi.viewer import viewer_files
 from tests.sdks.environments import serving
 from tests.wheel import ROOT, build, run
 
@@ -40,14 +44,19 @@ def test_the_wheel_made_from_the_checkout_carries_the_schemas(tmp_path: Path) ->
 
 def test_the_wheel_holds_the_package_and_nothing_else(dist: Path) -> None:
     tops = {name.partition("/")[0] for name in contents_of_wheel(dist)}
-    assert tops == {"gateway", f"profile_gateway-{version('profile-gateway')}.dist-info"}
+    assert tops == {"gateway", "pytest_profile_gateway.py", f"profile_gateway-{version('profile-gateway')}.dist-info"}
+
+
+def test_the_wheel_is_typed(dist: Path) -> None:
+    assert "gateway/py.typed" in contents_of_wheel(dist)
 
 
 def test_the_sdist_carries_the_schemas_as_files(dist: Path) -> None:
     [path] = dist.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         files = {member.name.partition("/")[2] for member in archive if member.isfile()}
-    assert files > SCHEMAS.keys()
+    parts = ("schemas/update.schema.json", "docs/glossary.md", "gateway/py.typed", "pytest_profile_gateway.py")
+    assert files >= {*parts, *(name.removeprefix("gateway/") for name in SCHEMAS)}
 
 
 def test_an_installed_gateway_reads_its_own_schemas(elsewhere: Path) -> None:
@@ -80,9 +89,58 @@ def test_an_installed_gateway_serves_its_contracts_and_their_page(elsewhere: Pat
 
 
 def test_every_dependency_is_pinned_and_what_is_pinned_is_installed() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    named = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    configuration = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = configuration["project"]
+    extras = [name for extra, names in project["optional-dependencies"].items() if extra != "all" for name in names]
+    named = [*project["dependencies"], *extras, *configuration["dependency-groups"]["dev"]]
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
     normal = {re.sub("[-_.]+", "-", name).lower() for name in pins}
     assert {re.split("[^A-Za-z0-9-]", name)[0] for name in named} <= normal
     assert {name: version(name) for name in pins} == pins
+
+
+# --- extras ---
+
+LIBRARIES = {"postgresql": "psycopg", "metrics": "prometheus_client", "geoip": "maxminddb", "docs": "swagger_ui_bundle"}
+
+WITHOUT = """if True:
+    import sys
+    sys.modules[sys.argv.pop(1)] = None  # importing it raises ModuleNotFoundError
+    from gateway.cli.main import main
+    main()
+"""
+
+
+def test_the_extra_all_has_every_other_extra() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert extras.keys() == {*LIBRARIES, "all"}
+    assert extras["all"] == [f"profile-gateway[{','.join(sorted(LIBRARIES))}]"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "command", "environment"),
+    [
+        ("postgresql", "database list --store postgresql://localhost/none", {}),
+        ("metrics", "serve --port 0", {"GATEWAY_METRICS_TOKEN": "secret"}),
+        ("geoip", "serve --port 0", {"GATEWAY_GEOIP": "city.mmdb"}),
+    ],
+)
+def test_a_missing_extra_is_named(tmp_path: Path, extra: str, command: str, environment: dict[str, str]) -> None:
+    arguments = [sys.executable, "-c", WITHOUT, LIBRARIES[extra], *command.split()]
+    settings = {**os.environ, "GATEWAY_STORE": f"sqlite:///{tmp_path}/gateway.db", **environment}
+    done = subprocess.run(arguments, env=settings, capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"Error: this needs an extra: pip install 'profile-gateway[{extra}]'\n"
+
+
+def test_without_its_extra_the_reference_page_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "swagger_ui_bundle", None)
+    files = viewer_files()
+    assert files.keys() == {"docs"}
+    assert b"pip install &#x27;profile-gateway[docs]&#x27;" in files["docs"]
+
+
+@pytest.mark.parametrize("library", LIBRARIES.values())
+def test_the_base_serves_without_the_libraries_of_extras(tmp_path: Path, library: str) -> None:
+    code = "import sys; sys.modules[sys.argv[1]] = None; import gateway.server.app as app; app.create(app.Settings())"
+    run(sys.executable, "-c", code, library, cwd=tmp_path)

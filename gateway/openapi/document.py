@@ -1,7 +1,7 @@
-"""OpenAPI 3.1 of every call. What a call does is read off the call; what its bodies look like, off `schemas/`.
+"""Generates OpenAPI 3.1 for every call.
 
-Each dialect's `schemas/<dialect>.openapi.json` names, for every call, its parameters, its body and its replies among
-the components that stand beside them. Media types, rights, refusals and headers are found out here; nothing is sent.
+`schemas/<dialect>.openapi.json` has the components of a dialect, and for each call the names of its parameters, body
+and replies among them. Media types, rights, errors and headers come from the calls and the catalog of faults.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,64 +16,64 @@ from gateway.media import CODECS
 
 JSON: TypeAlias = dict[str, Any]
 Schemas: TypeAlias = Callable[[str], JSON]
-"""Reads a file of `schemas/`, by its name without `.json`."""
+"""Loads a file of `schemas/` by its name without `.json`."""
 
 CANONICAL = ("profile", "subscription", "command", "dry-run")
-"""The canonical form's own schemas, which those of the dialects refer to."""
+"""The schemas of the canonical form that the dialects' schemas refer to."""
 
 DRY_RUN = {
     "name": "dry_run",
     "in": "query",
-    "description": "Asks what the call would do, and keeps nothing. The token needs the right to read too.",
+    "description": "Return what the call would do, and store nothing. The token needs the right to read too.",
     "schema": {"enum": ["true", "false", "1", "0"]},
 }
 
-OF_SECRETS, OF_COMPANIES = {"no_token", "unknown_token", "missing_right"}, {"unknown_company"}
-"""Refusals of a secret credential, and of the public one that calls open to every page take."""
+SECRET_TOKEN_FAULTS, COMPANY_FAULTS = {"no_token", "unknown_token", "missing_right"}, {"unknown_company"}
+"""Faults of a secret token, and of the company id that public calls have instead."""
 
-NEVER_IN_CONFLICT = (DESCRIBE, JOB, JOBS, LIST, JOB_PROFILES)
-"""Requests that neither change a profile nor ask for the only one of a name."""
+CONFLICT_FREE = (DESCRIBE, JOB, JOBS, LIST, JOB_PROFILES)
+"""Operations that neither change a profile nor require exactly one match."""
 
-PLAIN: Mapping[bool, JSON] = {True: {}, False: {"not": {}}}
-"""What a schema of one word says, as an object."""
+BOOLEAN_SCHEMAS: Mapping[bool, JSON] = {True: {}, False: {"not": {}}}
+"""The schemas `true` and `false` as objects."""
 
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "Makes the change happen once: the first answer is kept with it, and given again.",
+    "description": "Make the change happen once: a repeated request gets the stored first response.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
 }
 RATES = {
     "ratelimit-limit": "The tightest limit, then every rate with its window in seconds.",
-    "ratelimit-remaining": "Requests that are left of it.",
-    "ratelimit-reset": "Seconds until it is whole again.",
+    "ratelimit-remaining": "Requests left of it.",
+    "ratelimit-reset": "Seconds until it is restored in full.",
 }
 HEADERS = {
     "retry-after": "Seconds to wait.",
-    "www-authenticate": "The scheme of credentials that is taken.",
+    "www-authenticate": "The accepted scheme of credentials.",
     "x-should-retry": "Whether the same request may succeed later.",
 }
 
 
-def openapi(spoken: Sequence[Dialect], schemas: Schemas, version: str) -> JSON:
-    """The document (https://spec.openapis.org/oas/v3.1.1.html), always the same for the same dialects.
+def openapi(dialects: Sequence[Dialect], schemas: Schemas, version: str) -> JSON:
+    """Return the document (https://spec.openapis.org/oas/v3.1.1.html), the same for the same dialects.
 
-    Raises `KeyError` on a call that is not described.
+    Raises `KeyError` on a call without a description.
     """
-    told = {dialect.name: schemas(f"{dialect.name}.openapi") for dialect in spoken}
+    descriptions = {dialect.name: schemas(f"{dialect.name}.openapi") for dialect in dialects}
     examples = schemas("examples")
     paths: JSON = {}
-    for dialect in spoken:
-        for call in _in_described_order(dialect, told[dialect.name]):
-            operation = _operation(dialect, call, told[dialect.name], examples[dialect.name])
+    for dialect in dialects:
+        for call in _in_described_order(dialect, descriptions[dialect.name]):
+            operation = _operation(dialect, call, descriptions[dialect.name], examples[dialect.name])
             paths.setdefault(call.path, {})[call.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": _info(version),
-        "servers": [{"url": "/", "description": "The gateway that this was got from."}],
-        "tags": [{"name": name, "description": dialect["description"]} for name, dialect in told.items()],
+        "servers": [{"url": "/", "description": "This gateway."}],
+        "tags": [{"name": name, "description": dialect["description"]} for name, dialect in descriptions.items()],
         "paths": paths,
-        "components": _components(spoken, told, schemas),
+        "components": _components(dialects, descriptions, schemas),
     }
 
 
@@ -83,27 +83,27 @@ def _in_described_order(dialect: Dialect, description: JSON) -> list[Call]:
     return sorted(dialect.calls, key=lambda call: order[f"{call.method} {call.path}"])
 
 
-def _components(spoken: Sequence[Dialect], told: Mapping[str, JSON], schemas: Schemas) -> JSON:
-    """Every dialect's components and refusals, and the canonical schemas that they refer to."""
+def _components(dialects: Sequence[Dialect], descriptions: Mapping[str, JSON], schemas: Schemas) -> JSON:
+    """Return the components and errors of every dialect, and the canonical schemas that they refer to."""
     found: JSON = {"schemas": {}, "responses": {}, "parameters": {"IdempotencyKey": IDEMPOTENCY_KEY, "DryRun": DRY_RUN}}
-    for dialect in spoken:
-        for kind, named in told[dialect.name]["components"].items():
+    for dialect in dialects:
+        for kind, named in descriptions[dialect.name]["components"].items():
             found[kind] = {**found.get(kind, {}), **named}
         for status, faults in _faults(dialect).items():
-            if any(_may_befall(fault, call) for fault in faults for call in dialect.calls):
-                found["responses"][_refused(dialect, status)] = _refusal(dialect, faults)
+            if any(_can_occur(fault, call) for fault in faults for call in dialect.calls):
+                found["responses"][_error_response_name(dialect, status)] = _error_response(dialect, faults)
     found["schemas"] |= {_component_name(name): _bundled(schemas(f"{name}.schema"), name) for name in CANONICAL}
-    for name in {"DryRun", *map(_name_of_refusal, spoken), *_bodies(told.values())}:
-        # Here and not beside a reference, where most tools do not look.
+    for name in {"DryRun", *map(_error_schema_name, dialects), *_body_schemas(descriptions.values())}:
+        # Here, since most tools ignore it beside a reference.
         found["schemas"][name] = {**found["schemas"][name], "xml": {"name": "xml"}}
     whole = {name: _inlined(schema, found["schemas"]) for name, schema in found["schemas"].items()}
     found["schemas"] = {name: schema for name, schema in whole.items() if name not in ("Profile", "Command")}
     return found
 
 
-def _bodies(told: Iterable[JSON]) -> set[str]:
-    """The schemas of whole bodies, whose root in XML is `xml`."""
-    rows = [row for dialect in told for row in dialect["calls"].values()]
+def _body_schemas(descriptions: Iterable[JSON]) -> set[str]:
+    """Return the names of the schemas of whole bodies, whose root in XML is `xml`."""
+    rows = [row for dialect in descriptions for row in dialect["calls"].values()]
     return {name for row in rows for name in (row.get("body"), *row["replies"].values()) if name}
 
 
@@ -112,27 +112,27 @@ def _info(version: str) -> JSON:
         "title": "Profile Gateway",
         "version": version,
         "description": "Profile updates of three vendors' dialects, in XML and in JSON. Every path may end in a slash, "
-        "and parameters of a query that are not known are passed over.",
+        "and unknown parameters of a query are ignored.",
         "license": {"name": "MIT", "identifier": "MIT"},
     }
 
 
 def _bundled(schema: Any, name: str) -> Any:
-    """A schema of `schemas/` as a component: what refers to another, or into itself, refers to components."""
+    """Return a schema of `schemas/` as a component: its references point to components."""
     if isinstance(schema, list):
         return [_bundled(each, name) for each in schema]
     if not isinstance(schema, dict):
         return schema
     kept = {key: _bundled(value, name) for key, value in schema.items() if key not in ("$id", "$schema")}
     if isinstance(kept.get("properties"), dict):
-        # Many a generator knows no schema that is true or false.
+        # Many generators do not support the schemas `true` and `false`.
         members = kept["properties"].items()
-        kept["properties"] = {key: PLAIN[each] if isinstance(each, bool) else each for key, each in members}
+        kept["properties"] = {key: BOOLEAN_SCHEMAS[each] if isinstance(each, bool) else each for key, each in members}
     return {**kept, "$ref": _component(schema["$ref"], name)} if "$ref" in schema else kept
 
 
 def _inlined(schema: Any, schemas: Mapping[str, JSON]) -> Any:
-    """A schema with what stands inside another one put in the place of its reference: few generators follow such."""
+    """Return a schema with references into the middle of a component replaced: few generators resolve them."""
     if isinstance(schema, list):
         return [_inlined(each, schemas) for each in schema]
     if not isinstance(schema, dict):
@@ -150,42 +150,42 @@ def _component(reference: str, name: str) -> str:
 
 
 def _component_name(name: str) -> str:
-    """The name of a canonical schema's component: `dry-run` is `DryRun`."""
+    """Return the name of a canonical schema's component: `dry-run` is `DryRun`."""
     return "".join(part.capitalize() for part in name.split("-"))
 
 
 # --- one call ---
 
 
-def _operation(dialect: Dialect, call: Call, told: JSON, examples: JSON) -> JSON:
-    row = told["calls"][f"{call.method} {call.path}"]
+def _operation(dialect: Dialect, call: Call, description: JSON, examples: JSON) -> JSON:
+    row = description["calls"][f"{call.method} {call.path}"]
     names = [*row["parameters"], *(["IdempotencyKey"] if call.right != READ else [])]
-    names += ["DryRun"] if _may_be_rehearsed(call) else []
+    names += ["DryRun"] if _has_dry_run(call) else []
     operation = {
         "operationId": row["id"],
         "tags": [dialect.name],
         "summary": row["summary"],
         "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in names],
-        "security": [] if call.is_public else [{name: []} for name in told["components"]["securitySchemes"]],
+        "security": [] if call.is_public else [{name: []} for name in description["components"]["securitySchemes"]],
     }
     example = examples[row["example"]]
     if "body" in row:
-        content = _content(_read_types(dialect), [row["body"]], example["request"])
+        content = _content(_request_types(dialect), [row["body"]], example["request"])
         operation["requestBody"] = {"required": True, "content": content}
     return {**operation, "responses": _responses(dialect, call, row["replies"], example)}
 
 
-def _read_types(dialect: Dialect) -> Mapping[str, str]:
-    """The media types that a request is best sent as, and the codec of each."""
-    return {codec.media_type: codec.name for codec in CODECS} | _written_types(dialect)
+def _request_types(dialect: Dialect) -> Mapping[str, str]:
+    """Return the preferred media types of a request, with the codec of each."""
+    return {codec.media_type: codec.name for codec in CODECS} | _response_types(dialect)
 
 
-def _written_types(dialect: Dialect) -> dict[str, str]:
+def _response_types(dialect: Dialect) -> dict[str, str]:
     return {media_type: codec for codec, media_type in dialect.content_types.items()}
 
 
 def _content(types: Mapping[str, str], names: Sequence[str], examples: Mapping[str, Any]) -> JSON:
-    """A body that is of one of these schemas, in each of its media types; examples are by codec."""
+    """Return the content of a body of one of these schemas, in each media type; examples are by codec."""
     content: JSON = {}
     for media_type, codec in types.items():
         content[media_type] = {"schema": _schema(names, codec)}
@@ -195,7 +195,7 @@ def _content(types: Mapping[str, str], names: Sequence[str], examples: Mapping[s
 
 
 def _schema(names: Sequence[str], codec: str) -> JSON:
-    """XML has an XML Schema beside this document."""
+    """Return the schema; for XML, it names an XML Schema too."""
     references: list[JSON] = [{"$ref": f"#/components/schemas/{name}"} for name in names]
     schema = references[0] if len(references) == 1 else {"anyOf": references}
     if codec != "xml":
@@ -207,44 +207,48 @@ def _schema(names: Sequence[str], codec: str) -> JSON:
 
 
 def _responses(dialect: Dialect, call: Call, replies: Mapping[str, str | None], example: JSON) -> JSON:
-    """Every status that the call can be answered with: its own, and those of the refusals that may befall it."""
-    refused = {status for status, faults in _faults(dialect).items() if any(_may_befall(each, call) for each in faults)}
-    responses: JSON = {status: {"$ref": f"#/components/responses/{_refused(dialect, status)}"} for status in refused}
-    rehearsed: JSON = {"200": replies.get("200")} if _may_be_rehearsed(call) else {}
-    for status, name in {**replies, **rehearsed}.items():
-        # A setting may have refusals answered with the status of success.
-        names = [*filter(None, [name]), *([_name_of_refusal(dialect)] if status in refused else [])]
-        shown = example["reply"] if example["status"] == int(status) else {}
+    """Return the responses of a call by status: its own, and those of the faults that can occur."""
+    error_statuses = {
+        status for status, faults in _faults(dialect).items() if any(_can_occur(each, call) for each in faults)
+    }
+    responses: JSON = {
+        status: {"$ref": f"#/components/responses/{_error_response_name(dialect, status)}"} for status in error_statuses
+    }
+    dry_run: JSON = {"200": replies.get("200")} if _has_dry_run(call) else {}
+    for status, name in {**replies, **dry_run}.items():
+        # A setting can give errors the status of success.
+        names = [*filter(None, [name]), *([_error_schema_name(dialect)] if status in error_statuses else [])]
+        body = example["reply"] if example["status"] == int(status) else {}
         headers = RATES if call.rates else {}
-        types = _written_types(dialect)
-        if status in rehearsed:
+        types = _response_types(dialect)
+        if status in dry_run:
             names = [*names, "DryRun"]
             types |= {media_type: codec for codec, media_type in CONTENT_TYPES.items()}
-        responses[status] = _response(types, HTTPStatus(int(status)).phrase, headers, names, shown)
+        responses[status] = _response(types, HTTPStatus(int(status)).phrase, headers, names, body)
     return dict(sorted(responses.items()))
 
 
-def _may_be_rehearsed(call: Call) -> bool:
-    """Whoever is told of profiles must have the right to read, which a page of any site has not."""
+def _has_dry_run(call: Call) -> bool:
+    """Return whether the call has dry runs. They return profiles, which a public call must not."""
     return call.right != READ and not call.is_public
 
 
 def _response(
-    types: Mapping[str, str], text: str, headers: Mapping[str, str], names: Sequence[str], shown: Mapping[str, Any]
+    types: Mapping[str, str], text: str, headers: Mapping[str, str], names: Sequence[str], body: Mapping[str, Any]
 ) -> JSON:
     response: JSON = {"description": text}
     if headers:
         response["headers"] = {
-            name: {"description": told, "schema": {"type": "string"}} for name, told in headers.items()
+            name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
         }
-    return {**response, "content": _content(types, names, shown)} if names else response
+    return {**response, "content": _content(types, names, body)} if names else response
 
 
-# --- refusals ---
+# --- errors ---
 
 
 def _faults(dialect: Dialect) -> dict[str, list[Fault]]:
-    """By status, all that the dialect's calls may be refused for."""
+    """Return by status the faults of the dialect's calls."""
     found: dict[str, list[Fault]] = {}
     for code in CATALOG:
         if code != "method_not_allowed":
@@ -253,27 +257,27 @@ def _faults(dialect: Dialect) -> dict[str, list[Fault]]:
     return found
 
 
-def _may_befall(fault: Fault, call: Call) -> bool:
-    if fault.code in (OF_SECRETS if call.is_public else OF_COMPANIES):
+def _can_occur(fault: Fault, call: Call) -> bool:
+    if fault.code in (SECRET_TOKEN_FAULTS if call.is_public else COMPANY_FAULTS):
         return False
     if fault.code == "rate_limited":
         return bool(call.rates)
-    return fault.status != 409 or call.operation not in NEVER_IN_CONFLICT
+    return fault.status != 409 or call.operation not in CONFLICT_FREE
 
 
-def _refusal(dialect: Dialect, faults: Sequence[Fault]) -> JSON:
-    """The response of one status; the example is what the dialect says of the first of its faults."""
+def _error_response(dialect: Dialect, faults: Sequence[Fault]) -> JSON:
+    """Return the response of one status. Its example is that of the first fault."""
     reply = dialect.render_faults(faults[:1])
     names = [*reply.headers, *(["retry-after"] if any(fault.code == "rate_limited" for fault in faults) else [])]
     text = "; ".join(dict.fromkeys(fault.text for fault in faults))
-    shown = {codec.name: reply.tree if codec.is_typed else codec.encode(reply.tree).decode() for codec in CODECS}
+    body = {codec.name: reply.tree if codec.is_typed else codec.encode(reply.tree).decode() for codec in CODECS}
     headers = {name: HEADERS[name] for name in names}
-    return _response(_written_types(dialect), text, headers, [_name_of_refusal(dialect)], shown)
+    return _response(_response_types(dialect), text, headers, [_error_schema_name(dialect)], body)
 
 
-def _refused(dialect: Dialect, status: str) -> str:
+def _error_response_name(dialect: Dialect, status: str) -> str:
     return f"{dialect.name.capitalize()}{status}"
 
 
-def _name_of_refusal(dialect: Dialect) -> str:
+def _error_schema_name(dialect: Dialect) -> str:
     return f"{dialect.name.capitalize()}Refusal"

@@ -1,22 +1,22 @@
-"""The published contracts: OpenAPI, XML Schemas and JSON Schemas, and the page that shows them, by their paths.
+"""The published files by path: OpenAPI, XML Schemas, JSON Schemas and the reference page.
 
-All of it is derived from `schemas/`, the dialects' calls and the catalog of faults; nothing of requests is known here.
+They are generated from `schemas/`, the calls of the dialects and the catalog of faults.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
-from importlib.resources import files
 from typing import Any
 
 from gateway.dialects.protocol import Dialect
 from gateway.openapi import viewer
 from gateway.openapi.document import openapi
 from gateway.openapi.xsd import xsd
+from gateway.schema.files import FOLDER
 
 PATHS = ("openapi.json", "schemas/{name}", "docs", "docs/{name}")
-"""Where they are served."""
+"""The paths at which they are served."""
 
 MOVED = {
     "schemas/rehearsal.schema.json": "schemas/dry-run.schema.json",
@@ -33,22 +33,22 @@ MEDIA_TYPES = {
     ".png": "image/png",
     "docs": "text/html; charset=utf-8",
 }
-"""By the end of a path; the first that fits."""
+"""The media type by the end of a path; the first match counts."""
 
 
-def contracts(spoken: Sequence[Dialect]) -> Mapping[str, bytes]:
-    """Every contract by its path, such as `openapi.json`; the same bytes for the same dialects."""
-    document = openapi(spoken, schema, version("profile-gateway"))
+def contracts(dialects: Sequence[Dialect]) -> Mapping[str, bytes]:
+    """Return every description by its path, such as `openapi.json`; the same bytes for the same dialects."""
+    document = openapi(dialects, schema, version("profile-gateway"))
     return {"openapi.json": _json(document), **_json_schemas(), **_xml_schemas(document)}
 
 
-def site(spoken: Sequence[Dialect]) -> Mapping[str, bytes]:
-    """The contracts, and the reference page over them."""
-    return {**contracts(spoken), **viewer.page()}
+def site(dialects: Sequence[Dialect]) -> Mapping[str, bytes]:
+    """Return the descriptions and the reference page."""
+    return {**contracts(dialects), **viewer.viewer_files()}
 
 
 def headers(path: str) -> dict[str, str]:
-    """What one of these files is sent with. Nothing is to be read as another type, or from another host."""
+    """Return the headers of a file. They forbid other media types and other hosts."""
     media_type = next(media_type for end, media_type in MEDIA_TYPES.items() if path.endswith(end))
     return {
         "content-type": media_type,
@@ -61,26 +61,28 @@ def headers(path: str) -> dict[str, str]:
 
 @cache
 def schema(name: str) -> dict[str, Any]:
-    """A file of `schemas/`, by its name without `.json`; not to be changed."""
-    found: dict[str, Any] = json.loads((files("gateway") / "schemas" / f"{name}.json").read_text())
+    """Return a file of `schemas/` by its name without `.json`. Callers must not change it."""
+    found: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
     return found
 
 
 def _json_schemas() -> dict[str, bytes]:
-    found = (file for file in (files("gateway") / "schemas").iterdir() if file.name.endswith(".schema.json"))
+    found = (file for file in FOLDER.iterdir() if file.name.endswith(".schema.json"))
     return {f"schemas/{file.name}": file.read_bytes() for file in sorted(found, key=lambda file: file.name)}
 
 
 def _xml_schemas(document: Mapping[str, Any]) -> dict[str, bytes]:
-    """One for each body that a media type of the document names."""
+    """Return an XML Schema for each body that a media type of the document refers to."""
     schemas = document["components"]["schemas"]
-    return {path: xsd(path.removeprefix("schemas/").removesuffix(".xsd"), schemas) for path in sorted(_named(document))}
+    return {
+        path: xsd(path.removeprefix("schemas/").removesuffix(".xsd"), schemas) for path in sorted(_find_paths(document))
+    }
 
 
-def _named(value: Any) -> set[str]:
+def _find_paths(value: Any) -> set[str]:
     if isinstance(value, dict):
-        return {*value.get("x-xsd", ()), *(name for member in value.values() for name in _named(member))}
-    return {name for member in value for name in _named(member)} if isinstance(value, list) else set()
+        return {*value.get("x-xsd", ()), *(name for member in value.values() for name in _find_paths(member))}
+    return {name for member in value for name in _find_paths(member)} if isinstance(value, list) else set()
 
 
 def _json(value: Any) -> bytes:

@@ -1,11 +1,11 @@
-"""XML Schema 1.0 of a body, out of the JSON Schema of the same body. Knows no dialect and no call.
+"""Generates the XML Schema 1.0 of a body from its JSON Schema. Independent of dialects and calls.
 
 The conventions are those of `media/xml.py`: the root is `<xml>`, a list is a run of elements of one name, `array` on
-one of them says so where there is only one, `_` is an item of a list, and names are escaped as ISO/IEC 9075-14 does.
+one of them marks a list of one, `_` is an item of a list, and names are escaped as ISO/IEC 9075-14 does.
 
-What XML Schema 1.0 cannot say is left to the gateway: which members exclude each other, how long a list may be, what a
-text must look like. An object that takes names of its own lets them in unread; the members that it declares stand at
-the top level, where a lax wildcard finds them, since a wildcard beside declared elements would be ambiguous.
+XML Schema 1.0 cannot express which members exclude each other, the length of a list, or the pattern of a text; the
+gateway validates these. An object with undeclared members accepts any. Its declared members are global elements, which
+a lax wildcard finds, since a wildcard beside declared elements would be ambiguous.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,28 +19,28 @@ from gateway.media.xml_names import element_name
 JSON: TypeAlias = dict[str, Any]
 
 NAMELESS = ""
-"""The member that an item of a list is, where it stands in an element of its own."""
+"""The name of an item of a list that has an element of its own."""
 
 XS = "{http://www.w3.org/2001/XMLSchema}"
 NUMBER = r"([+\-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+\-]?[0-9]+)?)?"
 BOOLEAN = "([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|0|1)?"
 SIMPLE = {"integer": ("Number", NUMBER), "number": ("Number", NUMBER), "boolean": ("Boolean", BOOLEAN)}
-"""How each type is spelled; emptiness is null."""
+"""The XML type and pattern of each JSON type; an empty text is null."""
 
 
 @dataclass(slots=True)
 class Shape:
-    """What a value may be, over all the alternatives of its schema."""
+    """The values that a schema permits, over all its alternatives."""
 
     types: set[str] = field(default_factory=set)
     words: list[str] = field(default_factory=list)
-    """The texts that its enumerations admit."""
+    """The texts of its enumerations."""
     is_free: bool = False
-    """Whether a text may be another than these."""
+    """Whether other texts are valid too."""
     members: dict[str, list[JSON]] = field(default_factory=dict)
     required: set[str] = field(default_factory=set)
     is_open: bool = False
-    """Whether an object may have members that are not declared."""
+    """Whether an object may have undeclared members."""
     items: list[JSON] = field(default_factory=list)
     is_anything: bool = False
 
@@ -54,16 +54,16 @@ class Shape:
 
 
 def xsd(name: str, schemas: Mapping[str, JSON]) -> bytes:
-    """The XML Schema of the component of that name: a document whose root is `xml`."""
+    """Return the XML Schema of a component, for documents whose root is `xml`."""
     return _Writer(schemas).document(name)
 
 
 class _Writer:
-    """One schema document, and the elements that stand at its top level."""
+    """One schema document with its global elements."""
 
     def __init__(self, schemas: Mapping[str, JSON]) -> None:
         self._schemas = schemas
-        self._named: dict[str, etree._Element] = {}
+        self._global_elements: dict[str, etree._Element] = {}
         self._enumerations: dict[tuple[str, ...], str] = {}
 
     def document(self, name: str) -> bytes:
@@ -72,13 +72,13 @@ class _Writer:
         if text := self._schemas[name].get("description"):
             _child(_child(body, "annotation"), "documentation").text = text
         self._declare(body, self._shape([self._schemas[name]]), is_root=True)
-        root.extend(self._named[each] for each in sorted(self._named))
+        root.extend(self._global_elements[each] for each in sorted(self._global_elements))
         self._define_texts(root)
         etree.indent(root)
         return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
 
     def _define_texts(self, root: etree._Element) -> None:
-        """The types of elements that hold a text alone."""
+        """Define the types of elements that contain only text."""
         _define(root, "Text", "xs:string")
         for name, pattern in sorted(set(SIMPLE.values())):
             _child(_restricted(root, name), "pattern", value=pattern)
@@ -87,10 +87,10 @@ class _Writer:
             for word in words:
                 _child(restriction, "enumeration", value=word)
 
-    # --- reading JSON Schema ---
+    # --- from JSON Schema ---
 
     def _shape(self, schemas: Iterable[JSON]) -> Shape:
-        """What a value may be that any of the schemas describes; a list is a run of what its items are."""
+        """Return the values that any of the schemas permits; a list is a sequence of its items."""
         shape = Shape()
         for schema in schemas:
             for part, is_certain in self._parts(schema):
@@ -106,7 +106,7 @@ class _Writer:
         return shape
 
     def _parts(self, schema: JSON | bool, is_certain: bool = True) -> Iterator[tuple[JSON, bool]]:
-        """The schema and all its alternatives, and whether each of them must hold."""
+        """Yield the schema and all its alternatives, and whether each of them is mandatory."""
         if not isinstance(schema, dict):
             return
         yield schema, is_certain
@@ -124,10 +124,10 @@ class _Writer:
         assert isinstance(found, dict)
         return found
 
-    # --- writing XML Schema ---
+    # --- to XML Schema ---
 
     def _declare(self, element: etree._Element, shape: Shape, is_root: bool = False) -> None:
-        """The type of an element of that shape."""
+        """Declare the type of an element."""
         if shape.is_text:
             element.set("type", self._text(shape))
             return
@@ -152,40 +152,40 @@ class _Writer:
             self._declare(member, each)
 
     def _declare_open(self, type: etree._Element, shape: Shape) -> None:
-        """Any elements; those that are declared are found at the top level."""
+        """Declare any elements; the declared ones are global."""
         for name, schemas in shape.members.items():
-            self._name(name, schemas)
+            self._add_global_element(name, schemas)
         any = _child(_child(type, "sequence"), "any", minOccurs="0", maxOccurs="unbounded", namespace="##local")
         any.set("processContents", "lax" if shape.members else "skip")
 
     def _text(self, shape: Shape) -> str:
-        """The type of a text; an empty one is null, or a plain text."""
+        """Return the type of a text. An empty one is null, or an empty text."""
         if shape.words and not shape.is_free:
             words = tuple(dict.fromkeys((*shape.words, "")))
             return self._enumerations.setdefault(words, f"Enumeration{len(self._enumerations) + 1}")
         kinds = {SIMPLE[name][0] for name in shape.types if name in SIMPLE}
         return kinds.pop() if len(kinds) == 1 and "string" not in shape.types else "Text"
 
-    def _name(self, name: str, schemas: list[JSON]) -> None:
-        """Puts an element at the top level. Raises `ValueError` where another of its name means something else."""
+    def _add_global_element(self, name: str, schemas: list[JSON]) -> None:
+        """Add a global element. Raises `ValueError` if another of its name has another type."""
         element = etree.Element(f"{XS}element", name=_tag(name))
         self._declare(element, self._shape(schemas))
-        known = self._named.setdefault(name, element)
+        known = self._global_elements.setdefault(name, element)
         if etree.tostring(known) != etree.tostring(element):
             raise ValueError(f"two elements {name} of an open object differ")
 
 
 def _add(shape: Shape, schema: JSON, is_certain: bool) -> None:
-    """Lays one more part of a schema over a shape."""
+    """Add one more part of a schema to a shape."""
     words = schema.get("enum", [schema["const"]] if "const" in schema else [])
     types = schema.get("type", [_TYPES[type(word)] for word in words])
     types = {types} if isinstance(types, str) else set(types)
     shape.types |= types
     shape.words += [str(word) for word in words if word is not None]
     shape.is_free |= not words and bool(types - {"object", "array", "null"})
-    shape.is_anything |= not schema.keys() & _SAYING
+    shape.is_anything |= not schema.keys() & _VALUE_KEYWORDS
     shape.is_open |= (
-        schema.get("additionalProperties", "object" in types and not schema.keys() & _SAYING_WHICH) is not False
+        schema.get("additionalProperties", "object" in types and not schema.keys() & _MEMBER_KEYWORDS) is not False
     )
     shape.items += [schema["items"]] if "items" in schema else []
     shape.required |= set(schema.get("required", ())) if is_certain else set()
@@ -195,14 +195,14 @@ def _add(shape: Shape, schema: JSON, is_certain: bool) -> None:
 
 
 _TYPES: dict[type, str] = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
-_SAYING = {"$ref", "allOf", "anyOf", "const", "enum", "oneOf", "properties", "required", "type"}
-"""Keywords that say what a value may be; a schema without any of them admits all."""
-_SAYING_WHICH = {"$ref", "allOf", "anyOf", "maxProperties", "oneOf", "properties", "propertyNames", "required"}
-"""Keywords that say which members an object may have; one without any of them takes all."""
+_VALUE_KEYWORDS = {"$ref", "allOf", "anyOf", "const", "enum", "oneOf", "properties", "required", "type"}
+"""Keywords that restrict a value; a schema without any of them permits all."""
+_MEMBER_KEYWORDS = {"$ref", "allOf", "anyOf", "maxProperties", "oneOf", "properties", "propertyNames", "required"}
+"""Keywords that restrict the members of an object; a schema without any of them permits all."""
 
 
 def _restricted(root: etree._Element, name: str) -> etree._Element:
-    """The restriction of a text, whose white space does not count, that the type of this name admits."""
+    """Define a type of text with collapsed white space, and return its restriction."""
     _define(root, name, f"{name}Text")
     return _child(_child(root, "simpleType", name=f"{name}Text"), "restriction", base="xs:token")
 

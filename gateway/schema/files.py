@@ -3,9 +3,19 @@
 import json
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
-FOLDER = files("gateway") / "schemas"
+
+def _find_folder() -> Traversable:
+    """Return the folder of the schemas: inside the package in a wheel, beside the package in a checkout."""
+    package = files("gateway")
+    installed = package / "schemas"
+    return installed if installed.is_dir() else Path(str(package)).parent / "schemas"
+
+
+FOLDER = _find_folder()
 
 
 @cache

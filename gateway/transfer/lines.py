@@ -180,7 +180,7 @@ def parse_line(line: bytes) -> AnyLine:
 
 def encode_line(line: Line) -> bytes:
     """Return a line as bytes, with its line feed."""
-    return msgspec.json.encode(line) + b"\n"
+    return orjson.dumps(msgspec.to_builtins(line), option=orjson.OPT_APPEND_NEWLINE)
 
 
 def line_of(database: int, row: DumpRow) -> RowLine:

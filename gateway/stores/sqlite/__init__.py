@@ -63,8 +63,10 @@ async def open(url: str) -> "SqliteStore":
 def _file_of(url: str) -> str:
     parts = urlsplit(url)
     if parts.netloc or not parts.path[1:] or parts.query or parts.fragment:
-        form = "sqlite:///FILE or sqlite:////ABSOLUTE/FILE, with %23 for # and %3F for ?"
-        raise ValueError(f"{url!r} is not the URL of a SQLite file: use {form}")
+        raise ValueError(
+            f"{url!r} is not the URL of a SQLite file: use sqlite:///FILE or sqlite:////ABSOLUTE/FILE"
+            ", with %23 for # and %3F for ?"
+        )
     return str(Path(unquote(parts.path[1:])).absolute())
 
 
