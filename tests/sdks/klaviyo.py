@@ -1,7 +1,7 @@
 """Klaviyo's official SDKs, unchanged, against a real server: `python tests/sdks/klaviyo.py`.
 
-Each generation is installed in an environment of its own under `.sdks/` and runs the program for its language beside
-this file. Exits with 1 where a method did not do what it should, or where one that an SDK has was left out.
+Each generation is installed in its own environment under `.sdks/` and runs the program beside this file. The program
+calls every profile method of the SDK and prints the names of those that passed. The exit status is 1 if one failed.
 """
 
 import os
@@ -18,7 +18,7 @@ NODE = {"klaviyo_node23": "klaviyo-api@23", "klaviyo_node3": "klaviyo-api@3"}
 
 
 def main() -> int:
-    """Every generation, one after the other; those of Node.js where there is npm."""
+    """Run every generation, one after the other. Those of Node.js need npm."""
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as url:
         environment = {**os.environ, "KLAVIYO_URL": url, "KLAVIYO_KEY": KEY, "KLAVIYO_COMPANY": COMPANY}
         results = [
@@ -31,7 +31,7 @@ def main() -> int:
                 for name, package in NODE.items()
             ]
         else:
-            print("there is no npm: left out", *NODE)
+            print("npm is not installed. Skipped:", *NODE)
     return 0 if all(results) else 1
 
 

@@ -1,7 +1,7 @@
 // Every profile method of an official Klaviyo SDK for Node, unchanged, against a running gateway.
 //
-// Run beside a node_modules that holds one generation of klaviyo-api (3.x or 23.x), which klaviyo.py makes. What a method
-// answers is looked at, and so is what it left behind; the name of each that did what it should is printed.
+// klaviyo.py creates a node_modules with one generation of klaviyo-api (3.x or 23.x) and runs this program beside it. The
+// program checks what a method returns and what it has changed, and prints the names of the methods that passed.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -52,9 +52,9 @@ async function refused(status, act) {
 // --- bodies: the newer generation writes names in camel case, and snake case on the wire ---
 
 const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-const spelled = (members) =>
+const convertNames = (members) =>
   isOld ? Object.fromEntries(Object.entries(members).map(([name, value]) => [snake(name), value])) : members;
-const body = (type, attributes, more = {}) => ({ data: { type, attributes: spelled(attributes), ...more } });
+const body = (type, attributes, more = {}) => ({ data: { type, attributes: convertNames(attributes), ...more } });
 const attribute = (resource, name) => resource.attributes[isOld ? snake(name) : name];
 const mail = (name) => `${name}.${mark}@example.com`;
 
@@ -70,8 +70,8 @@ async function basics() {
   assert.equal(attribute(made.data, "firstName"), "Ann");
   assert.equal(made.data.attributes.location.city, "Boston");
   assert.deepEqual(made.data.attributes.properties, properties);
-  const taken = await refused(409, () => profiles.createProfile(body("profile", { email: mail("ANN") })));
-  assert.equal(taken.meta.duplicate_profile_id, id);
+  const duplicate = await refused(409, () => profiles.createProfile(body("profile", { email: mail("ANN") })));
+  assert.equal(duplicate.meta.duplicate_profile_id, id);
 
   const updated = await update(id, body("profile", { lastName: "Stone" }, { id }));
   assert.equal(attribute(updated.data, "lastName"), "Stone");
@@ -137,11 +137,11 @@ async function jobs() {
 
 async function consent() {
   const email = mail("consent");
-  for (const [name, kind, told] of [["bulkSubscribeProfiles", "create", "SUBSCRIBED"], ["bulkUnsubscribeProfiles", "delete", "UNSUBSCRIBED"]]) {
-    const profile = { type: "profile", attributes: { email, subscriptions: { email: { marketing: { consent: told } } } } };
+  for (const [name, kind, consent] of [["bulkSubscribeProfiles", "create", "SUBSCRIBED"], ["bulkUnsubscribeProfiles", "delete", "UNSUBSCRIBED"]]) {
+    const profile = { type: "profile", attributes: { email, subscriptions: { email: { marketing: { consent } } } } };
     await call(profiles, name, body(`profile-subscription-bulk-${kind}-job`, { profiles: { data: [profile] } }));
     const found = await call(profiles, "getProfiles", { additionalFieldsProfile: ["subscriptions"], filter: `equals(email,"${email}")` });
-    assert.equal(found.data[0].attributes.subscriptions.email.marketing.consent, told);
+    assert.equal(found.data[0].attributes.subscriptions.email.marketing.consent, consent);
   }
   for (const [verb, kind] of [["Suppress", "create"], ["Unsuppress", "delete"]]) {
     const job = body(`profile-suppression-bulk-${kind}-job`, { profiles: { data: [{ type: "profile", attributes: { email } }] } });

@@ -1,7 +1,7 @@
 """Every profile method of an official Klaviyo SDK for Python, unchanged, against a running gateway.
 
-Run by the Python of an environment that holds one generation of `klaviyo-api` (2.x or 25.x), which klaviyo.py makes.
-What a method answers is looked at, and so is what it left behind; the name of each that did what it should is printed.
+klaviyo.py creates an environment with one generation of `klaviyo-api` (2.x or 25.x) and runs this program in it. The
+program checks what a method returns and what it has changed, and prints the names of the methods that passed.
 """
 
 import json
@@ -17,26 +17,26 @@ API = KlaviyoAPI(KEY, max_delay=5, max_retries=2, test_host=HOST)
 IS_OLD = not hasattr(API.Profiles, "create_or_update_profile")
 MARK = uuid4().hex[:12]
 
-ELSEWHERE = "`conversations:read`"
-"""The right that a method of another API asks for, by its own documentation: the profiles' class has some of them."""
+OTHER_RIGHT = "`conversations:read`"
+"""The right in the documentation of methods of another API, some of which are in the class of profiles."""
 
 done: list[str] = []
 
 
 def call(api: Any, name: str, *given: Any, **named: Any) -> Any:
-    """What a method answers, as plain data."""
+    """Call a method and return its result as plain data."""
     answer = getattr(api, name)(*given, **named)
     done.append(name)
     return plain(answer)
 
 
 def plain(answer: Any) -> Any:
-    """A model of the newer generation as data; the older one answers data."""
+    """Return a model of the newer generation as data. The older generation returns data."""
     return answer.to_dict() if hasattr(answer, "to_dict") else answer
 
 
-def refused(status: int, act: Callable[[], object]) -> dict[str, Any]:
-    """The first error of a call that must fail with this status."""
+def expect_error(status: int, act: Callable[[], object]) -> dict[str, Any]:
+    """Return the first error of a call that must fail with this status."""
     error = failure_of(act)
     assert getattr(error, "status", None) == status, repr(error)
     found: dict[str, Any] = json.loads(getattr(error, "body", "{}"))["errors"][0]
@@ -60,8 +60,8 @@ def mail(name: str) -> str:
 
 
 def profiles() -> str:
-    """Creates, finds, lists and updates; answers the id of the profile."""
-    # The older generation's own check takes no coordinate, neither as text nor as a number.
+    """Create, find, list and update a profile. Return its id."""
+    # The older generation itself rejects a coordinate, both as text and as a number.
     coordinates = {} if IS_OLD else {"latitude": "42.3601", "longitude": 71.0589}
     location = {"city": "Boston", **coordinates}
     attributes = {"email": mail("ann"), "first_name": "Ann", "location": location, "properties": {"plan": "gold"}}
@@ -69,7 +69,7 @@ def profiles() -> str:
     id = str(created["data"]["id"])
     assert location.items() <= created["data"]["attributes"]["location"].items()
     assert created["data"]["attributes"]["properties"] == {"plan": "gold"}
-    error = refused(409, lambda: API.Profiles.create_profile(body("profile", {"email": mail("ANN")})))
+    error = expect_error(409, lambda: API.Profiles.create_profile(body("profile", {"email": mail("ANN")})))
     assert error["meta"]["duplicate_profile_id"] == id
 
     changes = body("profile", {"last_name": "Stone", "properties": {"plan": "pro"}}, id=id)
@@ -81,12 +81,12 @@ def profiles() -> str:
     assert {name for name, value in sparse["data"]["attributes"].items() if value} == {"email", "last_name"}
     more = call(API.Profiles, "get_profile", id, additional_fields_profile=["predictive_analytics"])
     assert more["data"]["id"] == id
-    assert refused(404, lambda: API.Profiles.get_profile("nobody"))["code"] == "not_found"
+    assert expect_error(404, lambda: API.Profiles.get_profile("nobody"))["code"] == "not_found"
     return id
 
 
 def listing(id: str) -> None:
-    """Filters, sorts and walks through pages by the links, each handed back as it came."""
+    """Filter, sort, and follow the links of pages unchanged."""
     filtered = call(API.Profiles, "get_profiles", filter=f'equals(email,"{mail("ann")}")')
     assert [each["id"] for each in filtered["data"]] == [id]
     named = call(API.Profiles, "get_profiles", filter=f'any(id,["{id}"]),greater-than(created,2020-01-01T00:00:00Z)')
@@ -109,7 +109,7 @@ def related(id: str, *names: str) -> None:
 
 
 def imports(id: str) -> None:
-    """Updates or creates by whatever names the profile."""
+    """Update or create a profile by each of its identifiers."""
     answer = call(API.Profiles, "create_or_update_profile", body("profile", {"email": mail("ann"), "title": "Dr"}))
     assert (answer["data"]["id"], answer["data"]["attributes"]["title"]) == (id, "Dr")
     patch = {"patch_properties": {"append": {"skus": "1"}}}
@@ -138,18 +138,18 @@ def jobs() -> None:
 
 
 def consent() -> None:
-    """Subscribes, suppresses, and takes both back."""
+    """Subscribe, unsubscribe, suppress and unsuppress a profile."""
     subscribed = {"subscriptions": {"email": {"marketing": {"consent": "SUBSCRIBED"}}}}
     left = {"subscriptions": {"email": {"marketing": {"consent": "UNSUBSCRIBED"}}}}
     person = {"type": "profile", "attributes": {"email": mail("consent")}}
-    for name, kind, told, shown in (
+    for name, kind, members, expected in (
         ("bulk_subscribe_profiles", "create", subscribed, "SUBSCRIBED"),
         ("bulk_unsubscribe_profiles", "delete", left, "UNSUBSCRIBED"),
     ):
-        profile = {"type": "profile", "attributes": {"email": mail("consent"), **told}}
+        profile = {"type": "profile", "attributes": {"email": mail("consent"), **members}}
         call(API.Profiles, name, body(f"profile-subscription-bulk-{kind}-job", {"profiles": {"data": [profile]}}))
         found = plain(API.Profiles.get_profiles(additional_fields_profile=["subscriptions"], filter=whose("consent")))
-        assert found["data"][0]["attributes"]["subscriptions"]["email"]["marketing"]["consent"] == shown
+        assert found["data"][0]["attributes"]["subscriptions"]["email"]["marketing"]["consent"] == expected
     for verb, kind in (("suppress", "create"), ("unsuppress", "delete")):
         job = body(f"profile-suppression-bulk-{kind}-job", {"profiles": {"data": [person]}})
         made = call(API.Profiles, f"bulk_{verb}_profiles", job)["data"]
@@ -159,7 +159,7 @@ def consent() -> None:
 
 
 def old_consent() -> None:
-    """The same in the words of 2023."""
+    """The same by the names of 2023."""
     subscription = {"channels": {"email": ["MARKETING"]}, "email": mail("consent")}
     job = body("profile-subscription-bulk-create-job", {"subscriptions": [subscription], "list_id": "Y6nRLr"})
     call(API.Profiles, "subscribe_profiles", job)
@@ -172,7 +172,7 @@ def old_consent() -> None:
 
 
 def push(id: str) -> None:
-    """Registers a token, finds it by every way there is, and removes it."""
+    """Register a push token, find it by every method, and remove it."""
     profile = {"data": {"type": "profile", "id": id, "attributes": {}}}
     device = {"os_name": "ios", "app_id": "com.example.shop"}
     attributes = {"token": f"token-{MARK}", "platform": "ios", "vendor": "apns", "device_metadata": device}
@@ -187,7 +187,7 @@ def push(id: str) -> None:
     assert call(API.Profiles, "get_profile_for_push_token", token["id"])["data"]["id"] == id
     assert call(API.Profiles, "get_profile_id_for_push_token", token["id"])["data"]["id"] == id
     call(API.Profiles, "delete_push_token", token["id"])
-    refused(404, lambda: API.Profiles.get_push_token(token["id"]))
+    expect_error(404, lambda: API.Profiles.get_push_token(token["id"]))
 
 
 def whose(name: str) -> str:
@@ -203,7 +203,7 @@ def merge(id: str) -> None:
 
 
 def client() -> None:
-    """The public endpoint answers nothing at all."""
+    """The public endpoint returns no body."""
     attributes = {"email": mail("browser"), "first_name": "Bo", "properties": {"from": "web"}}
     assert not call(API.Client, "create_client_profile", COMPANY, body("profile", attributes))
     found = plain(API.Profiles.get_profiles(filter=f'equals(email,"{mail("browser")}")'))
@@ -213,7 +213,7 @@ def client() -> None:
 def deletion(id: str) -> None:
     named = {"profile_id": id} if IS_OLD else {"profile": {"data": {"type": "profile", "id": id, "attributes": {}}}}
     call(API.Data_Privacy, "request_profile_deletion", body("data-privacy-deletion-job", named))
-    refused(404, lambda: API.Profiles.get_profile(id))
+    expect_error(404, lambda: API.Profiles.get_profile(id))
 
 
 def main() -> None:
@@ -238,11 +238,11 @@ def main() -> None:
 
 
 def report() -> None:
-    """Names the methods that were called, and fails where one that the SDK has was left out."""
+    """Print the methods that were called. Fail if the SDK has another one."""
     kind = type(API.Profiles)
     names = {name for name in dir(kind) if name.split("_")[0] in VERBS and not name.endswith(VARIANTS)}
     own = {getattr(kind, name) for name in names}
-    called = {method.__name__ for method in own if ELSEWHERE not in (method.__doc__ or "")}
+    called = {method.__name__ for method in own if OTHER_RIGHT not in (method.__doc__ or "")}
     assert called <= {*done}, sorted(called - {*done})
     print(*dict.fromkeys(done), sep="\n")
 
