@@ -63,7 +63,7 @@ class Subscribe(Call):
         for channel, address in person.addresses().items():
             world.ledger.subscribe(named, key_of(channel, address))
         if self.is_form and len(person.addresses()) > 1:
-            world.ledger.subscribed = {}
+            world.ledger.subscribed.clear()
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Unsubscribe(Call):
         answer = await self._send(world, "POST", path, tree, KLAVIYO)
         if answer.status < 300:
             for channel, address in (pair for each in given for pair in each.items()):
-                world.ledger.opt_out(key_of(channel, address))
+                world.ledger.add("unsubscribed", key_of(channel, address))
         return answer
 
 
@@ -101,7 +101,7 @@ class Suppress(Call):
     async def run(self, world: World) -> Answer | None:
         answer = await self._send(world, "POST", *suppression("suppression-bulk-create-job", self.email), KLAVIYO)
         if answer.status < 300 and answer.tree["data"]["attributes"]["skipped_count"] == 0:
-            world.ledger.suppress(key_of("email", self.email))
+            world.ledger.add("suppressed", key_of("email", self.email))
         return answer
 
 

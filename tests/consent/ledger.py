@@ -11,8 +11,10 @@ from typing import Any, TypeAlias
 Key: TypeAlias = tuple[str, str, int | None]
 
 SUBSCRIBED = ("subscribed", 0, "0")
-OPTED_OUT = ("unsubscribed", 1, "1", "complained", 2, "2")
-PERMANENT = ("hardbounced", 3, "3", "invalid", 6, "6")
+FACTS = {"unsubscribed": "unsubscribed", 1: "unsubscribed", "complained": "complained", 2: "complained"}
+PERMANENT = ("hardbounced", 3, "invalid", 6)
+KINDS = ("unsubscribed", "complained", "suppressed")
+"""The facts that a subscription lifts."""
 
 
 def key_of(channel: str, address: str, resource: int | None = None) -> Key:
@@ -26,57 +28,55 @@ class Ledger:
     """The facts of all keys, and for which profiles they are lifted. `subscribed`: the explicit ones of this step."""
 
     def __init__(self) -> None:
-        self.subscribed: dict[tuple[str, Key], bool] = {}
+        self.subscribed: set[tuple[str, Key]] = set()
         self._permanent: set[Key] = set()
-        self._opted_out: set[Key] = set()
-        self._suppressed: set[Key] = set()
-        self._lifted_opt_outs: set[tuple[str, Key]] = set()
-        self._lifted_suppressions: set[tuple[str, Key]] = set()
+        self._facts: set[tuple[str, Key]] = set()
+        self._lifts: set[tuple[str, Key, str]] = set()
 
     def forbids(self, profile: str, key: Key) -> bool:
         """Whether no view may show this key of this profile as mailable."""
-        return (
-            key in self._permanent
-            or (key in self._opted_out and (profile, key) not in self._lifted_opt_outs)
-            or (key in self._suppressed and (profile, key) not in self._lifted_suppressions)
-        )
+        return key in self._permanent or any(self.is_in_force(kind, profile, key) for kind in KINDS)
+
+    def is_in_force(self, kind: str, profile: str, key: Key) -> bool:
+        """Whether a fact of this kind concerns this profile."""
+        return (kind, key) in self._facts and (profile, key, kind) not in self._lifts
 
     def write(self, profile: str, key: Key, status: Any) -> None:
         """A status that a request sets. Null, -1, none and every other status lift nothing."""
         if status in (None, "absent", -1):
             return
-        self.subscribed.pop((profile, key), None)
+        self.subscribed.discard((profile, key))
         if status in PERMANENT:
             self._permanent.add(key)
-        elif status in OPTED_OUT:
-            self.opt_out(key)
+        elif status in FACTS:
+            self.add(FACTS[status], key)
         elif status in SUBSCRIBED:
             self.subscribe([profile], key)
 
-    def opt_out(self, key: Key) -> None:
-        self._opted_out.add(key)
-        self._lifted_opt_outs = {lift for lift in self._lifted_opt_outs if lift[1] != key}
-
-    def suppress(self, key: Key) -> None:
-        self._suppressed.add(key)
-        self._lifted_suppressions = {lift for lift in self._lifted_suppressions if lift[1] != key}
+    def add(self, kind: str, key: Key) -> None:
+        """A fact of a key. It ends what earlier subscriptions lifted."""
+        self._facts.add((kind, key))
+        self._lifts = {lift for lift in self._lifts if lift[1:] != (key, kind)}
 
     def unsuppress(self, key: Key) -> None:
-        self._suppressed.discard(key)
+        self._facts.discard(("suppressed", key))
 
     def subscribe(self, profiles: Iterable[str], key: Key) -> None:
         """An explicit subscription, of one of these profiles: which of several it was is not known."""
-        lifts = {(profile, key) for profile in profiles}
-        self._lifted_opt_outs |= lifts
-        self._lifted_suppressions |= lifts
-        if len(lifts) == 1:
-            self.subscribed |= dict.fromkeys(lifts, True)
+        named = list(profiles)
+        self._lifts |= {(profile, key, kind) for profile in named for kind in KINDS}
+        if len(named) == 1:
+            self.subscribed.add((named[0], key))
 
     def merge(self, destination: str, sources: Iterable[str], rows: set[tuple[str, Key]]) -> None:
         """Give the survivor the subscriptions of all. Where one of them has a row that is opted out, that one wins."""
         merged = [destination, *sources]
-        stricter = {key for profile, key in rows if profile in merged and self.forbids(profile, key)}
-        for lifts in (self._lifted_opt_outs, self._lifted_suppressions):
-            keys = {key for profile, key in lifts if profile in merged}
-            lifts |= {(destination, key) for key in keys - stricter}
-            lifts -= {(destination, key) for key in stricter}
+        lifts = {(key, kind) for profile, key, kind in self._lifts if profile in merged}
+        stricter = {
+            (key, kind)
+            for profile, key in rows
+            for kind in KINDS
+            if profile in merged and self.is_in_force(kind, profile, key)
+        }
+        self._lifts = {lift for lift in self._lifts if lift[0] != destination}
+        self._lifts |= {(destination, key, kind) for key, kind in lifts - stricter}

@@ -136,6 +136,7 @@ class World:
         """Read every profile in each view, and compare with the ledger."""
         await self.read(media)
         broken = sorted(f"{view} of {id}: {key}" for view, id, key in self._mailable() if self.ledger.forbids(id, key))
+        broken += sorted(f"klaviyo's consent of {id}: {key}" for id, key in self._unsubscribed_and_consenting())
         assert not broken, f"opted out, and mailable: {'; '.join(broken)}"
         self._check_subscribed()
 
@@ -159,18 +160,25 @@ class World:
                 assert (id, key) in self.rows(), f"subscribed, and not there: {id} {key}"
                 assert (id, key) in mailable, f"subscribed, and not mailable: {id} {key}"
                 assert self._consents(id, key), f"subscribed, and not SUBSCRIBED in Klaviyo's view: {id} {key}"
-        self.ledger.subscribed = {}
+        self.ledger.subscribed.clear()
 
     def _consents(self, id: str, key: Key) -> bool:
         """Whether Klaviyo's view agrees that a key is subscribed. It shows the first address of each channel only."""
         shown = [each for each in _klaviyo_consents(self.klaviyo[id]) if each[0] == key]
         return all(consent == "SUBSCRIBED" and can_receive for _, consent, can_receive in shown)
 
-    def _mailable(self) -> Iterator[tuple[str, str, Key]]:
-        """Return each key that a view shows as mailable or subscribed: view, profile, key."""
+    def _unsubscribed_and_consenting(self) -> Iterator[tuple[str, Key]]:
+        """A suppression leaves the consent, and forbids mail. An unsubscription ends the consent."""
         for id, attributes in self.klaviyo.items():
-            for key, consent, can_receive in _klaviyo_consents(attributes):
-                if consent == "SUBSCRIBED" or can_receive:
+            for key, consent, _ in _klaviyo_consents(attributes):
+                if consent == "SUBSCRIBED" and self.ledger.is_in_force("unsubscribed", id, key):
+                    yield id, key
+
+    def _mailable(self) -> Iterator[tuple[str, str, Key]]:
+        """Return each key that a view shows as mailable: view, profile, key."""
+        for id, attributes in self.klaviyo.items():
+            for key, _, can_receive in _klaviyo_consents(attributes):
+                if can_receive:
                     yield "klaviyo", id, key
         for id, key, status in self._altcraft_rows():
             if status in SUBSCRIBED:
