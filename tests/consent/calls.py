@@ -142,10 +142,13 @@ class AltcraftSet(Call):
 
 @dataclass(frozen=True)
 class AltcraftDelete(Call):
+    """A deletion. No earlier request is repeated after it: its answer may be gone with the profile."""
+
     profile: int = 0
 
     async def run(self, world: World) -> Answer | None:
         tree = {"token": TOKEN, "db_id": 1, "matching": "profile_id", "profile_id": chosen(world, self.profile)}
+        world.kept.clear()
         return await self._send(world, "POST", f"{ROOT}/profiles/delete", tree) if world.klaviyo else None
 
 
@@ -173,6 +176,7 @@ class CourierDelete(Call):
     external_id: str = "one"
 
     async def run(self, world: World) -> Answer | None:
+        world.kept.clear()
         return await self._send(world, "DELETE", f"/profiles/{self.external_id}", None, COURIER)
 
 
@@ -224,7 +228,7 @@ class KlaviyoMerge(Call):
 
 @dataclass(frozen=True)
 class KlaviyoDeletion(Call):
-    """A privacy deletion. It also forgets the answers of the person, so no earlier request is repeated after it."""
+    """A privacy deletion, by e-mail address, phone or the number of a profile."""
 
     attribute: str = "email"
     value: str | int = ""
