@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.consent.calls import job
-from tests.consent.world import KLAVIYO, TOKEN, World, world
+from tests.consent.world import KLAVIYO, TOKEN, World, serving, world
 
 EMAIL, PHONE = "ann@example.com", "+12025550123"
 PERSON = {"type": "profile", "attributes": {"email": EMAIL}}
@@ -28,7 +28,7 @@ deletion_gap = pytest.mark.xfail(reason="a privacy deletion keeps stored answers
 
 def run(work: Callable[[World], Awaitable[None]]) -> None:
     async def opened() -> None:
-        async with world("memory:") as one:
+        async with serving() as gateway, world(gateway) as one:
             await work(one)
 
     asyncio.run(opened())

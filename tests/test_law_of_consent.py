@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.consent.calls import Call
 from tests.consent.conversations import CONVERSATIONS
 from tests.consent.sequences import sequences
-from tests.consent.world import world
+from tests.consent.world import Gateway, serving, world
 
 GAP = "opt-outs are not facts of an address yet"
 SEQUENCES = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "laws" else 30
@@ -31,9 +31,16 @@ def runner() -> Iterator[asyncio.Runner]:
         yield runner
 
 
-async def run(url: str, sequence: Sequence[Call], must_succeed: bool = False) -> None:
+@pytest.fixture(scope="module")
+def gateway(runner: asyncio.Runner) -> Iterator[Gateway]:
+    context = serving()
+    yield runner.run(context.__aenter__())
+    runner.run(context.__aexit__(None, None, None))
+
+
+async def run(gateway: Gateway, url: str, sequence: Sequence[Call], must_succeed: bool = False) -> None:
     """Make the calls of a sequence. Compare every view with the ledger after each, and XML's at the end."""
-    async with world(url) as one:
+    async with world(gateway, url) as one:
         for call in sequence:
             answer = await call.run(one)
             assert not must_succeed or answer is None or answer.is_success, (call, answer)
@@ -48,14 +55,18 @@ async def run(url: str, sequence: Sequence[Call], must_succeed: bool = False) ->
 )
 @given(sequence=sequences, engine=st.integers(0, 31))
 def test_an_opt_out_holds(
-    sequence: list[Call], engine: int, runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory
+    sequence: list[Call],
+    engine: int,
+    runner: asyncio.Runner,
+    gateway: Gateway,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """One sequence of 32 runs on SQLite, all others in memory."""
     url = f"sqlite:///{tmp_path_factory.mktemp('law')}/{{}}.db" if engine == 31 else "memory:"
-    runner.run(run(url, sequence))
+    runner.run(run(gateway, url, sequence))
 
 
 @gap
 @pytest.mark.parametrize("name", CONVERSATIONS)
-def test_an_opt_out_holds_where(name: str, runner: asyncio.Runner) -> None:
-    runner.run(run("memory:", CONVERSATIONS[name], must_succeed=True))
+def test_an_opt_out_holds_where(name: str, runner: asyncio.Runner, gateway: Gateway) -> None:
+    runner.run(run(gateway, "memory:", CONVERSATIONS[name], must_succeed=True))

@@ -4,10 +4,10 @@
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from io import BytesIO
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import quote
 
 from starlette.applications import Starlette
@@ -60,47 +60,34 @@ class World:
     `klaviyo`: attributes by id; `altcraft`: data by id; `kept`: successful requests with an Idempotency-Key.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, gateway: "Gateway", url: str) -> None:
         self.ledger = Ledger()
         self.klaviyo: dict[str, Any] = {}
         self.altcraft: dict[str, Any] = {}
         self.kept: list[Sent] = []
-        self._url, self._stack = url, AsyncExitStack()
-        self._ids, self._seconds, self._stores, self._keys = count(1), count(), count(), count()
-        self._app: Starlette
+        self._gateway, self._url = gateway, url
+        self._stores, self._keys = count(), count()
 
     async def open(self) -> Store:
         """Serve an empty store."""
-        url = self._url.format(next(self._stores))
-        store = await open_store(url)
-        settings = Settings(store=url, access_log=False, rate_limits=0)
-        self._app = create(settings, now=self._now, new_id=self._new_id, open_store=lambda _: _opened(store))
-        await self._stack.enter_async_context(self._app.router.lifespan_context(self._app))
-        return store
+        self._gateway.store = await open_store(self._url.format(next(self._stores)))
+        return self._gateway.store
 
     async def fill(self) -> None:
         """Add the database and its token to an empty store."""
-        store: Store = self._app.state.store
+        store = self._gateway.store
         await store.add_database(Database(1, "default", company_id="demo"))
         await store.add_token(Token("t", fingerprint(TOKEN), 1, frozenset(("read", "write", "delete")), START))
 
     async def reload(self) -> None:
         """Dump the store, load the dump into a fresh one, and serve that."""
-        store: Store = self._app.state.store
-        async with store.snapshot() as snapshot:
-            dump = b"".join([line async for line in dump_lines(store, snapshot)])
-        await self._stack.aclose()
-        fresh = await self.open()
-        await Loader(fresh, ExistingProfiles.REFUSE).load(BytesIO(dump), lambda _: None)
+        async with self._gateway.store.snapshot() as snapshot:
+            dump = b"".join([line async for line in dump_lines(self._gateway.store, snapshot)])
+        await self.close()
+        await Loader(await self.open(), ExistingProfiles.REFUSE).load(BytesIO(dump), lambda _: None)
 
     async def close(self) -> None:
-        await self._stack.aclose()
-
-    def _now(self) -> int:
-        return START + next(self._seconds) * 1000
-
-    def _new_id(self) -> str:
-        return f"{next(self._ids):024x}"
+        await self._gateway.store.close()
 
     # --- requests ---
 
@@ -125,7 +112,7 @@ class World:
         return answer
 
     async def send_again(self, sent: Sent) -> Answer:
-        status, body = await _respond(self._app, sent)
+        status, body = await _respond(self._gateway.app, sent)
         assert status < 500, (sent, body)
         codec = xml if body.startswith(b"<") else json
         return Answer(status, codec.decode(body) if body else None)
@@ -222,10 +209,6 @@ def _type(body: bytes, media: str) -> dict[str, str]:
     return {"content-type": f"application/{media}"} if body else {}
 
 
-async def _opened(store: Store) -> Store:
-    return store
-
-
 async def _respond(app: Starlette, sent: Sent) -> tuple[int, bytes]:
     """Return the status and body of one request to an ASGI application."""
     path, _, query = sent.path.partition("?")
@@ -258,10 +241,50 @@ async def _respond(app: Starlette, sent: Sent) -> tuple[int, bytes]:
     return status, b"".join(message.get("body", b"") for message in messages if message["type"] == "http.response.body")
 
 
+class Gateway:
+    """An application with an exchangeable store, since compiling its schemas takes longer than a sequence."""
+
+    store: Store
+
+    def __init__(self) -> None:
+        ids, seconds = count(1), count()
+        self.app = create(
+            Settings(access_log=False, rate_limits=0),
+            now=lambda: START + next(seconds) * 1000,
+            new_id=lambda: f"{next(ids):024x}",
+            open_store=self._open_store,
+        )
+
+    async def _open_store(self, _url: str) -> Store:
+        return cast(Store, _CurrentStore(self))
+
+
+class _CurrentStore:
+    """The present store of a gateway. Each sequence closes its own."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._gateway.store, name)
+
+    async def close(self) -> None:
+        """Leave it open: it is closed already."""
+
+
 @asynccontextmanager
-async def world(url: str) -> AsyncIterator[World]:
-    """A world over a store of this URL; `{}` in it is the number of the store."""
-    new = World(url)
+async def serving() -> AsyncIterator[Gateway]:
+    """A gateway for many sequences."""
+    gateway = Gateway()
+    gateway.store = await open_store("memory:")
+    async with gateway.app.router.lifespan_context(gateway.app):
+        yield gateway
+
+
+@asynccontextmanager
+async def world(gateway: Gateway, url: str = "memory:") -> AsyncIterator[World]:
+    """A world over an empty store of this URL; `{}` in it is the number of the store."""
+    new = World(gateway, url)
     await new.open()
     await new.fill()
     try:
