@@ -55,10 +55,10 @@ class Shape:
 
 def xsd(name: str, schemas: Mapping[str, JSON]) -> bytes:
     """Return the XML Schema of a component, for documents whose root is `xml`."""
-    return _Writer(schemas).document(name)
+    return _SchemaDocument(schemas).document(name)
 
 
-class _Writer:
+class _SchemaDocument:
     """One schema document with its global elements."""
 
     def __init__(self, schemas: Mapping[str, JSON]) -> None:
