@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Tree
-from gateway.media import CODECS, Bounds, Codec, codec_for, negotiate, reply_codec, xml_parser
+from gateway.core.numbers import UnrepresentableNumber
+from gateway.media import CODECS, Bounds, Codec, codec_for, guess_codec, negotiate, reply_codec, xml_parser
 from gateway.media import json as json_codec
 from gateway.media import xml as xml_codec
 from gateway.media.codec import DEFAULT_BOUNDS
@@ -148,6 +149,42 @@ def test_other_content_types_are_refused_by_name(content_type: str | None) -> No
     assert f'"{content_type}"' in fault.detail if content_type and len(content_type) < 50 else fault.detail
 
 
+@pytest.mark.parametrize(
+    ("codec", "body", "path"),
+    [
+        (json_codec, b'{"a": [1, 100000000000000000000]}', ["a", 1]),
+        (json_codec, b'{"a": -9223372036854775809}', ["a"]),
+        (json_codec, b'{"a": {"b": 1e400, "c": 1.5}}', ["a", "b"]),
+        (json_codec, b"[1.00000000000000000001]", [0]),
+    ],
+)
+def test_an_unrepresentable_number_is_marked(codec: Codec, body: bytes, path: list[Any]) -> None:
+    marks: list[UnrepresentableNumber] = []
+    tree = codec.decode(body, unrepresentable=marks)
+    for step in path:
+        tree = tree[step]
+    assert [tree] == marks
+    assert fault_of(codec.decode, body).code == "malformed_body"
+
+
+def test_an_unrepresentable_number_of_xml_is_marked() -> None:
+    marks: list[UnrepresentableNumber] = []
+    body = (
+        b'<xml xmlns:i="http://www.w3.org/2001/XMLSchema-instance" xmlns:s="http://www.w3.org/2001/XMLSchema">'
+        b'<a i:type="s:integer">100000000000000000000</a></xml>'
+    )
+    tree = xml_codec.decode(body, unrepresentable=marks)
+    assert [tree["a"].value] == marks
+    assert tree["a"] == "100000000000000000000"
+    assert fault_of(xml_codec.decode, body).code == "malformed_body"
+
+
+@pytest.mark.parametrize("digits", [1001, 5000])
+def test_an_unrepresentable_number_of_thousands_of_digits_rejects_the_body(digits: int) -> None:
+    for text in (b"9" * digits, b"1." + b"3" * digits):
+        assert fault_of(json_codec.decode, b"[" + text + b"]", None, DEFAULT_BOUNDS, []).code == "malformed_body"
+
+
 # --- which codec writes ---
 
 
@@ -164,7 +201,12 @@ def test_other_content_types_are_refused_by_name(content_type: str | None) -> No
         (None, "application/json", xml_codec, "json"),
         (None, "application/xml", json_codec, "xml"),
         (None, "text/xml", json_codec, "xml"),
-        (None, "application/vnd.api+json", xml_codec, "json"),
+        (None, "application/vnd.api+json", xml_codec, "xml"),
+        (None, "text/html, application/xhtml+xml, */*", json_codec, "json"),
+        (None, "image/gif, application/xaml+xml, application/x-ms-xbap, */*", json_codec, "json"),
+        (None, "application/problem+json, */*", xml_codec, "xml"),
+        (None, "application/rdf+xml;q=0.9, */*;q=0.8", json_codec, "json"),
+        (None, "text/html,application/xhtml+xml,application/json;q=0.9,*/*;q=0.8", json_codec, "json"),
         (None, "application/xml; charset=utf-8", json_codec, "xml"),
         (None, "application/json, text/plain, */*", xml_codec, "json"),
         (None, "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", json_codec, "xml"),
@@ -185,6 +227,37 @@ def test_other_content_types_are_refused_by_name(content_type: str | None) -> No
 )
 def test_reply_codec(parameter: str | None, accept: str | None, request_codec: Codec | None, reply: str) -> None:
     assert reply_codec(parameter, accept, request_codec).name == reply
+
+
+@pytest.mark.parametrize(
+    ("accept", "own_type", "reply"),
+    [
+        ("application/vnd.a+xml, */*;q=0.5", "application/vnd.a+xml", "xml"),
+        ("application/vnd.a+xml, */*;q=0.5", "application/vnd.A+XML; charset=utf-8", "xml"),
+        ("application/vnd.a+xml, */*;q=0.5", "application/vnd.b+xml", "json"),
+        ("application/vnd.api+json;q=0.9, application/xml;q=0.8", "application/vnd.api+json", "json"),
+    ],
+)
+def test_a_range_with_a_suffix_counts_if_it_is_an_own_type(accept: str, own_type: str, reply: str) -> None:
+    assert reply_codec(None, accept, json_codec, (own_type,)).name == reply
+
+
+@pytest.mark.parametrize(
+    ("body", "codec"),
+    [
+        (b"<xml/>", xml_codec),
+        (b" \r\n\t<xml/>", xml_codec),
+        (b"\xef\xbb\xbf\n<xml/>", xml_codec),
+        ("\ufeff<xml/>".encode("utf-16-le"), xml_codec),
+        ("\ufeff <xml/>".encode("utf-16-be"), xml_codec),
+        (b"", None),
+        (b'{"a": "<"}', None),
+        (b"a=1&b=<xml/>", None),
+        (b" " * 1000 + b"<xml/>", None),
+    ],
+)
+def test_guess_codec(body: bytes, codec: Codec | None) -> None:
+    assert guess_codec(body) is codec
 
 
 @pytest.mark.parametrize(

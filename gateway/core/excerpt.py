@@ -8,5 +8,5 @@ MAX_EXCERPT_LENGTH = 60
 
 def excerpt(value: Any) -> str:
     """Return the first `MAX_EXCERPT_LENGTH` characters of the value as JSON."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= MAX_EXCERPT_LENGTH else f"{text[:MAX_EXCERPT_LENGTH]}…"

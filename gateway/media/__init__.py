@@ -13,10 +13,14 @@ from gateway.media import json, xml
 from gateway.media.codec import Bounds, Codec
 from gateway.media.negotiation import elements, media_type, negotiate
 
-__all__ = ["CODECS", "Bounds", "Codec", "codec_for", "negotiate", "reply_codec"]
+__all__ = ["CODECS", "Bounds", "Codec", "codec_for", "guess_codec", "negotiate", "reply_codec"]
 
 CODECS: Sequence[Codec] = (json, xml)
 """Every codec. The first one is the default for replies."""
+
+MAX_GUESS_BYTES = 256
+_MARKS_AND_WHITE_SPACE = b"\xef\xbb\xbf\xff\xfe \t\r\n"
+"""The bytes of every byte order mark, and white space. The null bytes of UTF-16 are removed before."""
 
 
 @lru_cache(maxsize=256)
@@ -36,23 +40,38 @@ def codec_for(content_type: str | None) -> tuple[Codec, str | None]:
     raise refuse("unsupported_media_type", f"{reason}: send {supported}")
 
 
-def reply_codec(format_parameter: str | None, accept: str | None, request_codec: Codec | None) -> Codec:
+def guess_codec(body: bytes) -> Codec | None:
+    """Return the XML codec for a body that begins with `<`, after a byte order mark and white space, else None.
+
+    It decides only the media type of the reply to a body that no codec decodes.
+    """
+    start = body[:MAX_GUESS_BYTES].replace(b"\0", b"").lstrip(_MARKS_AND_WHITE_SPACE)
+    return xml if start.startswith(b"<") else None
+
+
+def reply_codec(
+    format_parameter: str | None, accept: str | None, request_codec: Codec | None, own_types: tuple[str, ...] = ()
+) -> Codec:
     """Return the codec of the reply: from the `format` parameter, else Accept, else the request's own, else JSON.
 
+    `own_types` are the media types of the request and of the dialect's replies. A range with the suffix +json or +xml
+    counts only if it is one of them: browsers send `application/xhtml+xml`, which is not the XML of an API.
     Never fails: ignores a format that names no codec and an Accept that no codec satisfies.
     """
     for codec in CODECS:
         if codec.name == format_parameter:
             return codec
-    return _negotiate_codec(accept, (request_codec or CODECS[0]).media_type)
+    return _negotiate_codec(accept, (request_codec or CODECS[0]).media_type, own_types)
 
 
 @lru_cache(maxsize=256)
-def _negotiate_codec(accept: str | None, default: str) -> Codec:
+def _negotiate_codec(accept: str | None, default: str, own_types: tuple[str, ...]) -> Codec:
     # The ranges of Accept are offers too: `text/xml`, `application/vnd.api+json` or `;charset=utf-8` then select the
     # codec that accepts them.
+    own_names = {parsed.name for each in own_types if (parsed := media_type(each))}
     offers = {codec.media_type: codec for codec in CODECS}
     for element in elements(accept or ""):
-        if parsed := media_type(element):
+        parsed = media_type(element)
+        if parsed and ("+" not in parsed.name or parsed.name in own_names):
             offers.update((element, codec) for codec in CODECS if codec.accepts(parsed.name))
     return offers[negotiate(accept, tuple(offers), default)]

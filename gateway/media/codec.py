@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.core.excerpt import excerpt
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
+from gateway.core.numbers import MAX_UNREPRESENTABLE_LENGTH, UnrepresentableNumber
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,13 @@ class Bounds:
     items: int = 10_000
 
     def check(self, tree: Tree, size: int) -> bool:
-        """Validate the tree of a body of `size` bytes. Return whether it contains a number that is not an integer.
+        """Validate the tree of a body of `size` bytes. Return whether it has a number that is no integer of 64 bits.
 
-        Raises `Refusal`: too_deep, too_many_nodes, too_long; malformed_body for an integer outside signed 64 bits.
+        Raises `Refusal`: too_deep, too_many_nodes, too_long.
         """
         # A name or text is never longer than its body, so a small body needs no such check.
         check_names, check_texts = size > self.name, size > self.text
-        level, above, count, has_floats = [tree], 0, 1, False
+        level, above, count, has_other_numbers = [tree], 0, 1, False
         while level:
             below: list[Tree] = []
             for value in level:
@@ -48,15 +48,16 @@ class Bounds:
                         if check_names and value and max(map(len, value)) > self.name:
                             raise refuse("too_long", f"a name may have at most {self.name} characters")
                         below += value.values()
-                elif kind is int and not -(2**63) <= value < 2**63:
-                    raise refuse("malformed_body", f"the integer {excerpt(value)} is outside signed 64 bits")
-                elif kind not in _NOT_FLOAT:
-                    has_floats = True
+                elif kind is int:
+                    if not -(2**63) <= value < 2**63:
+                        has_other_numbers = True
+                elif value is not None and kind is not bool:
+                    has_other_numbers = True
             count += len(below)
             if count > self.nodes:
                 raise self.too_many_nodes()
             level, above = below, above + 1
-        return has_floats
+        return has_other_numbers
 
     def too_deep(self) -> Refusal:
         """The refusal, for a codec that detects the depth before it builds a tree."""
@@ -68,7 +69,18 @@ class Bounds:
 
 
 DEFAULT_BOUNDS = Bounds()
-_NOT_FLOAT = (int, bool, type(None))
+
+
+def mark_unrepresentable(text: str, unrepresentable: list[UnrepresentableNumber] | None) -> UnrepresentableNumber:
+    """Return the mark of a number, and append it to the list.
+
+    Raises `Refusal` malformed_body if there is no list, or if the number is longer than a mark may be.
+    """
+    mark = UnrepresentableNumber(text)
+    if unrepresentable is None or len(text) > MAX_UNREPRESENTABLE_LENGTH:
+        raise refuse("malformed_body", mark.detail)
+    unrepresentable.append(mark)
+    return mark
 
 
 class Codec(Protocol):
@@ -86,8 +98,18 @@ class Codec(Protocol):
         """Whether this codec decodes a media type, given in lower case and without parameters."""
         ...
 
-    def decode(self, body: bytes, charset: str | None = None, bounds: Bounds = DEFAULT_BOUNDS) -> Tree:
+    def decode(
+        self,
+        body: bytes,
+        charset: str | None = None,
+        bounds: Bounds = DEFAULT_BOUNDS,
+        unrepresentable: list[UnrepresentableNumber] | None = None,
+    ) -> Tree:
         """Decode a body to a tree within the bounds.
+
+        The list `unrepresentable` receives each number that is neither an integer of 64 bits nor a float; the tree has
+        an `UnrepresentableNumber` in its place. Without the list such a number is malformed, and so is one of more than
+        `MAX_UNREPRESENTABLE_LENGTH` characters.
 
         Raises `Refusal`: malformed_body, too_deep, too_many_nodes, too_long; unsupported_media_type for an unknown
         charset.

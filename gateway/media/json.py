@@ -1,8 +1,8 @@
 """The codec of `application/json` (RFC 8259): jiter decodes, orjson encodes.
 
 The decoder rejects what JSON parsers disagree on (RFC 7493, I-JSON): duplicate members, lone surrogates, U+0000, NaN
-and infinities, integers outside signed 64 bits and numbers that a 64-bit float cannot represent. A number without a
-fraction is an integer: `5`, `5.0` and `5e0` are equal.
+and infinities. It rejects or marks integers outside signed 64 bits and numbers that a 64-bit float cannot represent. A
+number without a fraction is an integer: `5`, `5.0` and `5e0` are equal.
 """
 
 import re
@@ -10,12 +10,11 @@ import re
 import jiter
 import orjson
 
-from gateway.core.excerpt import excerpt
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
-from gateway.core.numbers import parse_number
+from gateway.core.numbers import INTEGERS, UnrepresentableNumber, parse_number
 from gateway.media.charsets import to_utf8
-from gateway.media.codec import DEFAULT_BOUNDS, Bounds
+from gateway.media.codec import DEFAULT_BOUNDS, Bounds, mark_unrepresentable
 
 name = "json"
 media_type = "application/json"
@@ -30,7 +29,12 @@ def accepts(media_type: str) -> bool:
     return media_type in ("application/json", "text/json") or media_type.endswith("+json")
 
 
-def decode(body: bytes, charset: str | None = None, bounds: Bounds = DEFAULT_BOUNDS) -> Tree:
+def decode(
+    body: bytes,
+    charset: str | None = None,
+    bounds: Bounds = DEFAULT_BOUNDS,
+    unrepresentable: list[UnrepresentableNumber] | None = None,
+) -> Tree:
     """See `Codec`. Ignores a byte order mark (RFC 8259, 8.1)."""
     text = to_utf8(body, charset)
     try:
@@ -40,7 +44,7 @@ def decode(body: bytes, charset: str | None = None, bounds: Bounds = DEFAULT_BOU
     if rb"\u0000" in text and (found := _ESCAPED_NUL.search(text)):
         lines = text[: found.end()].split(b"\n")
         raise refuse("malformed_body", f"line {len(lines)} column {len(lines[-1])}: U+0000 is not allowed in a text")
-    return _normalize_numbers(tree) if bounds.check(tree, len(text)) else tree
+    return _normalize_numbers(tree, unrepresentable) if bounds.check(tree, len(text)) else tree
 
 
 def encode(tree: Tree) -> bytes:
@@ -48,24 +52,17 @@ def encode(tree: Tree) -> bytes:
     return orjson.dumps(tree)
 
 
-def _normalize_numbers(value: Tree) -> Tree:
+def _normalize_numbers(value: Tree, unrepresentable: list[UnrepresentableNumber] | None) -> Tree:
     """5.0 and 5 are equal (JSON Schema 2020-12 Core, 4.2.3), so both become the integer 5."""
-    match value:
-        case dict():
-            return {name: _normalize_numbers(member) for name, member in value.items()}
-        case list():
-            return [_normalize_numbers(item) for item in value]
-        case jiter.LosslessFloat():
-            return _parse_number(str(value))
-        case _:
-            return value
-
-
-def _parse_number(text: str) -> int | float:
-    number = parse_number(text)
-    if number is None:
-        raise refuse("malformed_body", f"the number {excerpt(text)} is more than a 64-bit float keeps")
-    return number
+    kind = type(value)
+    if kind is dict:
+        return {name: _normalize_numbers(member, unrepresentable) for name, member in value.items()}
+    if kind is list:
+        return [_normalize_numbers(item, unrepresentable) for item in value]
+    if kind is jiter.LosslessFloat:
+        number = parse_number(str(value))
+        return mark_unrepresentable(str(value), unrepresentable) if number is None else number
+    return mark_unrepresentable(str(value), unrepresentable) if kind is int and value not in INTEGERS else value
 
 
 def _refusal(message: str, bounds: Bounds) -> Refusal:

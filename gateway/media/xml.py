@@ -32,6 +32,7 @@ from lxml import etree
 from gateway.core.excerpt import excerpt
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
+from gateway.core.numbers import UnrepresentableNumber
 from gateway.media.charsets import to_utf8
 from gateway.media.codec import DEFAULT_BOUNDS, Bounds
 from gateway.media.xml_attributes import IGNORED_ATTRIBUTES, local_name, malformed, read_attributes, typed_value
@@ -59,7 +60,12 @@ def accepts(media_type: str) -> bool:
     return media_type in ("application/xml", "text/xml") or media_type.endswith("+xml")
 
 
-def decode(body: bytes, charset: str | None = None, bounds: Bounds = DEFAULT_BOUNDS) -> Tree:
+def decode(
+    body: bytes,
+    charset: str | None = None,
+    bounds: Bounds = DEFAULT_BOUNDS,
+    unrepresentable: list[UnrepresentableNumber] | None = None,
+) -> Tree:
     """See `Codec`. The encoding: the byte order mark, else the charset, else the XML declaration (RFC 7303, 3)."""
     root = _root(to_utf8(body, charset or _declared_encoding(body)), bounds)
     if _name(root.tag) != "xml":
@@ -67,7 +73,7 @@ def decode(body: bytes, charset: str | None = None, bounds: Bounds = DEFAULT_BOU
     for attribute in root.keys():  # noqa: SIM118
         if attribute not in IGNORED_ATTRIBUTES:
             raise malformed(root, f"has the attribute {excerpt(attribute)}")
-    tree = _content(root)
+    tree = _content(root, unrepresentable)
     bounds.check(tree, len(body))
     return {} if tree == "" else tree
 
@@ -116,7 +122,7 @@ def _syntax_refusal(error: etree.XMLSyntaxError, bounds: Bounds) -> Refusal:
     return refuse("malformed_body", f"line {line} column {column}: {reason[:80]}")
 
 
-def _content(parent: etree._Element) -> Tree:
+def _content(parent: etree._Element, unrepresentable: list[UnrepresentableNumber] | None) -> Tree:
     """Return the tree of the child nodes: members, the items of a list, or the empty string.
 
     The recursion is bounded: libxml2 rejects more than 256 levels.
@@ -125,10 +131,10 @@ def _content(parent: etree._Element) -> Tree:
     lists: dict[str, list[Tree]] = {}
     marked = []
     for name, child in _named_children(parent):
-        value = _content(child) if len(child) else child.text or ""
+        value = _content(child, unrepresentable) if len(child) else child.text or ""
         if child.keys():
             attributes = read_attributes(child)
-            value = typed_value(child, value, attributes)
+            value = typed_value(child, value, attributes, unrepresentable)
             if attributes.is_list:
                 marked.append(name)
         if name in lists:

@@ -13,8 +13,9 @@ from lxml import etree
 from gateway.core.excerpt import excerpt
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
-from gateway.core.numbers import parse_number
+from gateway.core.numbers import UnrepresentableNumber, parse_number
 from gateway.core.typed_text import TypedText
+from gateway.media.codec import mark_unrepresentable
 
 _INSTANCE = "{http://www.w3.org/2001/XMLSchema-instance}"
 _XML_SCHEMA = "http://www.w3.org/2001/XMLSchema"
@@ -43,8 +44,13 @@ def read_attributes(element: etree._Element) -> Attributes:
     return Attributes(_boolean(element, _ARRAY), _boolean(element, _NIL), _schema_type(element))
 
 
-def typed_value(element: etree._Element, value: Tree, attributes: Attributes) -> Tree:
-    """Return the value of an element after `xsi:nil` and `xsi:type`.
+def typed_value(
+    element: etree._Element,
+    value: Tree,
+    attributes: Attributes,
+    unrepresentable: list[UnrepresentableNumber] | None,
+) -> Tree:
+    """Return the value of an element after `xsi:nil` and `xsi:type`. See `Codec.decode` for `unrepresentable`.
 
     Raises `Refusal` malformed_body if a nil element has content, or if its text is not of its type.
     """
@@ -58,6 +64,8 @@ def typed_value(element: etree._Element, value: Tree, attributes: Attributes) ->
     parsed = parse(value.strip(_WHITE_SPACE))
     if parsed is None:
         raise malformed(element, f"has a text that is not of its xsi:type {attributes.type}")
+    if isinstance(parsed, UnrepresentableNumber):
+        parsed = mark_unrepresentable(parsed.text, unrepresentable)
     return TypedText(value, parsed)
 
 
@@ -84,12 +92,17 @@ def _schema_type(element: etree._Element) -> str:
 
 
 def _integer(text: str) -> Any:
-    number = parse_number(text) if _INTEGER.fullmatch(text) else None
-    return number if isinstance(number, int) else None
+    if not _INTEGER.fullmatch(text):
+        return None
+    number = parse_number(text)
+    return number if isinstance(number, int) else UnrepresentableNumber(text)
 
 
 def _decimal(text: str) -> Any:
-    return parse_number(text) if _NUMBER.fullmatch(text) else None
+    if not _NUMBER.fullmatch(text):
+        return None
+    number = parse_number(text)
+    return UnrepresentableNumber(text) if number is None else number
 
 
 _INTEGER_TYPES = (

@@ -7,6 +7,7 @@ from gateway.core.model import Command, CommandType, Tree
 from gateway.core.pointer import split_pointer
 from gateway.dialects.protocol import ParsedCommand
 from gateway.schema.compiled import CompiledSchema
+from gateway.schema.number_faults import number_faults
 from gateway.schema.validation import MAX_FAULTS
 
 MAX_REQUEST_FAULTS = 2_000
@@ -14,21 +15,44 @@ MAX_REQUEST_FAULTS = 2_000
 
 
 def validate_commands(
-    schema: CompiledSchema, commands: Sequence[ParsedCommand], type: CommandType, is_typed: bool
+    schema: CompiledSchema,
+    commands: Sequence[ParsedCommand],
+    type: CommandType,
+    is_typed: bool,
+    has_marks: bool = False,
 ) -> list[Command | Refusal]:
-    """Return each command with its leaves coerced, or the refusal in its place."""
+    """Return each command with its leaves coerced, or the refusal in its place.
+
+    `has_marks`: whether the body has an `UnrepresentableNumber`. Otherwise commands are not searched for one.
+    """
     max_faults = max(1, min(MAX_FAULTS, MAX_REQUEST_FAULTS // max(1, len(commands))))
-    return [validate_command(schema, command, type, is_typed, max_faults) for command in commands]
+    return [validate_command(schema, command, type, is_typed, max_faults, has_marks) for command in commands]
 
 
 def validate_command(
-    schema: CompiledSchema, parsed: ParsedCommand, type: CommandType, is_typed: bool, max_faults: int = MAX_FAULTS
+    schema: CompiledSchema,
+    parsed: ParsedCommand,
+    type: CommandType,
+    is_typed: bool,
+    max_faults: int = MAX_FAULTS,
+    has_marks: bool = False,
 ) -> Command | Refusal:
     """Return the command with its leaves coerced, or a refusal with at most `max_faults` faults."""
     if parsed.update is None:
         return Refusal(parsed.faults)
     command = parsed.update if is_typed else schema.coerce(parsed.update, type)
+    if has_marks and (marks := number_faults(command)):
+        # The validators know no such type.
+        if not _skips_invalid(command) or None in map(_subscription_index, marks):
+            return Refusal([*parsed.faults, *marks][:max_faults])
+        command = _without_subscriptions(command, set(map(_subscription_index, marks)))
     return _validate(schema, command, type, parsed.faults, max_faults)
+
+
+def _without_subscriptions(command: Command, invalid: set[int | None]) -> Command:
+    """Return the command with null, which is invalid, in the place of some subscriptions."""
+    subscriptions = [None if index in invalid else each for index, each in enumerate(command["subscriptions"])]
+    return {**command, "subscriptions": subscriptions}
 
 
 def _validate(

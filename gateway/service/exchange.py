@@ -6,6 +6,7 @@ from types import MappingProxyType
 from gateway import media
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import Tree
+from gateway.core.numbers import UnrepresentableNumber
 from gateway.dialects.protocol import CONTENT_TYPES, Dialect, Reply, Request
 from gateway.media import Bounds, Codec
 from gateway.service.messages import Message, Response
@@ -17,14 +18,15 @@ class Exchange:
     """Decodes a request and encodes its response.
 
     The codec of the response is chosen from the headers first, and again once the body is decoded: a body may contain
-    the vendor's own format parameter.
+    the vendor's own format parameter. `unrepresentable` has the numbers of the body that no command may contain.
     """
 
     def __init__(self, dialect: Dialect, message: Message) -> None:
         self.dialect = dialect
         self.message = message
-        format_parameter, accept = message.query.get("format"), message.headers.get("accept")
-        self._codec: Codec = media.reply_codec(format_parameter, accept, _request_codec(message))
+        self.unrepresentable: list[UnrepresentableNumber] = []
+        self._own_types = (message.headers.get("content-type", ""), *dialect.content_types.values())
+        self._codec = self._reply_codec(message.query.get("format"), _request_codec(message))
 
     def decode(self, body_types: tuple[type, ...], bounds: Bounds, now: int) -> Request:
         """Return the request as a dialect sees it. Raises `Refusal`."""
@@ -32,9 +34,9 @@ class Exchange:
         if not message.body and message.method in ("GET", "DELETE"):
             return self._request({}, now, True)
         codec, charset = media.codec_for(message.headers.get("content-type"))
-        tree = codec.decode(message.body, charset, bounds)
+        tree = codec.decode(message.body, charset, bounds, self.unrepresentable)
         request = self._request(tree, now, codec.is_typed)
-        self._codec = media.reply_codec(self.dialect.media_type(request), message.headers.get("accept"), codec)
+        self._codec = self._reply_codec(self.dialect.media_type(request), codec)
         if not isinstance(tree, body_types):
             raise refuse("not_an_object")
         return request
@@ -55,13 +57,17 @@ class Exchange:
         """Return the vendor's response to a rejected request, with further headers."""
         return self.encode(self.dialect.render_faults(faults), headers, faults[0].code)
 
+    def _reply_codec(self, format_parameter: str | None, request_codec: Codec | None) -> Codec:
+        return media.reply_codec(format_parameter, self.message.headers.get("accept"), request_codec, self._own_types)
+
     def _request(self, tree: Tree, now: int, is_typed: bool) -> Request:
         message = self.message
         return Request(tree, message.query, message.headers, message.path, message.target, now, is_typed)
 
 
 def _request_codec(message: Message) -> Codec | None:
+    """Return the codec of the body by its Content-Type, else by its first character, for the reply that rejects it."""
     try:
         return media.codec_for(message.headers.get("content-type"))[0]
     except Refusal:
-        return None
+        return media.guess_codec(message.body)

@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import READ, Token
+from gateway.core.numbers import replace_unrepresentable
 from gateway.dialects.protocol import COMMAND_TYPES, Call, Dialect, Reply, Request, Result
 from gateway.media import Bounds
 from gateway.schema.compiled import coerce_integer
@@ -117,14 +118,16 @@ class Pipeline:
             token, parsed.database if request.is_typed else coerce_integer(parsed.database)
         )
         schema = self._catalog.schema(database, dialect)
-        commands = validate_commands(schema, parsed.commands, COMMAND_TYPES[call.operation], request.is_typed)
+        type, has_marks = COMMAND_TYPES[call.operation], bool(exchange.unrepresentable)
+        commands = validate_commands(schema, parsed.commands, type, request.is_typed, has_marks)
+        sources = [command.source for command in parsed.commands]
         return PreparedRequest(
             dialect=dialect,
             token=token,
             database=database,
             schema=schema,
             commands=commands,
-            sources=[command.source for command in parsed.commands],
+            sources=[replace_unrepresentable(source) for source in sources] if has_marks else sources,
             idempotency_key=idempotency_key(message, call, parsed.expires or self._now() + KEY_LIFETIME, commands),
             job=parsed.job,
             is_dry_run=is_dry,
