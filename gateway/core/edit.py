@@ -11,13 +11,14 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.core.apply import apply_update, difference, fill_from, remove_empty_namespaces, restore_value
+from gateway.core.apply import apply_update, difference, remove_empty_namespaces, restore_value
 from gateway.core.consent import apply_consent
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.matching import ID, identities, identity_changes
+from gateway.core.matching import identities, identity_changes
 from gateway.core.model import Created, Document, Edit, EditResult, Find, Identity, Profile, Update, Write
 from gateway.core.pointer import join_pointer, split_pointer
 from gateway.core.profile_tables import ProfileTables
+from gateway.core.selection import not_found, require_profile, select_first, select_profile
 
 
 class EditContext(Struct, frozen=True):
@@ -48,7 +49,7 @@ def update_edit(
         on_multiple = update["match"].get("on_multiple")
         if on_multiple == "addresses" and len(found) > 1:
             return _address_result(update, found, find, context)
-        profile = _choose(found, find, key, on_multiple)
+        profile = _select(found, key, on_multiple, context.tables)
         if profile is None and update.get("if_absent") != "create":
             raise not_found(key)
         before = profile.document if profile else {}
@@ -61,14 +62,14 @@ def update_edit(
             for place in kept:
                 document = restore_value(document, before, place)
             gained, lost = identity_changes(before, document, context.tables)
-        result = _result(profile, document, gained, lost, context)
+        result = document_result(profile, document, gained, lost, context)
         if detach_key:
             others = [each for each in find(detach_key) if profile is None or each.id != profile.id]
             detached = [_detach(each, update["detach_from_others"], context) for each in others]
             result = replace(result, writes=(*chain.from_iterable(detached), *result.writes))
         if ledgers:
             result = replace(result, ledgers=ledgers)
-        return result if len(found) < 2 else replace(result, others=_others(found, profile))
+        return replace(result, others=_others(found, profile)) if on_multiple and len(found) > 1 else result
 
     return edit
 
@@ -83,7 +84,7 @@ def _detach(other: Profile, detach: Update, context: EditContext) -> tuple[Write
     """Return the write that removes data from another profile. It needs no validation: it only removes."""
     document, _ = apply_update(other.document, detach)
     gained, lost = identity_changes(other.document, document, context.tables)
-    return _result(other, document, gained, lost, context).writes
+    return document_result(other, document, gained, lost, context).writes
 
 
 def removal_edit(key: tuple[Identity, ...], tables: ProfileTables, on_multiple: str | None = None) -> Edit:
@@ -95,30 +96,8 @@ def removal_edit(key: tuple[Identity, ...], tables: ProfileTables, on_multiple: 
     def edit(find: Find) -> EditResult:
         profiles = find(key)
         if on_multiple != "all":
-            require_single(profiles, key)
-        return EditResult(next(iter(profiles), None), tuple(_removal_write(profile, tables) for profile in profiles))
-
-    return edit
-
-
-def merge_edit(destination: Identity, sources: Sequence[Identity], context: EditContext) -> Edit:
-    """Return the edit that fills one profile from others and removes them.
-
-    It raises `Refusal`: profile_not_found, and the faults of validation.
-    """
-
-    def edit(find: Find) -> EditResult:
-        profile = require_single(find([destination]), [destination])
-        others = [_source(find, identity) for identity in sources]
-        document = profile.document
-        for other in others:
-            document = fill_from(document, other.document)
-        if faults := context.validate(document, profile.document):
-            raise Refusal(faults)
-        gained, _ = identity_changes(profile.document, document, context.tables)
-        result = _result(profile, document, gained, frozenset(), context)
-        removals = (_removal_write(other, context.tables) for other in others)
-        return replace(result, writes=(*removals, *result.writes))
+            profiles = [require_profile(profiles, key, tables)]
+        return EditResult(next(iter(profiles), None), tuple(removal_write(profile, tables) for profile in profiles))
 
     return edit
 
@@ -128,37 +107,18 @@ def id_edit(id: str, now: int) -> Edit:
     return lambda _find: EditResult(Profile(id, {}, 1, now, now))
 
 
-def _source(find: Find, identity: Identity) -> Profile:
-    profiles = find([identity])
-    if not profiles:
-        raise not_found([identity], "/sources")
-    return profiles[0]
-
-
-def _removal_write(profile: Profile, tables: ProfileTables) -> Write:
+def removal_write(profile: Profile, tables: ProfileTables) -> Write:
+    """Return the write that removes a profile with its identities."""
     return Write(profile, None, lost=identities(profile.document, tables), patch=({"op": "remove", "path": ""},))
 
 
-def require_single(profiles: list[Profile], key: Sequence[Identity]) -> Profile:
-    """Return the single profile of a search. Raises `Refusal`: profile_not_found, ambiguous_match."""
-    if len(profiles) > 1:
-        raise Refusal([Fault("ambiguous_match", f"{len(profiles)} profiles match", profile=profiles[1].id)])
-    if not profiles:
-        raise not_found(key)
-    return profiles[0]
-
-
-def not_found(key: Sequence[Identity], pointer: str = "") -> Refusal:
-    """Return the refusal of a search without result. It names the id if the search was by id."""
-    id = next((value for kind, value in key if kind == ID), "")
-    return Refusal([Fault("profile_not_found", pointer=pointer, profile=id)])
-
-
-def _choose(found: list[Profile], find: Find, key: tuple[Identity, ...], on_multiple: str | None) -> Profile | None:
-    """Return the profile of a search, if any. With `on_multiple` = `first`, return the first identity's."""
-    if on_multiple == "first" and len(found) > 1:
-        return next(profiles for profiles in map(find, ([identity] for identity in key)) if profiles)[0]
-    return require_single(found, key) if found else None
+def _select(
+    found: list[Profile], key: tuple[Identity, ...], on_multiple: str | None, tables: ProfileTables
+) -> Profile | None:
+    """Return the profile of a search, if any. With `on_multiple` = `first`, no search is ambiguous."""
+    if on_multiple == "first" and found:
+        return select_first(found, key, tables)
+    return select_profile(found, key, tables)
 
 
 def _others(found: Sequence[Profile], chosen: Profile | None) -> tuple[str, ...]:
@@ -248,13 +208,14 @@ def _family(kind: str) -> str:
     return kind.partition("/")[0]
 
 
-def _result(
+def document_result(
     profile: Profile | None,
     document: Document,
     gained: frozenset[Identity],
     lost: frozenset[Identity],
     context: EditContext,
 ) -> EditResult:
+    """Return the result that stores a document, as a new profile if there is none. An equal one is not stored."""
     document = remove_empty_namespaces(document, context.tables)
     patch = (
         tuple(difference(profile.document, document)) if profile else ({"op": "add", "path": "", "value": document},)

@@ -12,7 +12,9 @@ from gateway.core.profile_tables import IdentitySource, ProfileTables
 Values = Mapping[str, Any]
 
 EMAIL, EMAIL_SUB, PHONE, PHONE_SUB, PUSH_SUB = "email", "email_sub", "phone", "phone_sub", "push_sub"
-CUSTOM, CUSTOM_SUB, EXTERNAL_ID, ID = "custom", "custom_sub", "external_id", "id"
+CUSTOM, CUSTOM_SUB, EXTERNAL_ID = "custom", "custom_sub", "external_id"
+ID, ALIAS = "id", "alias"
+"""The id of a profile; the id of a profile that was merged into it."""
 IDENTIFIERS = "identifiers"
 SUBSCRIPTIONS = "subscriptions"
 
@@ -75,7 +77,7 @@ def _identities_of_match(match: Mapping[str, Any], tables: ProfileTables) -> Ite
     if mode in ("phone", "phone_sub", "email_phone", "email_phone_sub") and "phone" in values:
         yield _in_resource(PHONE_SUB, resource), _normalize(normalization.phone, values["phone"])
     if mode == "profile_id":
-        yield ID, values["profile_id"]
+        yield from identities_by_id(values["profile_id"])
     if mode in ("external_id", IDENTIFIERS):
         yield from _identities_by_priority(values, tables)
     if mode == "push_sub":
@@ -86,9 +88,16 @@ def _identities_of_match(match: Mapping[str, Any], tables: ProfileTables) -> Ite
         yield f"{_in_resource(CUSTOM_SUB, resource)}/{values['field_name']}", str(values["field_value"])
 
 
+def identities_by_id(id: str) -> tuple[Identity, Identity]:
+    """Return the identities of a profile's id: its own, and of the profile that it was merged into."""
+    return (ID, id), (ALIAS, id)
+
+
 def _identities_by_priority(values: Values, tables: ProfileTables) -> Iterable[Identity]:
     for name, kind in tables.match_kinds.items():
-        if name in values:
+        if kind == ID and name in values:
+            yield from identities_by_id(values[name])
+        elif name in values:
             yield kind, _normalize(_FORMS.get(kind, str), values[name])
 
 
@@ -100,13 +109,14 @@ def identities(document: Document, tables: ProfileTables) -> frozenset[Identity]
     found: set[tuple[str, str | None]] = set()
     for member, value in document.items():
         for source in tables.sources.get(member, ()):
-            found.update(_identities_of_source(source, value))
+            found.update(source_identities(source, value))
     for subscription in document.get(SUBSCRIPTIONS, ()):
         found.update(_identities_of_subscription(subscription))
     return frozenset((kind, value) for kind, value in found if value is not None)
 
 
-def _identities_of_source(source: IdentitySource, value: Any) -> Iterable[tuple[str, str | None]]:
+def source_identities(source: IdentitySource, value: Any) -> Iterable[tuple[str, str | None]]:
+    """Return the kind and the normal form of each value of a source, in the value of its top-level member."""
     for name in source.path:
         value = value.get(name)
         if value is None:

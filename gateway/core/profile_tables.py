@@ -27,6 +27,8 @@ class ProfileTables(Struct, frozen=True):
     """By name of a match value, the kind of identity that it is; in order of priority."""
     places: Mapping[str, tuple[str, ...]]
     """By kind of identity, its first place in the document."""
+    list_places: Mapping[str, tuple[str, ...]]
+    """By kind of identity, the first list in the document whose items are identities of the kind."""
     unique: frozenset[str]
     """Kinds of identity that no two profiles of a database are meant to share."""
     namespaces: tuple[str, ...]

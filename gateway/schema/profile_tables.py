@@ -7,9 +7,12 @@ member that belongs to one vendor. The database's own fields have `x-identifier`
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from gateway.core.matching import CUSTOM, ID, SUBSCRIPTIONS
+from gateway.core.matching import ALIAS, CUSTOM, ID, SUBSCRIPTIONS
 from gateway.core.profile_tables import IdentitySource, ProfileTables
 from gateway.schema.validation import JSONSchema
+
+MERGED_FIELDS = ("merged", "custom")
+"""The place of own fields that are identities of merged profiles."""
 
 
 def profile_tables(profile: JSONSchema, own: Mapping[str, Any]) -> ProfileTables:
@@ -19,13 +22,15 @@ def profile_tables(profile: JSONSchema, own: Mapping[str, Any]) -> ProfileTables
     annotated = [*_annotated(profile, ())]
     kinds = [identity["kind"] for _, identity, _ in annotated]
     places = dict(reversed([(identity["kind"], path) for path, identity, _ in annotated]))
+    lists = dict(reversed([(identity["kind"], path) for path, identity, is_list in annotated if is_list]))
     namespaces = tuple(name for name, member in members.items() if member.get("x-namespace") is True)
     return ProfileTables(
         sources=_sources(annotated, identifiers),
         members=(*dict.fromkeys(path[0] for path, *_ in annotated), SUBSCRIPTIONS),
         identifiers=identifiers,
-        match_kinds={"profile_id": ID, **{kind: kind for kind in kinds}},
+        match_kinds={"profile_id": ID, **{kind: kind for kind in kinds if kind != ALIAS}},
         places={**places, **{f"{CUSTOM}/{name}": (CUSTOM, name) for name in identifiers}},
+        list_places={**lists, **{f"{CUSTOM}/{name}": (*MERGED_FIELDS, name) for name in identifiers}},
         unique=frozenset({ID, CUSTOM, *(identity["kind"] for _, identity, _ in annotated if identity["unique"])}),
         namespaces=namespaces,
         declared_namespaces=tuple(name for name in namespaces if members[name].get("additionalProperties") is False),
@@ -49,8 +54,12 @@ def _sources(annotated: Sequence[Annotated], identifiers: Sequence[str]) -> Mapp
     for (member, *path), identity, is_list in annotated:
         source = IdentitySource(identity["kind"], tuple(path), is_list)
         sources[member] = (*sources.get(member, ()), source)
+    if not identifiers:
+        return sources
+    merged, *path = MERGED_FIELDS
     own = tuple(IdentitySource(f"{CUSTOM}/{name}", (name,)) for name in identifiers)
-    return {**sources, CUSTOM: own} if own else sources
+    others = tuple(IdentitySource(f"{CUSTOM}/{name}", (*path, name), is_list=True) for name in identifiers)
+    return {**sources, CUSTOM: own, merged: (*sources.get(merged, ()), *others)}
 
 
 def _is_identifier(field: Any) -> bool:

@@ -1,13 +1,15 @@
 """From commands to changes. A change is one step of the store: the identities that it reads, and its edit."""
 
 from collections.abc import Callable
+from itertools import chain
 
 from msgspec.structs import replace
 
 from gateway.core import matching
-from gateway.core.edit import EditContext, id_edit, merge_edit, removal_edit, update_edit
+from gateway.core.edit import EditContext, id_edit, removal_edit, update_edit
 from gateway.core.edit_sequence import atomic_edit, collect_faults
 from gateway.core.faults import Refusal
+from gateway.core.merging import merge_edit
 from gateway.core.model import Change, Command, IdempotencyKey, Identity, Origin, Update
 from gateway.service.geolocation import Geolocator
 from gateway.service.prepared_request import PreparedRequest
@@ -52,11 +54,11 @@ class ChangeBuilder:
 
     def merge(self, request: PreparedRequest) -> Change:
         """Return one change of all merged profiles, so that no reader sees a part of it. Raises `Refusal`."""
-        [destination] = key_of(request.command, request)
-        sources = [(matching.ID, id) for id in request.command["sources"]]
+        destination, sources = key_of(request.command, request), request.command["sources"]
         origin = self._origin(request.command, request)
         edit = merge_edit(destination, sources, self._context(request, "", origin.time))
-        return Change(request.database.id, (destination, *sources), edit, origin, request.idempotency_key)
+        identities = *destination, *chain.from_iterable(map(matching.identities_by_id, sources))
+        return Change(request.database.id, identities, edit, origin, request.idempotency_key)
 
     def new_name(self, request: PreparedRequest, key: IdempotencyKey) -> Change:
         """Return a change that only creates an id, so that repeated requests under the key get the same one."""

@@ -57,7 +57,8 @@ class Jobs:
         job = await self._find(request)
         parameters = request.command["query"]
         ids = job.profiles[parameters["offset"] :][: parameters["limit"]]
-        return [job, *await self._store.find(request.database.id, [(matching.ID, id) for id in ids])]
+        identities = [identity for id in ids for identity in matching.identities_by_id(id)]
+        return [job, *await self._store.find(request.database.id, identities)]
 
     async def _find(self, request: PreparedRequest) -> Job:
         parameters = request.command["query"]

@@ -1,7 +1,7 @@
 """The operations that read profiles: find, list, describe."""
 
-from gateway.core.edit import require_single
 from gateway.core.listing import filter_identities, intersection, parse_query, select_page
+from gateway.core.selection import require_profile
 from gateway.service.changes import key_of
 from gateway.service.prepared_request import Outcome, PreparedRequest
 from gateway.stores.protocol import Store
@@ -14,9 +14,9 @@ class Searches:
         self._store = store
 
     async def find(self, request: PreparedRequest) -> list[Outcome]:
-        """Return one profile. Raises `Refusal`: profile_not_found, several_profiles."""
+        """Return one profile. Raises `Refusal`: profile_not_found, ambiguous_match."""
         key = key_of(request.command, request)
-        return [require_single(await self._store.find(request.database.id, key), key)]
+        return [require_profile(await self._store.find(request.database.id, key), key, request.schema.tables)]
 
     async def page(self, request: PreparedRequest) -> list[Outcome]:
         """Return a page of profiles."""

@@ -1,0 +1,76 @@
+"""Merges: one profile is filled from others, which are removed. Every identity that they had then finds it."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from gateway.core.apply import fill_from, merge_patch
+from gateway.core.edit import EditContext, document_result, removal_write
+from gateway.core.faults import Refusal
+from gateway.core.matching import ALIAS, identities, identities_by_id, identity_changes, source_identities
+from gateway.core.model import Document, Edit, EditResult, Find, Identity, Profile
+from gateway.core.pointer import value_at
+from gateway.core.profile_tables import ProfileTables
+from gateway.core.selection import not_found, require_profile
+
+
+def merge_edit(destination: Sequence[Identity], sources: Sequence[str], context: EditContext) -> Edit:
+    """Return the edit that fills one profile from others, by their ids, and removes them.
+
+    A source that was merged into the destination before changes nothing. The edit raises `Refusal`: profile_not_found,
+    and the faults of validation.
+    """
+
+    def edit(find: Find) -> EditResult:
+        profile = require_profile(find(destination), destination, context.tables)
+        others = {each.id: each for each in (_source(find, id) for id in sources) if each.id != profile.id}
+        document = profile.document
+        for other in others.values():
+            document = merged_document(document, other, context.tables)
+        if faults := context.validate(document, profile.document):
+            raise Refusal(faults)
+        gained, lost = identity_changes(profile.document, document, context.tables)
+        result = document_result(profile, document, gained, lost, context)
+        removals = (removal_write(other, context.tables) for other in others.values())
+        return replace(result, writes=(*removals, *result.writes))
+
+    return edit
+
+
+def merged_document(document: Document, other: Profile, tables: ProfileTables) -> Document:
+    """Return the document with what only another profile has, and with each of its identities.
+
+    An identity whose place has another value goes into the list that the tables name for its kind.
+    """
+    result = fill_from(document, other.document)
+    present = identities(result, tables)
+    for kind, value, own in _single_values(other.document, tables):
+        if own not in present:
+            result = _append(result, tables.list_places[kind], value)
+    return _append(result, tables.list_places[ALIAS], other.id)
+
+
+def _source(find: Find, id: str) -> Profile:
+    profiles = find(identities_by_id(id))
+    if not profiles:
+        raise not_found(identities_by_id(id), "/sources")
+    return profiles[0]
+
+
+def _single_values(document: Document, tables: ProfileTables) -> Iterator[tuple[str, Any, Identity]]:
+    """Yield each identity that is no item of a list, with its kind and its value as it is stored."""
+    for member, sources in tables.sources.items():
+        for source in sources:
+            value = None if source.is_list else value_at(document, (member, *source.path))
+            for kind, form in source_identities(source, document[member]) if value is not None else ():
+                if form is not None:
+                    yield kind, value, (kind, form)
+
+
+def _append(document: Document, place: Sequence[str], value: Any) -> Document:
+    patch: Any = [*(value_at(document, place) or ()), value]
+    for name in reversed(place):
+        patch = {name: patch}
+    result: Document = merge_patch(document, patch)
+    return result
