@@ -14,6 +14,7 @@ from gateway.dialects.klaviyo.devices import (
     render_device,
     tokens_of,
 )
+from gateway.dialects.klaviyo.fields import IDENTIFIERS
 from gateway.dialects.klaviyo.jsonapi.cursors import render_page
 from gateway.dialects.klaviyo.jsonapi.documents import (
     BodyFaults,
@@ -97,13 +98,24 @@ def _parse_profile(attributes: Mapping[str, Any], rules: Update, faults: BodyFau
 
 
 def parse_unregistration(request: Request) -> ParsedRequest:
-    """Parse `POST /client/push-token-unregister`. Accepts a token that no profile has."""
+    """Parse `POST /client/push-token-unregister`. Accepts a token that the profile, or no profile, has."""
     data, faults = parse_resource(request, "push-token-unregister")
-    token = parse_token(parse_attributes(data, faults), faults)
+    attributes = parse_attributes(data, faults)
+    token = parse_token(attributes, faults)
+    match = _match_profile(attributes, faults) or token.match
     if faults:
         raise Refusal(faults)
-    match = {**token.match, "on_multiple": "first"}
+    match = {**match, "on_multiple": "first"}
     return ParsedRequest(None, [ParsedCommand({"match": match, "missing_ok": True, **token.removal})])
+
+
+def _match_profile(attributes: Mapping[str, Any], faults: BodyFaults) -> dict[str, Any] | None:
+    """Return the match of the profile that an unregistration names, if it names one."""
+    profile = parse_object(attributes.get("profile"), PROFILE, faults)
+    data = parse_object(profile.get("data"), f"{PROFILE}/data", faults)
+    identifiers = {"id": data.get("id"), **parse_object(data.get("attributes"), f"{PROFILE}/data/attributes", faults)}
+    named = {name: value for name, value in identifiers.items() if name in IDENTIFIERS and value not in (None, "")}
+    return match_identifiers(named, faults)["match"] if named else None
 
 
 def parse_removal(request: Request) -> ParsedRequest:
