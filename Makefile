@@ -1,4 +1,4 @@
-# What a developer does here. Everything runs from .venv, which holds the versions of constraints.txt exactly.
+# The tasks of a developer. Everything runs from .venv, which has exactly the versions of constraints.txt.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -28,16 +28,16 @@ $(INSTALLED): pyproject.toml constraints.txt
 run: install ## Serve on 127.0.0.1:8080, with the SQLite file gateway.db; GATEWAY_* variables change that
 	$(BIN)/profile-gateway serve
 
-test: install ## Run the tests; the long ones have targets of their own
+test: install ## Run the tests, except the long ones below
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
-test-laws: install ## Try the laws on 10,000 examples each
+test-laws: install ## Test the laws with 10,000 examples each
 	HYPOTHESIS_PROFILE=laws $(BIN)/pytest --numprocesses 2 -m law
 
 test-hostile: install ## Send a real server 20,000 mutants of the public corpora and 20,000 crossed requests
 	HOSTILE_EXAMPLES=20000 $(BIN)/pytest -m hostile
 
-test-durability: install ## Kill, starve and crash a loaded gateway: nothing acknowledged may be lost (PROOF=kills: one of all)
+test-durability: install ## Kill, starve and crash a loaded gateway: nothing acknowledged may be lost (PROOF=kills: one test)
 	$(BIN)/python -m tests.durability $(PROOF)
 
 fuzz: ## Fuzz the codecs and the dialects, guided by coverage, for SECONDS (60); finds go to .fuzz/
@@ -56,19 +56,19 @@ test-cluster: install ## Kill the leader of a PostgreSQL cluster (Patroni, etcd)
 bench: install ## Measure the gateway beside a bare server; TOPICS="json xml" picks some, SECONDS=2 takes less
 	$(BIN)/python -m bench $(TOPICS) $(SECONDS:%=--seconds %)
 
-bench-smoke: install ## Run every measurement for a moment, to see that it runs
+bench-smoke: install ## Run every measurement briefly, to test that it works
 	$(BIN)/python -m bench --smoke
 
-bench-noisy: install ## Measure what a quiet client feels of large batches and of a token that never rests
+bench-noisy: install ## Measure the latency of a quiet client beside large batches and a busy token
 	$(BIN)/python -m bench.noisy
 
-bench-slow: install ## Measure what a good client feels of a thousand that never finish
+bench-slow: install ## Measure the latency of a client beside a thousand that never finish their requests
 	$(BIN)/python -m bench.slow_clients
 
 profile: install ## Print where the time of an update goes, in JSON and in XML
 	$(BIN)/python -m bench.weights
 
-test-contracts: install ## Try the published contracts on 45,000 generated requests, and lint them where there is npm; SEED=1
+test-contracts: install ## Test the published contracts with 45,000 generated requests, and lint them where there is npm; SEED=1
 	$(BIN)/python -m tests.contracts.run 100 $(SEED)
 
 check: install ## Lint, check the format and the types
@@ -76,7 +76,7 @@ check: install ## Lint, check the format and the types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: install ## Put the sources into form
+format: install ## Format the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -29,7 +29,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "testkit": (
         {*BELOW_SERVICE, "server", "settings"},
-        {"httpx", "msgspec", "pytest", "pytest_profile_gateway", "starlette", "uvicorn", "uvloop"},
+        {"httpx", "msgspec", "pytest", "starlette", "uvicorn", "uvloop"},
     ),
     "cli": (
         {*BELOW_SERVICE, "service", "transfer", "openapi", "server", "testkit", "extras", "settings"},
