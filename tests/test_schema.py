@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from gateway.core.model import CommandType, Database
+from gateway.core.pointer import join_pointer
 from gateway.schema.compiled import CompiledSchema
+from gateway.schema.validation import Validator
 
 FIELDS: dict[str, Any] = {
     "any": True,
@@ -53,3 +55,30 @@ def test_names_what_is_not(custom: dict[str, Any], pointer: str) -> None:
         f"/profile/custom{pointer}"
     }
     assert {fault.pointer for fault in FORM.validate_profile({"custom": custom}, {})} == {f"/profile/custom{pointer}"}
+
+
+NAMING = [
+    ({"properties": {"a": {}}, "additionalProperties": False}, {"a": "ok", "x'a'y": "bad"}, ["x'a'y"]),
+    ({"properties": {"a": {}}, "additionalProperties": False}, {"a": "'b' 'c'", "b": 1, "c'": 2}, ["b", "c'"]),
+    ({"patternProperties": {"^a": {}}, "additionalProperties": False}, {"ab": 1, "'ab'": 2}, ["'ab'"]),
+    ({"properties": {"a": {}}, "unevaluatedProperties": False}, {"a": "ok", "x'a'y": "bad"}, ["x'a'y"]),
+    (
+        {"allOf": [{"properties": {"a": {}}}], "properties": {"b": {}}, "unevaluatedProperties": False},
+        {"a": 1, "b": 2, "'a', 'b'": 3, "d": 4},
+        ["'a', 'b'", "d"],
+    ),
+    ({"required": ["a", "a' is", "b"]}, {"a": 1}, ["a' is", "b"]),
+    ({"required": ["'b'", "b"]}, {"b": 1}, ["'b'"]),
+    ({"properties": {"a": {}}, "additionalProperties": False}, {"a": 1, "a\n'": 2, "é": 3, "": 4}, ["a\n'", "é", ""]),
+]
+
+
+@pytest.mark.parametrize(("schema", "value", "names"), NAMING)
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_names_the_members_at_fault_alone(
+    schema: dict[str, Any], value: dict[str, Any], names: list[str], is_nested: bool
+) -> None:
+    path = ("in", 0) if is_nested else ()
+    nested = Validator({"properties": {"in": {"items": schema}}} if is_nested else schema, {})
+    faults = nested.faults({"in": [value]} if is_nested else value)
+    assert sorted(fault.pointer for fault in faults) == sorted(join_pointer(*path, name) for name in names)

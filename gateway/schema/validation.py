@@ -31,7 +31,9 @@ class Validator:
     def __init__(self, schema: JSONSchema, resources: Mapping[str, JSONSchema]) -> None:
         schema = _prepared(schema)
         contents: list[tuple[str, Any]] = [(uri, _prepared(each)) for uri, each in resources.items()]
-        self._quick = jsonschema_rs.Draft202012Validator(schema, registry=jsonschema_rs.Registry(contents), **_ENGINE)
+        self._registry = jsonschema_rs.Registry(contents)
+        self._quick = jsonschema_rs.Draft202012Validator(schema, registry=self._registry, **_ENGINE)
+        self._name_finders: dict[int, tuple[JSONSchema, Any]] = {}
         created = ((uri, DRAFT202012.create_resource(each)) for uri, each in contents)
         registry: Registry[Any] = Registry().with_resources(created)
         self._thorough = _Thorough(schema, registry=registry)
@@ -46,8 +48,31 @@ class Validator:
         if self.accepts(value):
             return []
         errors = islice(self._thorough.iter_errors(value), limit)
-        faults = islice((fault for error in errors for fault in _faults_of(error, at)), limit)
+        faults = islice((fault for error in errors for fault in self._faults_of(error, at)), limit)
         return list(dict.fromkeys(faults)) or [Fault("invalid_field", "the value is not valid", at)]
+
+    def _faults_of(self, error: Any, at: str) -> Iterable[Fault]:
+        pointer = at + join_pointer(*error.absolute_path)
+        if error.validator in _UNEXPECTED_NAMES:
+            names = self._unexpected_names(error)
+            return (Fault("unknown_field", pointer=pointer + join_pointer(name)) for name in names)
+        if error.validator == "required":
+            missing = [name for name in error.validator_value if name not in error.instance]
+            return (Fault("invalid_field", "it is missing", pointer + join_pointer(name)) for name in missing)
+        return [Fault("invalid_field", _reason(error), pointer)]
+
+    def _unexpected_names(self, error: Any) -> Iterable[str]:
+        """Return the names that the schema of an error does not allow.
+
+        They come from the compiled validator: the message of the error has values, in which a name may occur too.
+        """
+        if id(error.schema) not in self._name_finders:
+            schema = _names_only(error.schema) if error.validator == "additionalProperties" else error.schema
+            finder = jsonschema_rs.Draft202012Validator(schema, registry=self._registry, **_ENGINE)
+            self._name_finders[id(error.schema)] = error.schema, finder  # a kept schema keeps its id
+        _, finder = self._name_finders[id(error.schema)]
+        kinds = (found.kind for found in finder.iter_errors(error.instance) if not found.instance_path)
+        return dict.fromkeys(name for kind in kinds if kind.name == error.validator for name in kind.unexpected)
 
 
 def _prepared(schema: Any) -> Any:
@@ -105,36 +130,38 @@ _Thorough: Any = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
 )
 
 
-def _faults_of(error: Any, at: str) -> Iterable[Fault]:
-    pointer = at + join_pointer(*error.absolute_path)
+_UNEXPECTED_NAMES = ("additionalProperties", "unevaluatedProperties")
+"""Keywords that reject names."""
+
+
+def _names_only(schema: JSONSchema) -> JSONSchema:
+    """Return a schema that allows the same names, with any value."""
+    names = {keyword: dict.fromkeys(schema.get(keyword, ()), True) for keyword in ("properties", "patternProperties")}
+    return {**names, "additionalProperties": False}
+
+
+def _reason(error: Any) -> str:
+    """Return why a value is rejected."""
+    instance, expected = error.instance, error.validator_value
     match error.validator:
-        case "additionalProperties" | "unevaluatedProperties":
-            # Only the message has the names, each as its `repr`.
-            names = (name for name in error.instance if repr(name) in error.message)
-            yield from (Fault("unknown_field", pointer=pointer + join_pointer(name)) for name in names)
-        case "required":
-            name = next(name for name in error.validator_value if error.message.startswith(repr(name)))
-            yield Fault("invalid_field", "it is missing", pointer + join_pointer(name))
-        case "type" if error.instance is None and all(isinstance(step, str) for step in error.absolute_path):
+        case "type" if instance is None and all(isinstance(step, str) for step in error.absolute_path):
             # A null in a list is an item. Every other null removes a member.
-            yield Fault("invalid_field", "it cannot be cleared", pointer)
+            return "it cannot be cleared"
         case "type":
-            types = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
-            yield Fault("invalid_field", f"{excerpt(error.instance)} is not of type {' or '.join(types)}", pointer)
+            types = [expected] if isinstance(expected, str) else expected
+            return f"{excerpt(instance)} is not of type {' or '.join(types)}"
         case "enum":
-            choices = ", ".join(excerpt(choice) for choice in error.validator_value if choice is not None)
-            yield Fault("invalid_field", f"{excerpt(error.instance)} is not one of {choices}", pointer)
+            choices = ", ".join(excerpt(choice) for choice in expected if choice is not None)
+            return f"{excerpt(instance)} is not one of {choices}"
         case "maxItems":
-            yield Fault("invalid_field", f"it has more than {error.validator_value} elements", pointer)
+            return f"it has more than {expected} elements"
         case "maxLength":
-            yield Fault("invalid_field", f"it has more than {error.validator_value} characters", pointer)
+            return f"it has more than {expected} characters"
         case "minLength":
-            least = f"it has fewer than {error.validator_value} characters"
-            yield Fault("invalid_field", least if error.instance else "it is empty", pointer)
+            return f"it has fewer than {expected} characters" if instance else "it is empty"
         case "const" | "not" | "oneOf" | "dependentRequired" | "items" | "unevaluatedItems":
             # The messages of jsonschema for these have values as their `repr`.
-            reason = f"{excerpt(error.instance)} does not satisfy {error.validator} {excerpt(error.validator_value)}"
-            yield Fault("invalid_field", reason, pointer)
+            return f"{excerpt(instance)} does not satisfy {error.validator} {excerpt(expected)}"
         case _:
-            reason = error.message.replace(repr(error.instance), excerpt(error.instance), 1)
-            yield Fault("invalid_field", reason[:MAX_REASON_LENGTH], pointer)
+            reason: str = error.message.replace(repr(instance), excerpt(instance), 1)
+            return reason[:MAX_REASON_LENGTH]
