@@ -7,7 +7,7 @@ what was said in it, where the answer is a success.
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from tests.consent.ledger import key_of
+from tests.consent.ledger import UNCHANGED, Key, key_of
 from tests.consent.world import COURIER, KLAVIYO, TOKEN, Answer, World
 
 Media: TypeAlias = Literal["json", "xml"]
@@ -56,8 +56,9 @@ class Row:
         resource = {} if self.resource is None else {"resource_id": self.resource}
         return {"channel": self.channel, **resource, **address, **status}
 
-    def write(self, world: World, profile: str) -> None:
-        world.ledger.write(profile, key_of(self.channel, self.address, self.resource), self.status)
+    @property
+    def key(self) -> Key:
+        return key_of(self.channel, self.address, self.resource)
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,11 @@ class AltcraftBatch(Call):
 
 
 def _write_rows(world: World, answer: Any, element: Element) -> None:
+    """Of several statuses of one key, a request sets the last."""
     if answer["error"] == 0:
-        for row in element.rows:
-            row.write(world, answer["profile_id"])
+        last = {row.key: row.status for row in element.rows if row.status not in UNCHANGED}
+        for key, status in last.items():
+            world.ledger.write(answer["profile_id"], key, status)
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ class AltcraftSet(Call):
         tree = {"token": TOKEN, "db_id": 1, "profile_id": id, **self.row.members()}
         answer = await self._send(world, "POST", f"{ROOT}/subscriptions/set", tree)
         if answer.status == 200:
-            self.row.write(world, id)
+            world.ledger.write(id, self.row.key, self.row.status)
         return answer
 
 

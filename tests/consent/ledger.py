@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 Key: TypeAlias = tuple[str, str, int | None]
 
+UNCHANGED = ("absent", None, -1)
 SUBSCRIBED = ("subscribed", 0, "0")
 FACTS = {"unsubscribed": "unsubscribed", 1: "unsubscribed", "complained": "complained", 2: "complained"}
 PERMANENT = ("hardbounced", 3, "invalid", 6)
@@ -43,7 +44,7 @@ class Ledger:
 
     def write(self, profile: str, key: Key, status: Any) -> None:
         """A status that a request sets. Null, -1, none and every other status lift nothing."""
-        if status in (None, "absent", -1):
+        if status in UNCHANGED:
             return
         self.subscribed.discard((profile, key))
         if status in PERMANENT:
