@@ -125,7 +125,7 @@ def main(url: str, count: str, *faults: str) -> None:
 
 
 async def _furnish(settings: Settings) -> None:
-    store = await open_store(settings.store)
+    store = await open_store(settings.store, create=True)
     await bootstrap(store, settings, now=0)
     await store.close()
 
@@ -140,7 +140,7 @@ def _forked(settings: Settings, faults: Sequence[str]) -> int:
         return child
 
     async def opened(url: str) -> Store:
-        store = await open_store(url)
+        store = await open_store(url, create=True)
         for fault in faults:
             FAULTS[fault](store)
         return store

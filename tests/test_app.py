@@ -25,7 +25,7 @@ XML = f"<xml><token>{TOKEN}</token><db_id>1</db_id><email>canary@example.com</em
 
 
 async def furnished() -> Store:
-    store = await open_store("memory:")
+    store = await open_store("memory:", create=True)
     await seed_store(store, Case(Path(), "json", {}))
     return store
 

@@ -41,7 +41,7 @@ def test_in_process_on_memory(case: Case) -> None:
 
 @each_case
 def test_over_http_on_sqlite(case: Case, host: ServerThread, client: httpx.Client, tmp_path: Path) -> None:
-    store = host.run(open_store(f"sqlite:///{tmp_path}/cases.db"))
+    store = host.run(open_store(f"sqlite:///{tmp_path}/cases.db", create=True))
     host.run(seed_store(store, case))
     with host.serving(create_application(case, store)):
         method, url = case.about["method"], host.url + case.about["path"]

@@ -73,7 +73,7 @@ def assert_refused(result: Result, status: int, *words: str) -> None:
 
 def on_store(url: str, work: Callable[[Store], Any]) -> Any:
     async def opened() -> Any:
-        store = await open_store(url)
+        store = await open_store(url, create=True)
         try:
             return await work(store)
         finally:
@@ -146,6 +146,7 @@ def test_shows_a_database_with_all_its_parts(run: Run, tmp_path: Path) -> None:
 
 
 def test_refuses_to_show_a_database_that_is_not_there(run: Run) -> None:
+    done(run("database create --id 8 --name eight"))
     assert_refused(run("database show 7"), 1, "there is no database 7")
 
 
@@ -254,6 +255,7 @@ def test_revokes_a_token_and_only_that(run: Run, url: str) -> None:
 
 
 def test_refuses_to_revoke_a_token_that_is_not_there(run: Run) -> None:
+    done(run("database create --id 8 --name eight"))
     assert_refused(run("token revoke nothing"), 1, "there is no token nothing")
 
 
@@ -264,6 +266,7 @@ def test_refuses_to_revoke_a_token_that_is_not_there(run: Run) -> None:
     "command", ["token create", "resource create --id 1 --name one", "segment create --id 1 --name one"]
 )
 def test_refuses_what_belongs_to_a_database_that_is_not_there(run: Run, command: str) -> None:
+    done(run("database create --id 8 --name eight"))
     assert_refused(run(f"{command} --database 7"), 1, "there is no database 7")
 
 
@@ -291,7 +294,50 @@ def test_a_flag_names_another_store_than_the_environment(run: Run, tmp_path: Pat
     other = f"sqlite:///{tmp_path}/other.db"
     done(run("database create --id 7 --name seven --store", other))
     assert [database.id for database in databases(other)] == [7]
-    assert done(run("database list")) == ""
+    assert_refused(run("database list"), 1, "there is no such store")
+
+
+def commands_on_a_store(group: click.Group, *names: str) -> Iterator[tuple[str, ...]]:
+    """Yield every command that has the option --store and creates no store, with an argument for each required one."""
+    for name, command in group.commands.items():
+        words = (*names, name)
+        if isinstance(command, click.Group):
+            yield from commands_on_a_store(command, *words)
+        elif any(each.name == "store" for each in command.params) and words not in CREATING:
+            for each in command.params:
+                if each.required:
+                    words += ("7",) if isinstance(each, click.Argument) else (each.opts[0], "7")
+            yield words
+
+
+CREATING = (("serve",), ("load",), ("database", "create"))
+
+
+@pytest.mark.parametrize("words", [*commands_on_a_store(main)], ids=" ".join)
+def test_creates_no_store_that_is_not_there(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert_refused(run(" ".join(words)), 1, "gateway.db: there is no such store")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [*commands_on_a_store(main), ("serve",)], ids=" ".join)
+@pytest.mark.parametrize("url", ["memory:", "sqlite:///:memory:"])
+def test_refuses_a_store_in_memory(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], url: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(" ".join(words), "--store", url)
+    assert (result.exit_code in (1, 2), result.stdout) == (True, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_refuses_the_file_of_another_program(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "gateway.db").write_bytes(b"")
+    for command in ("database list", "database create --id 7 --name seven", "serve --port 0"):
+        assert_refused(run(command), 1, "gateway.db: the file is no store of Profile Gateway")
+    assert (tmp_path / "gateway.db").read_bytes() == b""
 
 
 @pytest.mark.parametrize("command", ["serve", "database list", "token list"])
@@ -437,7 +483,7 @@ class Held:
 def test_starts_at_the_same_moment_make_one_database_and_one_token(url: str, settings: Settings) -> None:
     async def together() -> list[str | None]:
         barrier = asyncio.Barrier(3)
-        stores = [await open_store(url) for _ in range(3)]
+        stores = [await open_store(url, create=True) for _ in range(3)]
         try:
             return await asyncio.gather(*(bootstrap(Held(it, barrier), settings, now=5) for it in stores))
         finally:

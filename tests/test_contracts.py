@@ -253,7 +253,7 @@ def test_an_xml_schema_takes_fields_of_the_databases_own(own: str) -> None:
 @pytest.mark.parametrize("media_type", ["application/json", "application/xml"])
 def test_the_first_example_succeeds_on_a_new_store(host: ServerThread, media_type: str) -> None:
     """Its token comes from the header, as the button Authorize sends it."""
-    store = host.run(open_store("memory:"))
+    store = host.run(open_store("memory:", create=True))
     secret = host.run(bootstrap(store, Settings(), now=0))
 
     async def opened(_url: str) -> Store:

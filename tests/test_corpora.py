@@ -47,7 +47,7 @@ class Client:
 
 @pytest.fixture
 def client(host: ServerThread, tmp_path: Path) -> Iterator[Client]:
-    store = host.run(open_store(f"sqlite:///{tmp_path}/corpora.db"))
+    store = host.run(open_store(f"sqlite:///{tmp_path}/corpora.db", create=True))
     host.run(seed_store(store, Case(tmp_path, "json", {})))
 
     async def opened(_url: str) -> Any:

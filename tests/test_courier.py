@@ -154,7 +154,7 @@ class Gateway:
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     with asyncio.Runner() as runner:
-        store = runner.run(open_store("memory:"))
+        store = runner.run(open_store("memory:", create=True))
         runner.run(seed_store(store, Case(tmp_path_factory.mktemp("courier"), "json", {})))
 
         async def opened(_url: str) -> Any:

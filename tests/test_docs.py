@@ -203,7 +203,7 @@ def test_every_command_that_is_named_exists(file: Path) -> None:
 
 
 COMPOSED = {
-    "unable to open database file",
+    "No such file or directory",
     "Address already in use",
     "is not an international phone number",
     "it must be an integer",

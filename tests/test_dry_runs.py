@@ -219,7 +219,7 @@ def test_a_dry_run_predicts_what_the_request_does() -> None:
 
 async def compare_requests(count: int) -> None:
     recorder, requests, numbers = OutcomeRecorder(), Requests(7), sequential_ids()
-    store = await open_store("memory:")
+    store = await open_store("memory:", create=True)
     await seed_store(store, Case(Path("/absent"), "json", {}))
 
     async def opened(_url: str) -> Store:

@@ -31,7 +31,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(BODY
 
 @pytest.fixture(scope="module")
 def serving(host: ServerThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerThread]:
-    store: Store = host.run(open_store(f"sqlite:///{tmp_path_factory.mktemp('wire')}/wire.db"))
+    store: Store = host.run(open_store(f"sqlite:///{tmp_path_factory.mktemp('wire')}/wire.db", create=True))
     host.run(seed_store(store, Case(Path(), "json", {})))
 
     async def opened(_url: str) -> Store:
@@ -115,7 +115,7 @@ ANSWERED = b"HTTP/1.1 200 OK"
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerThread]:
     """A server with short timeouts and low limits."""
     host = ServerThread(SHORT, pause=0.05)
-    store: Store = host.run(open_store(f"sqlite:///{tmp_path_factory.mktemp('strict')}/wire.db"))
+    store: Store = host.run(open_store(f"sqlite:///{tmp_path_factory.mktemp('strict')}/wire.db", create=True))
     host.run(seed_store(store, Case(Path(), "json", {})))
 
     async def opened(_url: str) -> Store:

@@ -37,7 +37,7 @@ def test_a_fingerprint_of_this_version_is_compared(tmp_path: Path) -> None:
 
 
 async def _furnish(file: Path) -> None:
-    store = await open_store(f"sqlite:///{file}")
+    store = await open_store(f"sqlite:///{file}", create=True)
     await seed_store(store, Case(FIXTURES, "json", {}))
     await store.close()
 

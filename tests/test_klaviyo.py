@@ -210,7 +210,7 @@ def fault_pointer(act: Callable[[], object]) -> str | None:
 @asynccontextmanager
 async def gateway(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a gateway in this process with an empty store in memory."""
-    store, numbers = await open_store("memory:"), sequential_ids()
+    store, numbers = await open_store("memory:", create=True), sequential_ids()
     await seed_store(store, Case(Path("/nowhere"), "json", {}))
 
     async def opened(_url: str) -> Any:

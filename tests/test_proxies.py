@@ -262,7 +262,7 @@ def test_a_long_text_holds_nobody_up() -> None:
 def test_what_was_recorded_holds_against_a_gateway(tmp_path: Path, host: ServerThread, proxy: ServerThread) -> None:
     """Through real sockets: a client, the proxy, a gateway; then `check` on what was written."""
     case = Case(tmp_path, "json", {})
-    store = host.run(open_store("memory:"))
+    store = host.run(open_store("memory:", create=True))
     host.run(seed_store(store, case))
     recorder = Recorder(tmp_path, host.url.removeprefix("http://"), Pseudonyms(), load_dialects({}))
 
@@ -345,7 +345,7 @@ def talking(app: Any) -> httpx.AsyncClient:
 
 
 async def _application(case: Case) -> Any:
-    store = await open_store("memory:")
+    store = await open_store("memory:", create=True)
     await seed_store(store, case)
     return create_application(case, store)
 

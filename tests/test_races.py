@@ -178,7 +178,7 @@ async def race(addresses: list[str], creations: list[Creation], person: Person) 
 
 async def people(url: str, person: Person) -> list[str]:
     """Return the ids of the profiles that any of a person's identities names."""
-    store = await open_store(url)
+    store = await open_store(url, create=True)
     named = (
         ("email", person.email),
         ("phone", person.phone),

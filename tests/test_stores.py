@@ -75,7 +75,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(params=ENGINES)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    store = await open_store(ENGINES[request.param](tmp_path))
+    store = await open_store(ENGINES[request.param](tmp_path), create=True)
     yield await add_databases(store)
     await store.close()
 
@@ -589,7 +589,7 @@ changes = st.builds(
 async def test_returns_the_same_results_as_memory(store: Store, groups: list[list[Change]]) -> None:
     await store.change([change(_remove_all, database=database) for database in (1, 2)])
     await store.prune(before=10_000, limit=10_000)
-    memory = await add_databases(await open_store("memory:"))
+    memory = await add_databases(await open_store("memory:", create=True))
     for group in groups:
         ours, theirs = await each_alone(store, *group), await each_alone(memory, *group)
         assert [_plain(answer) for answer in ours] == [_plain(answer) for answer in theirs]
@@ -716,7 +716,7 @@ def open_empty(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], A
     async def opened() -> Store:
         folder = tmp_path / str(next(numbers))
         folder.mkdir()
-        return await add_databases(await open_store(ENGINES[request.param](folder)))
+        return await add_databases(await open_store(ENGINES[request.param](folder), create=True))
 
     return opened
 

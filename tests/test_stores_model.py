@@ -255,7 +255,7 @@ def runner() -> Iterator[asyncio.Runner]:
 @pytest.fixture
 def stores(runner: asyncio.Runner, tmp_path: Path) -> Iterator[list[Store]]:
     urls = "memory:", f"sqlite:///{tmp_path}/profiles.db", postgresql.fresh()
-    stores = [runner.run(open_store(url)) for url in urls]
+    stores = [runner.run(open_store(url, create=True)) for url in urls]
     yield stores
     for store in stores:
         runner.run(store.close())

@@ -27,7 +27,7 @@ from gateway.core.model import (
     Write,
 )
 from gateway.stores import open_store
-from gateway.stores.errors import Unavailable
+from gateway.stores.errors import Unavailable, Unusable
 from gateway.stores.postgresql import connections, group, layout, locks, text_encoding
 from gateway.stores.protocol import Store
 from tests.stores import (
@@ -63,7 +63,7 @@ def url() -> str:
 
 @pytest.fixture
 async def store(url: str) -> AsyncIterator[Store]:
-    store = await add_databases(await open_store(url))
+    store = await add_databases(await open_store(url, create=True))
     yield store
     await store.close()
 
@@ -71,7 +71,7 @@ async def store(url: str) -> AsyncIterator[Store]:
 @pytest.fixture
 async def other(url: str, store: Store) -> AsyncIterator[Store]:  # noqa: ARG001  # has the databases
     """Another process, as far as the server can send_line: a store with a queue and connections of its own."""
-    other = await open_store(url)
+    other = await open_store(url, create=True)
     yield other
     await other.close()
 
@@ -117,12 +117,12 @@ def kill(admin: psycopg.Connection[Any]) -> None:
 @pytest.mark.parametrize("query", ["?nonsense=1", "?target_session_attrs", "/%zz"])
 async def test_a_url_that_libpq_cannot_read_is_refused(query: str) -> None:
     with pytest.raises(ValueError, match="is no store"):
-        await open_store(f"postgresql://host/name{query}")
+        await open_store(f"postgresql://host/name{query}", create=True)
 
 
 async def test_a_missing_server_is_unavailable_with_the_reason() -> None:
     with pytest.raises(Unavailable, match="No such file"):
-        await open_store("postgresql:///name?host=/nowhere")
+        await open_store("postgresql:///name?host=/nowhere", create=True)
 
 
 async def test_a_read_only_server_is_not_used(url: str) -> None:
@@ -132,17 +132,63 @@ async def test_a_read_only_server_is_not_used(url: str) -> None:
 
 async def test_the_first_host_that_responds_is_used(own_url: str) -> None:
     folder = quote(str(postgresql.server().folder), safe="")
-    store = await add_databases(await open_store(own_url.replace(folder, f"%2Fnowhere,{folder}")))
+    store = await add_databases(await open_store(own_url.replace(folder, f"%2Fnowhere,{folder}"), create=True))
     await store.change([change(create("a", ANN))])
     assert (await one(store, ANN)).id == "a"
     await store.close()
 
 
-async def test_a_database_of_a_newer_version_is_refused(url: str, store: Store, admin: psycopg.Connection[Any]) -> None:
+@pytest.mark.usefixtures("store")
+async def test_a_database_of_a_newer_version_is_refused(url: str, admin: psycopg.Connection[Any]) -> None:
     admin.execute("UPDATE layout SET version = version + 1")
     with pytest.raises(Unavailable, match="newer"):
+        await open_store(url, create=True)
+
+
+async def test_a_store_that_a_newer_version_migrates_is_not_ready(store: Store, admin: psycopg.Connection[Any]) -> None:
+    admin.execute("UPDATE layout SET version = version + 1")
+    with pytest.raises(Unusable, match="a newer version wrote layout"):
+        await store.ready()
+    await store.change([change(create("a", ANN))])
+
+
+async def test_a_database_without_a_store_is_refused_and_not_altered() -> None:
+    url = postgresql.fresh()
+    with pytest.raises(Unavailable, match="there is no store in the database"):
         await open_store(url)
+    await (await open_store(url, create=True)).close()
+    await (await open_store(url)).close()
+
+
+FULL_DISK = """CREATE FUNCTION fail() RETURNS trigger AS $$ BEGIN
+    RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$ LANGUAGE plpgsql;
+    CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON profiles FOR EACH ROW EXECUTE FUNCTION fail();
+    CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON epoch FOR EACH ROW EXECUTE FUNCTION fail();"""
+
+
+async def test_is_not_ready_while_the_disk_of_the_server_is_full(store: Store, admin: psycopg.Connection[Any]) -> None:
+    admin.execute(FULL_DISK)
+    async with asyncio.timeout(connections.RETRY_TIMEOUT_SECONDS - 1):  # it is not retried
+        with pytest.raises(Unavailable, match="could not extend file"):
+            await store.change([change(create("a", ANN))])
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="could not extend file"):
+            await store.ready()
+    admin.execute("DROP FUNCTION fail CASCADE")
     await store.ready()
+    await store.change([change(create("a", ANN))])
+
+
+async def test_a_database_in_another_encoding_is_refused(admin: psycopg.Connection[Any]) -> None:
+    admin.execute("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1'")
+    try:
+        url = postgresql.fresh(postgresql.server().url.replace("/postgres?", "/latin?"))
+        with pytest.raises(Unavailable, match="has the encoding LATIN1"):
+            await open_store(url, create=True)
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT to_regclass('layout')").fetchone() == (None,)
+    finally:
+        admin.execute("DROP DATABASE latin")
 
 
 async def test_a_database_of_an_older_version_is_migrated(
@@ -150,7 +196,7 @@ async def test_a_database_of_an_older_version_is_migrated(
 ) -> None:
     await store.change([change(create("a", ANN))])
     monkeypatch.setattr(layout, "MIGRATIONS", (*layout.MIGRATIONS, "CREATE TABLE extra (number bigint)"))
-    other = await open_store(url)
+    other = await open_store(url, create=True)
     assert (await one(other, ANN)).id == "a"
     await other.close()
     assert admin.execute("SELECT version FROM layout").fetchall() == [(len(layout.MIGRATIONS),)]
@@ -162,11 +208,11 @@ def test_several_processes_may_open_a_fresh_database_at_once(url: str) -> None:
 
 
 async def test_the_content_is_the_same_after_reopening(url: str) -> None:
-    store = await add_databases(await open_store(url))
+    store = await add_databases(await open_store(url, create=True))
     await store.change([change(create("a", ANN), ANN), change(increment(ANN), ANN)])
     before, version = await content_of(store, [ANN]), store.registry_version()
     await store.close()
-    store = await open_store(url)
+    store = await open_store(url, create=True)
     assert await content_of(store, [ANN]) == before
     assert store.registry_version() == version
     await store.close()
@@ -184,10 +230,10 @@ async def test_the_layout_partitions_and_nothing_else_changes(
     admin.execute((Path(layout.__file__).parent / "partitions.sql").read_text())
     partitioned = admin.execute("SELECT relname FROM pg_class WHERE relkind = 'p' AND relname::regclass = oid")
     assert {name for [name] in partitioned} == {"profiles", "identities", "changes", "jobs", "once"}
-    store = await open_store(url)
+    store = await open_store(url, create=True)
     await _use(store)
     used = admin.execute("SELECT count(DISTINCT tableoid) FROM identities").fetchone()
-    memory = await add_databases(await open_store("memory:"))
+    memory = await add_databases(await open_store("memory:", create=True))
     await memory.change([change(create("before", ANN, PHONE), ANN)])
     await _use(memory)
     keys = [ANN, BOB, PHONE, *(("email", f"{number}@example.com") for number in range(40))]
@@ -342,7 +388,7 @@ def test_three_processes_create_an_identity_once(url: str) -> None:
 
 
 async def create_databases(url: str) -> None:
-    await (await add_databases(await open_store(url))).close()
+    await (await add_databases(await open_store(url, create=True))).close()
 
 
 async def test_one_person_is_created_once_by_either_of_two_identities(store: Store, other: Store) -> None:
@@ -429,7 +475,7 @@ async def test_waits_for_the_locks_of_another_process(
 ) -> None:
     await create_databases(url)
     monkeypatch.setattr(connections, "RETRY_TIMEOUT_SECONDS", 0.3)
-    store = await open_store(url)
+    store = await open_store(url, create=True)
     with admin.transaction():
         admin.execute(locks.LOCK, locks.numbers([(1, *ANN)]))
         with pytest.raises(Unavailable, match="lock"):
@@ -444,7 +490,7 @@ async def test_waits_for_the_locks_of_another_process(
 
 async def test_the_locks_of_a_process_that_stops_are_released(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "IDLE_TRANSACTION_SECONDS", 0.2)
-    store = await add_databases(await open_store(url))
+    store = await add_databases(await open_store(url, create=True))
     frozen = await connections.Engine(url).connect()
     await frozen.execute("BEGIN")
     await frozen.execute(locks.LOCK, locks.numbers([(1, *ANN)]))
@@ -487,7 +533,7 @@ async def test_killed_backends_lose_and_repeat_nothing(store: Store, admin: psyc
 
 
 async def test_an_immediate_stop_loses_and_repeats_nothing(own_url: str) -> None:
-    store = await add_databases(await open_store(own_url))
+    store = await add_databases(await open_store(own_url, create=True))
     await store.change([change(create(f"p{n}", identity(n), n=0)) for n in range(16)])
     until = time.monotonic() + 3
     running = [asyncio.create_task(increment_until(store, n, until)) for n in range(16)]
@@ -503,7 +549,7 @@ async def test_without_a_server_it_is_unavailable_and_then_recovers(
     own_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "RETRY_TIMEOUT_SECONDS", 0.3)
-    store = await add_databases(await open_store(own_url))
+    store = await add_databases(await open_store(own_url, create=True))
     await store.change([change(create("a", ANN))])
     with server_stop():
         for call in (
@@ -591,7 +637,7 @@ async def test_a_change_without_a_notification_is_seen_too(store: Store, admin: 
 
 
 async def test_a_closed_store_is_unavailable(url: str) -> None:
-    store = await add_databases(await open_store(url))
+    store = await add_databases(await open_store(url, create=True))
     await store.close()
     await store.close()
     for call in (store.change([change(create("a", ANN))]), store.find(1, [ANN]), store.ready()):
@@ -608,7 +654,7 @@ async def test_a_change_of_a_cancelled_caller_is_stored(store: Store) -> None:
 
 
 async def test_closes_all_its_connections(url: str, admin: psycopg.Connection[Any]) -> None:
-    store = await open_store(url)
+    store = await open_store(url, create=True)
     await asyncio.gather(*(store.find(1, [ANN]) for _ in range(50)))
     await store.close()
     async with asyncio.timeout(2):

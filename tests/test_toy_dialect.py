@@ -111,7 +111,7 @@ def _extend(file: Path, place: Sequence[str], members: Mapping[str, Any]) -> Non
 
 async def _converse(*requests: Mapping[str, Any]) -> tuple[list[httpx.Response], list[dict[str, Any]]]:
     """The replies to requests, and the documents after them."""
-    store = await open_store("memory:")
+    store = await open_store("memory:", create=True)
     await seed_store(store, Case(FIXTURES, "json", {}))
 
     async def opened(_url: str) -> Store:

@@ -63,7 +63,7 @@ RECORDS = [
 
 async def filled_store(url: str) -> Store:
     """Return a store with rows of every kind."""
-    store = await open_store(url)
+    store = await open_store(url, create=True)
     for database in (ONE, TWO):
         await store.add_database(database)
     await store.add_token(TOKEN)
@@ -108,7 +108,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def run_with_store(url: str, work: Callable[[Store], Any]) -> Any:
     async def open_and_run() -> Any:
-        store = await open_store(url)
+        store = await open_store(url, create=True)
         try:
             return await work(store)
         finally:
@@ -358,10 +358,10 @@ def test_the_commands_report_errors_in_one_line(tmp_path: Path, dump: bytes) -> 
     file.write_bytes(with_members(dump, 4, version=0.5))
     refusals = [
         (run("load", "--store", store, file), 2, "dump, line 4: Expected `int`"),
-        (run("dump", "--store", store, file), 2, "is there already: --resume"),
+        (run("dump", "--store", store, file), 2, "exists already: --resume"),
         (run("dump", "--store", store, "--resume", "-"), 2, "stdout"),
         (run("load", "--store", store, tmp_path / "none"), 1, "No such file"),
-        (run("dump", "--store", f"sqlite:///{tmp_path}/no/1.db", tmp_path / "new"), 1, "unable to open"),
+        (run("dump", "--store", f"sqlite:///{tmp_path}/no/1.db", tmp_path / "new"), 1, "there is no such store"),
     ]
     for result, status, reason in refusals:
         assert (result.exit_code, result.stdout) == (status, "")

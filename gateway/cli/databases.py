@@ -30,7 +30,7 @@ def create_database(
     """Create a database."""
     database = Database(id, name, closed, fields, company_id)
     duplicate = f"the id {id} or the company id is another database's"
-    update_registry(store, lambda store: store.add_database(database), duplicate)
+    update_registry(store, lambda store: store.add_database(database), duplicate, create=True)
     click.echo(f"database {id} created")
 
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from functools import partial
 from importlib.metadata import version
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
 from tempfile import mkdtemp
@@ -77,7 +78,8 @@ def _validate(settings: Settings) -> None:
 def _create_first_token(settings: Settings, port: int) -> None:
     """Create database 1 and its token in an empty store, and print how to use the gateway."""
     is_terminal = sys.stderr.isatty()
-    secret = run_on_store(settings, lambda store: bootstrap(store, settings, now(), creates_token=is_terminal))
+    first_start = partial(bootstrap, settings=settings, now=now(), creates_token=is_terminal)
+    secret = run_on_store(settings, first_start, create=True)
     url, has_given_token = address(settings.host, port), settings.bootstrap_token is not None
     click.echo(start_message(version("profile-gateway"), settings.store, url, secret, has_given_token), err=True)
 

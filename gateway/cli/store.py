@@ -34,20 +34,28 @@ def load_settings(**flags: str | None) -> Settings:
         raise InvalidSettings(str(error)) from None
 
 
-def run_on_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
-    """Open the store, run the work and close the store. Raises `ClickException`."""
+def run_on_store(settings: Settings, work: Callable[[Store], Awaitable[T]], *, create: bool = False) -> T:
+    """Open the store, run the work and close the store. Raises `ClickException`.
+
+    A store that does not exist is created only with `create`.
+    """
     try:
-        return asyncio.run(_run(settings.store, work))
+        return asyncio.run(_run(settings.store, work, create))
     except Unavailable as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(" ".join(str(error).split())) from None
 
 
 def update_registry(
-    store: str | None, work: Callable[[Store], Awaitable[None]], duplicate: str = "", missing: str = ""
+    store: str | None,
+    work: Callable[[Store], Awaitable[None]],
+    duplicate: str = "",
+    missing: str = "",
+    *,
+    create: bool = False,
 ) -> None:
     """Run work that writes to the registry. `duplicate` and `missing` are the messages of the store's two errors."""
     try:
-        run_on_store(load_settings(store=store), work)
+        run_on_store(load_settings(store=store), work, create=create)
     except Duplicate:
         raise click.ClickException(duplicate) from None
     except Missing:
@@ -59,9 +67,9 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def _run(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
+async def _run(url: str, work: Callable[[Store], Awaitable[T]], create: bool) -> T:
     try:
-        store = await open_store(url)
+        store = await open_store(url, create=create)
     except (MissingExtra, ValueError) as error:
         raise InvalidSettings(str(error)) from None
     try:

@@ -87,7 +87,7 @@ def load(store: str | None, existing: ExistingProfiles, file: Path) -> None:
     Rows that exist already are skipped: after an interruption, load the same file again.
     """
     with _file_errors(file):
-        loader = run_on_store(load_settings(store=store), lambda store: _load(store, existing, file))
+        loader = run_on_store(load_settings(store=store), lambda store: _load(store, existing, file), create=True)
     click.echo(f"{loader.lines} lines, {loader.new} of them new")
 
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from gateway.stores.errors import Unavailable
+from gateway.stores.errors import Unavailable, Unusable
 
 log = logging.getLogger("gateway")
 
@@ -16,8 +16,8 @@ class OutageLog:
     def begin(self, reason: Unavailable, request_id: str) -> None:
         """Log the start, if no outage is logged yet."""
         if not self._is_out:
-            name = type(reason.__cause__ or reason).__name__
-            log.error("the store is unavailable: %s", name, extra={"request_id": request_id})
+            text = str(reason) if isinstance(reason, Unusable) else type(reason.__cause__ or reason).__name__
+            log.error("the store is unavailable: %s", text, extra={"request_id": request_id})
         self._is_out = True
 
     def end(self) -> None:

@@ -8,10 +8,11 @@ from gateway.stores.protocol import Store
 ENGINES = ("memory", "postgresql", "sqlite")
 
 
-async def open_store(url: str) -> Store:
-    """Return the store of a URL such as `sqlite:///gateway.db`. Create it, or migrate it to this version's layout.
+async def open_store(url: str, *, create: bool = False) -> Store:
+    """Return the store of a URL such as `sqlite:///gateway.db`, migrated to this version's layout.
 
-    Raises `ValueError` on a URL that no engine accepts, `Unavailable` if the engine cannot be reached,
+    A store that does not exist is created only with `create`: a mistyped URL must not look like an empty store. Raises
+    `ValueError` on a URL that no engine accepts, `Unavailable` if the engine cannot be reached or has no such store,
     `MissingExtra` if its library is not installed.
     """
     scheme = url.partition(":")[0]
@@ -19,5 +20,5 @@ async def open_store(url: str) -> Store:
         raise ValueError(f"unknown store {scheme!r}: use sqlite:///FILE or postgresql://HOST/NAME")
     if scheme == "postgresql":
         require_extra("psycopg", "postgresql")
-    store: Store = await import_module(f"{__name__}.{scheme}").open(url)
+    store: Store = await import_module(f"{__name__}.{scheme}").open(url, create)
     return store

@@ -5,6 +5,10 @@ class Unavailable(Exception):
     """The engine cannot answer now. Nothing of the change was applied, or the message says that this is unknown."""
 
 
+class Unusable(Unavailable):
+    """The engine cannot answer until a person acts. The message names no path and no server: anyone may read it."""
+
+
 class Duplicate(Exception):
     """The registry already has such a row."""
 

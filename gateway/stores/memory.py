@@ -37,7 +37,7 @@ from gateway.core.model import (
     Token,
     Write,
 )
-from gateway.stores.errors import Duplicate, Missing
+from gateway.stores.errors import Duplicate, Missing, Unavailable
 from gateway.stores.protocol import Record
 from gateway.stores.rows import (
     document_text,
@@ -51,10 +51,12 @@ from gateway.stores.rows import (
 )
 
 
-async def open(url: str) -> "MemoryStore":
-    """Return a new, empty store. Raises `ValueError` on a URL other than `memory:`."""
+async def open(url: str, create: bool) -> "MemoryStore":
+    """Return a new, empty store. Raises `ValueError` on a URL other than `memory:`, `Unavailable` without `create`."""
     if url != "memory:":
         raise ValueError(f"{url!r}: a store in memory has no name, its URL is memory:")
+    if not create:
+        raise Unavailable("a store in memory exists in one process only")
     return MemoryStore()
 
 

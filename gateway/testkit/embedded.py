@@ -40,7 +40,7 @@ TOKENS = {
 
 async def run_in_process(case: Case) -> tuple[CaseResponse, list[dict[str, Any]]]:
     """Return the response to a case and the profiles in the store afterwards. Raises `InvalidCase`."""
-    store = await open_store("memory:")
+    store = await open_store("memory:", create=True)
     await seed_store(store, case)
     app = create_application(case, store)
     async with app.router.lifespan_context(app):
@@ -89,7 +89,7 @@ def _opener(store: Store) -> Callable[[str], Awaitable[Store]]:
 def run_server(folder: Path) -> Iterator[str]:
     """Run a real server over an empty SQLite store in a folder, with the real clock, and yield its URL."""
     server = ServerThread()
-    store = server.run(open_store(f"sqlite:///{folder}/gateway.db"))
+    store = server.run(open_store(f"sqlite:///{folder}/gateway.db", create=True))
     server.run(seed_store(store, Case(folder, "json", {})))
     try:
         with server.serving(create(Settings(access_log=False), open_store=_opener(store))):

@@ -70,7 +70,7 @@ class World:
 
     async def open(self) -> Store:
         """Serve an empty store."""
-        self._gateway.store = await open_store(self._url.format(next(self._stores)))
+        self._gateway.store = await open_store(self._url.format(next(self._stores)), create=True)
         return self._gateway.store
 
     async def fill(self) -> None:
@@ -276,7 +276,7 @@ class _CurrentStore:
 async def serving() -> AsyncIterator[Gateway]:
     """A gateway for many sequences."""
     gateway = Gateway()
-    gateway.store = await open_store("memory:")
+    gateway.store = await open_store("memory:", create=True)
     async with gateway.app.router.lifespan_context(gateway.app):
         yield gateway
 

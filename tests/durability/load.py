@@ -100,7 +100,7 @@ def _update_data(number: int) -> dict[str, object]:
 async def compare(url: str, logs: Sequence[ClientLog]) -> Comparison:
     """Compare the store with the logs. Every client must have its last response."""
     lost = doubled = 0
-    store = await open_store(url)
+    store = await open_store(url, create=True)
     for log in logs:
         for first in range(0, log.acknowledged + 1, MAX_LIST_ELEMENTS):
             expected = min(log.acknowledged - first, MAX_LIST_ELEMENTS)

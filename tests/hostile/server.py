@@ -139,7 +139,7 @@ def assert_well_formed(sent: Request, reply: Reply) -> None:
 def opened(host: ServerThread, folder: Path, case: Case | None = None) -> Iterator[ServerUnderTest]:
     """A server over a database of its own, with the tokens of the cases."""
     file = folder / "hostile.db"
-    store = host.run(open_store(f"sqlite:///{file}"))
+    store = host.run(open_store(f"sqlite:///{file}", create=True))
     host.run(seed_store(store, case or Case(folder, "json", {})))
 
     async def brought(_url: str) -> Any:

@@ -15,7 +15,7 @@ from tests.stores import PAUSE, change, create, increment
 
 async def create_profiles(url: str, number: str) -> None:
     """Create `number` identities one by one, unless they exist. Print the id of each one's profile."""
-    store = await open_store(url)
+    store = await open_store(url, create=True)
     wait_for_line()
     for key in [("email", f"{n}@example.com") for n in range(int(number))]:
         edit = create(f"{key[1]} of {os.getpid()}", key, pause=PAUSE)
@@ -28,7 +28,7 @@ async def create_profiles(url: str, number: str) -> None:
 
 async def increment_profiles(url: str, number: str) -> None:
     """Increment `number` profiles without end. Print each acknowledged step: the profile, and its number."""
-    store = await open_store(url)
+    store = await open_store(url, create=True)
     wait_for_line()
 
     async def increment_without_end(n: int) -> None:
@@ -44,7 +44,7 @@ async def increment_profiles(url: str, number: str) -> None:
 async def open_and_close(url: str) -> None:
     """Open a store that may not exist."""
     wait_for_line()
-    store = await open_store(url)
+    store = await open_store(url, create=True)
     await store.ready()
     await store.close()
     print_line("opened")

@@ -18,7 +18,7 @@ from gateway.stores.group_commit import GroupCommit
 from gateway.stores.listing import ADD_JOB, PageSyntax, SqlListing
 from gateway.stores.postgresql.connections import Connection, Engine, close_on_failure, to_psycopg, transaction
 from gateway.stores.postgresql.group import run_together
-from gateway.stores.postgresql.layout import migrate
+from gateway.stores.postgresql.layout import migrate, require_layout
 from gateway.stores.postgresql.locks import table_key
 from gateway.stores.postgresql.registry_version import RegistryVersion, increment
 from gateway.stores.postgresql.snapshot import BEGIN, PostgresqlSnapshot, restore
@@ -41,7 +41,8 @@ PRUNE_JOBS = """WITH old AS (SELECT old.* FROM databases, LATERAL (
         LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS old LIMIT %(limit)s)
     DELETE FROM jobs USING old WHERE jobs.database = old.database AND jobs.id = old.id"""
 LEDGERS = "SELECT address, ledger FROM ledgers WHERE database = %s AND key = ANY (%s::text[])"
-IS_READ_ONLY = "SELECT current_setting('transaction_read_only') = 'on'"
+REWRITE_REGISTRY_VERSION = "UPDATE epoch SET number = number"
+STATE = "SELECT current_setting('transaction_read_only') = 'on', (SELECT version FROM layout)"
 
 # PostgreSQL reads no member of a document that has a NUL anywhere: the sort uses the next character instead.
 MEMBER = r"""COALESCE(replace(document, '\u0000', '\u0001')::json ->> %(member)s, %(last)s) COLLATE "C" """
@@ -54,17 +55,18 @@ MAX_GROUP_CHANGES = 256
 max_locks_per_transaction."""
 
 
-async def open(url: str) -> "PostgresqlStore":
+async def open(url: str, create: bool) -> "PostgresqlStore":
     """Return the store of `postgresql://user:password@host:port,host:port/name`. Create or migrate its tables.
 
     The URL is libpq's, which may name several hosts: the one that accepts writes is used. Raises `ValueError` on
-    another URL, `Unavailable` where no server can be used or a newer version wrote the database.
+    another URL, `Unavailable` where no server can be used, where a newer version wrote the database, where its encoding
+    is not UTF-8, or where it has no store and `create` is false.
     """
     engine = Engine(url)
     try:
         connection = await engine.connect()
         async with close_on_failure(connection):
-            await migrate(connection)
+            await migrate(connection, create)
             version = RegistryVersion(engine)
             await version.begin(connection)
             return PostgresqlStore(engine, version)
@@ -134,9 +136,13 @@ class PostgresqlStore(SqlRegistry, SqlListing):
 
     async def ready(self) -> None:
         # A standby responds too, but accepts no change.
-        [[is_read_only]] = await self._fetch(IS_READ_ONLY)
+        [[is_read_only, version]] = await self._fetch(STATE)
         if is_read_only:
             raise Unavailable("the server cannot be written to")
+        require_layout(version)
+        if self._engine.is_full:
+            await self._write((REWRITE_REGISTRY_VERSION, ()))
+            self._engine.is_full = False
 
     async def close(self) -> None:
         await self._queue.close()

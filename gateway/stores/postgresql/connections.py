@@ -71,6 +71,8 @@ class Engine:
             # The URL may contain a password, and so may libpq's message.
             raise ValueError("the URL is no store: use postgresql://USER:PASSWORD@HOST,HOST/NAME") from None
         self._room = asyncio.Semaphore(MAX_CONNECTIONS)
+        self.is_full = False
+        """Whether the server's disk was full since `is_full` was last reset."""
         self._idle: list[Connection] = []
         self._open = True
 
@@ -98,7 +100,8 @@ class Engine:
             except psycopg.Error as error:
                 if not is_server_failure(error):
                     raise
-                if monotonic() > until:
+                self.is_full = self.is_full or isinstance(error, psycopg.errors.DiskFull)
+                if monotonic() > until or isinstance(error, psycopg.errors.DiskFull):
                     raise Unavailable(str(error)) from error
             await asyncio.sleep(RETRY_PAUSE_SECONDS)
         raise Unavailable("the store is closed")

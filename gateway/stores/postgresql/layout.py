@@ -3,10 +3,12 @@
 The layout can be partitioned: every key of profile data begins with the database, and no unique index lacks it.
 """
 
-from gateway.stores.errors import Unavailable
+from gateway.stores.errors import Unavailable, Unusable
 from gateway.stores.ledger_migration import ledger_rows_of_profiles
 from gateway.stores.postgresql.connections import Connection
 from gateway.stores.postgresql.text_encoding import index_text
+
+LAYOUT_VERSION = "SELECT version FROM layout"
 
 MIGRATION_LOCK = 0x70726F66696C6573
 """The advisory lock of a migration."""
@@ -73,20 +75,53 @@ LEDGERS_VERSION = 3
 """The layout that has ledgers. Those of older layouts are derived from the profiles."""
 
 
-async def migrate(connection: Connection) -> None:
-    """Migrate the database to this version's layout. Raises `Unavailable` where a newer version wrote it."""
+async def migrate(connection: Connection, create: bool) -> None:
+    """Create the tables, if `create` is set, or migrate them to this version's layout. Raises `Unavailable`."""
+    await _require_utf8(connection)
     async with connection.transaction():
         # Where several processes open a new database at once, only the first has something to do.
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
-        version = await _version(connection)
-        if version > len(MIGRATIONS):
-            known = len(MIGRATIONS)
-            raise Unavailable(f"the database has layout {version}, this version knows {known}: use a newer one")
+        version = await layout_version(connection)
+        if version is None:
+            version = await _create(connection, create)
+        require_layout(version)
         for step in MIGRATIONS[version:]:
             await connection.execute(step)
         if 0 < version < LEDGERS_VERSION:
             await _fill_ledgers(connection)
         await connection.execute("UPDATE layout SET version = %s WHERE version <> %s", (len(MIGRATIONS),) * 2)
+
+
+def require_layout(version: int) -> None:
+    """Raise `Unusable` where a newer version wrote the database."""
+    if version > len(MIGRATIONS):
+        raise Unusable(f"a newer version wrote layout {version} of the store, this one has {len(MIGRATIONS)}")
+
+
+async def layout_version(connection: Connection) -> int | None:
+    """Return the version of the tables, None where there are none."""
+    cursor = await connection.execute("SELECT to_regclass('layout') IS NULL")
+    if (await cursor.fetchall())[0][0]:
+        return None
+    cursor = await connection.execute(LAYOUT_VERSION)
+    return int((await cursor.fetchall())[0][0])
+
+
+async def _create(connection: Connection, create: bool) -> int:
+    if not create:
+        commands = "profile-gateway serve, load or database create"
+        raise Unavailable(f"there is no store in the database; only {commands} creates one")
+    await connection.execute("CREATE TABLE layout (version bigint NOT NULL)")
+    await connection.execute("INSERT INTO layout VALUES (0)")
+    return 0
+
+
+async def _require_utf8(connection: Connection) -> None:
+    """Other encodings lack characters, or do not check them."""
+    cursor = await connection.execute("SELECT current_setting('server_encoding')")
+    encoding = (await cursor.fetchall())[0][0]
+    if encoding != "UTF8":
+        raise Unavailable(f"the database has the encoding {encoding}: create it with ENCODING 'UTF8'")
 
 
 async def _fill_ledgers(connection: Connection) -> None:
@@ -95,12 +130,3 @@ async def _fill_ledgers(connection: Connection) -> None:
     keyed = [(database, index_text(address), address, text) for database, address, text in rows]
     async with connection.cursor() as insertion:
         await insertion.executemany("INSERT INTO ledgers VALUES (%s, %s, %s, %s)", keyed)
-
-
-async def _version(connection: Connection) -> int:
-    cursor = await connection.execute("SELECT to_regclass('layout') IS NULL")
-    if (await cursor.fetchall())[0][0]:
-        await connection.execute("CREATE TABLE layout (version bigint NOT NULL)")
-        await connection.execute("INSERT INTO layout VALUES (0)")
-    cursor = await connection.execute("SELECT version FROM layout")
-    return int((await cursor.fetchall())[0][0])

@@ -44,6 +44,7 @@ class RegistryVersion:
         """Listen on this connection, and on a new one wherever that is lost."""
         await self._listen(connection)
         self._task = asyncio.create_task(self._keep_listening(connection))
+        await asyncio.sleep(0)  # a task that is cancelled before it starts would not close the connection
 
     async def close(self) -> None:
         self._task.cancel()

@@ -5,6 +5,7 @@ Profiles are looked up on the event loop: that costs less than a switch to anoth
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from itertools import chain
@@ -24,8 +25,9 @@ from gateway.stores.registry import SqlRegistry, Statement
 from gateway.stores.rows import Row, job_row, raise_failure
 from gateway.stores.sqlite.checkpoints import Checkpoints
 from gateway.stores.sqlite.connections import CACHE_KIB, ENGINE_FAILURES, WRITER_CACHE_KIB, connect
+from gateway.stores.sqlite.file import Presence, create_file, require_own, require_room, warn_of_rights
 from gateway.stores.sqlite.group import Step, find_ledgers, look_up, unique_by_id
-from gateway.stores.sqlite.layout import migrate
+from gateway.stores.sqlite.layout import migrate, new_content, require_layout, require_own_tables
 from gateway.stores.sqlite.snapshot import SqliteSnapshot, restore
 from gateway.stores.sqlite.writer import Writer
 
@@ -34,6 +36,8 @@ PRUNE = """DELETE FROM changes WHERE rowid IN (
 PRUNE_JOBS = "DELETE FROM jobs WHERE rowid IN (SELECT rowid FROM jobs WHERE created < ? LIMIT ?)"
 REGISTRY_VERSION = "SELECT number FROM epoch"
 INCREMENT_REGISTRY_VERSION = "UPDATE epoch SET number = number + 1"
+REWRITE_REGISTRY_VERSION = "UPDATE epoch SET number = number"
+LAYOUT_VERSION = "PRAGMA user_version"
 
 MAX_GROUP_CHANGES = 128
 """Changes in one transaction: they use the event loop for some 5 ms before other tasks continue."""
@@ -46,27 +50,34 @@ CONSTRAINT_ERRORS = {
 """The exception for each constraint of the registry."""
 
 
-async def open(url: str) -> "SqliteStore":
+async def open(url: str, create: bool) -> "SqliteStore":
     """Return the store of `sqlite:///relative.db` or `sqlite:////absolute.db`. Create or migrate the file.
 
-    Raises `ValueError` on another URL, `Unavailable` where the file cannot be used or was written by a newer version.
+    Raises `ValueError` on another URL, `Unavailable` where the file cannot be used, or was written by a newer version
+    or by another program, or does not exist and `create` is false.
     """
     file = _file_of(url)
     try:
+        if create and not os.path.lexists(file):
+            create_file(file, new_content())
+        require_own(file)
+        require_own_tables(file)
         connections = [connect(file, cache) for cache in (WRITER_CACHE_KIB, CACHE_KIB, CACHE_KIB, CACHE_KIB)]
         migrate(connections[0])
+    except OSError as error:
+        raise Unavailable(f"{file}: {error.strerror}") from error
     except ENGINE_FAILURES as error:
         raise Unavailable(f"{file}: {error}") from error
+    if create:
+        warn_of_rights(file)  # each worker opens the file too, and need not repeat it
     return SqliteStore(*connections)
 
 
 def _file_of(url: str) -> str:
     parts = urlsplit(url)
-    if parts.netloc or not parts.path[1:] or parts.query or parts.fragment:
-        raise ValueError(
-            f"{url!r} is not the URL of a SQLite file: use sqlite:///FILE or sqlite:////ABSOLUTE/FILE"
-            ", with %23 for # and %3F for ?"
-        )
+    if parts.netloc or parts.path[1:] in ("", ":memory:") or "?" in url or "#" in url:
+        form = "sqlite:///FILE or sqlite:////ABSOLUTE/FILE, with %23 for # and %3F for ?"
+        raise ValueError(f"{url!r} is not the URL of a SQLite file: use {form}")
     return str(Path(unquote(parts.path[1:])).absolute())
 
 
@@ -84,8 +95,9 @@ class SqliteStore(SqlRegistry, SqlListing):
         self._reader.pragma("query_only", True)
         self._page_reader.pragma("query_only", True)
         self._page_lock = asyncio.Lock()
+        self._presence = Presence(writer)
         self._checkpoints = Checkpoints(writer, checkpoints)
-        self._writer = Writer(writer, self._checkpoints)
+        self._writer = Writer(writer, self._checkpoints, self._presence)
         self._queue = GroupCommit(self._writer.run, MAX_GROUP_CHANGES)
 
     async def change(self, changes: Sequence[Change]) -> list[EditResult | Refusal]:
@@ -116,6 +128,7 @@ class SqliteStore(SqlRegistry, SqlListing):
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[SqliteSnapshot]:
+        self._presence.require()
         try:
             connection = connect(self._reader.filename)
             connection.execute(f"BEGIN; {REGISTRY_VERSION}")
@@ -133,8 +146,11 @@ class SqliteStore(SqlRegistry, SqlListing):
         return int(number)
 
     async def ready(self) -> None:
-        # An empty step acquires the write lock and commits, as a change does.
-        await self._run(lambda _connection: None)
+        [[version]] = self._execute(LAYOUT_VERSION)
+        require_layout(version)
+        if self._writer.has_failed:
+            await asyncio.to_thread(require_room, self._reader.filename)
+        await self._run(self._probe)
 
     async def close(self) -> None:
         await self._queue.close()
@@ -147,6 +163,11 @@ class SqliteStore(SqlRegistry, SqlListing):
             # Where no other process has the file open, SQLite writes the log into it now and removes the log.
             connection.close()
 
+    def _probe(self, connection: apsw.Connection) -> None:
+        """A step that commits, as a change does. It writes only after a failure: each write is a sync of the disk."""
+        if self._writer.has_failed:
+            connection.execute(REWRITE_REGISTRY_VERSION)
+
     async def _run(self, *steps: Step) -> list[Any]:
         """Return the result of each step. Raises the first exception that is no `Refusal`."""
         return raise_failure(await self._queue.run(steps))
@@ -156,6 +177,7 @@ class SqliteStore(SqlRegistry, SqlListing):
 
     async def _read_page(self, sql: str, values: Mapping[str, Any]) -> list[Row]:
         """Read on a thread and a connection of its own: a page may read a whole database, and delays no change."""
+        self._presence.require()
         async with self._page_lock:
             try:
                 return await asyncio.to_thread(lambda: self._page_reader.execute(sql, values).fetchall())
@@ -163,6 +185,7 @@ class SqliteStore(SqlRegistry, SqlListing):
                 raise Unavailable(str(error)) from error
 
     def _execute(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        self._presence.require()
         try:
             return self._reader.execute(sql, values).fetchall()
         except ENGINE_FAILURES as error:

@@ -5,6 +5,8 @@ from threading import Event, Thread
 
 import apsw
 
+from gateway.stores.sqlite.file import has_moved
+
 CHECKPOINT_LOG_PAGES, MAX_LOG_PAGES = 4_000, 16_000
 """Pages in the log from which on a thread writes them into the file beside the load, or else between two groups.
 
@@ -32,6 +34,10 @@ class Checkpoints:
         """Write the rest of a log that is too long, between two groups."""
         _checkpoint(self._writer)
 
+    def empty_log(self) -> None:
+        """Write the whole log into the file and cut it to nothing, on the writer's thread: its blocks become free."""
+        _checkpoint(self._writer, apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
     def close(self) -> None:
         """Wait for the checkpoint that runs."""
         self._open = False
@@ -51,6 +57,7 @@ class Checkpoints:
             _checkpoint(self._own)
 
 
-def _checkpoint(connection: apsw.Connection) -> None:
+def _checkpoint(connection: apsw.Connection, mode: int = apsw.SQLITE_CHECKPOINT_PASSIVE) -> None:
     with suppress(apsw.Error):  # another process prevents it, or the disk fails: the next commit tries again
-        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        if not has_moved(connection):  # a file that was moved away is another's by now, such as a backup
+            connection.wal_checkpoint(mode=mode)

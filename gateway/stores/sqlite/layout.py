@@ -4,11 +4,16 @@ Every key of profile data begins with the database, and no unique index lacks it
 layout.
 """
 
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
 import apsw
 
-from gateway.stores.errors import Unavailable
+from gateway.stores.errors import Unusable
 from gateway.stores.ledger_migration import ledger_rows_of_profiles
 from gateway.stores.sqlite.connections import transaction
+from gateway.stores.sqlite.file import APPLICATION_ID, another_program
 
 # Profiles and changes have a rowid: in the tree of a key, a row of more than 1,000 bytes spills into a page of its own
 # (a new profile's change then used 4,660 bytes, not 1,380). Identities are keys alone and need no second tree. The
@@ -73,20 +78,64 @@ LEDGERS_VERSION = 4
 """The layout that has ledgers. Those of older layouts are derived from the profiles."""
 
 
+READ_ONLY = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+
+OWN_TABLES = frozenset({"databases", "tokens", "epoch", "profiles", "identities", "changes"})
+"""The tables of the first layout, by which a file of an older version without our mark is recognized."""
+
+
+def new_content() -> bytes:
+    """Return the content of a new file."""
+    connection = apsw.Connection(":memory:")
+    for step in MIGRATIONS:
+        connection.execute(step)
+    _mark(connection)
+    return connection.serialize("main")
+
+
 def migrate(connection: apsw.Connection) -> None:
-    """Migrate the file to this version's layout. Raises `Unavailable` where a newer version wrote it."""
-    if _version(connection) == len(MIGRATIONS):
+    """Migrate the file to this version's layout.
+
+    Raises `Unavailable` where a newer version wrote it, or another program.
+    """
+    if _version(connection) == len(MIGRATIONS) and connection.pragma("application_id") == APPLICATION_ID:
         return
     with transaction(connection):
-        # Read again under the lock: where two processes open a new file at once, the second has nothing to do.
+        # Read again under the lock: where two processes open an old file at once, the second has nothing to do.
         version = _version(connection)
-        if version > len(MIGRATIONS):
-            raise Unavailable(f"the file has layout {version}, this version knows {len(MIGRATIONS)}: use a newer one")
+        require_layout(version)
+        if not version or not _tables_of(connection) >= OWN_TABLES:
+            raise another_program(connection.filename)
         for step in MIGRATIONS[version:]:
             connection.execute(step)
-        if 0 < version < LEDGERS_VERSION:
+        if version < LEDGERS_VERSION:
             _fill_ledgers(connection)
-        connection.pragma("user_version", len(MIGRATIONS))
+        _mark(connection)
+
+
+def require_layout(version: int) -> None:
+    """Raise `Unusable` where a newer version wrote the file."""
+    if version > len(MIGRATIONS):
+        raise Unusable(f"a newer version wrote layout {version} of the store, this one has {len(MIGRATIONS)}")
+
+
+def require_own_tables(file: str) -> None:
+    """Raise `Unavailable` where the tables of a file are another program's. Touch nothing, not even a log of it."""
+    with closing(apsw.Connection(f"file:{quote(file)}?immutable=1", READ_ONLY)) as connection:
+        tables = _tables_of(connection)
+    # The log may contain all tables of a store that was killed early: `migrate` reads it too.
+    has_none = not tables and Path(f"{file}-wal").exists()
+    if not has_none and not tables >= OWN_TABLES:
+        raise another_program(file)
+
+
+def _tables_of(connection: apsw.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+
+
+def _mark(connection: apsw.Connection) -> None:
+    connection.pragma("application_id", APPLICATION_ID)
+    connection.pragma("user_version", len(MIGRATIONS))
 
 
 def _fill_ledgers(connection: apsw.Connection) -> None:

@@ -16,6 +16,7 @@ import apsw
 from gateway.stores.errors import Unavailable
 from gateway.stores.sqlite.checkpoints import Checkpoints
 from gateway.stores.sqlite.connections import ENGINE_FAILURES, LOCK_RETRY_SECONDS, LOCK_TIMEOUT_SECONDS
+from gateway.stores.sqlite.file import Presence
 from gateway.stores.sqlite.group import SqliteGroup, Step
 
 MAX_GROUP_SECONDS = 0.01
@@ -29,9 +30,12 @@ class Writer:
     without blocking the loop.
     """
 
-    def __init__(self, connection: apsw.Connection, checkpoints: Checkpoints) -> None:
+    def __init__(self, connection: apsw.Connection, checkpoints: Checkpoints, presence: Presence) -> None:
+        self.has_failed = False
+        """Whether the engine failed since the last commit that wrote something."""
         self._connection = connection
         self._checkpoints = checkpoints
+        self._presence = presence
         self._thread = ThreadPoolExecutor(1, "store-commits")
         connection.set_busy_handler(None)
 
@@ -45,9 +49,12 @@ class Writer:
     async def _run_first(self, steps: Sequence[Step]) -> list[Any]:
         """Run the first of the steps in one transaction, or each in its own where that fails."""
         try:
-            return await self._run_together(steps)
+            return await self._run_with_room(steps)
         except ENGINE_FAILURES as error:
+            self.has_failed = True
             return [_unavailable(error) for _ in steps]
+        except Unavailable as error:
+            return [error for _ in steps]
         except Exception as error:
             # One step failed, and the rollback undid the other steps too. Nothing is stored, and steps may run again:
             # so each gets a transaction of its own. Such a failure is a fault in our own code and rare; savepoints
@@ -60,10 +67,20 @@ class Writer:
         """Wait for the commit that runs."""
         self._thread.shutdown()
 
+    async def _run_with_room(self, steps: Sequence[Step]) -> list[Any]:
+        try:
+            return await self._run_together(steps)
+        except apsw.FullError:
+            # The log may be what fills the disk.
+            await self._in_thread(self._checkpoints.empty_log)
+            return await self._run_together(steps)
+
     async def _run_together(self, steps: Sequence[Step]) -> list[Any]:
+        self._presence.require()
         if self._checkpoints.is_overdue():
             await self._in_thread(self._checkpoints.run)
         await self._begin()
+        rows_before = self._connection.total_changes()
         try:
             group, results = SqliteGroup(self._connection, steps), []
             until = monotonic() + MAX_GROUP_SECONDS
@@ -78,6 +95,8 @@ class Writer:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
+        if self._connection.total_changes() != rows_before:
+            self.has_failed = False
         return results
 
     async def _begin(self) -> None:
@@ -94,6 +113,8 @@ class Writer:
 
     def _commit(self) -> None:
         self._connection.execute("COMMIT")
+        # After the sync: what is acknowledged was in its place when it was durable.
+        self._presence.check()
 
     async def _in_thread(self, work: Callable[[], None]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -1,0 +1,130 @@
+"""The file of a store: its creation, whose file it is, and whether it is still in its place.
+
+A file is created whole or not at all: so an empty file is another program's. It uses no table.
+"""
+
+import ctypes
+import logging
+import os
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_hex
+from tempfile import TemporaryFile
+
+import apsw
+
+from gateway.stores.errors import Unavailable, Unusable
+
+APPLICATION_ID = 0x50474757
+"""The mark of our files in their header: "PGGW"."""
+
+SQLITE_MAGIC = b"SQLite format 3\x00"
+HEADER_BYTES = 100
+OWNER_ONLY = 0o600
+
+ROOM_BYTES = 1 << 20
+"""Room that the disk must have before a store whose commit failed is ready again."""
+
+log = logging.getLogger("gateway")
+
+
+def create_file(file: str, content: bytes) -> None:
+    """Create a file that only its owner can read. A file that exists already is not touched."""
+    new = f"{file}.{token_hex(4)}.new"
+    try:
+        with open(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "r+b") as output:
+            os.pwrite(output.fileno(), content, 0)
+            os.fsync(output.fileno())
+        with suppress(FileExistsError):  # another process was first
+            os.link(new, file)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(new)
+    _sync_folder(file)
+
+
+def require_own(file: str) -> None:
+    """Raise `Unavailable` where there is no such file, or its header is another program's. Touch nothing."""
+    path = Path(file)
+    if not path.exists():
+        commands = "profile-gateway serve, load or database create"
+        raise Unavailable(f"{file}: there is no such store; only {commands} creates one")
+    with path.open("rb") as content:
+        header = content.read(HEADER_BYTES)
+    # Older versions wrote no mark.
+    is_own = int.from_bytes(header[68:72]) in (0, APPLICATION_ID)
+    if len(header) < HEADER_BYTES or not header.startswith(SQLITE_MAGIC) or not is_own:
+        raise another_program(file)
+
+
+def another_program(file: str) -> Unavailable:
+    """Return the exception for the file of another program."""
+    return Unavailable(f"{file}: the file is no store of Profile Gateway; it was not changed")
+
+
+def warn_of_rights(file: str) -> None:
+    """Log a warning where others than the owner may open the file or its log."""
+    for path in (file, f"{file}-wal", f"{file}-shm"):
+        with suppress(FileNotFoundError):
+            mode = os.stat(path).st_mode & 0o777
+            if mode & ~OWNER_ONLY:
+                log.warning("%s contains personal data and has the rights %o: 600 would be enough", path, mode)
+
+
+def require_room(file: str) -> None:
+    """Raise `Unavailable` where the disk of a file is full."""
+    try:
+        with TemporaryFile(dir=Path(file).parent, buffering=0) as probe:
+            probe.write(bytes(ROOM_BYTES))
+    except OSError as error:
+        raise Unavailable(f"the disk has no room: {error.strerror}") from error
+
+
+def has_moved(connection: apsw.Connection) -> bool:
+    """Return whether the path of the file leads to another file by now, or to none."""
+    moved = ctypes.c_int()
+    connection.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, ctypes.addressof(moved))
+    return bool(moved.value)
+
+
+class Presence:
+    """Whether the file and its log are where they were. What is written into a removed file is lost."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._log = f"{connection.filename}-wal"
+        self._log_identity = _identity(self._log)
+        self._reason = ""
+
+    def check(self) -> None:
+        """Raise `Unusable` where the file or its log is gone, and from then on."""
+        if not self._reason:
+            self._reason = self._find_reason()
+        self.require()
+
+    def require(self) -> None:
+        """Raise `Unusable` where an earlier check failed."""
+        if self._reason:
+            raise Unusable(self._reason)
+
+    def _find_reason(self) -> str:
+        if has_moved(self._connection):
+            return "the file of the store was moved, removed or replaced"
+        if _identity(self._log) != self._log_identity:
+            return "the log of the store's file was moved, removed or replaced"
+        return ""
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    with suppress(FileNotFoundError):
+        found = os.stat(path)
+        return found.st_dev, found.st_ino
+    return None
+
+
+def _sync_folder(file: str) -> None:
+    folder = os.open(Path(file).parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
