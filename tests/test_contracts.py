@@ -2,7 +2,7 @@
 
 import json
 import re
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from lxml import etree
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from starlette.applications import Starlette
 
 from gateway.cli.main import main
 from gateway.dialects import load_dialects
@@ -290,8 +291,15 @@ def test_the_command_says_where_it_cannot_write(tmp_path: Path) -> None:
     assert str(tmp_path / "schemas") in done.output
 
 
+def empty_gateway() -> Starlette:
+    return create(Settings(store="memory:"), open_store=partial(open_store, create=True))
+
+
 def test_every_file_is_served_with_its_type_and_a_policy(host: ServerThread) -> None:
-    with host.serving(create(Settings(store="memory:"))), httpx.Client(base_url=host.url) as client:
+    with (
+        host.serving(empty_gateway()),
+        httpx.Client(base_url=host.url) as client,
+    ):
         for path, body in site(list(SPOKEN.values())).items():
             reply = client.get(f"/{path}")
             assert (reply.status_code, reply.content) == (200, body), path
@@ -306,7 +314,10 @@ def test_every_file_is_served_with_its_type_and_a_policy(host: ServerThread) -> 
 
 
 def test_a_moved_file_redirects_to_its_new_address(host: ServerThread) -> None:
-    with host.serving(create(Settings(store="memory:"))), httpx.Client(base_url=host.url) as client:
+    with (
+        host.serving(empty_gateway()),
+        httpx.Client(base_url=host.url) as client,
+    ):
         for old, new in MOVED.items():
             reply = client.get(f"/{old}")
             assert (reply.status_code, reply.headers["location"]) == (308, f"/{new}")

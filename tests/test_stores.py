@@ -472,6 +472,40 @@ async def test_adds_resources_and_segments(store: Store) -> None:
     assert second == Database(2, "two", resources={7: resources[7]})
 
 
+async def test_updates_a_database_and_keeps_its_resources_and_segments(store: Store) -> None:
+    await store.add_database(FULL)
+    fields = {"properties": {"card": {"type": "integer", "x-identifier": True}}}
+    await store.update_database(Database(3, "three", False, fields, "acme"))
+    changed = replace(FULL, name="three", closed=False, fields=fields, company_id="acme")
+    assert await store.databases() == [Database(1, "one"), Database(2, "two"), changed]
+    await store.update_database(Database(3, "three", company_id="acme"))
+    await store.update_database(Database(1, "one", company_id="demo"))
+    await store.update_database(Database(3, "three"))
+    bare = replace(FULL, name="three", closed=False, fields={}, company_id=None)
+    assert await store.databases() == [Database(1, "one", company_id="demo"), Database(2, "two"), bare]
+
+
+async def test_updates_and_removes_resources_and_segments(store: Store) -> None:
+    await store.add_database(FULL)
+    await store.add_database(replace(FULL, id=4, company_id=None))
+    news = Resource(1, "changed", ("c",), {"properties": {"x": {"type": "string"}}})
+    await store.update_resource(3, news)
+    await store.remove_resource(3, 2)
+    await store.update_segment(3, Segment(4, "changed"))
+    await store.remove_segment(3, 5)
+    *_, changed, neighbour = await store.databases()
+    assert changed == replace(FULL, resources={1: news}, segments={4: Segment(4, "changed")})
+    assert neighbour == replace(FULL, id=4, company_id=None)
+    await store.add_resource(3, Resource(2, "again"))
+    assert (await store.databases())[2].resources[2] == Resource(2, "again")
+
+
+async def test_keeps_the_name_of_a_token(store: Store) -> None:
+    named = replace(TOKEN, name="Кассы, Москва")
+    await store.add_token(named)
+    assert await store.tokens() == [named]
+
+
 async def test_lists_tokens_by_creation(store: Store) -> None:
     tokens = [replace(TOKEN, id=f"t{n}", hash=f"hash {n}", created=1000 - n, database=1 + n % 2) for n in range(4)]
     for token in tokens:
@@ -500,6 +534,15 @@ async def test_revokes_a_token_permanently(store: Store) -> None:
         (Missing, lambda store: store.add_token(Token("t2", "hash 2", 9, frozenset(), 1000))),
         (Missing, lambda store: store.add_resource(9, Resource(1, "nowhere"))),
         (Missing, lambda store: store.add_segment(9, Segment(1, "nowhere"))),
+        (Missing, lambda store: store.update_database(Database(9, "nine"))),
+        (Duplicate, lambda store: store.update_database(Database(1, "other", company_id="demo"))),
+        (Missing, lambda store: store.update_resource(3, Resource(9, "nine"))),
+        (Missing, lambda store: store.update_resource(9, Resource(1, "news"))),
+        (Missing, lambda store: store.update_segment(3, Segment(9, "nine"))),
+        (Missing, lambda store: store.remove_resource(3, 9)),
+        (Missing, lambda store: store.remove_resource(1, 1)),
+        (Missing, lambda store: store.remove_segment(3, 9)),
+        (Missing, lambda store: store.remove_segment(1, 5)),
     ],
 )
 async def test_rejects_rows_that_contradict_the_registry(store: Store, refused: type[Exception], add: Any) -> None:
@@ -523,6 +566,11 @@ async def test_the_registry_version_changes_with_the_registry(store: Store) -> N
         store.add_resource(1, Resource(1, "news")),
         store.add_segment(1, Segment(1, "one")),
         store.revoke_token("t1"),
+        store.update_database(Database(1, "first")),
+        store.update_resource(1, Resource(1, "letters")),
+        store.update_segment(1, Segment(1, "first")),
+        store.remove_resource(1, 1),
+        store.remove_segment(1, 1),
     ):
         await write
         versions.append(store.registry_version())

@@ -248,7 +248,10 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A credential. The secret is not stored: `hash` is its SHA-256 in hexadecimal, `id` its public name."""
+    """A credential. The secret is not stored: `hash` is its SHA-256 in hexadecimal, `id` its public name.
+
+    `name` says for people whose it is.
+    """
 
     id: str
     hash: str
@@ -256,3 +259,4 @@ class Token:
     rights: frozenset[str]
     created: int
     revoked: bool = False
+    name: str = ""

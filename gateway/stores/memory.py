@@ -7,7 +7,6 @@ It runs on one event loop. A change is atomic since nothing in it waits.
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,7 +21,6 @@ from gateway.core.model import (
     AddressLedger,
     Change,
     ChangeRecord,
-    Database,
     EditResult,
     Find,
     IdempotencyKey,
@@ -31,13 +29,11 @@ from gateway.core.model import (
     Ledger,
     Profile,
     Query,
-    Resource,
-    Segment,
     StoredAnswer,
-    Token,
     Write,
 )
-from gateway.stores.errors import Duplicate, Missing, Unavailable
+from gateway.stores.errors import Unavailable
+from gateway.stores.memory_registry import MemoryRegistry
 from gateway.stores.protocol import Record
 from gateway.stores.rows import (
     document_text,
@@ -60,13 +56,11 @@ async def open(url: str, create: bool) -> "MemoryStore":
     return MemoryStore()
 
 
-class MemoryStore:
+class MemoryStore(MemoryRegistry):
     """A `Store` on the tables of the layout as dictionaries, each by its key."""
 
     def __init__(self) -> None:
-        self._registry_version = 1
-        self._databases: dict[int, Database] = {}
-        self._tokens: dict[str, Token] = {}
+        super().__init__()
         self._profiles: dict[tuple[int, str], bytes] = {}
         self._identities: dict[tuple[int, str, str], set[str]] = defaultdict(set)
         self._changes: list[tuple[ChangeRecord, bytes]] = []
@@ -123,47 +117,6 @@ class MemoryStore:
 
     async def restore(self, database: int, records: Sequence[Record]) -> int:
         return sum([self._restore(database, record) for record in records])
-
-    def registry_version(self) -> int:
-        return self._registry_version
-
-    async def databases(self) -> list[Database]:
-        return deepcopy([self._databases[id] for id in sorted(self._databases)])
-
-    async def tokens(self) -> list[Token]:
-        return sorted(self._tokens.values(), key=lambda token: (token.created, token.id))
-
-    async def add_database(self, database: Database) -> None:
-        companies = {other.company_id for other in self._databases.values()} - {None}
-        if database.id in self._databases or database.company_id in companies:
-            raise Duplicate(f"database {database.id} or its company id exists already")
-        self._register(self._databases, database.id, database)
-
-    async def add_token(self, token: Token) -> None:
-        if token.hash in self._tokens or token.id in {other.id for other in self._tokens.values()}:
-            raise Duplicate(f"token {token.id} exists already")
-        self._database(token.database)
-        self._register(self._tokens, token.hash, token)
-
-    async def revoke_token(self, id: str) -> None:
-        for token in self._tokens.values():
-            if token.id == id:
-                return self._register(self._tokens, token.hash, replace(token, revoked=True))
-        raise Missing(f"there is no token {id}")
-
-    async def add_resource(self, database: int, resource: Resource) -> None:
-        existing = self._database(database)
-        if resource.id in existing.resources:
-            raise Duplicate(f"database {database} has a resource {resource.id} already")
-        resources = {**existing.resources, resource.id: resource}
-        self._register(self._databases, database, replace(existing, resources=resources))
-
-    async def add_segment(self, database: int, segment: Segment) -> None:
-        existing = self._database(database)
-        if segment.id in existing.segments:
-            raise Duplicate(f"database {database} has a segment {segment.id} already")
-        segments = {**existing.segments, segment.id: segment}
-        self._register(self._databases, database, replace(existing, segments=segments))
 
     async def ready(self) -> None:
         return None
@@ -242,15 +195,6 @@ class MemoryStore:
 
     def _oldest_first(self) -> list[tuple[ChangeRecord, bytes]]:
         return sorted(self._changes, key=lambda change: change[0].origin.time)
-
-    def _database(self, id: int) -> Database:
-        if id not in self._databases:
-            raise Missing(f"there is no database {id}")
-        return self._databases[id]
-
-    def _register(self, table: dict[Any, Any], key: int | str, row: Database | Token) -> None:
-        table[key] = deepcopy(row)
-        self._registry_version += 1
 
 
 class MemorySnapshot:

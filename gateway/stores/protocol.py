@@ -153,12 +153,36 @@ class Store(Protocol):
         """Raises `Missing` where there is no such token. Revoking twice is no error."""
         ...
 
+    async def update_database(self, database: Database) -> None:
+        """Replace the name, the fields, the company id and `closed`. The resources and segments stay.
+
+        Raises `Missing` where there is no such id, `Duplicate` where the company id is another database's. The
+        identities of stored profiles are not altered.
+        """
+        ...
+
     async def add_resource(self, database: int, resource: Resource) -> None:
         """Raises `Duplicate` or `Missing`."""
         ...
 
+    async def update_resource(self, database: int, resource: Resource) -> None:
+        """Replace what has its id. Raises `Missing`."""
+        ...
+
+    async def remove_resource(self, database: int, id: int) -> None:
+        """Subscriptions to it stay. Raises `Missing`."""
+        ...
+
     async def add_segment(self, database: int, segment: Segment) -> None:
         """Raises `Duplicate` or `Missing`."""
+        ...
+
+    async def update_segment(self, database: int, segment: Segment) -> None:
+        """Replace what has its id. Raises `Missing`."""
+        ...
+
+    async def remove_segment(self, database: int, id: int) -> None:
+        """Profiles keep its id. Raises `Missing`."""
         ...
 
     async def ready(self) -> None:

@@ -19,7 +19,12 @@ TOKENS = "SELECT * FROM tokens ORDER BY created, id"
 ADD_DATABASE = "INSERT INTO databases VALUES (?, ?, ?, ?, ?)"
 ADD_RESOURCE = "INSERT INTO resources VALUES (?, ?, ?, ?, ?)"
 ADD_SEGMENT = "INSERT INTO segments VALUES (?, ?, ?)"
-ADD_TOKEN = "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?)"
+ADD_TOKEN = "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)"
+UPDATE_DATABASE = "UPDATE databases SET name = ?, closed = ?, fields = ?, company_id = ? WHERE id = ?"
+UPDATE_RESOURCE = "UPDATE resources SET name = ?, categories = ?, fields = ? WHERE database = ? AND id = ?"
+UPDATE_SEGMENT = "UPDATE segments SET name = ? WHERE database = ? AND id = ?"
+REMOVE_RESOURCE = "DELETE FROM resources WHERE database = ? AND id = ?"
+REMOVE_SEGMENT = "DELETE FROM segments WHERE database = ? AND id = ?"
 REVOKE_TOKEN = "UPDATE tokens SET revoked = true WHERE id = ?"
 
 
@@ -51,21 +56,24 @@ class SqlRegistry:
 
     async def tokens(self) -> list[Token]:
         return [
-            Token(id, hash, database, frozenset(rights.split()), created, bool(revoked))
-            for hash, id, database, rights, created, revoked in await self._read(TOKENS)
+            Token(id, hash, database, frozenset(rights.split()), created, bool(revoked), name)
+            for hash, id, database, rights, created, revoked, name in await self._read(TOKENS)
         ]
 
     async def add_database(self, database: Database) -> None:
-        values = database.id, database.name, database.closed, json_text(database.fields), database.company_id
         await self._register(
-            (ADD_DATABASE, values),
+            (ADD_DATABASE, (database.id, *_settings(database))),
             *(_add_resource(database.id, resource) for resource in database.resources.values()),
             *(_add_segment(database.id, segment) for segment in database.segments.values()),
         )
 
+    async def update_database(self, database: Database) -> None:
+        await self._register((UPDATE_DATABASE, (*_settings(database), database.id)))
+
     async def add_token(self, token: Token) -> None:
         rights = " ".join(sorted(token.rights))
-        await self._register((ADD_TOKEN, (token.hash, token.id, token.database, rights, token.created, token.revoked)))
+        values = token.hash, token.id, token.database, rights, token.created, token.revoked, token.name
+        await self._register((ADD_TOKEN, values))
 
     async def revoke_token(self, id: str) -> None:
         await self._register((REVOKE_TOKEN, (id,)))
@@ -73,8 +81,26 @@ class SqlRegistry:
     async def add_resource(self, database: int, resource: Resource) -> None:
         await self._register(_add_resource(database, resource))
 
+    async def update_resource(self, database: int, resource: Resource) -> None:
+        categories, fields = json_text(resource.categories), json_text(resource.fields)
+        await self._register((UPDATE_RESOURCE, (resource.name, categories, fields, database, resource.id)))
+
+    async def remove_resource(self, database: int, id: int) -> None:
+        await self._register((REMOVE_RESOURCE, (database, id)))
+
     async def add_segment(self, database: int, segment: Segment) -> None:
         await self._register(_add_segment(database, segment))
+
+    async def update_segment(self, database: int, segment: Segment) -> None:
+        await self._register((UPDATE_SEGMENT, (segment.name, database, segment.id)))
+
+    async def remove_segment(self, database: int, id: int) -> None:
+        await self._register((REMOVE_SEGMENT, (database, id)))
+
+
+def _settings(database: Database) -> Row:
+    """Return the columns of a database that can be updated."""
+    return database.name, database.closed, json_text(database.fields), database.company_id
 
 
 def _add_resource(database: int, resource: Resource) -> Statement:

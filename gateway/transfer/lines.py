@@ -93,6 +93,7 @@ class TokenLine(Line, tag="token"):
     rights: list[Literal[RIGHTS]]  # type: ignore[valid-type]  # the values are the type
     created: Time
     revoked: bool
+    name: str = ""
 
 
 class ProfileLine(Line, tag="profile"):
@@ -192,7 +193,7 @@ def line_of(database: int, row: DumpRow) -> RowLine:
             return DatabaseLine(row.id, row.name, row.closed, {**row.fields}, row.company_id, resources, segments)
         case Token():
             rights = sorted(row.rights, key=RIGHTS.index)
-            return TokenLine(row.database, row.id, row.hash, rights, row.created, row.revoked)
+            return TokenLine(row.database, row.id, row.hash, rights, row.created, row.revoked, row.name)
         case Profile():
             return ProfileLine(database, row.id, row.document, row.version, row.created, row.updated)
         case Job():
@@ -219,7 +220,8 @@ def row_of(line: RowLine) -> DumpRow:
             segments = {it.id: Segment(it.id, it.name) for it in line.segments}
             return Database(line.database, line.name, line.closed, line.fields, line.company_id, resources, segments)
         case TokenLine():
-            return Token(line.id, line.hash, line.database, frozenset(line.rights), line.created, line.revoked)
+            rights = frozenset(line.rights)
+            return Token(line.id, line.hash, line.database, rights, line.created, line.revoked, line.name)
         case ProfileLine():
             return Profile(line.id, line.document, line.version, line.created, line.updated)
         case JobLine():

@@ -67,6 +67,7 @@ MIGRATIONS = (
         ledger text NOT NULL, PRIMARY KEY (database, key)
     );
     """,
+    "ALTER TABLE tokens ADD COLUMN name text NOT NULL DEFAULT ''",
 )
 """The steps from nothing to this version's layout. A released step is never altered: a change is a new step."""
 

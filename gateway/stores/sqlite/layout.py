@@ -70,6 +70,7 @@ MIGRATIONS = (
         database INTEGER NOT NULL, address TEXT NOT NULL, ledger TEXT NOT NULL, PRIMARY KEY (database, address)
     ) STRICT, WITHOUT ROWID;
     """,
+    "ALTER TABLE tokens ADD COLUMN name TEXT NOT NULL DEFAULT ''",
 )
 """The steps from an empty file to this version's layout. A released step is never altered: a change is a new step."""
 
