@@ -37,6 +37,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     geoip: Annotated[
         str | None, Meta(description="MaxMind-format file for detect_geo; unset: detect_geo fills nothing")
     ] = None
+    secret_file: Annotated[
+        str | None,
+        Meta(
+            description="file with the key of the hashes that keep opt-outs after a privacy deletion, created at the"
+            " first start; unset: the path of a SQLite store with .secret"
+        ),
+    ] = None
     keep_changes_days: Annotated[
         int, Meta(ge=1, le=36_500, description="days that recorded changes and jobs are kept")
     ] = 30

@@ -23,6 +23,7 @@ from gateway.server.logs import configure_logs, log_config
 from gateway.server.start_message import address, start_message
 from gateway.service.bootstrap import bootstrap
 from gateway.service.geolocation import Geolocator
+from gateway.service.pseudonyms import open_pseudonyms
 from gateway.settings import Settings, variable
 
 log = logging.getLogger("gateway")
@@ -47,6 +48,8 @@ def serve(**flags: str | None) -> None:
     port = find_port(settings.host, settings.port)
     configure_logs(settings.log_level)
     _create_first_token(settings, port)
+    if run_on_store(settings, lambda store: open_pseudonyms(store, settings.secret_file)) is None:
+        log.warning("GATEWAY_SECRET_FILE is not set: a privacy deletion keeps opt-outs under their addresses")
     if settings.geoip is None:
         log.warning("GATEWAY_GEOIP is not set: detect_geo fills nothing")
     # The workers are processes of their own and read their settings from the environment.

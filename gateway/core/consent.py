@@ -67,10 +67,11 @@ def address_of(subscription: Mapping[str, Any]) -> Address:
 
 def addresses_of(document: Document, identities: Iterable[Identity]) -> list[Address]:
     """Return the addresses of a document: its own, by its identities, and those of its subscriptions."""
-    return list(dict.fromkeys((*_own_addresses(identities), *map(address_of, document.get("subscriptions", ())))))
+    return list(dict.fromkeys((*own_addresses(identities), *map(address_of, document.get("subscriptions", ())))))
 
 
-def _own_addresses(identities: Iterable[Identity]) -> Iterable[Address]:
+def own_addresses(identities: Iterable[Identity]) -> Iterable[Address]:
+    """Return the addresses that reach a profile without a subscription, from its identities."""
     for kind, value in sorted(identities):
         yield from (f"{channel}:{value}" for channel in CHANNELS_OF_IDENTITY.get(kind, ()))
 
@@ -87,7 +88,7 @@ def effective_document(
     """
     subscriptions = [_effective(one, ledgers) for one in document.get("subscriptions", ())]
     present = {address_of(one) for one in subscriptions if "resource_id" not in one}
-    missing = [each for each in dict.fromkeys(_own_addresses(identities)) if each in ledgers and each not in present]
+    missing = [each for each in dict.fromkeys(own_addresses(identities)) if each in ledgers and each not in present]
     bare = [_with_facts(_bare_subscription(each), ledgers[each]) for each in missing]
     subscriptions += [one for one in bare if "status" in one]
     return {**document, "subscriptions": subscriptions} if subscriptions else document

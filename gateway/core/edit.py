@@ -6,13 +6,14 @@ other profiles.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.core.apply import apply_update, difference, remove_empty_namespaces, restore_value
-from gateway.core.consent import apply_consent
+from gateway.core.consent import ReadLedgers, apply_consent
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.matching import identities, identity_changes
 from gateway.core.model import Created, Document, Edit, EditResult, Find, Identity, Profile, Update, Write
@@ -25,7 +26,8 @@ class EditContext(Struct, frozen=True):
     """What an edit needs besides its command.
 
     `validate` returns the faults of a document that replaces another one, {} for a new profile. `apply_patch` applies a
-    JSON Patch to the dialect's view of a document. `now` is in milliseconds since 1970.
+    JSON Patch to the dialect's view of a document. `now` is in milliseconds since 1970. `read_ledgers` returns the
+    reader of ledgers in a step.
     """
 
     tables: ProfileTables
@@ -33,6 +35,7 @@ class EditContext(Struct, frozen=True):
     apply_patch: Callable[[Document, Sequence[Any]], Document]
     new_id: str
     now: int
+    read_ledgers: Callable[[Find], ReadLedgers] = attrgetter("ledgers")
 
 
 def update_edit(
@@ -54,7 +57,7 @@ def update_edit(
             raise not_found(key)
         before = profile.document if profile else {}
         document = _updated_document(profile, update, context)
-        document, ledgers = apply_consent(document, update, find.ledgers, context.now)
+        document, ledgers = apply_consent(document, update, context.read_ledgers(find), context.now)
         gained, lost = identity_changes(before, document, context.tables)
         if profile is None:
             _require_findable(key, gained, update["match"]["mode"], context.tables.unique)
@@ -76,7 +79,7 @@ def update_edit(
 
 def _address_result(update: Update, found: Sequence[Profile], find: Find, context: EditContext) -> EditResult:
     """Return the result of an update of several profiles that have one address: only its ledger changes."""
-    _, ledgers = apply_consent({}, update, find.ledgers, context.now)
+    _, ledgers = apply_consent({}, update, context.read_ledgers(find), context.now)
     return EditResult(None, others=tuple(profile.id for profile in found), ledgers=ledgers)
 
 

@@ -18,7 +18,7 @@ class Overlay:
     def __init__(self) -> None:
         self._profiles: dict[str, Profile | None] = {}
         self._identities: defaultdict[Identity, dict[str, bool]] = defaultdict(dict)
-        self._ledgers: dict[Address, Ledger] = {}
+        self._ledgers: dict[Address, Ledger | None] = {}
 
     def copy(self) -> "Overlay":
         """Return an independent overlay of the same writes."""
@@ -36,8 +36,9 @@ class Overlay:
             return [profiles[id] for id in sorted(profiles)]
 
         def find_ledgers(addresses: Sequence[Address]) -> dict[Address, Ledger]:
-            own = {each: self._ledgers[each] for each in addresses if each in self._ledgers}
-            return find.ledgers([each for each in addresses if each not in own]) | own
+            stored = find.ledgers([each for each in addresses if each not in self._ledgers])
+            written = {each: ledger for each in addresses if (ledger := self._ledgers.get(each)) is not None}
+            return stored | written
 
         return Find(find_over, find_ledgers)
 
@@ -51,7 +52,7 @@ class Overlay:
                 for identity in identities:
                     self._identities[identity][profile.id] = has
 
-    def add_ledgers(self, ledgers: Mapping[Address, Ledger]) -> None:
+    def add_ledgers(self, ledgers: Mapping[Address, Ledger | None]) -> None:
         """Add further ledgers."""
         self._ledgers |= ledgers
 

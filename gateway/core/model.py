@@ -117,16 +117,27 @@ class Find(Struct, frozen=True):
         return self.profiles(identities)
 
 
+class Erasure(Struct, frozen=True):
+    """The persons of a privacy deletion: the ids of their profiles, and all their identities.
+
+    A store removes the stored answers with these profiles, and these persons from the results of its jobs.
+    """
+
+    ids: frozenset[str]
+    identities: frozenset[Identity]
+
+
 class EditResult(Struct, frozen=True):
     """The result of an edit: the profile to return, and the writes to store (none: nothing changed).
 
-    `others` are the ids of further profiles that match and are unchanged.
+    `others` are the ids of further profiles that match and are unchanged. A ledger that is None is removed.
     """
 
     profile: Profile | None
     writes: tuple[Write, ...] = ()
     others: tuple[str, ...] = ()
-    ledgers: dict[Address, Ledger] = {}
+    ledgers: Mapping[Address, Ledger | None] = {}
+    erasure: Erasure | None = None
 
 
 class Origin(Struct, frozen=True):

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from gateway import stores
+from gateway.core.erasure import Pseudonym
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import Dialect
 from gateway.extras import require_extra
@@ -30,6 +31,7 @@ from gateway.service.catalog import Catalog
 from gateway.service.geolocation import Geolocator
 from gateway.service.operations import Operations
 from gateway.service.pipeline import Pipeline
+from gateway.service.pseudonyms import open_pseudonyms
 from gateway.service.rate_limits import RateLimits
 from gateway.settings import Settings
 from gateway.stores.protocol import Store
@@ -72,7 +74,7 @@ def create(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         app.state.store = store = await open_store(settings.store)
-        app.state.pipeline = service(store)
+        app.state.pipeline = service(store, await open_pseudonyms(store, settings.secret_file))
         async with housekeeping(store, settings.keep_changes_days * DAY, now or _now):
             yield {"connection_metrics": metrics}
         await store.close()
@@ -102,8 +104,9 @@ def _service(
     now: Callable[[], int],
     new_id: Callable[[], str],
     store: Store,
+    pseudonym: Pseudonym | None,
 ) -> Pipeline:
-    operations = Operations(store, Geolocator(settings.geoip), now, new_id)
+    operations = Operations(store, Geolocator(settings.geoip), now, new_id, pseudonym)
     rates = RateLimits(settings.rate_limits, settings.token_rate)
     return Pipeline(Catalog(store, dialects), operations, rates, _bounds(settings), settings.max_batch, now)
 

@@ -6,11 +6,13 @@ from itertools import chain
 from msgspec.structs import replace
 
 from gateway.core import matching
+from gateway.core.consent import ReadLedgers
 from gateway.core.edit import EditContext, id_edit, removal_edit, update_edit
 from gateway.core.edit_sequence import atomic_edit, collect_faults
+from gateway.core.erasure import Pseudonym, erasure_edit, ledger_reader
 from gateway.core.faults import Refusal
 from gateway.core.merging import merge_edit
-from gateway.core.model import Change, Command, IdempotencyKey, Identity, Origin, Update
+from gateway.core.model import Change, Command, Find, IdempotencyKey, Identity, Origin, Update
 from gateway.service.geolocation import Geolocator
 from gateway.service.prepared_request import PreparedRequest
 
@@ -21,8 +23,15 @@ GROUP_SIZE = 128
 class ChangeBuilder:
     """Builds changes. `now` returns milliseconds since 1970, `new_id` the id of a new profile."""
 
-    def __init__(self, locator: Geolocator, now: Callable[[], int], new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        locator: Geolocator,
+        now: Callable[[], int],
+        new_id: Callable[[], str],
+        pseudonym: Pseudonym | None = None,
+    ) -> None:
         self._locator = locator
+        self._pseudonym = pseudonym
         self._now = now
         self._new_id = new_id
 
@@ -46,9 +55,12 @@ class ChangeBuilder:
         return Change(request.database.id, identities, edit, changes[0].origin, request.idempotency_key)
 
     def removal(self, request: PreparedRequest) -> Change:
-        """Return the change that removes the matched profile. Raises `Refusal`."""
-        key, on_multiple = key_of(request.command, request), request.command["match"].get("on_multiple")
-        edit = removal_edit(key, request.schema.tables, on_multiple)
+        """Return the change that removes the matched profile, or erases every one. Raises `Refusal`."""
+        key, tables = key_of(request.command, request), request.schema.tables
+        if request.command.get("erase"):
+            edit = erasure_edit(key, tables, self._pseudonym)
+        else:
+            edit = removal_edit(key, tables, request.command["match"].get("on_multiple"))
         origin = self._origin(request.command, request)
         return Change(request.database.id, key, edit, origin, request.idempotency_key)
 
@@ -85,7 +97,11 @@ class ChangeBuilder:
 
     def _context(self, request: PreparedRequest, new_id: str, now: int) -> EditContext:
         schema = request.schema
-        return EditContext(schema.tables, schema.validate_profile, request.dialect.apply_patch, new_id, now)
+        dialect = request.dialect
+        return EditContext(schema.tables, schema.validate_profile, dialect.apply_patch, new_id, now, self._read_ledgers)
+
+    def _read_ledgers(self, find: Find) -> ReadLedgers:
+        return ledger_reader(find.ledgers, self._pseudonym)
 
     def _origin(self, command: Command, request: PreparedRequest) -> Origin:
         triggers = not command.get("options", {}).get("skip_triggers", False)

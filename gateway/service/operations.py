@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from gateway.core.erasure import Pseudonym
 from gateway.core.faults import Refusal
 from gateway.core.model import Tree
 from gateway.dialects.protocol import (
@@ -30,13 +31,24 @@ from gateway.stores.protocol import Store
 
 
 class Operations:
-    """Runs prepared requests. `now` returns milliseconds since 1970, `new_id` the id of a new profile."""
+    """Runs prepared requests. `now` returns milliseconds since 1970, `new_id` the id of a new profile.
 
-    def __init__(self, store: Store, locator: Geolocator, now: Callable[[], int], new_id: Callable[[], str]) -> None:
-        changes = ChangeBuilder(locator, now, new_id)
+    `pseudonym` returns the keyed hash of an address, under which a privacy deletion keeps its opt-outs.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        locator: Geolocator,
+        now: Callable[[], int],
+        new_id: Callable[[], str],
+        pseudonym: Pseudonym | None = None,
+    ) -> None:
+        changes = ChangeBuilder(locator, now, new_id, pseudonym)
         updates, searches = Updates(store, changes), Searches(store)
         jobs = Jobs(store, changes, updates, now, new_id)
         self._store = store
+        self._pseudonym = pseudonym
         self._dry_runs = DryRuns(store, changes)
         self._by_name: Mapping[str, Callable[[PreparedRequest], Awaitable[list[Outcome]]]] = {
             UPDATE: updates.update,
@@ -59,7 +71,9 @@ class Operations:
             outcomes = await self._by_name[operation](request)
             if not request.needs_consent:
                 return outcomes
-            return await with_consent(self._store, request.database.id, request.schema.tables, outcomes)
+            return await with_consent(
+                self._store, request.database.id, request.schema.tables, outcomes, self._pseudonym
+            )
         except Refusal as refusal:
             if request.ignores_absence and refusal.faults[0].code == "profile_not_found":
                 return [None]

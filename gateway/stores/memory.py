@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 from msgspec.structs import asdict
 
+from gateway.core.erasure import erase_from_job
 from gateway.core.faults import Refusal
 from gateway.core.listing import is_after, select_page
 from gateway.core.model import (
@@ -22,6 +23,7 @@ from gateway.core.model import (
     Change,
     ChangeRecord,
     EditResult,
+    Erasure,
     Find,
     IdempotencyKey,
     Identity,
@@ -36,6 +38,7 @@ from gateway.stores.errors import Unavailable
 from gateway.stores.memory_registry import MemoryRegistry
 from gateway.stores.protocol import Record
 from gateway.stores.rows import (
+    answer_text,
     document_text,
     id_and_version,
     ledger_of,
@@ -58,6 +61,8 @@ async def open(url: str, create: bool) -> "MemoryStore":
 
 class MemoryStore(MemoryRegistry):
     """A `Store` on the tables of the layout as dictionaries, each by its key."""
+
+    file = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,10 +144,14 @@ class MemoryStore(MemoryRegistry):
         for write, (profile, patch) in zip(result.writes, texts, strict=True):
             self._write(change, write, profile, patch)
         for address, ledger in result.ledgers.items():
-            self._ledgers[change.database, address] = ledger_text(ledger)
+            self._ledgers.pop((change.database, address), None)
+            if ledger is not None:
+                self._ledgers[change.database, address] = ledger_text(ledger)
         if change.once:
-            row = change.once.fingerprint, change.once.until, profile_text(result.profile)
+            row = change.once.fingerprint, change.once.until, answer_text(result)
             self._answers[change.database, change.once.key] = row
+        if result.erasure:
+            self._erase(change.database, result.erasure)
         return result
 
     def _replay(self, change: Change) -> EditResult | None:
@@ -163,6 +172,15 @@ class MemoryStore(MemoryRegistry):
             self._identities[database, *identity].add(id)
         if patch is not None:
             self._changes.append((ChangeRecord(database, id, version, change.origin, []), patch))
+
+    def _erase(self, database: int, erasure: Erasure) -> None:
+        for key, (_, _, text) in list(self._answers.items()):
+            profile = profile_of(text)
+            if key[0] == database and profile and profile.id in erasure.ids:
+                del self._answers[key]
+        for key, job in self._jobs.items():
+            if key[0] == database:
+                self._jobs[key] = orjson.dumps(erase_from_job(_job(job), erasure))
 
     def _restore(self, database: int, record: Record) -> bool:
         """Add a record that is new. Return whether it is."""

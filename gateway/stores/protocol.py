@@ -64,12 +64,18 @@ class Store(Protocol):
     Every method may raise `Unavailable`.
     """
 
+    file: str | None
+    """The path of the file that the store is; None if it is no file."""
+
     async def change(self, changes: Sequence[Change]) -> list[EditResult | Refusal]:
         """Run each change's edit. Store its writes, identities, ledgers and change records: all or nothing for each.
 
         Changes are isolated from one another and applied in order. Results have the same order. They are returned only
         when everything that they report is durable. An edit's `Refusal` is its result, and has no effect. Any other
         exception of an edit is raised here after the other changes are stored, and has no effect either.
+
+        A result's `erasure` also removes, in the same step, the stored answers with the erased profiles, and the erased
+        persons from the results of jobs. The change's own answer is then stored without a profile.
 
         A change with a `once` runs its edit where the store has no answer for the key, or where the answer expired by
         the origin's time. The edited profile is stored with the key in the same step. The same key and fingerprint then

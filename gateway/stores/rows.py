@@ -73,6 +73,11 @@ def profile_text(profile: Profile | None) -> str:
     return json_text([isinstance(profile, Created), profile and asdict(profile)])
 
 
+def answer_text(result: EditResult) -> str:
+    """Return the profile of a result as its stored answer has it: without a profile if it was erased."""
+    return profile_text(None if result.erasure else result.profile)
+
+
 def profile_of(text: str) -> Profile | None:
     """Return the profile of a stored answer."""
     created, profile = orjson.loads(text)

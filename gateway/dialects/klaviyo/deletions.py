@@ -1,4 +1,4 @@
-"""Data privacy deletion jobs: remove every profile with one identifier."""
+"""Data privacy deletion jobs: erase every profile with one identifier."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ def parse_deletion(request: Request) -> ParsedRequest:
     """Parse `POST /api/data-privacy-deletion-jobs`."""
     data, faults = parse_resource(request, "data-privacy-deletion-job")
     match = _parse_match(parse_attributes(data, faults), faults)
-    return ParsedRequest(None, [ParsedCommand({"match": match}, faults)])
+    return ParsedRequest(None, [ParsedCommand({"match": match, "erase": True}, faults)])
 
 
 def _parse_match(attributes: Mapping[str, Any], faults: BodyFaults) -> dict[str, Any]:

@@ -79,6 +79,7 @@ class PostgresqlStore(SqlRegistry, SqlListing):
 
     PAGE_SYNTAX = PageSyntax("%({})s", MEMBER, str, lambda value: value.replace("\x00", "\x01"))
     POSITION = "number"
+    file = None
 
     def __init__(self, engine: Engine, version: RegistryVersion) -> None:
         self._engine = engine

@@ -7,23 +7,26 @@ engine retries it where a connection is lost.
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import orjson
 
-from gateway.core.model import Address, Change, EditResult, Find, Identity, Ledger, Profile, Write
-from gateway.stores.postgresql.connections import Connection, commit
+from gateway.core.model import Address, Change, EditResult, Erasure, Find, Identity, Ledger, Profile, Write
+from gateway.stores.erasure import JOBS_AFTER, JOBS_PER_READ, UPDATE_JOB, erased_outcomes
+from gateway.stores.postgresql.connections import Connection, commit, to_psycopg
 from gateway.stores.postgresql.locks import ID, LEDGER, ONCE, Key, LockConflict, Locks, columns, table_key
 from gateway.stores.postgresql.text_encoding import index_text
 from gateway.stores.registry import Statement
 from gateway.stores.rows import (
     Row,
+    answer_text,
     document_text,
     id_and_version,
     json_text,
     ledger_of,
     ledger_text,
-    profile_text,
+    profile_of,
     replay,
 )
 
@@ -54,6 +57,11 @@ PUT_ANSWERS = """INSERT INTO once SELECT * FROM unnest(%b::bigint[], %b::text[],
 PUT_LEDGERS = """INSERT INTO ledgers SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[])
     ON CONFLICT (database, key) DO UPDATE SET ledger = excluded.ledger"""
 
+REMOVE_LEDGERS = """DELETE FROM ledgers USING unnest(%b::bigint[], %b::text[]) AS gone (database, key)
+    WHERE ledgers.database = gone.database AND ledgers.key = gone.key"""
+REMOVE_ANSWERS = r"""DELETE FROM once
+    WHERE database = %s AND replace(profile, '\u0000', '\u0001')::json -> 1 ->> 'id' = ANY(%s::text[])"""
+
 MAX_WRITE_CHARACTERS = 16 * 1024 * 1024
 """Characters of documents and patches after which a transaction runs no further change: all are sent at once."""
 
@@ -79,6 +87,8 @@ async def _run(connection: Connection, changes: Sequence[Change], keys: set[Key]
     while further := group.run():
         await locks.extend(further)
     await locks.write(group.written_keys(), group.statements())
+    for database, erasure in group.erasures:
+        await _erase(connection, database, erasure)
     await commit(connection)
     return group.results
 
@@ -95,12 +105,13 @@ class PostgresqlGroup:
 
     def __init__(self, changes: Sequence[Change], locks: Locks) -> None:
         self.results: list[Any] = []
+        self.erasures: list[tuple[int, Erasure]] = []
         self._changes = changes
         self._locks = locks
         self._profiles: dict[tuple[int, str], Row | None] = {}
         self._identities: dict[Key, dict[str, bool]] = defaultdict(dict)
         self._answers: dict[Key, Row] = {}
-        self._ledgers: dict[Key, Ledger] = {}
+        self._ledgers: dict[Key, Ledger | None] = {}
         self._answer_times: dict[int, list[int]] = defaultdict(list)
         self._records: list[Row] = []
         self._characters = 0
@@ -136,6 +147,7 @@ class PostgresqlGroup:
             for key, each in sorted(self._identities.items())
             for id, is_added in each.items()
         ]
+        ledgers = sorted(self._ledgers.items(), key=itemgetter(0))
         rows: dict[str, list[Row]] = {
             REMOVE_PROFILES: [key for key, row in profiles if row is None],
             PUT_PROFILES: [(*key, *row) for key, row in profiles if row is not None],
@@ -144,9 +156,9 @@ class PostgresqlGroup:
             ADD_CHANGES: self._records,
             REMOVE_EXPIRED: [(database, min(times), len(times)) for database, times in self._answer_times.items()],
             PUT_LEDGERS: [
-                (key[0], index_text(key[2]), key[2], ledger_text(ledger))
-                for key, ledger in sorted(self._ledgers.items())
+                (key[0], index_text(key[2]), key[2], ledger_text(each)) for key, each in ledgers if each is not None
             ],
+            REMOVE_LEDGERS: [(key[0], index_text(key[2])) for key, ledger in ledgers if ledger is None],
             PUT_ANSWERS: [(key[0], key[2], *row) for key, row in self._answers.items()],
         }
         return [(sql, columns(each, len(each[0]))) for sql, each in rows.items() if each]
@@ -159,7 +171,7 @@ class PostgresqlGroup:
             database = change.database
             result = change.edit(Find(partial(self._find, database), partial(self._find_ledgers, database)))
             texts = [(document_text(write), json_text(write.patch)) for write in result.writes]
-            profile = profile_text(result.profile) if change.once else ""
+            profile = answer_text(result) if change.once else ""
             return result, partial(self._add, change, result, texts, profile)
         except Exception as error:
             return error, _add_nothing
@@ -170,9 +182,15 @@ class PostgresqlGroup:
             return None
         key = change.database, ONCE, change.once.key
         row = self._answers.get(key) or self._locks.answers[key]
-        if row is None or row[1] < change.origin.time:
+        if row is None or row[1] < change.origin.time or self._is_erased(change.database, row[2]):
             return None
         return replay(change.once, row[0], row[2])
+
+    def _is_erased(self, database: int, text: str) -> bool:
+        """Return whether a change before erased the profile of a stored answer."""
+        ids = {id for at, erasure in self.erasures if at == database for id in erasure.ids}
+        profile = profile_of(text) if ids else None
+        return profile is not None and profile.id in ids
 
     def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         keys = [(database, kind, value) for kind, value in identities]
@@ -186,8 +204,9 @@ class PostgresqlGroup:
         keys = {(database, LEDGER, address) for address in addresses}
         if further := {key for key in keys if key not in self._locks.ledgers}:
             raise KeysNotLocked(further)
-        stored = {key[2]: ledger_of(text) for key in keys if (text := self._locks.ledgers[key]) is not None}
-        return stored | {key[2]: self._ledgers[key] for key in keys if key in self._ledgers}
+        stored = {key: ledger_of(text) for key in keys if (text := self._locks.ledgers[key]) is not None}
+        current = stored | {key: self._ledgers[key] for key in keys if key in self._ledgers}
+        return {key[2]: ledger for key, ledger in current.items() if ledger is not None}
 
     def _is_locked(self, key: Key) -> bool:
         database, kind, value = key
@@ -210,6 +229,8 @@ class PostgresqlGroup:
             self._add_write(change, write, document, patch)
         for address, ledger in result.ledgers.items():
             self._ledgers[change.database, LEDGER, address] = ledger
+        if result.erasure:
+            self.erasures.append((change.database, result.erasure))
         if once := change.once:
             self._answers[change.database, ONCE, once.key] = once.fingerprint, once.until, profile
             self._answer_times[change.database].append(change.origin.time)
@@ -225,6 +246,15 @@ class PostgresqlGroup:
             source = origin.token, origin.dialect, origin.triggers
             self._records.append((database, origin.time, id, version, *source, patch))
         self._characters += len(document) + len(patch)
+
+
+async def _erase(connection: Connection, database: int, erasure: Erasure) -> None:
+    await connection.execute(REMOVE_ANSWERS, (database, sorted(erasure.ids)))
+    jobs_after, update_job, after = to_psycopg(JOBS_AFTER), to_psycopg(UPDATE_JOB), ""
+    while rows := await (await connection.execute(jobs_after, (database, after, JOBS_PER_READ))).fetchall():
+        for row in erased_outcomes(database, rows, erasure):
+            await connection.execute(update_job, row)
+        after = rows[-1][0]
 
 
 def _add_nothing() -> None:

@@ -90,6 +90,7 @@ class SqliteStore(SqlRegistry, SqlListing):
     def __init__(
         self, writer: apsw.Connection, reader: apsw.Connection, pages: apsw.Connection, checkpoints: apsw.Connection
     ) -> None:
+        self.file: str | None = writer.filename
         self._connections = writer, reader, pages, checkpoints
         self._reader, self._page_reader = reader, pages
         self._reader.pragma("query_only", True)

@@ -14,15 +14,16 @@ import apsw
 import orjson
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Address, Change, EditResult, Find, Identity, Ledger, Profile, Write
+from gateway.core.model import Address, Change, EditResult, Erasure, Find, Identity, Ledger, Profile, Write
+from gateway.stores.erasure import JOBS_AFTER, JOBS_PER_READ, UPDATE_JOB, erased_outcomes
 from gateway.stores.rows import (
     Row,
+    answer_text,
     document_text,
     id_and_version,
     json_text,
     ledger_of,
     ledger_text,
-    profile_text,
     replay,
 )
 
@@ -54,13 +55,16 @@ FIND_ANSWER = "SELECT fingerprint, profile FROM once WHERE database = ? AND key 
 PUT_ANSWERS = "INSERT OR REPLACE INTO once VALUES {rows}"
 FIND_LEDGER = "SELECT ledger FROM ledgers WHERE database = ? AND address = ?"
 PUT_LEDGERS = "INSERT INTO ledgers VALUES {rows} ON CONFLICT DO UPDATE SET ledger = excluded.ledger"
+REMOVE_LEDGERS = "DELETE FROM ledgers WHERE (database, address) IN (VALUES {rows})"
+REMOVE_ANSWERS = """DELETE FROM once
+    WHERE database = ? AND json_extract(profile, '$[1].id') IN (SELECT value FROM json_each(?))"""
 REMOVE_EXPIRED = """DELETE FROM once WHERE rowid IN (SELECT once.rowid FROM (VALUES {rows}) AS kept
     CROSS JOIN once ON database = kept.column1 AND until < kept.column2 LIMIT 2 * {count})"""
 """Runs with each insertion of answers, and removes up to twice as many: so expired answers do not accumulate."""
 
 WRITES = (
     *(REMOVE_PROFILES, PUT_PROFILES, REMOVE_IDENTITIES, ADD_IDENTITIES),
-    *(ADD_CHANGES, REMOVE_EXPIRED, PUT_ANSWERS, PUT_LEDGERS),
+    *(ADD_CHANGES, REMOVE_EXPIRED, PUT_ANSWERS, PUT_LEDGERS, REMOVE_LEDGERS),
 )
 
 
@@ -133,7 +137,7 @@ class SqliteGroup:
         self._profiles = look_up(connection.execute, _keys_of(steps), MAX_READ_CHARACTERS)
         self._touched: set[Key] = set()
         self._pending: dict[str, list[Row]] = {sql: [] for sql in WRITES}
-        self._ledgers: dict[tuple[int, Address], Ledger] = {}
+        self._ledgers: dict[tuple[int, Address], Ledger | None] = {}
         self._pending_characters = 0
 
     def run(self, step: Step) -> Any:
@@ -153,12 +157,14 @@ class SqliteGroup:
         for write, document in zip(result.writes, documents, strict=True):
             self._add_write(change, write, document)
         for address, ledger in result.ledgers.items():
-            self._ledgers[database, address] = ledger
-            self._pending[PUT_LEDGERS].append((database, address, ledger_text(ledger)))
+            self._add_ledger(database, address, ledger)
         if once := change.once:
-            row = change.database, once.key, once.fingerprint, once.until, profile_text(result.profile)
+            row = change.database, once.key, once.fingerprint, once.until, answer_text(result)
             self._pending[REMOVE_EXPIRED].append((change.database, change.origin.time))
             self._pending[PUT_ANSWERS].append(row)
+        if result.erasure:
+            self.flush()
+            _erase(self._connection, database, result.erasure)
         return result
 
     def _replay(self, change: Change) -> EditResult | None:
@@ -191,7 +197,18 @@ class SqliteGroup:
     def _find_ledgers(self, database: int, addresses: Sequence[Address]) -> dict[Address, Ledger]:
         written = {each: self._ledgers[database, each] for each in addresses if (database, each) in self._ledgers}
         others = [each for each in addresses if each not in written]
-        return written | find_ledgers(self._connection.execute, database, others)
+        own = {each: ledger for each, ledger in written.items() if ledger is not None}
+        return own | find_ledgers(self._connection.execute, database, others)
+
+    def _add_ledger(self, database: int, address: Address, ledger: Ledger | None) -> None:
+        key = database, address
+        if key in self._ledgers and (self._ledgers[key] is None) != (ledger is None):
+            self.flush()  # the statements that remove and that put have no order
+        self._ledgers[key] = ledger
+        if ledger is None:
+            self._pending[REMOVE_LEDGERS].append(key)
+        else:
+            self._pending[PUT_LEDGERS].append((*key, ledger_text(ledger)))
 
     def _is_current(self, keys: Iterable[Key]) -> bool:
         """Return whether the changes before neither added one of these keys nor wrote a profile that one names."""
@@ -220,6 +237,14 @@ class SqliteGroup:
         if write.patch is not None:
             source = origin.token, origin.dialect, origin.triggers
             pending[ADD_CHANGES].append((database, origin.time, id, version, *source, json_text(write.patch)))
+
+
+def _erase(connection: apsw.Connection, database: int, erasure: Erasure) -> None:
+    connection.execute(REMOVE_ANSWERS, (database, json_text(sorted(erasure.ids))))
+    after = ""
+    while rows := connection.execute(JOBS_AFTER, (database, after, JOBS_PER_READ)).fetchall():
+        connection.executemany(UPDATE_JOB, erased_outcomes(database, rows, erasure))
+        after = str(rows[-1][0])
 
 
 def _keys_of(steps: Iterable[Step]) -> Iterator[Key]:

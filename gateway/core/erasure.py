@@ -1,0 +1,117 @@
+"""Erasure: a privacy deletion removes a person's profiles, and what other records say of the person.
+
+Opt-outs outlive it under a pseudonym of the address (a keyed hash), so that an address that comes back is not mailable.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from gateway.core.consent import ReadLedgers, addresses_of, own_addresses
+from gateway.core.edit import removal_write
+from gateway.core.matching import ALIAS, CUSTOM, EMAIL, EMAIL_SUB, ID, PHONE, PHONE_SUB, identities
+from gateway.core.model import Address, Edit, EditResult, Erasure, Find, Identity, Job, Ledger, Tree
+from gateway.core.normalization import email
+from gateway.core.profile_tables import ProfileTables
+
+Pseudonym: TypeAlias = Callable[[Address], Address]
+"""Returns the keyed hash that stands for an address."""
+
+_NO_DIGITS = re.compile(r"[^0-9]+")
+
+
+def erasure_edit(key: Sequence[Identity], tables: ProfileTables, pseudonym: Pseudonym | None) -> Edit:
+    """Return the edit that removes every profile of a key, and erases what else is stored about them.
+
+    The ledgers of their addresses move to pseudonyms. Without a pseudonym they remain, because an opt-out holds.
+    """
+
+    def edit(find: Find) -> EditResult:
+        profiles = find(key)
+        names = {each.id: identities(each.document, tables) for each in profiles}
+        addresses = list(own_addresses(key))
+        addresses += [address for each in profiles for address in addresses_of(each.document, names[each.id])]
+        own = frozenset(key).union(*names.values())
+        ids = frozenset(names) | {value for kind, value in own if kind in (ID, ALIAS)}
+        return EditResult(
+            next(iter(profiles), None),
+            tuple(removal_write(each, tables) for each in profiles),
+            ledgers=_moved(find.ledgers(addresses), pseudonym) if pseudonym else {},
+            erasure=Erasure(ids, own | {(ID, id) for id in ids}),
+        )
+
+    return edit
+
+
+def _moved(ledgers: Mapping[Address, Ledger], pseudonym: Pseudonym) -> dict[Address, Ledger | None]:
+    return dict.fromkeys(ledgers) | {pseudonym(address): ledger for address, ledger in ledgers.items()}
+
+
+def ledger_reader(read: ReadLedgers, pseudonym: Pseudonym | None) -> ReadLedgers:
+    """Return a reader that finds the ledger of an address under its pseudonym too, if it has none of its own."""
+    if pseudonym is None:
+        return read
+
+    def read_both(addresses: Sequence[Address]) -> Mapping[Address, Ledger]:
+        names = {address: pseudonym(address) for address in addresses}
+        return resolve_pseudonyms(read([*names, *names.values()]), names)
+
+    return read_both
+
+
+def resolve_pseudonyms(ledgers: Mapping[Address, Ledger], names: Mapping[Address, Address]) -> dict[Address, Ledger]:
+    """Return the ledgers of addresses, from those of the addresses and of their pseudonyms (`names`)."""
+    found = {address: ledgers.get(address) or ledgers.get(name) for address, name in names.items()}
+    return {address: ledger for address, ledger in found.items() if ledger is not None}
+
+
+def erase_from_job(job: Job, erasure: Erasure) -> Job:
+    """Return the job without what its results say of erased persons; the job itself if that is nothing."""
+    profiles = tuple(id for id in job.profiles if id not in erasure.ids)
+    failures = tuple(_erased(each) if _names_person(each, erasure) else each for each in job.failures)
+    if len(profiles) == len(job.profiles) and failures == job.failures:
+        return job
+    return replace(job, profiles=profiles, failures=failures)
+
+
+def _erased(failure: Mapping[str, Any]) -> dict[str, Any]:
+    faults = [{**fault, "detail": "", "profile": ""} for fault in failure["faults"]]
+    return {"index": failure["index"], "faults": faults, "sent": {}}
+
+
+def _names_person(failure: Mapping[str, Any], erasure: Erasure) -> bool:
+    """Return whether a failure has an identity of the person, whatever the form in which it was sent."""
+    return any(_is_of_person(name, text, erasure.identities) for name, text in _leaves("", failure))
+
+
+def _is_of_person(name: str, text: str, own: frozenset[Identity]) -> bool:
+    return any(form in own for form in _possible_identities(name, text))
+
+
+def _possible_identities(name: str, text: str) -> Iterator[Identity]:
+    """Yield the identities that a value of a member may be."""
+    yield from ((kind, text) for kind in _TEXT_KINDS)
+    yield f"{CUSTOM}/{name}", text
+    if "@" in text:
+        normal = text.lower() if text.isascii() else email(text) or text
+        yield from ((kind, normal) for kind in (EMAIL, EMAIL_SUB))
+    digits = _NO_DIGITS.sub("", text)
+    if len(digits) > _MIN_PHONE_DIGITS:
+        yield from ((kind, f"+{digits}") for kind in (PHONE, PHONE_SUB))
+
+
+_TEXT_KINDS = (ID, "external_id", "anonymous_id", "kx")
+_MIN_PHONE_DIGITS = 6
+
+
+def _leaves(name: str, tree: Tree) -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of each value."""
+    if isinstance(tree, Mapping):
+        for member, value in tree.items():
+            yield from _leaves(member, value)
+    elif isinstance(tree, Sequence) and not isinstance(tree, str):
+        for value in tree:
+            yield from _leaves(name, value)
+    elif tree is not None:
+        yield name, str(tree)

@@ -1,0 +1,81 @@
+"""Pseudonyms: keyed hashes (HMAC-SHA-256) of addresses, and the file of their key.
+
+The key is outside of the store: a copy of the store alone does not say which address a pseudonym stands for.
+"""
+
+import os
+import secrets
+from contextlib import suppress
+from hashlib import sha256
+from hmac import new as new_hmac
+from pathlib import Path
+
+from gateway.core.erasure import Pseudonym
+from gateway.core.model import Address
+from gateway.stores.errors import Unavailable
+from gateway.stores.protocol import Store
+
+ALGORITHM = "hmac-sha256"
+KEY_BYTES = 32
+FILE_SUFFIX = ".secret"
+"""Ends the name of the key's file beside a store that is a file."""
+
+
+def pseudonym_of(key: bytes) -> Pseudonym:
+    """Return the function from an address to its pseudonym, `channel:hmac-sha256:hash`."""
+
+    def pseudonym(address: Address) -> Address:
+        channel = address.partition(":")[0]
+        return f"{channel}:{ALGORITHM}:{new_hmac(key, address.encode(), sha256).hexdigest()}"
+
+    return pseudonym
+
+
+async def open_pseudonyms(store: Store, secret_file: str | None) -> Pseudonym | None:
+    """Return the pseudonyms of a store; None if the store is no file and no file is named.
+
+    The file is created where it is missing. Raises `Unavailable` if it cannot be used, or is missing although the store
+    has pseudonyms.
+    """
+    path = secret_file or (f"{store.file}{FILE_SUFFIX}" if store.file else None)
+    if path is None:
+        return None
+    try:
+        if not Path(path).exists():
+            if await _has_pseudonyms(store):
+                raise Unavailable(f"{path}: the store has keyed hashes, and the file of their key is missing")
+            _create(Path(path))
+        return pseudonym_of(_read(Path(path)))
+    except OSError as error:
+        raise Unavailable(f"{path}: {error.strerror}") from error
+
+
+def _create(path: Path) -> None:
+    """Create the file with a random key, readable by its owner alone. The first of several processes wins."""
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(secrets.token_hex(KEY_BYTES) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    with suppress(FileExistsError):
+        os.link(new, path)
+    new.unlink()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        key = bytes.fromhex(path.read_text())
+    except ValueError:
+        key = b""
+    if len(key) < KEY_BYTES:
+        raise Unavailable(f"{path}: the file has no key of {KEY_BYTES} bytes in hexadecimal")
+    return key
+
+
+async def _has_pseudonyms(store: Store) -> bool:
+    async with store.snapshot() as snapshot:
+        for database in await store.databases():
+            async for record in snapshot.ledgers(database.id):
+                if f":{ALGORITHM}:" in record.address:
+                    return True
+    return False
