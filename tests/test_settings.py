@@ -16,6 +16,7 @@ OTHER = {
     "GATEWAY_BOOTSTRAP_TOKEN": ("s3cret", "s3cret"),
     "GATEWAY_BOOTSTRAP_COMPANY_ID": ("acme", "acme"),
     "GATEWAY_GEOIP": ("/srv/city.mmdb", "/srv/city.mmdb"),
+    "GATEWAY_SECRET_FILE": ("/srv/secret", "/srv/secret"),
     "GATEWAY_KEEP_CHANGES_DAYS": ("1", 1),
     "GATEWAY_MAX_BODY": ("100", 100),
     "GATEWAY_MAX_BATCH_BODY": ("1000", 1000),

@@ -21,10 +21,13 @@ from gateway.core.model import (
     Created,
     Database,
     EditResult,
+    Erasure,
+    Fact,
     Find,
     IdempotencyKey,
     Identity,
     Job,
+    Ledger,
     Origin,
     Profile,
     Query,
@@ -928,3 +931,77 @@ async def test_a_write_without_a_patch_has_no_change_record(store: Store) -> Non
     await store.change([change(lambda _: EditResult(None, (Write(profile, None, lost=frozenset([ANN]), patch=None),)))])
     assert await store.find(1, [ANN, ("id", "a")]) == []
     assert await change_records(store) == []
+
+
+# --- ledgers and erasure ---
+
+
+def put_ledgers(**ledgers: Ledger | None) -> Change:
+    return change(lambda _find: EditResult(None, ledgers=ledgers))
+
+
+def erase(*ids: str, ledgers: dict[str, Ledger | None] | None = None) -> Change:
+    """Return a change that removes and erases profiles, whose person has the address of ANN."""
+    erasure = Erasure(frozenset(ids), frozenset({ANN, *(("id", id) for id in ids)}))
+
+    def edit(find: Find) -> EditResult:
+        profiles = find([("id", id) for id in ids])
+        writes = tuple(Write(profile, None) for profile in profiles)
+        return EditResult(next(iter(profiles), None), writes, ledgers=ledgers or {}, erasure=erasure)
+
+    return change(edit)
+
+
+async def test_a_ledger_is_removed_and_put_in_one_group(store: Store) -> None:
+    first, second = Ledger(1, {"": {"unsubscribed": Fact(5, 1)}}), Ledger(2)
+    await store.change([put_ledgers(a=first, b=first)])
+    await store.change([put_ledgers(a=None, b=second), put_ledgers(a=second, b=None), put_ledgers(c=None)])
+    assert await store.ledgers(1, ["a", "b", "c"]) == {"a": second}
+    await store.change([put_ledgers(a=None)])
+    assert await store.ledgers(1, ["a"]) == {}
+
+
+async def test_an_edit_finds_no_ledger_that_a_change_before_removed(store: Store) -> None:
+    found: list[dict[str, Ledger]] = []
+
+    def look(find: Find) -> EditResult:
+        found.append(find.ledgers(["a"]))
+        return EditResult(None)
+
+    await store.change([put_ledgers(a=Ledger(1))])
+    await store.change([put_ledgers(a=None), change(look)])
+    assert found[-1] == {}
+
+
+async def test_an_erasure_removes_the_answers_with_the_profile(store: Store) -> None:
+    keys = [IdempotencyKey(f"key {n}", "same", until=10**6) for n in range(3)]
+    await store.change([creation_of(n, key) for n, key in enumerate(keys)])
+    erased = structs.replace(erase(f"{1:024x}"), once=IdempotencyKey("erasure", "same", until=10**6))
+    repeated = creation_of(4, keys[1], time=6)
+    results = await store.change([erased, repeated, creation_of(5, keys[2], time=6)])
+    assert [each.profile and each.profile.id[-1] for each in results if isinstance(each, EditResult)] == ["1", "4", "2"]
+    [again] = await store.change([erased])
+    assert isinstance(again, EditResult)
+    assert again.profile is None
+
+
+async def test_an_erasure_removes_the_person_from_jobs(store: Store) -> None:
+    fault = {"code": "ambiguous_match", "detail": "ann@example.com and another", "pointer": "/p", "profile": "ann"}
+    rows = [{"email": " x "}, {"email": "Ann@Example.com", "first_name": "Ann"}, {"id": "ann"}]
+    failures = tuple({"index": n, "faults": [fault] if n else [], "sent": row} for n, row in enumerate(rows))
+    job = Job("j1", 1000, 3, 3, ("ann", "bob"), failures, (7,))
+    for each, database in ((job, 1), (replace(job, id="j2", failures=(), profiles=("bob",)), 1), (job, 2)):
+        await store.add_job(database, each)
+    await store.change([erase("ann")])
+    blank = [{"code": "ambiguous_match", "detail": "", "pointer": "/p", "profile": ""}]
+    kept = (failures[0], *({"index": n, "faults": blank, "sent": {}} for n in (1, 2)))
+    assert await store.job(1, "j1") == replace(job, profiles=("bob",), failures=kept)
+    assert await store.job(1, "j2") == replace(job, id="j2", failures=(), profiles=("bob",))
+    assert await store.job(2, "j1") == job
+
+
+async def test_an_erasure_and_its_ledgers_are_one_step(store: Store) -> None:
+    await store.change([put_ledgers(a=Ledger(1)), change(create("ann", ANN))])
+    await store.change([erase("ann", ledgers={"a": None, "hash": Ledger(1)})])
+    assert await store.ledgers(1, ["a", "hash"]) == {"hash": Ledger(1)}
+    assert await store.find(1, [("id", "ann")]) == []

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from gateway.core.consent import ReadLedgers, addresses_of, own_addresses
 from gateway.core.edit import removal_write
-from gateway.core.matching import ALIAS, CUSTOM, EMAIL, EMAIL_SUB, ID, PHONE, PHONE_SUB, identities
+from gateway.core.matching import ALIAS, CUSTOM, ID, identities
 from gateway.core.model import Address, Edit, EditResult, Erasure, Find, Identity, Job, Ledger, Tree
 from gateway.core.normalization import email
 from gateway.core.profile_tables import ProfileTables
@@ -81,28 +81,20 @@ def _erased(failure: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _names_person(failure: Mapping[str, Any], erasure: Erasure) -> bool:
-    """Return whether a failure has an identity of the person, whatever the form in which it was sent."""
-    return any(_is_of_person(name, text, erasure.identities) for name, text in _leaves("", failure))
+    """Return whether a failure has an identity of the person, in whatever form it was sent."""
+    shared = {value for kind, value in erasure.identities if "/" not in kind}
+    return any(
+        not shared.isdisjoint(_forms(text)) or (f"{CUSTOM}/{name}", text) in erasure.identities
+        for name, text in _leaves("", failure)
+    )
 
 
-def _is_of_person(name: str, text: str, own: frozenset[Identity]) -> bool:
-    return any(form in own for form in _possible_identities(name, text))
-
-
-def _possible_identities(name: str, text: str) -> Iterator[Identity]:
-    """Yield the identities that a value of a member may be."""
-    yield from ((kind, text) for kind in _TEXT_KINDS)
-    yield f"{CUSTOM}/{name}", text
+def _forms(text: str) -> Iterator[str]:
+    """Yield a text, and its normal forms as an e-mail address and as a phone."""
+    yield text
     if "@" in text:
-        normal = text.lower() if text.isascii() else email(text) or text
-        yield from ((kind, normal) for kind in (EMAIL, EMAIL_SUB))
-    digits = _NO_DIGITS.sub("", text)
-    if len(digits) > _MIN_PHONE_DIGITS:
-        yield from ((kind, f"+{digits}") for kind in (PHONE, PHONE_SUB))
-
-
-_TEXT_KINDS = (ID, "external_id", "anonymous_id", "kx")
-_MIN_PHONE_DIGITS = 6
+        yield text.lower() if text.isascii() else email(text) or text
+    yield "+" + _NO_DIGITS.sub("", text)
 
 
 def _leaves(name: str, tree: Tree) -> Iterator[tuple[str, str]]:
