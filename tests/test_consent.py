@@ -21,7 +21,6 @@ PUSH_TOKEN = {
     "enablement_status": "AUTHORIZED",
     "background": "AVAILABLE",
 }
-gap = pytest.mark.xfail(reason="Klaviyo's view shows marketing by e-mail and SMS alone", strict=True)
 push_gap = pytest.mark.xfail(reason="push is no channel of a subscription job", strict=True)
 deletion_gap = pytest.mark.xfail(reason="a privacy deletion keeps stored answers and the failures of jobs", strict=True)
 
@@ -56,7 +55,6 @@ async def subscriptions(one: World) -> Any:
     return attributes["subscriptions"]
 
 
-@gap
 @pytest.mark.parametrize("media", ["json", "xml"])
 @pytest.mark.parametrize("value", ["SUBSCRIBED", "UNSUBSCRIBED"])
 @pytest.mark.parametrize(
@@ -74,7 +72,6 @@ def test_the_time_of_a_consent_is_that_of_the_request(
     run(work)
 
 
-@gap
 @pytest.mark.parametrize("media", ["json", "xml"])
 @pytest.mark.parametrize(
     ("channel", "kind"),
@@ -92,7 +89,6 @@ def test_each_kind_of_consent_can_be_read_back(channel: str, kind: str, media: s
     run(work)
 
 
-@gap
 @pytest.mark.parametrize(("state", "can_receive"), [("AUTHORIZED", True), ("DENIED", False)])
 def test_a_push_token_is_a_consent_to_mobile_push(state: str, can_receive: bool) -> None:
     async def work(one: World) -> None:

@@ -33,10 +33,11 @@ FACT_STATUSES = ("unsubscribed", "complained", *PERMANENT)
 STRICTNESS = ("subscribed", "unconfirmed", "suspended", "unsubscribed", "complained", "invalid", "hardbounced")
 """Statuses from the loosest to the strictest."""
 
-LIFTS, REASONS = "lifts", "reasons"
-INTERNAL_MEMBERS = (LIFTS, REASONS)
+LIFTS, REASONS, OWN_STATUS = "lifts", "reasons", "own_status"
+INTERNAL_MEMBERS = (LIFTS, REASONS, OWN_STATUS)
 """Members of a subscription that no client sees. `lifts`: the highest number of a fact that the subscription lifts.
-`reasons`, in an effective document only: reason → time of the facts that apply."""
+In an effective document only, where facts apply: `reasons`, reason → time of the facts, and `own_status`, the status
+without them."""
 
 CHANNELS_OF_IDENTITY = {EMAIL: ("email",), PHONE: ("sms", "whatsapp")}
 """The channels that reach a profile at its own addresses, without a subscription."""
@@ -118,7 +119,7 @@ def _with_facts(subscription: Mapping[str, Any], ledger: Ledger) -> Mapping[str,
         status = strictest(status, "suspended" if reason == SUPPRESSED else reason)
     if isinstance(own, int) and isinstance(status, str):
         status = STATUSES.index(status)
-    return {**subscription, "status": status, REASONS: reasons}
+    return {**subscription, "status": status, REASONS: reasons, OWN_STATUS: own}
 
 
 def visible_members(subscription: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from gateway.core.fingerprint import fingerprint
 from gateway.core.matching import identities
-from gateway.core.model import Change, Database, EditResult, Job, Origin, Profile, Resource, Segment, Token, Write
+from gateway.core.model import Change, Database, EditResult, Find, Job, Origin, Profile, Resource, Segment, Token, Write
 from gateway.core.profile_tables import ProfileTables
 from gateway.schema.field_declarations import declaration_problems
 from gateway.schema.files import load_schema
@@ -20,6 +20,7 @@ from gateway.schema.profile_tables import profile_tables
 from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
+from gateway.stores.ledger_migration import ledgers_of_profiles
 from gateway.stores.protocol import Store
 from gateway.testkit.case import HOST, Case, InvalidCase
 from gateway.testkit.expectations import CaseResponse
@@ -137,8 +138,11 @@ def _job(case: Case, row: Mapping[str, Any]) -> Job:
 async def _add_profile(store: Store, row: Mapping[str, Any], tables: ProfileTables) -> None:
     profile = Profile(row["id"], row["document"], 1, YESTERDAY, YESTERDAY)
     write = Write(None, profile, identities(profile.document, tables))
-    edited = EditResult(profile, (write,))
-    await store.change([Change(1, (), lambda _find: edited, Origin("fixture", "fixture", YESTERDAY))])
+
+    def edit(find: Find) -> EditResult:
+        return EditResult(profile, (write,), ledgers=ledgers_of_profiles([profile], find.ledgers))
+
+    await store.change([Change(1, (), edit, Origin("fixture", "fixture", YESTERDAY))])
 
 
 async def stored_profiles(store: Store) -> list[dict[str, Any]]:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
+from msgspec.structs import replace
+
 from gateway.core.model import DELETE, READ, WRITE
 from gateway.dialects.klaviyo import deletions, imports, merges, profiles, push_tokens, subscriptions, suppressions
 from gateway.dialects.klaviyo.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS
@@ -247,10 +249,22 @@ def _build_call(group: CallGroup, row: CallRow, is_lenient: bool) -> Call:
         path,
         operation,
         right,
-        require_revision(parse, group.first_revision, is_lenient),
+        require_revision(_parse_with_consent(parse), group.first_revision, is_lenient),
         render,
         max_body_bytes=MAX_BODY_BYTES,
         rates=group.rates,
         pointers=_POINTERS.get(path, {}),
         is_public=path.startswith(CLIENT_PREFIX),
     )
+
+
+def _parse_with_consent(parse: Callable[[Request], ParsedRequest]) -> Callable[[Request], ParsedRequest]:
+    """Return `parse`, whose result needs consent where the reply shows the subscriptions of profiles."""
+
+    def parse_request(request: Request) -> ParsedRequest:
+        parsed = parse(request)
+        return (
+            replace(parsed, needs_consent=True) if "subscriptions" in parsed.context.get("additional", ()) else parsed
+        )
+
+    return parse_request

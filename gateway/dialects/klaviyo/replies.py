@@ -79,7 +79,7 @@ def render_attributes(profile: Profile, additional: Sequence[str] = ()) -> dict[
             target, member = (location, name[9:]) if name.startswith("location.") else (attributes, name)
             target[member] = _render_value(profile.document, name, path)
     times = {"created": render_time(profile.created), "updated": render_time(profile.updated), "last_event_date": None}
-    more = {name: render_consents(profile.document) if name == "subscriptions" else None for name in additional}
+    more = {name: render_consents(profile) if name == "subscriptions" else None for name in additional}
     return {**attributes, "location": location, **times, **more}
 
 

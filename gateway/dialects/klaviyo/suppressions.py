@@ -1,6 +1,6 @@
 """Suppression jobs: each address is suppressed, or no longer suppressed, by itself.
 
-A suppression has no canonical counterpart. It is a member of the vendor's namespace and changes no consent.
+A suppression is a fact about the address, which applies to every profile that has it. It changes no consent.
 """
 
 from collections.abc import Mapping
@@ -26,12 +26,11 @@ from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 MAX_SUPPRESSIONS = 100
 """Addresses in one job."""
 
-_SUPPRESS: Update = {
-    "if_absent": "create",
-    "profile": {NAMESPACE: {"suppression": {"reason": "USER_SUPPRESSED"}}},
-    "timestamps": ["/klaviyo/suppression/timestamp"],
-}
-_UNSUPPRESS: Update = {"profile": {NAMESPACE: {"suppression": None}}}
+_SUPPRESS, _UNSUPPRESS = "add", "remove"
+"""What a job does with the suppressions of its addresses."""
+
+FORMER_SUPPRESSION: Update = {"profile": {NAMESPACE: {"suppression": None}}}
+"""The part of an update that removes a suppression as earlier versions stored it: a profile that is loaded has it."""
 
 
 def parse_creation(request: Request) -> ParsedRequest:
@@ -49,10 +48,10 @@ def parse_deletion_of_2023(request: Request) -> ParsedRequest:
     return _parse_job(request, UNSUPPRESSIONS, "profile-unsuppression-bulk-create-job", _UNSUPPRESS)
 
 
-def _parse_job(request: Request, job_type: JobType, type: str, members: Update) -> ParsedRequest:
+def _parse_job(request: Request, job_type: JobType, type: str, action: str) -> ParsedRequest:
     data, faults = parse_resource(request, type)
     elements = _parse_elements(data, faults)
-    commands = [_parse_element(element, members, request.is_typed) for element in elements]
+    commands = [_parse_element(element, action, request.is_typed) for element in elements]
     for index, command in enumerate(commands):
         faults.add_nested(join_pointer("updates", index), command.faults)
     if faults:
@@ -73,7 +72,7 @@ def _parse_elements(data: Mapping[str, Any], faults: BodyFaults) -> list[Any]:
     return elements
 
 
-def _parse_element(element: Any, members: Update, is_typed: bool) -> ParsedCommand:
+def _parse_element(element: Any, action: str, is_typed: bool) -> ParsedCommand:
     if not isinstance(element, dict):
         return ParsedCommand(None, [Fault("invalid_parameter", "it must be an object", "/data")])
     faults = BodyFaults(is_typed, type_faults(element, "profile", "/data"))
@@ -81,6 +80,8 @@ def _parse_element(element: Any, members: Update, is_typed: bool) -> ParsedComma
     if not isinstance(email, str) or normalization.email(email) is None:
         faults.append(Fault("missing_parameter", "it must be an e-mail address", "/data/attributes/email"))
         return ParsedCommand(None, faults)
-    profile = {"email": email, **members["profile"]} if "if_absent" in members else members["profile"]
-    match = {"mode": "identifiers", "values": {"email": email}}
-    return ParsedCommand({"match": match, **KEEP_OWNERS, **members, "profile": profile}, faults, element)
+    match = {"mode": "identifiers", "values": {"email": email}, "on_multiple": "addresses"}
+    suppressions = {action: [{"channel": "email", "email": email}]}
+    creation = {"if_absent": "create", "profile": {"email": email}, "set_once": ["/email"]}
+    profile = creation if action == _SUPPRESS else FORMER_SUPPRESSION
+    return ParsedCommand({"match": match, **KEEP_OWNERS, **profile, "suppressions": suppressions}, faults, element)
