@@ -203,6 +203,10 @@ MERGES: Mapping[str, Conversation] = {
         *(altcraft(A), altcraft(B, mail("subscribed", B)), Suppress(email=B), KlaviyoMerge()),
     ],
     "a merge in XML keeps an opt-out": merge("unsubscribed", "source", "last", "xml"),
+    "a merge keeps the opt-out of a source that has the phone as its own": [
+        *(altcraft(A, sms("unsubscribed")), altcraft(A, sms("subscribed"))),
+        *(AltcraftWrite(call="add", match=B, element=Element(B, PHONE)), KlaviyoMerge()),
+    ],
     "a merge of three keeps the strictest": [
         *(altcraft(A, sms(0)), altcraft(B, sms(1)), altcraft("c@example.com", sms(0))),
         KlaviyoMerge(sources=(1, 2)),

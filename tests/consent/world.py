@@ -107,7 +107,7 @@ class World:
         key = {"idempotency-key": f"k{next(self._keys)}"} if keyed else {}
         sent = Sent(method, path, {"accept": "application/json", **(headers or {}), **key} | _type(body, media), body)
         answer = await self.send_again(sent)
-        if keyed and answer.status < 300:
+        if keyed and answer.is_success:
             self.kept.append(sent)
         return answer
 
