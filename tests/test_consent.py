@@ -22,7 +22,6 @@ PUSH_TOKEN = {
     "background": "AVAILABLE",
 }
 push_gap = pytest.mark.xfail(reason="push is no channel of a subscription job", strict=True)
-deletion_gap = pytest.mark.xfail(reason="a privacy deletion keeps stored answers and the failures of jobs", strict=True)
 
 
 def run(work: Callable[[World], Awaitable[None]]) -> None:
@@ -119,7 +118,6 @@ async def delete(one: World) -> None:
     await write(one, "/api/data-privacy-deletion-jobs", job("data-privacy-deletion-job", {"profile": {"data": PERSON}}))
 
 
-@deletion_gap
 @pytest.mark.parametrize("media", ["json", "xml"])
 def test_an_answer_that_is_stored_under_a_key_is_deleted_with_its_profile(media: str) -> None:
     async def work(one: World) -> None:
@@ -133,7 +131,6 @@ def test_an_answer_that_is_stored_under_a_key_is_deleted_with_its_profile(media:
     run(work)
 
 
-@deletion_gap
 def test_the_failures_of_a_job_are_deleted_with_the_profile() -> None:
     async def work(one: World) -> None:
         await write(one, "/api/profile-import", {"data": PERSON})

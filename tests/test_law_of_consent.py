@@ -18,11 +18,13 @@ from tests.consent.conversations import CONVERSATIONS
 from tests.consent.sequences import sequences
 from tests.consent.world import Gateway, serving, world
 
-GAP = "opt-outs are not facts of an address yet"
+GAP = "a merge loosens the opt-out of an address that a source has as its own, without a subscription"
+GAP_CONVERSATION = "a merge keeps the opt-out of a source that has the phone as its own"
 SEQUENCES = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "laws" else 30
 PHASES = [Phase.explicit, Phase.generate] if GAP else list(Phase)
 
 gap = pytest.mark.xfail(bool(GAP), reason=GAP, strict=False)
+marked = [pytest.param(name, marks=gap) if name == GAP_CONVERSATION else name for name in CONVERSATIONS]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,6 @@ def test_an_opt_out_holds(
     runner.run(run(gateway, url, sequence))
 
 
-@gap
-@pytest.mark.parametrize("name", CONVERSATIONS)
+@pytest.mark.parametrize("name", marked)
 def test_an_opt_out_holds_where(name: str, runner: asyncio.Runner, gateway: Gateway) -> None:
     runner.run(run(gateway, "memory:", CONVERSATIONS[name], must_succeed=True))
