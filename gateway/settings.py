@@ -44,6 +44,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " first start; unset: the path of a SQLite store with .secret"
         ),
     ] = None
+    trusted_proxies: Annotated[
+        str | None,
+        Meta(
+            description="addresses and networks of proxies, separated by commas, whose X-Forwarded-Host, -Proto and"
+            " -Prefix or Forwarded count; unset: none"
+        ),
+    ] = None
     keep_changes_days: Annotated[
         int, Meta(ge=1, le=36_500, description="days that recorded changes and jobs are kept")
     ] = 30
@@ -94,6 +101,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 32
     max_headers: Annotated[int, Meta(ge=1, description="headers of a request")] = 100
     max_header_bytes: Annotated[int, Meta(ge=1, description="bytes of the request line and headers")] = 32_768
+    keep_alive_seconds: Annotated[
+        int, Meta(ge=1, description="seconds that an idle connection stays open for the next request")
+    ] = 75
     header_seconds: Annotated[float, Meta(gt=0, description="seconds for the headers of a request")] = 10.0
     body_seconds: Annotated[
         float, Meta(gt=0, description="seconds without progress on a body, or on reading a response")

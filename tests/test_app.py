@@ -97,13 +97,13 @@ def test_health_checks_report_the_process_and_the_store() -> None:
     assert asked(converse, failing(Unavailable(), "ready")) == [200, 503]
 
 
-@pytest.mark.parametrize("path", ["/", "/docs/"])
-def test_the_root_redirects_to_the_documentation(path: str) -> None:
+@pytest.mark.parametrize(("path", "location"), [("/", "docs"), ("/docs/", "../docs")])
+def test_the_root_redirects_to_the_documentation(path: str, location: str) -> None:
     async def converse(client: httpx.AsyncClient) -> httpx.Response:
         return await client.get(path)
 
     reply = asked(converse, asyncio.run(furnished()))
-    assert (reply.status_code, reply.headers["location"]) == (307, "/docs")
+    assert (reply.status_code, reply.headers["location"]) == (307, location)
 
 
 def test_every_listed_schema_exists() -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from gateway.server.bodies import BodyReader
+from gateway.server.content_encoding import MAX_MEMBERS
 from gateway.server.errors import RequestRefusal
 from gateway.settings import Settings
 from tests.test_app import UPDATE, XML, asked, furnished
@@ -19,6 +20,7 @@ from tests.test_app import UPDATE, XML, asked, furnished
 IMPORT = "/api/v1.1/profiles/import"
 JSON = json.dumps(UPDATE).encode()
 LARGE = json.dumps({**UPDATE, "data": {"note": "x" * 900_000}}).encode()
+ZLIB_HEAD, EMPTY_BLOCK = zlib.compress(b"")[:2], b"\x00\x00\x00\xff\xff"
 BOMB = gzip.compress(b" " * 100_000_000)
 
 
@@ -38,6 +40,9 @@ def sent(content: Any, settings: Settings = Settings(), **headers: str) -> httpx
     [
         ("gzip", gzip.compress(JSON)),
         ("X-GZip", gzip.compress(JSON)),
+        ("gzip ", gzip.compress(JSON)),
+        ("gzip", gzip.compress(JSON[:9]) + gzip.compress(JSON[9:])),
+        ("x-gzip", gzip.compress(b"") * (MAX_MEMBERS - 1) + gzip.compress(JSON)),
         ("deflate", zlib.compress(JSON)),
         ("identity", JSON),
         ("", JSON),
@@ -68,7 +73,12 @@ def test_an_unsupported_encoding_is_rejected_with_the_supported_ones(coding: str
         ("deflate", zlib.compress(JSON, wbits=-15), "is not what its Content-Encoding says"),
         ("gzip", gzip.compress(JSON)[:-5], "ends too early"),
         ("gzip", gzip.compress(JSON) + b"x", "something behind its end"),
-        ("gzip", gzip.compress(JSON) * 2, "something behind its end"),
+        ("gzip", gzip.compress(JSON) + gzip.compress(b" ")[:-5], "ends too early"),
+        ("gzip", gzip.compress(JSON) + b"\x1fx", "is not what its Content-Encoding says"),
+        ("gzip", gzip.compress(JSON) + bytes(8), "something behind its end"),
+        ("gzip", gzip.compress(JSON) + zlib.compress(b" "), "something behind its end"),
+        ("gzip", gzip.compress(b"") * MAX_MEMBERS + gzip.compress(JSON), "at most 1000 members"),
+        ("deflate", zlib.compress(JSON) * 2, "something behind its end"),
     ],
 )
 def test_a_broken_encoding_is_rejected(coding: str, body: bytes, reason: str) -> None:
@@ -99,7 +109,7 @@ def read(bodies: BodyReader, headers: Mapping[bytes, bytes], chunks: Iterable[by
 
 @pytest.mark.parametrize("step", [1, 7, 65_536])
 def test_an_encoding_is_decoded_in_chunks_of_any_size(step: int) -> None:
-    body = gzip.compress(JSON)
+    body = gzip.compress(JSON[:9]) + gzip.compress(JSON[9:])
     chunks = [body[start : start + step] for start in range(0, len(body), step)]
     assert read(BodyReader(100, 10_000), {b"content-encoding": b"gzip"}, chunks, 10_000) == JSON
 
@@ -110,6 +120,19 @@ def test_a_compression_bomb_stays_out_of_memory() -> None:
         read(BodyReader(2_000, 2**30), {b"content-encoding": b"gzip"}, [BOMB], 1_000_000)
     assert tracemalloc.get_traced_memory()[1] < 4_000_000
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize("step", [1_000, 2**20])
+def test_the_members_of_a_body_are_limited_together(step: int) -> None:
+    body = gzip.compress(b" " * 60_000, 0) * 2
+    chunks = [body[start : start + step] for start in range(0, len(body), step)]
+    with pytest.raises(RequestRefusal, match="body_too_large"):
+        read(BodyReader(100, 2**20), {b"content-encoding": b"gzip"}, chunks, 100_000)
+
+
+def test_compressed_data_without_contents_is_limited_too() -> None:
+    with pytest.raises(RequestRefusal, match="body_too_large"):
+        read(BodyReader(100, 2**20), {b"content-encoding": b"deflate"}, [ZLIB_HEAD, *[EMPTY_BLOCK] * 250], 1_000)
 
 
 def test_incomplete_bodies_are_limited_and_released() -> None:

@@ -320,7 +320,7 @@ def test_a_moved_file_redirects_to_its_new_address(host: ServerThread) -> None:
     ):
         for old, new in MOVED.items():
             reply = client.get(f"/{old}")
-            assert (reply.status_code, reply.headers["location"]) == (308, f"/{new}")
+            assert (reply.status_code, reply.headers["location"]) == (308, f"../{new}")
             assert client.get(reply.headers["location"]).status_code == 200
 
 

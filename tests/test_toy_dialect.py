@@ -50,6 +50,7 @@ class Toy:
 
     name = "toy"
     prefixes = ("/toy",)
+    slash_merging_prefix = None
     content_types = CONTENT_TYPES
     fields: Mapping[str, Sequence[str]] = {"mail": ("email",), "first": ("given_name",), "badge": ("toy", "badge")}
     located_fields = NO_LOCATED_FIELDS

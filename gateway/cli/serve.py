@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
@@ -20,6 +21,7 @@ from gateway.server.connection_limits import ConnectionLimits
 from gateway.server.dependencies import missing_internals
 from gateway.server.http1 import Http1Connections
 from gateway.server.logs import configure_logs, log_config
+from gateway.server.public_address import parse_networks
 from gateway.server.start_message import address, start_message
 from gateway.service.bootstrap import bootstrap
 from gateway.service.geolocation import Geolocator
@@ -71,11 +73,19 @@ def _validate(settings: Settings) -> None:
     try:
         if settings.metrics_token:
             require_extra("prometheus_client", "metrics")
-        Geolocator(settings.geoip)
+    except MissingExtra as error:
+        raise InvalidSettings(str(error)) from None
+    _validate_setting("geoip", settings.geoip, Geolocator)
+    _validate_setting("trusted_proxies", settings.trusted_proxies, parse_networks)
+
+
+def _validate_setting(field: str, value: str | None, use: Callable[[str | None], object]) -> None:
+    try:
+        use(value)
     except MissingExtra as error:
         raise InvalidSettings(str(error)) from None
     except (OSError, ValueError) as error:
-        raise InvalidSettings(f"{variable('geoip')}: {error}") from None
+        raise InvalidSettings(f"{variable(field)}: {error}") from None
 
 
 def _create_first_token(settings: Settings, port: int) -> None:
@@ -102,6 +112,7 @@ def _server_config(settings: Settings, port: int) -> uvicorn.Config:
         server_header=False,
         log_config=log_config(settings.log_level),
         log_level=settings.log_level,
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
 

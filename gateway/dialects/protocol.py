@@ -40,7 +40,9 @@ class Request(Struct, frozen=True):
     headers: Mapping[str, str] = field(default_factory=dict)
     path: Mapping[str, str] = field(default_factory=dict)
     target: str = ""
-    """Path and query as they came (RFC 9112's origin-form)."""
+    """The normalized path, and the query as it came (RFC 9112's origin-form)."""
+    base: str = ""
+    """The address that the client uses, without a path, such as `https://example.com/prefix`."""
     now: int = 0
     """Milliseconds since 1970."""
     is_typed: bool = True
@@ -133,7 +135,9 @@ class Dialect(Protocol):
 
     name: str
     prefixes: Sequence[str]
-    """The starts of its paths. The dialect with the longest matching prefix answers an unknown path."""
+    """The first segments of its paths, such as `/api/v1`. The dialect with the longest one answers an unknown path."""
+    slash_merging_prefix: str | None
+    """The one under which repeated slashes count as one, as a client of the vendor sends them."""
     content_types: Mapping[str, str]
     """The media type of its replies, by codec name."""
     calls: Sequence[Call]

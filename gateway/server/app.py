@@ -24,6 +24,7 @@ from gateway.server.descriptions import description_routes
 from gateway.server.endpoints import EndpointContext, NotFoundEndpoint, routes_of
 from gateway.server.health import health_routes
 from gateway.server.housekeeping import configure_garbage_collection, housekeeping
+from gateway.server.public_address import PublicAddress, parse_networks
 from gateway.server.raw_paths import RawPathMiddleware
 from gateway.server.request_ids import RequestIds
 from gateway.server.responses import Responder
@@ -66,6 +67,7 @@ def create(
     metrics = _metrics() if settings.metrics_token else None
     responder = Responder(AccessLog(write_stdout) if settings.access_log else None, metrics)
     context = _context(settings, responder)
+    slash_merging_prefixes = [each.slash_merging_prefix for each in dialects if each.slash_merging_prefix]
     routes = [route for dialect in dialects for route in routes_of(dialect, context)]
     if metrics and settings.metrics_token:
         routes.append(metrics.route(settings.metrics_token))
@@ -83,7 +85,7 @@ def create(
     app = Starlette(
         routes=[*health_routes(), *routes, *description_routes(dialects)],
         lifespan=lifespan,
-        middleware=[Middleware(RawPathMiddleware, routes)],
+        middleware=[Middleware(RawPathMiddleware, routes, slash_merging_prefixes)],
     )
     app.router.redirect_slashes = False
     app.router.default = NotFoundEndpoint(dialects, context)
@@ -114,7 +116,10 @@ def _service(
 def _context(settings: Settings, responder: Responder) -> EndpointContext:
     bodies = BodyReader(settings.max_compression, settings.max_held_bodies)
     concurrency = ConcurrencyLimit(settings.max_requests)
-    return EndpointContext(settings.max_body, settings.max_batch_body, bodies, concurrency, responder, RequestIds())
+    address = PublicAddress(parse_networks(settings.trusted_proxies))
+    return EndpointContext(
+        settings.max_body, settings.max_batch_body, bodies, concurrency, responder, RequestIds(), address
+    )
 
 
 def _bounds(settings: Settings) -> Bounds:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from gateway.core.excerpt import excerpt
 from gateway.server.content_encoding import WINDOW_BITS, ContentDecoder, body_too_large
 from gateway.server.errors import ClientDisconnected, RequestRefusal
+from gateway.server.request_head import WHITE_SPACE
 
 Event: TypeAlias = Mapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Event]]
@@ -84,8 +85,8 @@ def _content_encoding(headers: Sequence[tuple[bytes, bytes]], limit: int) -> byt
             # After Expect the client may send another request instead of the body (RFC 9110, 10.1.1).
             expects = any(name == b"expect" for name, _ in headers)
             raise body_too_large(limit, {"connection": "close"} if expects else {})
-        if name == b"content-encoding" and value.lower() not in (b"", b"identity"):
-            encodings.append(value.lower())
+        if name == b"content-encoding" and (encoding := value.strip(WHITE_SPACE).lower()) not in (b"", b"identity"):
+            encodings.append(encoding)
     if len(encodings) > 1 or not WINDOW_BITS.keys() >= set(encodings):
         names = excerpt(b", ".join(encodings).decode("latin-1"))
         raise RequestRefusal(

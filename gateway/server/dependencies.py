@@ -13,7 +13,8 @@ from gateway.media.xml_parser import replaces_dictionary
 
 UVICORN_INTERNALS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (HttpToolsProtocol, ("connections", "cycle", "flow", "headers", "loop", "parser", "pipeline", "transport")),
-    (HttpToolsProtocol, ("_unset_keepalive_if_required", "on_response_complete", "shutdown", "url")),
+    (HttpToolsProtocol, ("_unset_keepalive_if_required", "expect_100_continue", "on_response_complete")),
+    (HttpToolsProtocol, ("shutdown", "url")),
     (RequestResponseCycle, ("disconnected", "keep_alive", "message_event", "response_complete", "response_started")),
     (FlowControl, ("read_paused", "resume_reading")),
     (Multiprocess, ("signal_queue", "sockets", "terminate_all")),

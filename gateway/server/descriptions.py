@@ -34,7 +34,7 @@ def _file_endpoint(generate: Generate) -> Callable[[Request], object]:
     async def endpoint(request: Request) -> StarletteResponse:
         path = request.scope["path"].strip("/")
         if path in files.MOVED:
-            return RedirectResponse(f"/{files.MOVED[path]}", 308)
+            return _redirect(request, files.MOVED[path], 308)
         body = (await asyncio.to_thread(generate)).get(path)
         if body is None:
             return JSONResponse({"status": "there is no such file"}, 404)
@@ -51,5 +51,11 @@ def _list_endpoint(generate: Generate) -> Callable[[Request], object]:
     return endpoint
 
 
-async def _redirect_to_docs(_request: Request) -> RedirectResponse:
-    return RedirectResponse(DOCS)
+async def _redirect_to_docs(request: Request) -> RedirectResponse:
+    return _redirect(request, DOCS.strip("/"))
+
+
+def _redirect(request: Request, path: str, status: int = 307) -> RedirectResponse:
+    """Redirect by a relative reference, so that a proxy may add a prefix to all paths."""
+    depth = request.scope["path"].count("/") - 1
+    return RedirectResponse("../" * depth + path, status)

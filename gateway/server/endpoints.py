@@ -1,6 +1,6 @@
 """The endpoints of the dialects: ASGI in, a message to the pipeline, its response out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from urllib.parse import parse_qsl, unquote
@@ -14,6 +14,8 @@ from gateway.server.bodies import BodyReader
 from gateway.server.concurrency import ConcurrencyLimit
 from gateway.server.cors import cors_of
 from gateway.server.errors import ClientDisconnected, RequestRefusal
+from gateway.server.public_address import PublicAddress
+from gateway.server.request_head import WHITE_SPACE
 from gateway.server.request_ids import RequestIds
 from gateway.server.responses import Responder
 from gateway.service.messages import Message, Response
@@ -30,6 +32,7 @@ class EndpointContext:
     concurrency: ConcurrencyLimit
     responder: Responder
     request_ids: RequestIds
+    address: PublicAddress
 
     def max_body_of(self, call: Call) -> int:
         """Return the maximum size of a call's body."""
@@ -42,7 +45,7 @@ class Endpoint:
     def __init__(self, dialect: Dialect, route: str, calls: Mapping[str, Call], context: EndpointContext) -> None:
         self._dialect = dialect
         self._route = route
-        self._calls = calls
+        self._calls = {**calls, "HEAD": calls["GET"]} if "GET" in calls else calls
         self._context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,11 +64,11 @@ class Endpoint:
                 methods = ", ".join(self._calls)
                 raise RequestRefusal("method_not_allowed", f"this call takes {methods}", {"allow": methods})
             body = await self._context.bodies.read(scope["headers"], receive, self._context.max_body_of(call))
-            message = message_of(scope, body, self._context.request_ids)
+            message = message_of(scope, body, self._context)
             with self._context.concurrency:
                 return message, await pipeline.respond(self._dialect, call, message)
         except RequestRefusal as refusal:
-            message = message_of(scope, b"", self._context.request_ids)
+            message = message_of(scope, b"", self._context)
             return message, pipeline.reject(self._dialect, message, refusal.faults[0], refusal.headers)
 
 
@@ -81,9 +84,10 @@ class NotFoundEndpoint:
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         started = perf_counter()
         path: str = scope["path"]
-        dialect = next((dialect for prefix, dialect in self._prefixes if path.startswith(prefix)), self._default)
+        matching = (dialect for prefix, dialect in self._prefixes if f"{path}/".startswith(f"{prefix}/"))
+        dialect = next(matching, self._default)
         pipeline: Pipeline = scope["app"].state.pipeline
-        message = message_of(scope, b"", self._context.request_ids)
+        message = message_of(scope, b"", self._context)
         response = pipeline.reject(dialect, message, Fault("unknown_call"), {})
         await self._context.responder.respond(send, dialect.name, "", message, response, started)
 
@@ -100,13 +104,24 @@ def routes_of(dialect: Dialect, context: EndpointContext) -> list[Route]:
     ]
 
 
-def message_of(scope: Scope, body: bytes, request_ids: RequestIds) -> Message:
+def message_of(scope: Scope, body: bytes, context: EndpointContext) -> Message:
     """Return the message of an ASGI request with this body."""
-    headers: dict[str, str] = {}
-    for name, value in ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]):
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value  # RFC 9110, 5.3
+    headers = _joined_headers(scope["headers"])
     query_string = scope["query_string"].decode("latin-1")
     query = dict(parse_qsl(query_string, keep_blank_values=True)) if query_string else {}
     path = {name: unquote(value) for name, value in scope.get("path_params", {}).items()}
     target = f"{scope['path']}?{query_string}" if query_string else scope["path"]
-    return Message(scope["method"], headers, body, query, path, target, request_ids.id_of(headers))
+    base, id = context.address.base_of(scope, headers), context.request_ids.id_of(headers)
+    return Message(scope["method"], headers, body, query, path, target, id, base)
+
+
+def _joined_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return each header once. The values of a repeated one are joined (RFC 9110, 5.3); equal media types are one."""
+    joined: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1"), raw_value.strip(WHITE_SPACE).decode("latin-1")
+        if name not in joined:
+            joined[name] = value
+        elif name != "content-type" or joined[name] != value:
+            joined[name] += f", {value}"
+    return joined

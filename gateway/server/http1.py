@@ -24,7 +24,7 @@ from uvicorn.server import ServerState
 from gateway.server.connection_limits import ConnectionLimits
 from gateway.server.connection_metrics import ConnectionMetrics
 from gateway.server.http_errors import HttpError, error_of, error_response, head_too_large, too_many_headers
-from gateway.server.request_head import check_head
+from gateway.server.request_head import WHITE_SPACE, check_head
 from gateway.server.write_buffer import BufferedTransport
 
 UPGRADE_HEADERS = (b"upgrade", b"connection", b"http2-settings")
@@ -162,12 +162,22 @@ class Http1Protocol(HttpToolsProtocol):
 
     # --- callbacks of the parser ---
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Add a header or trailer, without the white space around its value."""
+        name, value = name.lower(), value.strip(WHITE_SPACE)
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
     def on_headers_complete(self) -> None:
         """Start the request, unless its head is rejected or is parsed again without its Upgrade."""
         if self.parser.should_upgrade():
             return
         limits, received = self._limits, self._received - self._request_start
-        check_head(self.parser.get_http_version(), self.url, self.headers, received, limits)
+        version = self.parser.get_http_version()
+        check_head(version, self.url, self.headers, received, limits)
+        if version == "1.0":
+            self.expect_100_continue = False  # HTTP/1.0 has no interim responses (RFC 9110, 15.2)
         if len(self.pipeline) >= limits.pipelined:
             raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE, f"at most {limits.pipelined} requests may wait in line")
         super().on_headers_complete()

@@ -10,6 +10,9 @@ from gateway.server.http_errors import HttpError, head_too_large, too_many_heade
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
+WHITE_SPACE = b" \t"
+"""What may surround the value of a header, and is no part of it (RFC 9110, 5.6.3)."""
+
 HTTP_VERSIONS = ("1.1", "1.0")
 """The parser accepts other versions too, and frames them as HTTP/1.1."""
 

@@ -31,7 +31,7 @@ class Exchange:
     def decode(self, body_types: tuple[type, ...], bounds: Bounds, now: int) -> Request:
         """Return the request as a dialect sees it. Raises `Refusal`."""
         message = self.message
-        if not message.body and message.method in ("GET", "DELETE"):
+        if not message.body and message.method in ("GET", "HEAD", "DELETE"):
             return self._request({}, now, True)
         codec, charset = media.codec_for(message.headers.get("content-type"))
         tree = codec.decode(message.body, charset, bounds, self.unrepresentable)
@@ -62,7 +62,7 @@ class Exchange:
 
     def _request(self, tree: Tree, now: int, is_typed: bool) -> Request:
         message = self.message
-        return Request(tree, message.query, message.headers, message.path, message.target, now, is_typed)
+        return Request(tree, message.query, message.headers, message.path, message.target, message.base, now, is_typed)
 
 
 def _request_codec(message: Message) -> Codec | None:

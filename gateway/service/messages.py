@@ -8,7 +8,8 @@ from msgspec import Struct, field
 class Message(Struct, frozen=True):
     """A complete request. Header names are in lower case; `path` has the values of the names in the call's path.
 
-    `target` is path and query as they came; `id` is the request id.
+    `target` is the normalized path, and the query as it came; `id` is the request id. `base` is the address that the
+    client uses, without a path, such as `https://example.com/prefix`.
     """
 
     method: str
@@ -18,6 +19,7 @@ class Message(Struct, frozen=True):
     path: Mapping[str, str] = field(default_factory=dict)
     target: str = ""
     id: str = ""
+    base: str = ""
 
 
 class Response(Struct, frozen=True):

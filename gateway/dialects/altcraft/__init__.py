@@ -16,7 +16,8 @@ class Altcraft:
     """The dialect. With `always_200` every reply has status 200, and only `error` reports the outcome."""
 
     name = "altcraft"
-    prefixes = (ROOT,)
+    prefixes = (ROOT, "/api/v1.0", "/api/integrations")
+    slash_merging_prefix = ROOT
     content_types = CONTENT_TYPES
     fields = FIELDS
     located_fields = LOCATED_FIELDS

@@ -22,7 +22,11 @@ class Courier:
     """The dialect. Its bodies have their own size limit. A patched profile has the same bounds as a body."""
 
     name = "courier"
-    prefixes = ("/profiles",)
+    prefixes = (
+        *("/profiles", "/users", "/lists", "/bulk", "/audiences", "/tenants", "/inbound"),
+        *("/client/lists", "/client/q"),  # the others below /client are another vendor's
+    )
+    slash_merging_prefix = None
     content_types = CONTENT_TYPES
     fields = FIELDS
     located_fields = NO_LOCATED_FIELDS

@@ -15,7 +15,8 @@ class Klaviyo:
     """The dialect. A lenient one accepts requests without a revision."""
 
     name = "klaviyo"
-    prefixes = ("/api/", CLIENT_PREFIX)
+    prefixes = ("/api", "/client")
+    slash_merging_prefix = None
     content_types: Mapping[str, str] = {"json": "application/vnd.api+json", "xml": "application/xml"}
     fields = FIELDS
     located_fields = NO_LOCATED_FIELDS

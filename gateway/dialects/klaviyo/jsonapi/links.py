@@ -1,4 +1,7 @@
-"""Links and query parameters. A reply's context carries `base` (scheme and host) and `target` (path and query)."""
+"""Links and query parameters.
+
+A reply's context carries `base` (the address that the client uses) and `target` (path and query).
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -33,9 +36,8 @@ def unknown_field(parameter: str, name: str, type: str) -> Refusal:
 
 
 def link_context(request: Request) -> dict[str, Any]:
-    """Return the context that links are made of. Behind a proxy, X-Forwarded-Proto gives the scheme."""
-    scheme = "https" if request.headers.get("x-forwarded-proto") == "https" else "http"
-    return {"base": f"{scheme}://{request.headers.get('host', 'localhost')}", "target": request.target}
+    """Return the context that links are made of."""
+    return {"base": request.base, "target": request.target}
 
 
 def self_link(context: Mapping[str, Any]) -> dict[str, str]:
