@@ -34,6 +34,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="first token of database 1, with all rights, in visible ASCII; unset: random"),
     ] = None
     bootstrap_company_id: Annotated[str, Meta(description="public id of database 1 when it is created")] = "demo"
+    bootstrap_fields: Annotated[
+        str | None,
+        Meta(description="file with the JSON Schema of database 1's own fields when it is created; unset: customer_id"),
+    ] = None
     geoip: Annotated[
         str | None, Meta(description="MaxMind-format file for detect_geo; unset: detect_geo fills nothing")
     ] = None

@@ -1,20 +1,24 @@
 """The commands `database`: the namespaces of profiles."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import click
 import orjson
 
-from gateway.cli.options import FIELDS, ID, JSON, NAME, POSITIVE, setting
+from gateway.cli.options import FIELDS, ID, JSON, NAME, NEW_NAME, POSITIVE, setting
 from gateway.cli.output import Row, print_json, print_rows
-from gateway.cli.store import load_settings, run_on_store, update_registry
+from gateway.cli.store import find_database, load_settings, run_on_store, update_registry
 from gateway.core.model import Database
+from gateway.service.database_update import UpdateConflicts, find_conflicts, index_profiles
+from gateway.stores.protocol import Store
 
 
 @click.group()
 def database() -> None:
-    """Create, list and show databases: the namespaces of profiles."""
+    """Create, update, list and show databases: the namespaces of profiles."""
 
 
 @database.command("create")
@@ -25,13 +29,77 @@ def database() -> None:
 @FIELDS
 @click.option("--company-id", help="public id, for calls without a secret token")
 def create_database(
-    store: str | None, id: int, name: str, closed: bool, fields: Mapping[str, Any], company_id: str | None
+    store: str | None, id: int, name: str, closed: bool, fields: Mapping[str, Any] | None, company_id: str | None
 ) -> None:
     """Create a database."""
-    database = Database(id, name, closed, fields, company_id)
+    database = Database(id, name, closed, fields or {}, company_id)
     duplicate = f"the id {id} or the company id is another database's"
     update_registry(store, lambda store: store.add_database(database), duplicate, create=True)
     click.echo(f"database {id} created")
+
+
+@database.command("update")
+@setting("store")
+@NEW_NAME
+@click.option("--open/--closed", "is_open", default=None, help="accept or reject undeclared fields")
+@FIELDS
+@click.option("--company-id", help="another public id; an empty one removes it")
+@click.option("--dry-run", is_flag=True, help="print how many stored profiles would become invalid, change nothing")
+@click.option("--force", is_flag=True, help="update the database even if stored profiles become invalid")
+@click.argument("id", type=POSITIVE)
+def update_database(
+    store: str | None,
+    id: int,
+    name: str | None,
+    is_open: bool | None,
+    fields: Mapping[str, Any] | None,
+    company_id: str | None,
+    dry_run: bool,
+    force: bool,
+) -> None:
+    """Update the database ID. What no option names stays as it is. FILE replaces all declared fields.
+
+    First the stored profiles are counted that would become invalid, or would share a value of a new identifier. If
+    there are any, nothing is changed without --force. Running servers use the new settings at once. New identifiers
+    find stored profiles when the command has ended; if it is interrupted, run it again.
+    """
+    given: dict[str, Any] = {
+        "name": name,
+        "closed": None if is_open is None else not is_open,
+        "fields": fields,
+        "company_id": company_id,
+    }
+    changes = {member: value for member, value in given.items() if value is not None}
+    if not changes:
+        raise click.UsageError("nothing to update: name an option")
+    if company_id == "":
+        changes["company_id"] = None
+    update_registry(store, partial(_update, id, changes, dry_run, force), "the company id is another database's")
+
+
+async def _update(id: int, changes: Mapping[str, Any], dry_run: bool, force: bool, store: Store) -> None:
+    before = find_database(await store.databases(), id)
+    after = replace(before, **changes)
+    conflicts = await find_conflicts(store, before, after)
+    found = conflicts.invalid or conflicts.duplicate
+    if found or dry_run:
+        click.echo(_describe(conflicts), err=not dry_run)
+    if dry_run:
+        return
+    if found and not force:
+        raise click.ClickException("nothing was changed; --force updates the database all the same")
+    await store.update_database(after)
+    click.echo(f"database {id} updated")
+    if "fields" in changes:
+        click.echo(f"{await index_profiles(store, before, after)} profiles indexed by their identifiers")
+
+
+def _describe(conflicts: UpdateConflicts) -> str:
+    counts = (
+        f"{conflicts.invalid} of {conflicts.profiles} profiles would become invalid,"
+        f" {conflicts.duplicate} would have a value of a new identifier that another one has"
+    )
+    return "\n".join([counts, *(f"  profile {example}" for example in conflicts.examples)])
 
 
 @database.command("list")
@@ -50,9 +118,7 @@ def list_databases(store: str | None, as_json: bool) -> None:
 def print_database(store: str | None, id: int, as_json: bool) -> None:
     """Print the database ID with its fields, resources and segments."""
     databases = run_on_store(load_settings(store=store), lambda store: store.databases())
-    database = next((database for database in databases if database.id == id), None)
-    if database is None:
-        raise click.ClickException(f"there is no database {id}")
+    database = find_database(databases, id)
     if as_json:
         print_json(database)
     else:

@@ -41,31 +41,38 @@ def server_url(_context: click.Context, _option: click.Parameter, text: str | No
     return text
 
 
-def read_fields(_context: click.Context, _option: click.Parameter, file: Path | None) -> dict[str, Any]:
+def _parse_fields(_context: click.Context, _option: click.Parameter, file: Path | None) -> dict[str, Any] | None:
     """Return the JSON Schema in a file, without references. Raises `BadParameter` with all its faults."""
-    if file is None:
-        return {}
+    try:
+        return read_fields(file) if file else None
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def read_fields(file: Path) -> dict[str, Any]:
+    """Return the JSON Schema in a file, without references. Raises `ValueError` with all its faults."""
     try:
         fields: dict[str, Any] = orjson.loads(file.read_bytes())
     except orjson.JSONDecodeError as error:
-        raise click.BadParameter(f"{file} is not JSON: {error}") from None
+        raise ValueError(f"{file} is not JSON: {error}") from None
     if problems := list(declaration_problems(fields)):
-        raise click.BadParameter("\n".join(f"{file}: {problem}" for problem in problems))
+        raise ValueError("\n".join(f"{file}: {problem}" for problem in problems))
     try:
         return {key: inline_references(part, fields) for key, part in fields.items() if key != "$defs"}
     except ValueError as error:
-        raise click.BadParameter(f"{file}: {error}") from None
+        raise ValueError(f"{file}: {error}") from None
 
 
 POSITIVE = click.IntRange(1, MAX_ID)
 DATABASE = click.option("--database", type=POSITIVE, required=True, help="id of the database")
 ID = click.option("--id", type=POSITIVE, required=True, help="id in the API")
 NAME = click.option("--name", required=True, help="name for people")
+NEW_NAME = click.option("--name", help="another name for people")
 JSON = click.option("--json", "as_json", is_flag=True, help="print JSON")
 FIELDS = click.option(
     "--fields",
     type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
-    callback=read_fields,
+    callback=_parse_fields,
     metavar="FILE",
     help='JSON Schema of its own fields; "x-identifier": true marks a field that identifies a profile',
 )

@@ -6,14 +6,16 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
 from tempfile import mkdtemp
+from typing import Any
 
 import click
 import uvicorn
 
 from gateway.cli.listening import find_port
-from gateway.cli.options import setting
+from gateway.cli.options import read_fields, setting
 from gateway.cli.store import InvalidSettings, load_settings, now, run_on_store
 from gateway.extras import MissingExtra, require_extra
 from gateway.server import workers
@@ -39,6 +41,12 @@ RESERVED_FILES = 128
 @setting("port")
 @setting("store")
 @setting("workers")
+@click.option(
+    "--fields",
+    "bootstrap_fields",
+    metavar="FILE",
+    help="JSON Schema of database 1's own fields when it is created  [env: GATEWAY_BOOTSTRAP_FIELDS]",
+)
 def serve(**flags: str | None) -> None:
     """Serve until SIGTERM or SIGINT. Requests in flight are answered first.
 
@@ -91,10 +99,23 @@ def _validate_setting(field: str, value: str | None, use: Callable[[str | None],
 def _create_first_token(settings: Settings, port: int) -> None:
     """Create database 1 and its token in an empty store, and print how to use the gateway."""
     is_terminal = sys.stderr.isatty()
-    first_start = partial(bootstrap, settings=settings, now=now(), creates_token=is_terminal)
+    first_start = partial(
+        bootstrap, settings=settings, now=now(), creates_token=is_terminal, fields=_bootstrap_fields(settings)
+    )
     secret = run_on_store(settings, first_start, create=True)
     url, has_given_token = address(settings.host, port), settings.bootstrap_token is not None
     click.echo(start_message(version("profile-gateway"), settings.store, url, secret, has_given_token), err=True)
+
+
+def _bootstrap_fields(settings: Settings) -> dict[str, Any] | None:
+    """Return the fields that the settings declare. Raises `InvalidSettings`."""
+    file = settings.bootstrap_fields
+    try:
+        return read_fields(Path(file)) if file else None
+    except OSError as error:
+        raise InvalidSettings(f"{variable('bootstrap_fields')}: {file}: {error.strerror}") from None
+    except ValueError as error:
+        raise InvalidSettings(f"{variable('bootstrap_fields')}: {error}") from None
 
 
 def _server_config(settings: Settings, port: int) -> uvicorn.Config:
@@ -136,4 +157,7 @@ def _raise_file_limit(connections: int) -> int:
     files = wanted if hard == RLIM_INFINITY else min(wanted, hard)
     if soft != RLIM_INFINITY and soft < files:
         setrlimit(RLIMIT_NOFILE, (files, hard))
-    return max(1, files - RESERVED_FILES)
+    fitting = max(1, files - RESERVED_FILES)
+    if fitting < connections:
+        log.warning("the system permits %d open files: at most %d connections, not %d", files, fitting, connections)
+    return fitting

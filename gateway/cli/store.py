@@ -6,11 +6,12 @@ The exit status is 2 for an invalid setting and 1 for an error of the store.
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import click
 
+from gateway.core.model import Database
 from gateway.extras import MissingExtra
 from gateway.settings import Settings
 from gateway.stores import open_store
@@ -60,6 +61,14 @@ def update_registry(
         raise click.ClickException(duplicate) from None
     except Missing:
         raise click.ClickException(missing) from None
+
+
+def find_database(databases: Sequence[Database], id: int) -> Database:
+    """Return the database with an id. Raises `ClickException` where there is none."""
+    for database in databases:
+        if database.id == id:
+            return database
+    raise click.ClickException(f"there is no database {id}")
 
 
 def now() -> int:

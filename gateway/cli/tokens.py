@@ -1,6 +1,7 @@
 """The commands `token`: the secrets of clients."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import click
@@ -23,10 +24,11 @@ def tokens() -> None:
 @click.option(
     "--right", "rights", multiple=True, type=click.Choice(RIGHTS), help="may be repeated; all rights if omitted"
 )
-def create_token(store: str | None, database: int, rights: Sequence[str]) -> None:
+@click.option("--name", default="", help="name for people, such as the client's")
+def create_token(store: str | None, database: int, rights: Sequence[str], name: str) -> None:
     """Create a token. The last line printed is its secret, which cannot be printed again: the store keeps a hash."""
     secret = new_secret()
-    created = token(secret, database, rights or RIGHTS, now())
+    created = replace(token(secret, database, rights or RIGHTS, now()), name=name)
     update_registry(store, lambda store: store.add_token(created), missing=f"there is no database {database}")
     click.echo(f"token {created.id} may {', '.join(_sort(created.rights))} in database {database}:\n{secret}")
 
@@ -52,6 +54,7 @@ def revoke_token(store: str | None, id: str) -> None:
 def _row(token: Token) -> Row:
     return {
         "id": token.id,
+        "name": token.name,
         "database": token.database,
         "rights": _sort(token.rights),
         "created": datetime.fromtimestamp(token.created / 1000, UTC).isoformat(" ", "seconds"),

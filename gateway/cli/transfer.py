@@ -3,6 +3,7 @@
 import itertools
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -22,6 +23,7 @@ from gateway.transfer import (
     RowConflict,
     dump_lines,
     find_position,
+    kind_of,
 )
 
 BUFFER_SIZE = 1 << 20
@@ -41,10 +43,14 @@ def dump(store: str | None, resume: bool, file: Path) -> None:
     and only its owner can read it.
     """
     with _file_errors(file):
-        run_on_store(load_settings(store=store), lambda store: _dump(store, file, resume))
+        kinds = run_on_store(load_settings(store=store), lambda store: _dump(store, file, resume))
+        counts = ", ".join(f"{kind}: {count}" for kind, count in kinds.items())
+        click.echo(f"{kinds.total()} lines written to {file} ({counts})", err=True)
 
 
-async def _dump(store: Store, file: Path, resume: bool) -> None:
+async def _dump(store: Store, file: Path, resume: bool) -> Counter[str]:
+    """Write the dump. Return how many lines of each kind were written."""
+    kinds = Counter[str]()
     async with store.snapshot() as snapshot:
         with _open_output(file, resume) as output:
             position = find_position(output) if resume else DumpPosition()
@@ -52,7 +58,9 @@ async def _dump(store: Store, file: Path, resume: bool) -> None:
                 advance(position.lines)
                 async for line in dump_lines(store, snapshot, position):
                     output.write(line)
+                    kinds[kind_of(line)] += 1
                     advance(1)
+    return kinds
 
 
 @contextmanager

@@ -4,8 +4,9 @@ Writes to the registry of the store only. Reads no clock and no environment, and
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from secrets import token_hex, token_urlsafe
+from typing import Any
 
 from gateway.core.fingerprint import fingerprint
 from gateway.core.model import RIGHTS, Database, Token
@@ -15,19 +16,27 @@ from gateway.stores.protocol import Store
 
 DATABASE = 1
 FIELDS = {"type": "object", "properties": {"customer_id": {"type": "string", "x-identifier": True}}}
-"""The declared fields of database 1: one identifier, so that matching by a custom field works at once."""
+"""The fields of database 1 without GATEWAY_BOOTSTRAP_FIELDS: one identifier, so that matching by it works at once."""
 
 log = logging.getLogger(__name__)
 
 
-async def bootstrap(store: Store, settings: Settings, now: int, creates_token: bool = True) -> str | None:
+async def bootstrap(
+    store: Store,
+    settings: Settings,
+    now: int,
+    creates_token: bool = True,
+    fields: Mapping[str, Any] | None = None,
+) -> str | None:
     """Create database 1 in an empty registry, and its first token. Return the secret of a new random token.
+
+    `fields` are the fields that the settings declare, if they do.
 
     The token of the settings is added on every start, so that a container may get one at any time; a revoked one stays
     revoked. Without it, a random one is created unless `creates_token` is false. Several processes may start at once:
     the one that creates the database creates the token.
     """
-    is_first = await _create_database(store, settings.bootstrap_company_id)
+    is_first = await _create_database(store, settings.bootstrap_company_id, fields)
     if settings.bootstrap_token:
         await _add_given_token(store, settings.bootstrap_token, now)
         return None
@@ -38,11 +47,15 @@ async def bootstrap(store: Store, settings: Settings, now: int, creates_token: b
     return secret
 
 
-async def _create_database(store: Store, company_id: str) -> bool:
-    if await store.databases():
+async def _create_database(store: Store, company_id: str, fields: Mapping[str, Any] | None) -> bool:
+    if existing := await store.databases():
+        if fields and all((each.id, each.fields) != (DATABASE, fields) for each in existing):
+            log.warning(
+                "GATEWAY_BOOTSTRAP_FIELDS is not used: the store has databases; `database update` changes fields"
+            )
         return False
     try:
-        await store.add_database(Database(DATABASE, "default", fields=FIELDS, company_id=company_id))
+        await store.add_database(Database(DATABASE, "default", fields=fields or FIELDS, company_id=company_id))
     except Duplicate:  # another process was first
         return False
     return True

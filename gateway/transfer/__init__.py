@@ -5,7 +5,7 @@ depend on the engine: two stores with the same content give the same bytes. No e
 """
 
 from gateway.transfer.dump import DumpComplete, DumpPosition, dump_lines, find_position
-from gateway.transfer.lines import InvalidLine
+from gateway.transfer.lines import InvalidLine, kind_of
 from gateway.transfer.load import ExistingProfiles, Loader, RowConflict
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "RowConflict",
     "dump_lines",
     "find_position",
+    "kind_of",
 ]

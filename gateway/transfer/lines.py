@@ -184,6 +184,11 @@ def encode_line(line: Line) -> bytes:
     return orjson.dumps(msgspec.to_builtins(line), option=orjson.OPT_APPEND_NEWLINE)
 
 
+def kind_of(line: bytes) -> str:
+    """Return the kind of a line that `encode_line` made."""
+    return line[len(b'{"kind":"') :].partition(b'"')[0].decode()
+
+
 def line_of(database: int, row: DumpRow) -> RowLine:
     """Return the line of a row of a database."""
     match row:
