@@ -307,6 +307,8 @@ def commands_on_a_store(group: click.Group, *names: str) -> Iterator[tuple[str, 
             for each in command.params:
                 if each.required:
                     words += ("7",) if isinstance(each, click.Argument) else (each.opts[0], "7")
+            if name == "update" and "--name" not in words:
+                words += ("--name", "7")  # an update of nothing is refused before the store is opened
             yield words
 
 

@@ -15,6 +15,7 @@ OTHER = {
     "GATEWAY_WORKERS": ("4", 4),
     "GATEWAY_BOOTSTRAP_TOKEN": ("s3cret", "s3cret"),
     "GATEWAY_BOOTSTRAP_COMPANY_ID": ("acme", "acme"),
+    "GATEWAY_BOOTSTRAP_FIELDS": ("fields.json", "fields.json"),
     "GATEWAY_GEOIP": ("/srv/city.mmdb", "/srv/city.mmdb"),
     "GATEWAY_SECRET_FILE": ("/srv/secret", "/srv/secret"),
     "GATEWAY_TRUSTED_PROXIES": ("10.0.0.0/8", "10.0.0.0/8"),
