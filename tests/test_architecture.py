@@ -20,7 +20,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "stores": ({"core", "extras"}, {"apsw", "msgspec", "orjson", "psycopg"}),
     "extras": (set(), set()),
     "settings": (set(), {"msgspec"}),
-    "service": ({*BELOW_SERVICE, "extras", "settings"}, {"limits", "maxminddb", "msgspec"}),
+    "service": ({*BELOW_SERVICE, "extras", "settings"}, {"maxminddb", "msgspec"}),
     "transfer": ({*BELOW_SERVICE, "service"}, {"jiter", "msgspec", "orjson"}),
     "openapi": ({*BELOW_SERVICE, "extras", "service"}, {"lxml"}),
     "server": (
