@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from gateway.core.model import DELETE, READ, WRITE
 from gateway.dialects.klaviyo import deletions, imports, merges, profiles, push_tokens, subscriptions, suppressions
+from gateway.dialects.klaviyo.errors import NESTED
 from gateway.dialects.klaviyo.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS
 from gateway.dialects.klaviyo.replies import render_accepted, render_profile, render_profiles
 from gateway.dialects.klaviyo.revisions import FIRST_REVISION, require_revision
@@ -220,20 +221,12 @@ CALL_GROUPS: tuple[CallGroup, ...] = (
 """All calls, by resource."""
 
 _NESTED_POINTERS = {
-    "/profile/email": "/data/attributes/profile/data/attributes/email",
-    "/profile/phone_numbers": "/data/attributes/profile/data/attributes/phone_number",
-    "/match/values/email": "/data/attributes/profile/data/attributes/email",
-    "/match/values/phone": "/data/attributes/profile/data/attributes/phone_number",
+    f"/{member}": f"/{NESTED}/{member}" for member in ("profile", "match", "subscriptions", "operations")
 }
-_POINTERS: Mapping[str, Mapping[str, str]] = {
-    "/client/subscriptions": {
-        **_NESTED_POINTERS,
-        "/subscriptions": "/data/attributes/profile/data/attributes/subscriptions",
-    },
-    "/api/push-tokens": _NESTED_POINTERS,
-    "/client/push-tokens": _NESTED_POINTERS,
-}
-"""By path: the vendor's pointers of calls whose profile is nested in another resource."""
+_POINTERS: Mapping[str, Mapping[str, str]] = dict.fromkeys(
+    ("/client/subscriptions", "/api/push-tokens", "/client/push-tokens"), _NESTED_POINTERS
+)
+"""By path: the pointers of calls whose profile is nested in another resource."""
 
 
 def build_calls(is_lenient: bool) -> tuple[Call, ...]:

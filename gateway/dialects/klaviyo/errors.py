@@ -1,6 +1,6 @@
 """Faults as Klaviyo's errors: an error object of JSON:API for each fault, with the vendor's codes and pointers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.core.faults import Fault
@@ -8,6 +8,7 @@ from gateway.core.pointer import join_pointer, split_pointer
 from gateway.dialects.klaviyo.fields import COORDINATES, FIELDS, IDENTIFIERS, coordinate_text_path
 from gateway.dialects.klaviyo.jsonapi.documents import ATTRIBUTES
 from gateway.dialects.klaviyo.jsonapi.errors import ErrorType, render_envelope, render_error
+from gateway.dialects.klaviyo.requests import PROFILE
 from gateway.dialects.protocol import Reply
 
 PHONE_FORMAT = "Invalid phone number format (Example of a valid format: +12345678901)"
@@ -52,10 +53,33 @@ _POINTERS = {
 }
 """The vendor's pointer for codes whose faults have no pointer in the vendor's terms."""
 
+NESTED = "nested"
+"""The start of a canonical pointer in a call whose profile is nested in another resource."""
+
+_ADDRESS_MEMBERS = ("profile", "match", "subscriptions", "suppressions", "operations")
+"""The members of a command that have addresses."""
+
+_SUBSCRIPTION_MEMBERS = {"email": "email", "phone": "phone_number", "cc_data": "phone_number"}
+"""The attribute of a profile by the member of a canonical subscription."""
+
 
 def render_faults(faults: Sequence[Fault]) -> Reply:
     """Render every fault. The first one decides the status."""
-    return Reply(_error_type(faults[0]).status, render_envelope(map(_render_error, faults)))
+    return Reply(_error_type(faults[0]).status, render_envelope(map(_render_error, distinct_faults(faults))))
+
+
+def distinct_faults(faults: Iterable[Fault]) -> list[Fault]:
+    """Return the faults, each once: an address that a command has in several places is one member of the body."""
+    origins: dict[str, str] = {}
+    return [
+        fault for fault in faults if origins.setdefault(vendor_pointer(fault.pointer), _origin(fault)) == _origin(fault)
+    ]
+
+
+def _origin(fault: Fault) -> str:
+    """Return the member of the command that a fault is in: its profile, its match, its subscriptions."""
+    names = (name for name in split_pointer(fault.pointer) if name in _ADDRESS_MEMBERS)
+    return next(names, "")
 
 
 def render_fault(fault: Fault) -> dict[str, Any]:
@@ -103,6 +127,8 @@ def vendor_pointer(pointer: str) -> str:
     match split_pointer(pointer):
         case ["data", *_]:
             return pointer
+        case ["nested", *path]:
+            return PROFILE + vendor_pointer(join_pointer(*path))
         case ["updates", index, *path]:
             inner = vendor_pointer(join_pointer(*path)).removeprefix("/data")
             return join_pointer("data", "attributes", "profiles", "data", index) + inner
@@ -116,8 +142,12 @@ def vendor_pointer(pointer: str) -> str:
             return ATTRIBUTES + join_pointer(next(name for name, each in IDENTIFIERS.items() if each == value))
         case ["sources", *_]:
             return "/data/relationships/profiles/data"
+        case ["subscriptions", _, member, *_] if member in _SUBSCRIPTION_MEMBERS:
+            return ATTRIBUTES + join_pointer(_SUBSCRIPTION_MEMBERS[member])
         case ["subscriptions", *_]:
             return "/data/attributes/subscriptions"
+        case ["suppressions", *_]:
+            return f"{ATTRIBUTES}/email"
         case ["segments", *_]:
             return "/data/relationships/lists/data"
     return "/data"

@@ -6,7 +6,7 @@ from typing import Any
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Job, Profile, Update
 from gateway.core.pointer import join_pointer
-from gateway.dialects.klaviyo.errors import render_fault
+from gateway.dialects.klaviyo.errors import distinct_faults, render_fault
 from gateway.dialects.klaviyo.jobs import IMPORTS, job_of
 from gateway.dialects.klaviyo.jsonapi.cursors import render_slice
 from gateway.dialects.klaviyo.jsonapi.documents import (
@@ -65,7 +65,8 @@ def _remove_null_members(members: Mapping[str, Any]) -> dict[str, Any]:
 def render_errors(result: Result) -> Reply:
     """Render a page of the faults of a job's profiles, each with the payload that it is about."""
     job, context = job_of(result), result.context
-    faults = [(row, number, fault) for row in job.failures for number, fault in enumerate(row["faults"])]
+    rows = ((row, distinct_faults(Fault(**fault) for fault in row["faults"])) for row in job.failures)
+    faults = [(row, number, fault) for row, found in rows for number, fault in enumerate(found)]
     page = faults[context["skip"] :][: context["size"]]
     return render_slice(context, [_import_error(job, *each) for each in page], len(faults))
 
@@ -93,8 +94,8 @@ def render_related_list_ids(result: Result) -> Reply:
     return render_list_ids(result, job_of(result).lists)
 
 
-def _import_error(job: Job, row: Mapping[str, Any], number: int, fault: Mapping[str, str]) -> dict[str, Any]:
-    error = render_fault(Fault(**fault))
+def _import_error(job: Job, row: Mapping[str, Any], number: int, fault: Fault) -> dict[str, Any]:
+    error = render_fault(fault)
     pointer = error["source"].get("pointer", "/data").removeprefix("/data")
     source = {"pointer": PROFILES + join_pointer(row["index"]) + pointer}
     attributes = {**error, "source": source, "original_payload": row["sent"]}
