@@ -20,9 +20,16 @@ from gateway.dialects.klaviyo.jsonapi.documents import (
     BodyFaults,
     parse_object,
     parse_text,
+    reject_unknown,
     type_faults,
 )
-from gateway.dialects.klaviyo.requests import REJECT_CONFLICTS, match_identifiers, parse_profile_attributes
+from gateway.dialects.klaviyo.requests import (
+    REJECT_CONFLICTS,
+    match_identifiers,
+    parse_profile_attributes,
+    public_attributes,
+    reject_empty_identifiers,
+)
 from gateway.dialects.protocol import ParsedCommand, Request
 
 SUBSCRIBED, UNSUBSCRIBED = "SUBSCRIBED", "UNSUBSCRIBED"
@@ -39,6 +46,9 @@ IDENTIFIERS_BY_CHANNEL = {"email": "email", "sms": "phone_number", "whatsapp": "
 CONSENT_FIELDS = ("email", "phone_number", "subscriptions", "age_gated_date_of_birth")
 """The attributes of a profile that a consent consists of."""
 
+PROFILE_ATTRIBUTES = {SUBSCRIBED: CONSENT_FIELDS, UNSUBSCRIBED: CONSENT_FIELDS[:3]}
+"""The attributes of a profile in a job. The vendor rejects all others, such as names."""
+
 _SUBSCRIPTIONS = f"{ATTRIBUTES}/subscriptions"
 
 
@@ -51,10 +61,13 @@ class _Consent(NamedTuple):
 
 
 class ConsentParser:
-    """Parses the profiles of one job, which have the consent, its source and `historical_import` in common."""
+    """Parses the profiles of one job or form, which have the consent, its source and `historical_import` in common."""
 
-    def __init__(self, consent: str, source: str, is_historical: bool, request: Request) -> None:
-        self._consent, self._source, self._is_historical = consent, source, is_historical
+    def __init__(
+        self, consent: str, source: str, request: Request, *, is_historical: bool = False, is_public: bool = False
+    ) -> None:
+        self._consent, self._source = consent, source
+        self._is_historical, self._is_public = is_historical, is_public
         self._now, self._is_typed = request.now, request.is_typed
 
     def parse(self, element: Any, lists: Update) -> ParsedCommand:
@@ -63,6 +76,11 @@ class ConsentParser:
             return ParsedCommand(None, [Fault("invalid_parameter", "it must be an object", "/data")])
         faults = BodyFaults(self._is_typed, type_faults(element, "profile", "/data"))
         attributes = parse_profile_attributes(element, faults)
+        if self._is_public:
+            attributes = public_attributes(attributes)
+        else:
+            reject_empty_identifiers(element, attributes, faults)
+            reject_unknown(attributes, PROFILE_ATTRIBUTES[self._consent], ATTRIBUTES, faults)
         identifiers = {name: attributes.get(name) for name in ("email", "phone_number")}
         consents = list(self._parse_consents(attributes, faults))
         match = match_identifiers({"id": element.get("id"), **identifiers}, faults)
@@ -87,9 +105,9 @@ class ConsentParser:
             pointer = _SUBSCRIPTIONS + join_pointer(channel)
             if channel not in CONSENT_KINDS:
                 faults.append(Fault("unknown_field", pointer=pointer))
-            elif not attributes.get(identifier := IDENTIFIERS_BY_CHANNEL[channel]):
+            elif attributes.get(identifier := IDENTIFIERS_BY_CHANNEL[channel]) is None:
                 faults.append(Fault("missing_parameter", f"{channel} needs it", f"{ATTRIBUTES}/{identifier}"))
-            else:
+            elif attributes[identifier] != "":
                 for kind, members in parse_object(kinds, pointer, faults).items():
                     if self._is_valid(channel, kind, members, faults):
                         yield _Consent(channel, kind, members)

@@ -32,6 +32,8 @@ from gateway.dialects.klaviyo.requests import (
     parse_profile_attributes,
     parse_upsert,
     profile_context,
+    public_attributes,
+    reject_empty_identifiers,
     require_identifier,
 )
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Reply, Request, Result
@@ -60,6 +62,7 @@ def parse_creation(request: Request) -> ParsedRequest:
     """Parse `POST /api/profiles`: a new profile, whose identifiers belong to no other profile."""
     data, faults = parse_resource(request, "profile")
     attributes = parse_profile_attributes(data, faults)
+    reject_empty_identifiers({}, attributes, faults)
     rules = {"match": NO_MATCH, "if_absent": "create", **REJECT_CONFLICTS}
     update = {**rules, **parse_members(attributes, data, faults)}
     require_identifier(attributes, faults)
@@ -73,7 +76,9 @@ def parse_update(request: Request) -> ParsedRequest:
     if data.get("id") != id:
         detail = f"it must be {id}, as in the path" if data.get("id") else "it is missing"
         faults.append(Fault("invalid_parameter", detail, "/data/id"))
-    members = parse_members(parse_profile_attributes(data, faults), data, faults)
+    attributes = parse_profile_attributes(data, faults)
+    reject_empty_identifiers({}, attributes, faults)
+    members = parse_members(attributes, data, faults)
     update = {**match_id(id), **REJECT_CONFLICTS, **members}
     return ParsedRequest(None, [ParsedCommand(update, faults)], profile_context(request))
 
@@ -94,7 +99,7 @@ def parse_client_profile(request: Request) -> ParsedRequest:
     members = parse_object(meta.get("identifiers"), "/data/meta/identifiers", faults)
     identifiers = {name: value for name, value in members.items() if name in IDENTIFIERS and value not in (None, "")}
     more = {name: value for name, value in identifiers.items() if name != "id"}
-    attributes = {**parse_profile_attributes(data, faults), **more}
+    attributes = {**public_attributes(parse_profile_attributes(data, faults)), **more}
     match = match_identifiers({"id": data.get("id"), **attributes, **identifiers}, faults)
     update = {**match, **parse_members(attributes, data, faults), **CLIENT_RULES}
     update["match"] = {**update["match"], "on_multiple": "first"}

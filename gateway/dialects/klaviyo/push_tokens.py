@@ -45,6 +45,8 @@ from gateway.dialects.klaviyo.requests import (
     parse_members,
     parse_profile_attributes,
     profile_context,
+    public_attributes,
+    reject_empty_identifiers,
 )
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Reply, Request, Result
 
@@ -57,19 +59,21 @@ FIELDS_PARAMETER = "fields[push-token]"
 
 def parse_registration(request: Request) -> ParsedRequest:
     """Parse `POST /api/push-tokens`: import a profile, and move the token to it from any other profile."""
-    return _parse_registration(request, REJECT_CONFLICTS, {})
+    return _parse_registration(request, REJECT_CONFLICTS, {}, is_public=False)
 
 
 def parse_client_registration(request: Request) -> ParsedRequest:
     """Parse `POST /client/push-tokens`: the same, but it moves and replaces no identifier."""
-    return _parse_registration(request, CLIENT_RULES, {"on_multiple": "first"})
+    return _parse_registration(request, CLIENT_RULES, {"on_multiple": "first"}, is_public=True)
 
 
-def _parse_registration(request: Request, rules: Update, choice: Mapping[str, str]) -> ParsedRequest:
+def _parse_registration(
+    request: Request, rules: Update, choice: Mapping[str, str], *, is_public: bool
+) -> ParsedRequest:
     data, faults = parse_resource(request, "push-token")
     attributes = parse_attributes(data, faults)
     token, device = parse_token(attributes, faults), parse_device(attributes, faults)
-    update = _parse_profile(attributes, rules, faults)
+    update = _parse_profile(attributes, rules, faults, is_public=is_public)
     if faults:
         raise Refusal(faults)
     created, recorded = f"{token.pointer}/created", f"{token.pointer}/recorded"
@@ -85,12 +89,16 @@ def _parse_registration(request: Request, rules: Update, choice: Mapping[str, st
     return ParsedRequest(None, [ParsedCommand({**update, **registration})])
 
 
-def _parse_profile(attributes: Mapping[str, Any], rules: Update, faults: BodyFaults) -> Update:
+def _parse_profile(attributes: Mapping[str, Any], rules: Update, faults: BodyFaults, *, is_public: bool) -> Update:
     """Return the update of the profile that a registration contains."""
     profile = parse_object(attributes.get("profile"), PROFILE, faults)
     data = parse_object(profile.get("data"), f"{PROFILE}/data", faults)
     nested = BodyFaults(faults.is_typed, type_faults(data, "profile", "/data"))
     own = parse_profile_attributes(data, nested)
+    if is_public:
+        own = public_attributes(own)
+    else:
+        reject_empty_identifiers(data, own, nested)
     match = match_identifiers({"id": data.get("id"), **own}, nested)
     update = {**match, **rules, **parse_members(own, data, nested)}
     faults.add_nested(PROFILE, nested)

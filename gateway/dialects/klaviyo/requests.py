@@ -116,10 +116,26 @@ def match_identifiers(identifiers: Mapping[str, Any], faults: BodyFaults) -> Upd
 
 
 def require_identifier(identifiers: Mapping[str, Any], faults: BodyFaults) -> None:
-    """Add a fault if there is no identifier."""
-    if not any(identifiers.get(name) for name in IDENTIFIERS):
+    """Add a fault if there is no identifier. An empty one has its own fault."""
+    if not any(identifiers.get(name) or identifiers.get(name) == "" for name in IDENTIFIERS):
         names = ", ".join(name for name in IDENTIFIERS if name != "id")
         faults.append(Fault("missing_parameter", f"At least one identifier is required: {names}.", ATTRIBUTES))
+
+
+def reject_empty_identifiers(data: Mapping[str, Any], attributes: Mapping[str, Any], faults: BodyFaults) -> None:
+    """Add a fault for each identifier of a resource that is an empty string. null clears an identifier."""
+    empty = [f"{ATTRIBUTES}/{name}" for name in IDENTIFIERS if attributes.get(name) == ""]
+    empty += ["/data/id"] if data.get("id") == "" else []
+    faults += [Fault("invalid_parameter", "it must not be empty", pointer) for pointer in empty]
+
+
+def public_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a call that needs no secret: it ignores empty identifiers, and clears no object."""
+    return {
+        name: value
+        for name, value in attributes.items()
+        if not (name in IDENTIFIERS and value == "") and not (name in ("location", "properties") and value is None)
+    }
 
 
 # --- members ---
@@ -128,6 +144,7 @@ def require_identifier(identifiers: Mapping[str, Any], faults: BodyFaults) -> No
 def parse_upsert(data: Mapping[str, Any], faults: BodyFaults) -> Update:
     """Return the update that creates or updates the profile of a resource."""
     attributes = parse_profile_attributes(data, faults)
+    reject_empty_identifiers(data, attributes, faults)
     match = match_identifiers({"id": data.get("id"), **attributes}, faults)
     return {**match, **REJECT_CONFLICTS, **parse_members(attributes, data, faults)}
 
@@ -157,7 +174,7 @@ def _parse_attributes(
         elif name == "phone_number" and value not in (None, ""):
             operations.append({"function": "set_first", "pointer": "/phone_numbers", "value": [value]})
         elif name in FIELDS and "." not in name:
-            _set_value(profile, FIELDS[name], None if name in IDENTIFIERS and value == "" else value)
+            _set_value(profile, FIELDS[name], value)
         else:
             faults.append(Fault("unknown_field", pointer=ATTRIBUTES + join_pointer(name)))
 

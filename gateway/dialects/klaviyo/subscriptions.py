@@ -9,16 +9,17 @@ from typing import Any
 from gateway.core.apply import merge_patch
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
+from gateway.dialects.klaviyo.bodies_of_2023 import convert_addresses, convert_subscriptions
 from gateway.dialects.klaviyo.consent_parser import CONSENT_FIELDS, SUBSCRIBED, UNSUBSCRIBED, ConsentParser
 from gateway.dialects.klaviyo.jsonapi.documents import (
     ATTRIBUTES,
     BodyFaults,
     parse_attributes,
-    parse_list,
     parse_object,
     parse_related_ids,
     parse_resource,
     parse_text,
+    reject_unknown,
 )
 from gateway.dialects.klaviyo.lists import change_lists
 from gateway.dialects.klaviyo.requests import (
@@ -27,11 +28,16 @@ from gateway.dialects.klaviyo.requests import (
     PROFILES,
     parse_members,
     parse_profiles,
+    public_attributes,
 )
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 
 MAX_PROFILES = {SUBSCRIBED: 1000, UNSUBSCRIBED: 100}
 """Profiles in one job, by the consent that it gives them."""
+
+_ELEMENTS = ("profiles", "subscriptions", "list_id", "emails", "phone_numbers")
+JOB_ATTRIBUTES = {SUBSCRIBED: (*_ELEMENTS, "custom_source", "historical_import"), UNSUBSCRIBED: _ELEMENTS}
+"""The attributes of a job. Only bodies of 2023 have others than `profiles`, `custom_source` and `historical_import`."""
 
 
 # --- calls ---
@@ -60,7 +66,8 @@ def parse_client_subscription(request: Request) -> ParsedRequest:
     ids = _parse_list_ids(data, attributes, faults)
     if not ids:
         faults.append(Fault("missing_parameter", "it is missing", "/data/relationships/list/data"))
-    parser = ConsentParser(SUBSCRIBED, parse_text(attributes, "custom_source", faults), False, request)
+    source = parse_text(attributes, "custom_source", faults)
+    parser = ConsentParser(SUBSCRIBED, source, request, is_public=True)
     command = parser.parse(element, change_lists("add", ids))
     faults.add_nested(PROFILE, command.faults)
     if command.update is None:
@@ -83,7 +90,7 @@ def _parse_client_profile(attributes: Mapping[str, Any], faults: BodyFaults) -> 
 def _parse_other_members(element: Mapping[str, Any], faults: BodyFaults) -> Update:
     """Return the members of an update for the attributes that are no part of the consent."""
     nested = BodyFaults(faults.is_typed)
-    attributes = parse_object(element.get("attributes"), "", BodyFaults(faults.is_typed))
+    attributes = public_attributes(parse_object(element.get("attributes"), "", BodyFaults(faults.is_typed)))
     others = {name: value for name, value in attributes.items() if name not in CONSENT_FIELDS}
     members = parse_members(others, element, nested)
     faults.add_nested(PROFILE, nested)
@@ -100,6 +107,7 @@ def _combine_members(members: Update, consent: Update) -> Update:
 def _parse_job(request: Request, type: str, consent: str) -> ParsedRequest:
     data, faults = parse_resource(request, type)
     attributes = parse_attributes(data, faults)
+    reject_unknown(attributes, JOB_ATTRIBUTES[consent], ATTRIBUTES, faults)
     elements = _parse_elements(attributes, consent, faults)
     ids = _parse_list_ids(data, attributes, faults)
     lists = change_lists("add" if consent == SUBSCRIBED else "remove", ids)
@@ -107,7 +115,7 @@ def _parse_job(request: Request, type: str, consent: str) -> ParsedRequest:
     is_historical = _parse_boolean(attributes, "historical_import", faults)
     if faults:
         raise Refusal(faults)
-    parser = ConsentParser(consent, source, is_historical, request)
+    parser = ConsentParser(consent, source, request, is_historical=is_historical)
     return ParsedRequest(None, [parser.parse(element, lists) for element in elements])
 
 
@@ -129,31 +137,9 @@ def _parse_list_ids(data: Mapping[str, Any], attributes: Mapping[str, Any], faul
 def _parse_elements(attributes: Mapping[str, Any], consent: str, faults: BodyFaults) -> list[Any]:
     """Return the profiles of a job. Those of bodies of 2023 are converted to the present form."""
     elements = parse_profiles(attributes, faults)
-    elements += [_convert_2023(each, faults) for each in parse_list(attributes.get("subscriptions"), faults)]
-    for name, field, channel in (("emails", "email", "email"), ("phone_numbers", "phone_number", "sms")):
-        subscriptions = {channel: {"marketing": {"consent": consent}}}
-        values = parse_list(attributes.get(name), faults)
-        elements += [
-            {"type": "profile", "attributes": {field: each, "subscriptions": subscriptions}} for each in values
-        ]
+    elements += convert_subscriptions(attributes, faults)
+    elements += convert_addresses(attributes, consent, faults)
     if not 0 < len(elements) <= MAX_PROFILES[consent]:
         detail = f"it must hold 1 to {MAX_PROFILES[consent]} profiles"
         faults.append(Fault("invalid_parameter", detail, PROFILES))
     return elements
-
-
-def _convert_2023(element: Any, faults: BodyFaults) -> Any:
-    """Convert `{"channels": {"email": ["MARKETING"]}, "email", "phone_number", "profile_id"}` to a resource."""
-    if not isinstance(element, dict):
-        return element
-    channels: Any = element.get("channels")
-    if isinstance(channels, Mapping):
-        channels = {
-            channel: {str(kind).lower(): {"consent": SUBSCRIBED} for kind in parse_list(kinds, faults)}
-            for channel, kinds in channels.items()
-        }
-    elif faults.is_empty(channels):
-        channels = None
-    identifiers = {name: value for name, value in element.items() if name in ("email", "phone_number")}
-    attributes = {**identifiers, "subscriptions": channels}
-    return {"type": "profile", "id": element.get("profile_id"), "attributes": attributes}

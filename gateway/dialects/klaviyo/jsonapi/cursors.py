@@ -1,4 +1,4 @@
-"""Cursor pagination. A cursor is the Base64 of [direction, sort, value, id] in JSON: the position of one row.
+"""Cursor pagination. A cursor is the base64url of [direction, sort, value, id] in JSON: the position of one row.
 
 A reply's context carries, besides the links' parts, the page: `sort`, `size`, `is_backward`, `is_first`.
 """
@@ -46,7 +46,8 @@ def parse_cursor(parameters: Mapping[str, str], sort: str, value_type: type) -> 
 def _decode_cursor(text: str) -> Any:
     try:
         cursor = parse_qs(urlsplit(text).query).get(CURSOR_PARAMETER, [text])[0]
-        parts = json.loads(urlsafe_b64decode(cursor.encode()))
+        padded = cursor.rstrip("=") + "=" * (-len(cursor.rstrip("=")) % 4)
+        parts = json.loads(urlsafe_b64decode(padded.encode()))
         json.dumps(parts, ensure_ascii=False).encode()  # rejects lone surrogates
     except (ValueError, RecursionError):
         return None
@@ -97,6 +98,7 @@ def render_slice(context: Mapping[str, Any], rows: Sequence[dict[str, Any]], tot
 def _page_link(context: Mapping[str, Any], direction: str, sort: str, value: Any, id: str) -> str:
     """Return the link of the page that follows a row in this direction. It keeps the other parameters."""
     parts = urlsplit(context["target"])
-    cursor = urlsafe_b64encode(json.dumps([direction, sort, value, id], separators=(",", ":")).encode()).decode()
+    position = json.dumps([direction, sort, value, id], separators=(",", ":")).encode()
+    cursor = urlsafe_b64encode(position).decode().rstrip("=")
     others = [(name, text) for name, text in parse_qsl(parts.query) if name != CURSOR_PARAMETER]
     return f"{context['base']}{parts.path}?{urlencode([*others, (CURSOR_PARAMETER, cursor)])}"

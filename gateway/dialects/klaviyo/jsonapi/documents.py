@@ -3,7 +3,7 @@
 Pointers of faults are pointers into the document.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from gateway.core.pointer import join_pointer
 from gateway.dialects.protocol import Request
 
 ATTRIBUTES = "/data/attributes"
+XML_SPACE = " \t\r\n"
 
 
 class BodyFaults(list[Fault]):
@@ -22,8 +23,8 @@ class BodyFaults(list[Fault]):
         self.is_typed = is_typed
 
     def is_empty(self, value: Any) -> bool:
-        """Return whether a value is absent, null, or an empty element of a body whose leaves have no types."""
-        return value is None or (value == "" and not self.is_typed)
+        """Return whether a value is absent, null, or a blank element of a body whose leaves have no types."""
+        return value is None or (not self.is_typed and isinstance(value, str) and not value.strip(XML_SPACE))
 
     def add_nested(self, pointer: str, faults: Iterable[Fault]) -> None:
         """Add the faults of a nested resource, whose `/data` is `pointer` + `/data` in this body."""
@@ -48,6 +49,11 @@ def parse_attributes(data: Mapping[str, Any], faults: BodyFaults) -> dict[str, A
     if data.get("attributes") is None:
         faults.append(Fault("missing_parameter", "it is missing", ATTRIBUTES))
     return parse_object(data.get("attributes"), ATTRIBUTES, faults)
+
+
+def reject_unknown(members: Mapping[str, Any], names: Container[str], pointer: str, faults: BodyFaults) -> None:
+    """Add a fault for each member of another name."""
+    faults += [Fault("unknown_field", pointer=pointer + join_pointer(name)) for name in members if name not in names]
 
 
 def parse_text(attributes: Mapping[str, Any], name: str, faults: BodyFaults) -> str:
