@@ -71,9 +71,12 @@ def render_faults(faults: Sequence[Fault]) -> Reply:
 def distinct_faults(faults: Iterable[Fault]) -> list[Fault]:
     """Return the faults, each once: an address that a command has in several places is one member of the body."""
     origins: dict[str, str] = {}
-    return [
-        fault for fault in faults if origins.setdefault(vendor_pointer(fault.pointer), _origin(fault)) == _origin(fault)
-    ]
+    distinct: dict[tuple[str, ...], Fault] = {}
+    for fault in faults:
+        source, origin = str(_source(fault)), _origin(fault)
+        if origins.setdefault(source, origin) == origin:
+            distinct.setdefault((source, _detail(fault, _error_type(fault)), fault.profile), fault)
+    return list(distinct.values())
 
 
 def _origin(fault: Fault) -> str:
