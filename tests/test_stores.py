@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,12 @@ from gateway.core.edit_sequence import DryRunResult, Overlay, atomic_edit, dry_r
 from gateway.core.faults import Refusal
 from gateway.core.listing import select_page, sort_value
 from gateway.core.model import (
+    AddressLedger,
     Change,
     ChangeRecord,
     Created,
     Database,
+    Edit,
     EditResult,
     Erasure,
     Fact,
@@ -1005,3 +1008,78 @@ async def test_an_erasure_and_its_ledgers_are_one_step(store: Store) -> None:
     await store.change([erase("ann", ledgers={"a": None, "hash": Ledger(1)})])
     assert await store.ledgers(1, ["a", "hash"]) == {"hash": Ledger(1)}
     assert await store.find(1, [("id", "ann")]) == []
+
+
+def record_opt_out(*addresses: str) -> Edit:
+    """Count the opt-outs of addresses in their ledgers."""
+
+    def edit(find: Find) -> EditResult:
+        before = find.ledgers(addresses)
+        time.sleep(PAUSE)
+        numbers = {address: before.get(address, Ledger()).number + 1 for address in addresses}
+        ledgers: dict[str, Ledger | None] = {
+            address: Ledger(number, {"": {"unsubscribed": Fact(5, number)}}) for address, number in numbers.items()
+        }
+        return EditResult(None, ledgers=ledgers)
+
+    return edit
+
+
+async def test_ledgers_are_isolated_and_of_one_database(store: Store) -> None:
+    await each_alone(store, *(change(record_opt_out("a", "b"), database=1 + number % 2) for number in range(40)))
+    expected = {each: Ledger(20, {"": {"unsubscribed": Fact(5, 20)}}) for each in "ab"}
+    for database in (1, 2):
+        assert await store.ledgers(database, ["b", "a", "c", "a"]) == expected
+    assert await store.ledgers(3, ["a"]) == {}
+
+
+async def test_a_ledger_is_stored_with_its_profile_or_not_at_all(store: Store) -> None:
+    written = structs.replace(creation("a", ANN), ledgers={"a": Ledger(1)})
+    unwritable = structs.replace(creation("b", BOB, thing=object()), ledgers={"b": Ledger(1)})
+    failing: Any = change(lambda _: unwritable)
+    refused: Any = change(increment(PHONE))
+    results = await each_alone(store, change(lambda _: written), failing, refused)
+    assert [type(each) for each in results][::2] == [EditResult, Refusal]
+    assert isinstance(results[1], TypeError)
+    assert await store.ledgers(1, ["a", "b"]) == {"a": Ledger(1)}
+    assert [profile.id for profile in await store.find(1, [ANN, BOB])] == ["a"]
+
+
+async def test_a_replayed_change_writes_no_ledger_again(store: Store) -> None:
+    once = IdempotencyKey("key", "same", until=10**6)
+    repeated = structs.replace(change(record_opt_out("a")), once=once)
+    for _ in range(2):
+        await store.change([repeated, repeated])
+    assert (await store.ledgers(1, ["a"]))["a"].number == 1
+
+
+async def test_a_dry_run_sees_earlier_ledgers_and_stores_none(store: Store) -> None:
+    await store.change([change(record_opt_out("a"))])
+    edits = [record_opt_out("a", "b"), record_opt_out("b")]
+    [result] = await store.change([change(dry_run_edit(edits, Overlay(), document_text))])
+    assert isinstance(result, DryRunResult)
+    numbers = [{address: ledger.number for address, ledger in each.ledgers.items()} for each in result.outcomes]
+    assert numbers == [{"a": 2, "b": 1}, {"b": 2}]
+    assert {address: each.number for address, each in (await store.ledgers(1, ["a", "b"])).items()} == {"a": 1}
+
+
+async def test_edits_that_run_together_store_their_ledgers_all_or_none(store: Store) -> None:
+    missing = alter(PHONE, dict)
+    await store.change([change(atomic_edit([record_opt_out("a"), missing]))])
+    assert await store.ledgers(1, ["a"]) == {}
+    await store.change([change(atomic_edit([record_opt_out("a"), record_opt_out("a", "b")]))])
+    assert {address: each.number for address, each in (await store.ledgers(1, ["a", "b"])).items()} == {"a": 2, "b": 1}
+
+
+async def test_a_snapshot_has_the_ledgers_of_its_moment_in_order(store: Store) -> None:
+    addresses = ["b", "a", "é", "x" * 500]
+    await store.change([change(record_opt_out(*addresses)), change(record_opt_out("z"), database=2)])
+    async with store.snapshot() as snapshot:
+        await store.change([change(record_opt_out("a", "c"))])
+        rows = [each async for each in snapshot.ledgers(1)]
+        assert [(each.address, each.ledger.number) for each in rows] == [(each, 1) for each in sorted(addresses)]
+        assert [each.address async for each in snapshot.ledgers(1, "b")] == ["x" * 500, "é"]
+    other = [AddressLedger("a", Ledger(9)), AddressLedger("new", Ledger(3)), *rows]
+    assert await store.restore(1, other) == 1
+    found = await store.ledgers(1, ["a", "new"])
+    assert {address: ledger.number for address, ledger in found.items()} == {"a": 2, "new": 3}

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
+from msgspec import structs
 
 from gateway.core.consent import (
     FACT_STATUSES,
@@ -25,7 +26,7 @@ def ledger_rows_of_profiles(profiles: Iterable[tuple[int, str, int]]) -> list[Ro
     for database, text, updated in profiles:
         for address, resource, reason, time in _facts(orjson.loads(text), updated):
             ledger = ledgers.get((database, address), Ledger())
-            ledgers[database, address] = record(ledger, resource, reason, time)
+            ledgers[database, address] = _record_earliest(ledger, resource, reason, time)
     return [(*key, ledger_text(ledger)) for key, ledger in ledgers.items()]
 
 
@@ -34,8 +35,18 @@ def ledgers_of_profiles(profiles: Iterable[Profile], read: ReadLedgers) -> dict[
     facts = [fact for profile in profiles for fact in _facts(profile.document, profile.updated)]
     ledgers = dict(read([address for address, *_ in facts])) if facts else {}
     for address, resource, reason, time in facts:
-        ledgers[address] = record(ledgers.get(address, Ledger()), resource, reason, time)
+        ledgers[address] = _record_earliest(ledgers.get(address, Ledger()), resource, reason, time)
     return ledgers
+
+
+def _record_earliest(ledger: Ledger, resource: str, reason: str, time: int) -> Ledger:
+    """Return the ledger with a fact. Its time is the earliest: profiles are not read in the order of their times."""
+    ledger = record(ledger, resource, reason, time)
+    facts = ledger.facts[resource]
+    if facts[reason].time <= time:
+        return ledger
+    earlier = {**facts, reason: structs.replace(facts[reason], time=time)}
+    return Ledger(ledger.number, {**ledger.facts, resource: earlier})
 
 
 def _facts(document: Mapping[str, Any], updated: int) -> Iterator[tuple[Address, str, str, int]]:
