@@ -176,6 +176,10 @@ def test_refuses_a_database_whose_id_or_company_id_is_taken(run: Run, url: str, 
         ('{"type": "object", "properties": {"card": {"type": "number", "x-identifier": true}}}', "$.properties.card"),
         ('{"type": "object", "properties": {"card": {"x-identifier": true}}}', "$.properties.card"),
         ('{"type": "object", "properties": {"card": {"type": "string", "x-identifier": "yes"}}}', "$.properties.card"),
+        ('{"type": "object", "properties": {"_fname": {"type": "integer"}}}', "$.properties._fname"),
+        ('{"type": "object", "properties": {"subscriptions": {"type": "string"}}}', "$.properties.subscriptions"),
+        ('{"type": "object", "properties": {"card": {"type": "string", "x-identifer": true}}}', '"x-identifer"'),
+        ('{"type": "object", "properties": {"card": {"type": "string", "x_identifier": true}}}', '"x_identifier"'),
     ],
 )
 def test_refuses_fields_that_declare_nothing_usable(run: Run, url: str, tmp_path: Path, text: str, words: str) -> None:

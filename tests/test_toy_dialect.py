@@ -53,6 +53,7 @@ class Toy:
     slash_merging_prefix = None
     content_types = CONTENT_TYPES
     fields: Mapping[str, Sequence[str]] = {"mail": ("email",), "first": ("given_name",), "badge": ("toy", "badge")}
+    reserved_names = ()
     located_fields = NO_LOCATED_FIELDS
     constraints = None
 

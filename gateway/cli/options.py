@@ -7,7 +7,8 @@ from typing import Any
 import click
 import orjson
 
-from gateway.schema.field_declarations import declaration_problems, inline_references
+from gateway.dialects import load_dialects
+from gateway.schema.field_declarations import declaration_problems, inline_references, naming_problems
 from gateway.settings import Settings, table, variable
 
 Command = Callable[..., None]
@@ -55,12 +56,17 @@ def read_fields(file: Path) -> dict[str, Any]:
         fields: dict[str, Any] = orjson.loads(file.read_bytes())
     except orjson.JSONDecodeError as error:
         raise ValueError(f"{file} is not JSON: {error}") from None
-    if problems := list(declaration_problems(fields)):
+    if problems := list(declaration_problems(fields)) or list(naming_problems(fields["properties"], reserved_names())):
         raise ValueError("\n".join(f"{file}: {problem}" for problem in problems))
     try:
         return {key: inline_references(part, fields) for key, part in fields.items() if key != "$defs"}
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
+
+
+def reserved_names() -> set[str]:
+    """Return the names that no own field can have in some dialect."""
+    return {name for dialect in load_dialects({}) for name in dialect.reserved_names}
 
 
 POSITIVE = click.IntRange(1, MAX_ID)

@@ -1,6 +1,6 @@
 """The contract of a dialect: its calls, and the values that pass between it and the service."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias
 
@@ -143,6 +143,8 @@ class Dialect(Protocol):
     calls: Sequence[Call]
     fields: Mapping[str, Sequence[str]]
     """The vendor's name of each field of the profile, and its place in the canonical form."""
+    reserved_names: Collection[str]
+    """The names that a database's own fields cannot have, because the vendor's own fields are beside them."""
     located_fields: LocatedFields
     """The fields that `detect_geo` fills."""
     constraints: str | None

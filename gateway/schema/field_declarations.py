@@ -1,7 +1,8 @@
 """Validates the own fields of a database or resource: a JSON Schema."""
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
@@ -9,6 +10,9 @@ import jsonschema_rs
 from jsonschema import Draft202012Validator
 
 from gateway.core.pointer import split_pointer
+
+IDENTIFIER = "x-identifier"
+"""The annotation of a field that identifies a profile. It is the only one."""
 
 
 def declaration_problems(schema: Any) -> Iterator[str]:
@@ -21,6 +25,23 @@ def declaration_problems(schema: Any) -> Iterator[str]:
         return
     yield from _compilation_problems(schema)
     yield from _identifier_problems(schema["properties"])
+
+
+def naming_problems(fields: Mapping[str, Any], reserved_names: Collection[str]) -> Iterator[str]:
+    """Yield what is wrong with the names in new declarations: reserved names of fields, and unknown annotations.
+
+    An annotation that is not known has no effect: it is a misspelt one.
+    """
+    for name, field in fields.items():
+        if name in reserved_names:
+            yield f"$.properties.{name}: the API has a field of this name"
+        for keyword in field if isinstance(field, dict) else ():
+            if keyword != IDENTIFIER and _is_annotation(keyword):
+                yield f'$.properties.{name}: "{keyword}" is no annotation, expected "{IDENTIFIER}"'
+
+
+def _is_annotation(keyword: str) -> bool:
+    return keyword.startswith("x-") or bool(get_close_matches(keyword.lower(), [IDENTIFIER], cutoff=0.7))
 
 
 def _metaschema_problems(schema: Any) -> Iterator[str]:
@@ -64,6 +85,6 @@ def _reject_reference(_: str) -> NoReturn:
 
 def _identifier_problems(properties: Mapping[str, Any]) -> Iterator[str]:
     for name, field in properties.items():
-        marked = isinstance(field, dict) and field.get("x-identifier", False)
+        marked = isinstance(field, dict) and field.get(IDENTIFIER, False)
         if marked and (marked is not True or field.get("type") not in ("string", "integer")):
             yield f'$.properties.{name}: "x-identifier": true needs "type": "string" or "integer"'

@@ -7,7 +7,7 @@ from gateway.core.faults import Fault, refuse
 from gateway.core.model import Document
 from gateway.dialects.altcraft import errors
 from gateway.dialects.altcraft.calls import CALLS, ROOT
-from gateway.dialects.altcraft.fields import FIELDS, LOCATED_FIELDS
+from gateway.dialects.altcraft.fields import FIELDS, LOCATED_FIELDS, RESERVED_NAMES
 from gateway.dialects.altcraft.parameters import strip_text
 from gateway.dialects.protocol import CONTENT_TYPES, Credential, Reply, Request
 
@@ -20,6 +20,7 @@ class Altcraft:
     slash_merging_prefix = ROOT
     content_types = CONTENT_TYPES
     fields = FIELDS
+    reserved_names = RESERVED_NAMES
     located_fields = LOCATED_FIELDS
     constraints = "altcraft"
     calls = CALLS

@@ -84,6 +84,9 @@ SUBSCRIPTION_FIELD_TYPES = {
 }
 """The types of the system fields of every resource's subscriptions (https://guides.altcraft.com/en/developer-guide/resources/2195591)."""
 
+RESERVED_NAMES = frozenset({*FIELDS, *READ_ONLY_FIELDS, *SUBSCRIPTION_FIELD_TYPES, "profile_id", "subscriptions"})
+"""The names of `data` and of subscriptions that no own field can have."""
+
 
 def canonical_path(name: str) -> tuple[str, ...]:
     """Return the path of a member of `data` in a canonical profile."""

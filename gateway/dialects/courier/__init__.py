@@ -1,7 +1,7 @@
 """Courier's profile API. XML and JSON bodies have the same trees here."""
 
 from base64 import b64decode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -29,6 +29,7 @@ class Courier:
     slash_merging_prefix = None
     content_types = CONTENT_TYPES
     fields = FIELDS
+    reserved_names: Collection[str] = ()
     located_fields = NO_LOCATED_FIELDS
     constraints = "courier"
 

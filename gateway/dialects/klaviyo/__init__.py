@@ -1,6 +1,6 @@
 """Klaviyo's profile APIs. XML and JSON bodies have the same trees here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from gateway.core.faults import Fault, refuse
@@ -19,6 +19,7 @@ class Klaviyo:
     slash_merging_prefix = None
     content_types: Mapping[str, str] = {"json": "application/vnd.api+json", "xml": "application/xml"}
     fields = FIELDS
+    reserved_names: Collection[str] = ()
     located_fields = NO_LOCATED_FIELDS
     constraints = "klaviyo"
 
