@@ -37,7 +37,7 @@ def test_a_pseudonym_depends_on_the_key_and_hides_the_address() -> None:
 
 
 async def test_the_key_is_created_once_beside_a_sqlite_store(tmp_path: Path) -> None:
-    store = await open_store(f"sqlite:///{tmp_path}/g.db")
+    store = await open_store(f"sqlite:///{tmp_path}/g.db", create=True)
     first, second = [await open_pseudonyms(store, None) for _ in range(2)]
     await store.close()
     file = tmp_path / "g.db.secret"
@@ -74,7 +74,7 @@ async def test_a_missing_key_of_a_store_with_pseudonyms_is_not_replaced(tmp_path
 
 async def test_an_address_that_comes_back_after_a_deletion_is_unsubscribed(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/g.db"
-    store = await open_store(url)
+    store = await open_store(url, create=True)
     await bootstrap(store, Settings(bootstrap_token="t"), 0)
     await store.close()
     app = create(Settings(store=url, access_log=False, rate_limits=0))
