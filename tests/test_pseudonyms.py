@@ -49,7 +49,7 @@ async def test_the_key_is_created_once_beside_a_sqlite_store(tmp_path: Path) -> 
 
 
 async def test_a_store_that_is_no_file_needs_a_named_file(tmp_path: Path) -> None:
-    store = await open_store("memory:")
+    store = await open_store("memory:", create=True)
     assert await open_pseudonyms(store, None) is None
     assert await open_pseudonyms(store, str(tmp_path / "key")) is not None
     assert (tmp_path / "key").exists()
@@ -59,11 +59,11 @@ async def test_a_store_that_is_no_file_needs_a_named_file(tmp_path: Path) -> Non
 async def test_a_file_without_a_key_is_rejected(tmp_path: Path, content: str) -> None:
     (tmp_path / "key").write_text(content)
     with pytest.raises(Unavailable, match="hexadecimal"):
-        await open_pseudonyms(await open_store("memory:"), str(tmp_path / "key"))
+        await open_pseudonyms(await open_store("memory:", create=True), str(tmp_path / "key"))
 
 
 async def test_a_missing_key_of_a_store_with_pseudonyms_is_not_replaced(tmp_path: Path) -> None:
-    store = await open_store("memory:")
+    store = await open_store("memory:", create=True)
     await bootstrap(store, Settings(bootstrap_token="t"), 0)
     ledgers: Any = {"email:hmac-sha256:00": Ledger(1)}
     await store.change([change(lambda _find: EditResult(None, ledgers=ledgers))])
