@@ -83,7 +83,7 @@ class Disk:
             self._end_write(call, opened, result)
         elif isinstance(opened, list):
             self._end_sync(call, opened, result == 0)
-        elif result >= 0 and call.call in ("openat", "unlink", "rename"):
+        elif result >= 0 and call.call in ("openat", "link", "unlink", "rename"):
             self._rename(call)
 
     def _end_write(self, call: CallStart, write: Write, result: int) -> None:
@@ -118,6 +118,8 @@ class Disk:
             return
         if call.call == "unlink":
             self._names.pop(names[0], None)
+        elif call.call == "link":
+            self._names[names[1]] = self._names[names[0]]
         elif call.call == "rename":
             self._names[names[1]] = self._names.pop(names[0])
         elif "O_CREAT" in call.text:

@@ -14,7 +14,7 @@ from subprocess import TimeoutExpired
 
 from tests.durability.service import TIMEOUT_SECONDS, Service
 
-CALLS = "openat,pwrite64,write,writev,sendto,sendmsg,fdatasync,fsync,ftruncate,rename,unlink"
+CALLS = "openat,pwrite64,write,writev,sendto,sendmsg,fdatasync,fsync,ftruncate,link,rename,unlink"
 STRACE = ("strace", "--follow-forks", "--seccomp-bpf", "--decode-fds=path", "--strings-in-hex=all", "--quiet=all")
 CONTROLLED = (sys.executable, "-m", "tests.durability.controlled", "serve", "--workers", "2")
 
