@@ -130,7 +130,7 @@ async def _has_all(files: Mapping[str, bytes], expected: Mapping[str, int]) -> b
     try:
         for name, content in files.items():
             (folder / name).write_bytes(content)
-        store = await open_store(f"sqlite:///{folder}/profiles.db", create=True)
+        store = await open_store(f"sqlite:///{folder}/profiles.db", create="profiles.db" not in files)
         try:
             found = await store.find(1, [("id", id) for id in expected])
         finally:
