@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import hypothesis
 import pytest
-from hypothesis import Phase, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.consent.calls import Call
@@ -18,13 +18,7 @@ from tests.consent.conversations import CONVERSATIONS
 from tests.consent.sequences import sequences
 from tests.consent.world import Gateway, serving, world
 
-GAP = "a merge loosens the opt-out of an address that a source has as its own, without a subscription"
-GAP_CONVERSATION = "a merge keeps the opt-out of a source that has the phone as its own"
 SEQUENCES = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "laws" else 30
-PHASES = [Phase.explicit, Phase.generate] if GAP else list(Phase)
-
-gap = pytest.mark.xfail(bool(GAP), reason=GAP, strict=False)
-marked = [pytest.param(name, marks=gap) if name == GAP_CONVERSATION else name for name in CONVERSATIONS]
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +44,8 @@ async def run(gateway: Gateway, url: str, sequence: Sequence[Call], must_succeed
         await one.observe("xml")
 
 
-@gap
 @pytest.mark.law
-@hypothesis.settings(
-    max_examples=SEQUENCES, phases=PHASES, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
-)
+@hypothesis.settings(max_examples=SEQUENCES, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
 @given(sequence=sequences, engine=st.integers(0, 31))
 def test_an_opt_out_holds(
     sequence: list[Call],
@@ -68,6 +59,6 @@ def test_an_opt_out_holds(
     runner.run(run(gateway, url, sequence))
 
 
-@pytest.mark.parametrize("name", marked)
+@pytest.mark.parametrize("name", CONVERSATIONS)
 def test_an_opt_out_holds_where(name: str, runner: asyncio.Runner, gateway: Gateway) -> None:
     runner.run(run(gateway, "memory:", CONVERSATIONS[name], must_succeed=True))

@@ -198,7 +198,8 @@ def _explicit_edits(document: Document, edits: Iterable[Mapping[str, Any]]) -> l
     if not explicit or not document:
         return explicit
     words = {_key(one): status_word(one.get("status")) for one in document.get("subscriptions", ())}
-    return [(edit, word) for edit, word in explicit if words.get(_key(edit)) == word]
+    # An edit with operations may have been omitted; of several edits of one subscription each one counts.
+    return [(edit, word) for edit, word in explicit if "operations" not in edit or words.get(_key(edit)) == word]
 
 
 def _key(subscription: Mapping[str, Any]) -> tuple[Address, str]:
@@ -210,6 +211,25 @@ def _with_lifts(document: Document, lifts: Mapping[tuple[Address, str], int]) ->
     before = document.get("subscriptions", [])
     after = [{**one, LIFTS: number} if (number := lifts.get(_key(one), 0)) else one for one in before]
     return document if after == before else {**document, "subscriptions": after}
+
+
+def without_lifts_of(document: Document, addresses: Iterable[Address]) -> Document:
+    """Return the document whose subscriptions without resource lift nothing at these addresses."""
+    strict = set(addresses)
+    before = document.get("subscriptions", [])
+    after = [
+        {name: value for name, value in one.items() if name != LIFTS}
+        if LIFTS in one and "resource_id" not in one and address_of(one) in strict
+        else one
+        for one in before
+    ]
+    return document if after == before else {**document, "subscriptions": after}
+
+
+def bare_addresses(document: Document, identities: Iterable[Identity]) -> set[Address]:
+    """Return the own addresses of a document that it has no subscription without resource to."""
+    subscribed = {address_of(one) for one in document.get("subscriptions", ()) if "resource_id" not in one}
+    return set(own_addresses(identities)) - subscribed
 
 
 def combine_subscriptions(subscriptions: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway.core.apply import fill_from, merge_patch
+from gateway.core.consent import bare_addresses, without_lifts_of
 from gateway.core.edit import EditContext, document_result, removal_write
 from gateway.core.faults import Refusal
 from gateway.core.matching import ALIAS, identities, identities_by_id, identity_changes, source_identities
@@ -41,9 +42,12 @@ def merge_edit(destination: Sequence[Identity], sources: Sequence[str], context:
 def merged_document(document: Document, other: Profile, tables: ProfileTables) -> Document:
     """Return the document with what only another profile has, and with each of its identities.
 
-    An identity whose place has another value goes into the list that the tables name for its kind.
+    An identity whose place has another value goes into the list that the tables name for its kind. An opt-out that one
+    of the two did not lift applies to the result.
     """
     result = fill_from(document, other.document)
+    for one in (document, other.document):
+        result = without_lifts_of(result, bare_addresses(one, identities(one, tables)))
     present = identities(result, tables)
     for kind, value, own in _single_values(other.document, tables):
         if own not in present:

@@ -7,7 +7,7 @@ what was said in it, where the answer is a success.
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from tests.consent.ledger import UNCHANGED, Key, key_of
+from tests.consent.ledger import Key, key_of
 from tests.consent.world import COURIER, KLAVIYO, TOKEN, Answer, World
 
 Media: TypeAlias = Literal["json", "xml"]
@@ -118,11 +118,10 @@ class AltcraftBatch(Call):
 
 
 def _write_rows(world: World, answer: Any, element: Element) -> None:
-    """Of several statuses of one key, a request sets the last."""
+    """Of several statuses of one key, each counts, in order."""
     if answer["error"] == 0:
-        last = {row.key: row.status for row in element.rows if row.status not in UNCHANGED}
-        for key, status in last.items():
-            world.ledger.write(answer["profile_id"], key, status)
+        for row in element.rows:
+            world.ledger.write(answer["profile_id"], row.key, row.status)
 
 
 @dataclass(frozen=True)
