@@ -142,7 +142,7 @@ def test_skip_triggers_is_kept_with_the_change(skip: bool) -> None:
     store = asyncio.run(furnished())
     (change,) = asked(converse, store)
     assert change.origin.triggers is not skip
-    assert (change.origin.dialect, change.origin.token) == ("altcraft", TOKEN)
+    assert (change.origin.dialect, change.origin.token) == ("altcraft", "t1")
 
 
 def test_detect_geo_fills_fields_from_an_address(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ import pytest
 from msgspec.structs import replace
 from starlette.applications import Starlette
 
+from gateway.core.model import Database, Resource
+from gateway.schema.pointer_mask import PointerMask
 from gateway.server.access_log import MAX_QUEUED_BATCHES, AccessLog
 from gateway.server.app import create
 from gateway.server.logs import LogFormatter
@@ -36,7 +38,9 @@ def lines_after(
     """Return the result of a conversation, and its rows in the access log."""
     start = len(log_capture.lines)
     given = asked(run_in_process, asyncio.run(furnished()))
-    return given, [json.loads(line) for line in "".join(log_capture.lines[start:]).splitlines() if line.startswith("{")]
+    return given, [
+        json.loads(line) for line in "\n".join(log_capture.lines[start:]).splitlines() if line.startswith("{")
+    ]
 
 
 def test_each_response_is_one_line(log_capture: LogCapture) -> None:
@@ -57,12 +61,102 @@ def test_each_response_is_one_line(log_capture: LogCapture) -> None:
         ("altcraft", "PUT", IMPORT, 405, "method_not_allowed"),
         ("altcraft", "POST", "", 404, "unknown_call"),
     ]
+    assert [(row["token"], row["database"], row["pointer"]) for row in rows] == [
+        ("t1", 1, ""),
+        ("", None, ""),
+        ("", None, ""),
+        ("", None, ""),
+        ("", None, ""),
+    ]
     assert [row["id"] for row in rows] == [reply.headers["x-request-id"] for reply in replies]
     assert len({row["id"] for row in rows}) == 5
     assert rows[0]["received"] == len(json.dumps(UPDATE, separators=(",", ":")))
     assert rows[0]["sent"] == len(replies[0].content)
     assert rows[0]["ms"] > 0
     assert rows[0]["time"][:4].isdigit()
+
+
+ALTCRAFT = {"token": "abcdefghijklmnqrstuvwxyz", "db_id": 1, "email": "canary@example.com"}
+KLAVIYO = {"authorization": "Klaviyo-API-Key abcdefghijklmnqrstuvwxyz", "revision": "2025-10-15"}
+
+
+def imported(**data: Any) -> dict[str, Any]:
+    return {"path": IMPORT, "json": {**ALTCRAFT, "data": data}}
+
+
+@pytest.mark.parametrize(
+    ("request_", "row"),
+    [
+        (imported(_bdate="canary"), ("t1", 1, 400, "invalid_field", "/profile/birthdate")),
+        (imported(canary={"action": "incr", "value": "x"}), ("t1", 1, 400, "invalid_function", "/profile/custom/*")),
+        (imported(**{"79511059000": {"0": {"action": "incr", "value": "x"}}}), ("t1", 1, 200, "", "")),
+        (
+            imported(subscriptions=[{}, {"channel": "canary"}]),
+            ("t1", 1, 400, "invalid_field", "/subscriptions/0/channel"),
+        ),
+        (imported(email=7), ("t1", 1, 400, "invalid_field", "/profile/email")),
+        ({"path": IMPORT, "json": {**ALTCRAFT, "token": "only-reads"}}, ("t2", 1, 403, "missing_right", "")),
+        ({"path": IMPORT, "json": {**ALTCRAFT, "token": "was-revoked"}}, ("", None, 403, "unknown_token", "")),
+        (
+            {"path": IMPORT, "json": {**ALTCRAFT, "token": "of-database-2", "data": {}}},
+            ("t6", 2, 404, "unknown_database", "/database"),
+        ),
+        (
+            {"path": "/api/profiles?fields[profile]=canary", "method": "GET", "headers": KLAVIYO},
+            ("t1", 1, 400, "invalid_parameter", "/parameter/fields[profile]"),
+        ),
+        (
+            {
+                "path": "/api/profiles",
+                "headers": KLAVIYO,
+                "json": {"data": {"type": "profile", "attributes": {"canary": 1, "properties": {}}}},
+            },
+            ("t1", 1, 400, "unknown_field", "/data/attributes/*"),
+        ),
+        (
+            {
+                "path": "/client/profiles?company_id=demo",
+                "headers": {"revision": "2025-10-15"},
+                "json": {"data": {"type": "profile", "id": "canary", "attributes": {"title": "Canary"}}},
+            },
+            ("company demo", 1, 202, "profile_not_found", ""),
+        ),
+    ],
+)
+def test_a_row_names_token_database_and_the_place_of_the_fault(
+    log_capture: LogCapture, request_: dict[str, Any], row: tuple[Any, ...]
+) -> None:
+    async def run_in_process(client: httpx.AsyncClient) -> httpx.Response:
+        return await client.request(request_.pop("method", "POST"), request_.pop("path"), **request_)
+
+    start = len(log_capture.lines)
+    request_ = dict(request_)
+    _, [logged] = lines_after(log_capture, run_in_process)
+    assert tuple(logged[name] for name in ("token", "database", "status", "fault", "pointer")) == row
+    assert "canary" not in "".join(log_capture.lines[start:]).lower()
+
+
+@pytest.mark.parametrize(
+    ("pointer", "masked"),
+    [
+        ("", ""),
+        ("/profile/custom/", "/profile/custom/*"),
+        ("/profile/custom/a~1b/0", "/profile/custom/*/*"),
+        ("/profile/custom/points", "/profile/custom/points"),
+        ("/profile/custom/tags/12", "/profile/custom/tags/12"),
+        ("/profile/custom/points/12", "/profile/custom/points/*"),
+        ("/profile/custom/tags/79511059000", "/profile/custom/tags/*"),
+        ("/profile/custom/tags/\u0661", "/profile/custom/tags/*"),
+        ("/subscriptions/0/custom_fields/level", "/subscriptions/0/custom_fields/level"),
+        ("/subscriptions/0/custom_fields/other", "/subscriptions/0/custom_fields/*"),
+        ("/data/attributes/profiles/data/3/attributes/email", "/data/attributes/profiles/data/3/attributes/email"),
+    ],
+)
+def test_a_pointer_contains_declared_names_alone(pointer: str, masked: str) -> None:
+    fields = {"properties": {"points": {"type": "integer"}, "tags": {"$ref": "#/$defs/tags"}}}
+    fields["$defs"] = {"tags": {"anyOf": [{"type": ["array", "null"]}, {"type": "string"}]}}
+    resource = Resource(1, "news", (), {"properties": {"level": {"type": "string", "enum": ["other"]}}})
+    assert PointerMask(Database(1, "one", fields=fields, resources={1: resource})).mask(pointer) == masked
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from gateway.core.model import WRITE, Database, Token
 from gateway.dialects.protocol import Credential, Dialect
 from gateway.schema.compiled import CompiledSchema
 from gateway.schema.files import load_schema
+from gateway.schema.pointer_mask import PointerMask
 from gateway.stores.protocol import Store
 
 
@@ -25,6 +26,7 @@ class Catalog:
         self._tokens: dict[str, Token] = {}
         self._databases: dict[int, Database] = {}
         self._schemas: dict[tuple[int, str], CompiledSchema] = {}
+        self._masks: dict[int, PointerMask] = {}
 
     async def refresh(self) -> None:
         """Read the registry again if it may have changed."""
@@ -33,18 +35,15 @@ class Catalog:
             return
         self._tokens = {token.hash: token for token in await self._store.tokens() if not token.revoked}
         self._databases = {database.id: database for database in await self._store.databases()}
-        self._schemas = {}
+        self._schemas, self._masks = {}, {}
         self._version = version
 
-    def token(self, credential: Credential, right: str) -> Token:
-        """Return the token of a credential. Raises `Refusal`: unknown_token, unknown_company, missing_right.
+    def token(self, credential: Credential) -> Token:
+        """Return the token of a credential. Raises `Refusal`: unknown_token, unknown_company.
 
         A company id is public: it has the right to write, but not to read or delete.
         """
-        token = self._by_company(credential.company) if credential.token is None else self._by_secret(credential.token)
-        if right not in token.rights:
-            raise refuse("missing_right", f"the token does not have the right to {right}")
-        return token
+        return self._by_company(credential.company) if credential.token is None else self._by_secret(credential.token)
 
     def _by_secret(self, secret: str) -> Token:
         token = self._tokens.get(fingerprint(secret))
@@ -75,3 +74,15 @@ class Catalog:
         if found is None:
             found = self._schemas[database.id, dialect.name] = CompiledSchema(database, self._constraints[dialect.name])
         return found
+
+    def pointer_mask(self, token: Token) -> PointerMask:
+        """Return the mask of the pointers in requests of a token."""
+        if token.database not in self._masks:
+            self._masks[token.database] = PointerMask(self._databases[token.database])
+        return self._masks[token.database]
+
+
+def require_right(token: Token, right: str) -> None:
+    """Raise `Refusal` (missing_right) if the token does not have the right."""
+    if right not in token.rights:
+        raise refuse("missing_right", f"the token does not have the right to {right}")

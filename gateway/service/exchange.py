@@ -5,11 +5,14 @@ from types import MappingProxyType
 
 from gateway import media
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.model import Tree
+from gateway.core.model import Token, Tree
 from gateway.core.numbers import UnrepresentableNumber
 from gateway.dialects.protocol import CONTENT_TYPES, Dialect, Reply, Request
 from gateway.media import Bounds, Codec
+from gateway.schema.pointer_mask import PointerMask
 from gateway.service.messages import Message, Response
+
+PUBLIC_MASK = PointerMask()
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -25,6 +28,8 @@ class Exchange:
         self.dialect = dialect
         self.message = message
         self.unrepresentable: list[UnrepresentableNumber] = []
+        self._token: Token | None = None
+        self._mask = PUBLIC_MASK
         self._own_types = (message.headers.get("content-type", ""), *dialect.content_types.values())
         self._codec = self._reply_codec(message.query.get("format"), _request_codec(message))
 
@@ -41,21 +46,27 @@ class Exchange:
             raise refuse("not_an_object")
         return request
 
+    def authorize(self, token: Token, mask: PointerMask) -> None:
+        """Note for the access log whose request it is, and how to mask the pointers of its faults."""
+        self._token, self._mask = token, mask
+
     def plain_reply(self, tree: Tree) -> Reply:
         """Return a reply of the gateway itself, with a general media type instead of the vendor's."""
         return Reply(200, tree, {"content-type": CONTENT_TYPES[self._codec.name]})
 
-    def encode(self, reply: Reply, headers: Mapping[str, str] = NO_HEADERS, fault: str = "") -> Response:
-        """Return the response of a reply, with further headers."""
-        if reply.tree is None:
-            return Response(reply.status, {**reply.headers, **headers}, b"", fault)
-        content_type = self.dialect.content_types[self._codec.name]
-        merged = {"content-type": content_type, **reply.headers, **headers}
-        return Response(reply.status, merged, self._codec.encode(reply.tree), fault)
+    def encode(self, reply: Reply, headers: Mapping[str, str] = NO_HEADERS, fault: Fault | None = None) -> Response:
+        """Return the response of a reply, with further headers and the fault to log."""
+        merged, body = {**reply.headers, **headers}, b""
+        if reply.tree is not None:
+            merged = {"content-type": self.dialect.content_types[self._codec.name], **merged}
+            body = self._codec.encode(reply.tree)
+        code, pointer = (fault.code, self._mask.mask(fault.pointer)) if fault else ("", "")
+        id, database = (self._token.id, self._token.database) if self._token else ("", None)
+        return Response(reply.status, merged, body, code, pointer, id, database)
 
     def reject(self, faults: Sequence[Fault], headers: Mapping[str, str] = NO_HEADERS) -> Response:
         """Return the vendor's response to a rejected request, with further headers."""
-        return self.encode(self.dialect.render_faults(faults), headers, faults[0].code)
+        return self.encode(self.dialect.render_faults(faults), headers, faults[0])
 
     def _reply_codec(self, format_parameter: str | None, request_codec: Codec | None) -> Codec:
         return media.reply_codec(format_parameter, self.message.headers.get("accept"), request_codec, self._own_types)

@@ -1,7 +1,7 @@
 """The path of one request: decode, authorize, parse, run, render."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -9,11 +9,11 @@ from typing import Any
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import READ, Token
 from gateway.core.numbers import replace_unrepresentable
-from gateway.dialects.protocol import COMMAND_TYPES, Call, Dialect, Reply, Request, Result
+from gateway.dialects.protocol import COMMAND_TYPES, Call, Dialect, Request, Result
 from gateway.media import Bounds
 from gateway.schema.compiled import coerce_integer
 from gateway.service.body_bounds import BodyBounds
-from gateway.service.catalog import Catalog
+from gateway.service.catalog import Catalog, require_right
 from gateway.service.command_validation import validate_commands
 from gateway.service.dry_run_parameter import is_dry_run
 from gateway.service.exchange import Exchange
@@ -109,7 +109,7 @@ class Pipeline:
         """Decode, authorize, parse and validate a request. Raises `Refusal`."""
         message, dialect = exchange.message, exchange.dialect
         request = exchange.decode(call.body_types, self._bounds.of(call), self._now())
-        token, is_dry = self._authorize(dialect, call, request, message)
+        token, is_dry = self._authorize(exchange, call, request)
         rate_headers = self._rates.spend(call.rates, call.method, call.path, token.id)
         parsed = call.parse(request)
         if len(parsed.commands) > self._max_batch:
@@ -138,23 +138,27 @@ class Pipeline:
             needs_consent=parsed.needs_consent,
         )
 
-    def _authorize(self, dialect: Dialect, call: Call, request: Request, message: Message) -> tuple[Token, bool]:
+    def _authorize(self, exchange: Exchange, call: Call, request: Request) -> tuple[Token, bool]:
         """Return the token, and whether the request is a dry run, which needs the right to read too."""
-        credential = dialect.credential(request)
-        token = self._catalog.token(credential, call.right)
-        if is_dry := is_dry_run(message, call):
-            self._catalog.token(credential, READ)
+        token = self._catalog.token(exchange.dialect.credential(request))
+        exchange.authorize(token, self._catalog.pointer_mask(token))
+        require_right(token, call.right)
+        if is_dry := is_dry_run(exchange.message, call):
+            require_right(token, READ)
         self._rates.admit(token.id)
         return token, is_dry
 
 
 def _render(exchange: Exchange, call: Call, request: PreparedRequest, outcome: Any) -> Response:
-    """Render the outcomes of an operation, or the tree of a dry run."""
+    """Render the outcomes of an operation, or the tree of a dry run. A fault of a public call is logged instead."""
     if request.is_dry_run:
-        reply: Reply = exchange.plain_reply(outcome)
-    else:
-        reply = call.render(Result(request.database, outcome, request.commands, request.context))
-    return exchange.encode(reply, request.rate_headers)
+        return exchange.encode(exchange.plain_reply(outcome), request.rate_headers)
+    fault = None
+    if request.is_public:
+        faults = [each[0] for each in outcome if isinstance(each, Sequence)]
+        fault, outcome = (faults or [None])[0], [None if isinstance(each, Sequence) else each for each in outcome]
+    reply = call.render(Result(request.database, outcome, request.commands, request.context))
+    return exchange.encode(reply, request.rate_headers, fault)
 
 
 def _with_vendor_pointer(fault: Fault, pointers: Mapping[str, str]) -> Fault:

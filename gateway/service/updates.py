@@ -21,11 +21,18 @@ class Updates:
         self._changes = changes
 
     async def update(self, request: PreparedRequest) -> list[Outcome]:
-        """Update one profile."""
-        if request.is_public:
-            result = await self._update_publicly(request)
-        else:
-            result = await apply(self._store, self._changes.update(request))
+        """Update one profile. The outcome of a public call may be the faults that its reply must not report."""
+        change = self._changes.update(request)
+        try:
+            result = await apply(self._store, change)
+        except Refusal as refusal:
+            code = refusal.faults[0].code
+            # Public calls have a key space of their own, so that a conflict reveals nothing.
+            if not request.is_public or code == "idempotency_conflict":
+                raise
+            message = "a call that is open to any page was not carried out: %s"
+            log.warning(message, code, extra={"request_id": request.request_id})
+            return [refusal.faults]
         if result.profile and result.others:
             others = ", ".join(result.others)
             message = "a call named several profiles: %s was updated, and not %s"
@@ -55,19 +62,6 @@ class Updates:
     async def merge(self, request: PreparedRequest) -> list[Outcome]:
         """Merge several profiles into one."""
         return [(await apply(self._store, self._changes.merge(request))).profile]
-
-    async def _update_publicly(self, request: PreparedRequest) -> EditResult:
-        """Apply an update, and log a refusal that depends on stored data instead of returning it."""
-        change = self._changes.update(request)
-        try:
-            return await apply(self._store, change)
-        except Refusal as refusal:
-            code = refusal.faults[0].code
-            if code == "idempotency_conflict":  # public calls have a key space of their own
-                raise
-            message = "a call that is open to any page was not carried out: %s"
-            log.warning(message, code, extra={"request_id": request.request_id})
-            return EditResult(None)
 
 
 async def apply(store: Store, change: Change) -> EditResult:

@@ -37,6 +37,7 @@ TOKENS = {
     "was-revoked": (1, ("read", "write", "delete")),
     "of-database-2": (2, ("read", "write", "delete")),
 }
+TOKEN_IDS = {secret: f"t{number}" for number, secret in enumerate(TOKENS, 1)}
 
 
 async def run_in_process(case: Case) -> tuple[CaseResponse, list[dict[str, Any]]]:
@@ -112,9 +113,8 @@ async def seed_store(store: Store, case: Case) -> None:
     for segment in described.get("segments", ()):
         await store.add_segment(1, Segment(**segment))
     for secret, (database, rights) in TOKENS.items():
-        hashed = fingerprint(secret)
-        await store.add_token(Token(secret, hashed, database, frozenset(rights), YESTERDAY))
-    await store.revoke_token("was-revoked")
+        await store.add_token(Token(TOKEN_IDS[secret], fingerprint(secret), database, frozenset(rights), YESTERDAY))
+    await store.revoke_token(TOKEN_IDS["was-revoked"])
     tables = profile_tables(load_schema("profile"), database_from_case(described).fields.get("properties", {}))
     for row in case.value("jobs.json", []):
         await store.add_job(1, _job(case, row))
