@@ -12,7 +12,7 @@ lifts. So no other profile changes, and a later opt-out, which has a higher numb
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from gateway.core import matching
+from gateway.core import matching, normalization
 from gateway.core.matching import EMAIL, PHONE
 from gateway.core.model import Address, Document, Fact, Identity, Ledger
 
@@ -43,6 +43,9 @@ CHANNELS_OF_IDENTITY = {EMAIL: ("email",), PHONE: ("sms", "whatsapp")}
 """The channels that reach a profile at its own addresses, without a subscription."""
 
 ADDRESS_MEMBERS = {"email": "email", "sms": "phone"}
+
+SUPPRESSION_REASONS = (SUPPRESSED, "complained", *PERMANENT)
+"""The reasons that forbid mail to an address, whatever the profile consented to."""
 
 
 def status_word(status: Any) -> str | None:
@@ -120,6 +123,15 @@ def _with_facts(subscription: Mapping[str, Any], ledger: Ledger) -> Mapping[str,
     if isinstance(own, int) and isinstance(status, str):
         status = STATUSES.index(status)
     return {**subscription, "status": status, REASONS: reasons, OWN_STATUS: own}
+
+
+def suppressions_of(document: Document) -> dict[str, int]:
+    """Return reason and time of what forbids mail to the present address of an effective document."""
+    value = document.get("email")
+    address = f"email:{normalization.email(value)}" if isinstance(value, str) else ""
+    subscriptions = (one for one in document.get("subscriptions", ()) if "resource_id" not in one)
+    reasons: dict[str, int] = next((one.get(REASONS, {}) for one in subscriptions if address_of(one) == address), {})
+    return {reason: time for reason, time in reasons.items() if reason in SUPPRESSION_REASONS}
 
 
 def visible_members(subscription: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gateway.core import matching
-from gateway.core.model import Identity, Profile, Query
+from gateway.core.consent import suppressions_of
+from gateway.core.model import Document, Identity, Profile, Query
 from gateway.core.profile_tables import ProfileTables
 
 SORTED_LAST = "\U0010ffff"
 """The sort value of a profile without the member: it follows every other value."""
+
+SUPPRESSED = "suppressed"
+"""The sort by the time of the latest suppression of the e-mail address. Without one it is 0, before every other."""
 
 
 def parse_query(parameters: Mapping[str, Any]) -> Query:
@@ -31,8 +35,25 @@ def filter_identities(parameters: Mapping[str, Any], tables: ProfileTables) -> I
         yield [identity for match in matches for identity in matching.match_identities(match, tables)]
 
 
+def needs_effective_documents(parameters: Mapping[str, Any]) -> bool:
+    """Return whether a search's `query` depends on the facts about addresses, which no profile stores."""
+    return SUPPRESSED in parameters or "suppression_reasons" in parameters or parameters.get("sort") == SUPPRESSED
+
+
+def is_suppressed_as(document: Document, parameters: Mapping[str, Any]) -> bool:
+    """Return whether an effective document has one suppression that meets all conditions of a search's `query`."""
+    wanted, span = parameters.get("suppression_reasons", ()), parameters.get(SUPPRESSED)
+    if not wanted and span is None:
+        return True
+    limits = (span or {}).get("from"), (span or {}).get("to")
+    suppressions = suppressions_of(document).items()
+    return any(all(reason == each for each in wanted) and _is_between(time, limits) for reason, time in suppressions)
+
+
 def sort_value(profile: Profile, sort: str) -> Any:
-    """Return the value that a profile is sorted by."""
+    """Return the value that a profile is sorted by. The sort `suppressed` needs its effective document."""
+    if sort == SUPPRESSED:
+        return max(suppressions_of(profile.document).values(), default=0)
     own = {"id": profile.id, "created": profile.created, "updated": profile.updated}
     return own[sort] if sort in own else profile.document.get(sort, SORTED_LAST)
 

@@ -45,7 +45,7 @@ class Operations:
         pseudonym: Pseudonym | None = None,
     ) -> None:
         changes = ChangeBuilder(locator, now, new_id, pseudonym)
-        updates, searches = Updates(store, changes), Searches(store)
+        updates, searches = Updates(store, changes), Searches(store, pseudonym)
         jobs = Jobs(store, changes, updates, now, new_id)
         self._store = store
         self._pseudonym = pseudonym

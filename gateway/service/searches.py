@@ -1,17 +1,37 @@
 """The operations that read profiles: find, list, describe."""
 
-from gateway.core.listing import filter_identities, intersection, parse_query, select_page
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from gateway.core.erasure import Pseudonym
+from gateway.core.listing import (
+    SUPPRESSED,
+    filter_identities,
+    intersection,
+    is_suppressed_as,
+    needs_effective_documents,
+    parse_query,
+    select_page,
+    sort_value,
+)
+from gateway.core.model import Profile, Query
 from gateway.core.selection import require_profile
 from gateway.service.changes import key_of
+from gateway.service.consent import with_consent
 from gateway.service.prepared_request import Outcome, PreparedRequest
 from gateway.stores.protocol import Store
 
+BATCH_SIZE = 500
+"""Profiles that a search by suppression reads at a time."""
+
 
 class Searches:
-    """Reads profiles."""
+    """Reads profiles. `pseudonym` returns the keyed hash of an address."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, pseudonym: Pseudonym | None) -> None:
         self._store = store
+        self._pseudonym = pseudonym
 
     async def find(self, request: PreparedRequest) -> list[Outcome]:
         """Return one profile. Raises `Refusal`: profile_not_found, ambiguous_match."""
@@ -21,13 +41,46 @@ class Searches:
     async def page(self, request: PreparedRequest) -> list[Outcome]:
         """Return a page of profiles."""
         parameters = request.command["query"]
+        query = parse_query(parameters)
+        if needs_effective_documents(parameters):
+            return [*await self._suppressed_page(request, parameters, query)]
         if "filters" not in parameters:
-            return [*await self._store.page(request.database.id, parse_query(parameters))]
-        found = [
-            await self._store.find(request.database.id, group)
-            for group in filter_identities(parameters, request.schema.tables)
-        ]
-        return [*select_page(intersection(found), parse_query(parameters))]
+            return [*await self._store.page(request.database.id, query)]
+        return [*select_page(await self._filtered(request, parameters), query)]
+
+    async def _filtered(self, request: PreparedRequest, parameters: Mapping[str, Any]) -> list[Profile]:
+        """Return the profiles that all `filters` of a query find."""
+        groups = filter_identities(parameters, request.schema.tables)
+        return intersection([await self._store.find(request.database.id, group) for group in groups])
+
+    async def _suppressed_page(
+        self, request: PreparedRequest, parameters: Mapping[str, Any], query: Query
+    ) -> list[Profile]:
+        """Return a page that depends on suppressions. No index has them: it reads the profiles in batches."""
+        originals: dict[str, Profile] = {}
+        page: list[Profile] = []
+        async for batch in self._batches(request, parameters, query):
+            originals |= {each.id: each for each in batch}
+            tables = request.schema.tables
+            effective = await with_consent(self._store, request.database.id, tables, batch, self._pseudonym)
+            found = (each for each in effective if isinstance(each, Profile))
+            page = select_page([*page, *(each for each in found if is_suppressed_as(each.document, parameters))], query)
+            originals = {each.id: originals[each.id] for each in page}
+            if len(page) == query.limit and query.sort != SUPPRESSED:
+                break
+        return [originals[each.id] for each in page]
+
+    async def _batches(
+        self, request: PreparedRequest, parameters: Mapping[str, Any], query: Query
+    ) -> AsyncIterator[list[Profile]]:
+        """Yield the profiles that a query may select, in its order. The sort by suppression needs all of them."""
+        if "filters" in parameters:
+            yield await self._filtered(request, parameters)
+            return
+        batch = Query(BATCH_SIZE) if query.sort == SUPPRESSED else replace(query, limit=BATCH_SIZE)
+        while profiles := await self._store.page(request.database.id, batch):
+            yield profiles
+            batch = replace(batch, after=(sort_value(profiles[-1], batch.sort), profiles[-1].id))
 
     async def describe(self, _request: PreparedRequest) -> list[Outcome]:
         """Return nothing: the reply describes the database of the token."""

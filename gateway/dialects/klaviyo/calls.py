@@ -5,6 +5,7 @@ from typing import NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
+from gateway.core.listing import SUPPRESSED
 from gateway.core.model import DELETE, READ, WRITE
 from gateway.dialects.klaviyo import deletions, imports, merges, profiles, push_tokens, subscriptions, suppressions
 from gateway.dialects.klaviyo.errors import NESTED
@@ -256,8 +257,8 @@ def _parse_with_consent(parse: Callable[[Request], ParsedRequest]) -> Callable[[
 
     def parse_request(request: Request) -> ParsedRequest:
         parsed = parse(request)
-        return (
-            replace(parsed, needs_consent=True) if "subscriptions" in parsed.context.get("additional", ()) else parsed
-        )
+        is_visible = "subscriptions" in parsed.context.get("additional", ())
+        needs_consent = is_visible or parsed.context.get("sort") == SUPPRESSED
+        return replace(parsed, needs_consent=True) if needs_consent else parsed
 
     return parse_request

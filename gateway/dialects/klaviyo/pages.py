@@ -3,13 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.core.listing import SUPPRESSED
 from gateway.dialects.klaviyo.jsonapi.cursors import parse_cursor, parse_page_size
 from gateway.dialects.klaviyo.jsonapi.links import invalid_parameter
 from gateway.dialects.klaviyo.requests import NO_MATCH
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest
 
-TIME_SORTS = ("created", "updated")
+TIME_SORTS = ("created", "updated", SUPPRESSED)
 """The sorts whose values are integers (milliseconds since 1970)."""
+
+CANONICAL_SORTS = {
+    "subscriptions.email.marketing.suppression.timestamp": SUPPRESSED,
+    "subscriptions.email.marketing.list_suppressions.timestamp": "id",
+}
+"""The canonical sorts of those that have other names. No profile is suppressed for a list, so all are equal."""
 
 
 def parse_page(
@@ -36,7 +43,7 @@ def _parse_sort(text: str, sorts: tuple[str, ...]) -> tuple[str, bool]:
         raise invalid_parameter(
             "sort", f"'{text[:60]}' is not one of {', '.join(sorts)}, each with or without a leading -."
         )
-    return field, text.startswith("-")
+    return CANONICAL_SORTS.get(field, field), text.startswith("-")
 
 
 def parse_query(query: Mapping[str, Any], context: Mapping[str, Any]) -> ParsedRequest:

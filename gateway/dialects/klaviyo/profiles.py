@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.core.faults import Fault
+from gateway.core.listing import SUPPRESSED
 from gateway.core.times import parse_time
+from gateway.dialects.klaviyo.consents import SUPPRESSIONS
 from gateway.dialects.klaviyo.fields import IDENTIFIERS
 from gateway.dialects.klaviyo.jsonapi.documents import parse_object, parse_resource
 from gateway.dialects.klaviyo.jsonapi.filters import (
@@ -20,7 +22,7 @@ from gateway.dialects.klaviyo.jsonapi.links import (
     render_collection,
 )
 from gateway.dialects.klaviyo.lists import render_list_ids, render_lists
-from gateway.dialects.klaviyo.pages import parse_page
+from gateway.dialects.klaviyo.pages import CANONICAL_SORTS, parse_page
 from gateway.dialects.klaviyo.replies import profile_of
 from gateway.dialects.klaviyo.requests import (
     CLIENT_RULES,
@@ -38,13 +40,22 @@ from gateway.dialects.klaviyo.requests import (
 )
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Reply, Request, Result
 
-SORTS = ("id", "created", "updated", "email")
+SORTS = ("id", "created", "updated", "email", *CANONICAL_SORTS)
+SUPPRESSION, LIST_SUPPRESSIONS = (
+    f"subscriptions.email.marketing.{name}" for name in ("suppression", "list_suppressions")
+)
 OPERATORS = {
     **dict.fromkeys(("id", "email", "phone_number", "external_id"), EQUALITY_OPERATORS),
     "_kx": ("equals",),
     **dict.fromkeys(("created", "updated"), ORDER_OPERATORS),
+    **dict.fromkeys((f"{SUPPRESSION}.timestamp", f"{LIST_SUPPRESSIONS}.timestamp"), ORDER_OPERATORS),
+    **dict.fromkeys((f"{SUPPRESSION}.reason", f"{LIST_SUPPRESSIONS}.reason"), ("equals",)),
+    f"{LIST_SUPPRESSIONS}.list_id": ("equals",),
 }
 """The operators that the filter accepts for each field."""
+
+NO_PROFILE: dict[str, list[str]] = {"profile_id": []}
+"""The filter that no profile meets: the gateway has no suppressions for one list."""
 
 _BOUNDS: dict[str, tuple[str, int, Callable[[int, int], int]]] = {
     "greater-than": ("from", 0, max),
@@ -127,13 +138,28 @@ def parse_list(request: Request) -> ParsedRequest:
 
 def _add_condition(query: dict[str, Any], condition: FilterCondition) -> None:
     """Restrict a query by one more condition."""
+    if condition.field.startswith(LIST_SUPPRESSIONS):
+        if condition.field.endswith(".timestamp"):
+            _parse_filter_time(condition)
+        query.setdefault("filters", []).append(NO_PROFILE)
+        return
+    if condition.field == f"{SUPPRESSION}.reason":
+        query.setdefault("suppression_reasons", []).append(_parse_reason(condition))
+        return
     if condition.operator in EQUALITY_OPERATORS:
         query.setdefault("filters", []).append({IDENTIFIERS[condition.field]: list(condition.values)})
         return
     end, offset, tighter = _BOUNDS[condition.operator]
     time = _parse_filter_time(condition) + offset
-    span = query.setdefault(condition.field, {})
+    span = query.setdefault(SUPPRESSED if condition.field.startswith(SUPPRESSION) else condition.field, {})
     span[end] = tighter(span.get(end, time), time)
+
+
+def _parse_reason(condition: FilterCondition) -> str:
+    for reason, name in SUPPRESSIONS.items():
+        if condition.values == (name,):
+            return reason
+    raise invalid_parameter("filter", f"{condition.field} is one of {', '.join(SUPPRESSIONS.values())}.")
 
 
 def _parse_filter_time(condition: FilterCondition) -> int:
