@@ -28,7 +28,9 @@ def test_becomes_the_canonical_update(case: Case) -> None:
     call = _call(dialect, case)
     codec, charset = media.codec_for(case.headers.get("content-type"))
     tree = codec.decode(case.request, charset) or {}
-    asked = call.parse(Request(tree, {}, case.headers, _names(call, case), case.about["path"], NOW, codec.is_typed))
+    names, target = _names(call, case), case.about["path"]
+    request = Request(tree, {}, case.headers, names, target, now=NOW, is_typed=codec.is_typed)
+    asked = call.parse(request)
     form = CompiledSchema(_database(case), load_schema(dialect.constraints) if dialect.constraints else {})
     type = COMMAND_TYPES[call.operation]
     updates = [_told(validate_command(form, read, type, codec.is_typed)) for read in asked.commands]
