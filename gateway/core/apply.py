@@ -20,8 +20,12 @@ def apply_update(document: Document, update: Update) -> tuple[Document, list[Fau
     """Return the document after an update, and the faults of its operations."""
     faults: list[Fault] = []
     patch = update.get("profile", {})
+    hidden = [name for name in update.get("string_members", ()) if not isinstance(document.get(name, ""), str)]
+    if hidden:
+        patch = {name: value for name, value in patch.items() if value is not None or name not in hidden}
     if "replace" in update:
-        before = {name: value for name, value in document.items() if name not in update["replace"]}
+        removed = [name for name in update["replace"] if name not in hidden]
+        before = {name: value for name, value in document.items() if name not in removed}
         document = {**before, **{name: value for name, value in patch.items() if value is not None}}
     else:
         before, document = document, merge_patch(document, patch)
@@ -107,6 +111,8 @@ def _apply_operations(
 def _apply_at(target: Any, names: list[str], operation: Mapping[str, Any]) -> Any:
     """Return a copy of `target` with the operation applied at the end of the path. Absent objects are created."""
     if not names:
+        if "object_only" in operation and not isinstance(target, dict | None):
+            raise ValueError(operation["object_only"])
         arguments = {"submatch": operation["submatch"]} if "submatch" in operation else {}
         return FUNCTIONS[operation["function"]](target, operation["value"], **arguments)
     member = _apply_at((target or {}).get(names[0]), names[1:], operation)

@@ -20,6 +20,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 """The path of each field in a canonical profile. Any other member is kept under `courier`."""
 
+STRING_MEMBERS = ("gender", "birthdate")
+"""The members of a canonical profile that may have another type than this dialect's."""
+
 VISIBLE_MEMBERS = (*dict.fromkeys(member for member, *_ in FIELDS.values()), NAMESPACE)
 """The members of a canonical profile that this dialect returns, and that PUT replaces."""
 

@@ -1,5 +1,6 @@
 """Courier's requests as canonical commands. The leaves keep their types: the schema coerces and validates them."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from gateway.dialects.courier.fields import (
     NAMESPACE,
     PHONE,
     PHONES,
+    STRING_MEMBERS,
     VISIBLE_MEMBERS,
     canonical_path,
     segment_of,
@@ -22,6 +24,11 @@ from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 MAX_LISTS = 1000
 EXPIRATION_HEADER = "x-idempotency-expiration"
 MAX_EXPIRATION_MS = 366 * 24 * 60 * 60 * 1000
+FIRST_MILLISECONDS = 100_000_000_000
+"""The first number of milliseconds since 1970. A smaller one is of seconds: as milliseconds it would be before 1974."""
+
+_UNITS_MS = {"second": 1_000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000, "week": 604_800_000}
+_DURATION = re.compile(rf"([0-9]{{1,9}}) ?({'|'.join(_UNITS_MS)})s?", re.ASCII | re.IGNORECASE)
 OPERATION_MEMBERS = ("op", "from", "path", "value")
 """The members of a JSON Patch operation. Others are ignored (RFC 6902, section 4)."""
 
@@ -38,8 +45,9 @@ def parse_patch(request: Request) -> ParsedRequest:
     """Parse PATCH: JSON Patch operations in an object, or a bare list, which older SDKs send."""
     bare = isinstance(request.tree, list)
     operations = request.tree if bare else _require(request.tree, "patch")
-    is_list = isinstance(operations, list)
-    patch = [_parse_operation(each) for each in operations] if is_list else _parse_operation(operations)
+    if not request.is_typed:
+        operations = _parse_list(operations, request.is_typed)
+    patch = [_parse_operation(each) for each in operations] if isinstance(operations, list) else operations
     return _parsed_request(request, {"patch": patch, "if_absent": "create"})
 
 
@@ -55,8 +63,7 @@ def parse_optional_search(request: Request) -> ParsedRequest:
 
 def parse_subscription(request: Request) -> ParsedRequest:
     """Parse POST of lists. Each list is a segment, with its times and preferences under `memberships`."""
-    value = _require(request.tree, "lists")
-    lists = [value] if isinstance(value, dict) else value
+    lists = _parse_list(_require(request.tree, "lists"), request.is_typed)
     if not isinstance(lists, list):
         raise refuse("invalid_parameter", "it must be a list", "/lists")
     if faults := list(_list_faults(lists)):
@@ -87,7 +94,8 @@ def merge_members(profile: Mapping[str, Any]) -> Update:
             patch[FIELDS[name][0]] = value
         else:
             patch.setdefault(NAMESPACE, {})[name] = value
-    parts: Update = {"profile": patch, "operations": operations}
+    cleared = [name for name in STRING_MEMBERS if name in patch and patch[name] is None]
+    parts: Update = {"profile": patch, "operations": operations, "string_members": cleared}
     return {part: value for part, value in parts.items() if value}
 
 
@@ -97,7 +105,8 @@ def replacement_members(profile: Mapping[str, Any]) -> Update:
         nulls = [name for name in ADDRESS_CLAIMS if name in address and address[name] is None]
         profile = {**profile, "address": {name: claim for name, claim in address.items() if name not in nulls}}
     parts = merge_members(profile)
-    return {**parts, "replace": [name for name in VISIBLE_MEMBERS if name != PHONES or "operations" not in parts]}
+    replaced = [name for name in VISIBLE_MEMBERS if name != PHONES or "operations" not in parts]
+    return {**parts, "replace": replaced, "string_members": list(STRING_MEMBERS)}
 
 
 def _membership_members(lists: list[dict[str, Any]]) -> Update:
@@ -115,6 +124,13 @@ def _membership_members(lists: list[dict[str, Any]]) -> Update:
 def _preferences_operation(subscription: Mapping[str, Any]) -> dict[str, Any]:
     pointer = join_pointer("memberships", segment_of(subscription["listId"]), "preferences")
     return {"function": "set", "pointer": pointer, "value": subscription["preferences"]}
+
+
+def _parse_list(value: Any, is_typed: bool) -> Any:
+    """Return a list. A single object is a list of one, and an empty element of XML is an empty list."""
+    if isinstance(value, dict):
+        return [value]
+    return [] if not is_typed and isinstance(value, str) and not value.strip() else value
 
 
 def _list_faults(lists: list[Any]) -> Iterator[Fault]:
@@ -158,16 +174,19 @@ def _parse_expiration(request: Request) -> int | None:
     text = request.headers.get(EXPIRATION_HEADER)
     if text is None:
         return None
-    expires = _parse_milliseconds(text)
+    expires = _parse_expiration_time(text, request.now)
     if expires is None or not request.now < expires <= request.now + MAX_EXPIRATION_MS:
-        detail = "it must be a time to come within a year, in milliseconds since 1970 or in ISO 8601"
+        detail = "it must be a time to come within a year: a duration such as 1 Day, a number since 1970, or ISO 8601"
         raise refuse("invalid_parameter", detail, join_pointer(EXPIRATION_HEADER))
     return expires
 
 
-def _parse_milliseconds(text: str) -> int | None:
+def _parse_expiration_time(text: str, now: int) -> int | None:
+    """Return the time of a duration, of seconds or milliseconds since 1970, or of ISO 8601. None: it is no time."""
     if text.isascii() and text.isdigit() and len(text) < 19:
-        return int(text)
+        return int(text) * 1000 if int(text) < FIRST_MILLISECONDS else int(text)
+    if duration := _DURATION.fullmatch(text):
+        return now + int(duration[1]) * _UNITS_MS[duration[2].lower()]
     try:
         return parse_time(text)
     except ValueError:
