@@ -24,6 +24,8 @@ normal form and would fill the memory."""
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
 _PHONE = re.compile(r"(?:tel:)?\+[0-9 ().\-/]+", re.ASCII)
+_PHONE_DIGITS = re.compile(r"[1-9][0-9]{10,}", re.ASCII)
+"""An international number without `+`. A shorter one may be national, and would become a number of another country."""
 
 
 def cache_results(form: Callable[[str], T]) -> Callable[[str], T | None]:
@@ -41,9 +43,12 @@ def cache_results(form: Callable[[str], T]) -> Callable[[str], T | None]:
 def phone(value: str) -> str | None:
     """Return E.164 of an international phone number (RFC 3966's `tel:` is allowed), else None.
 
+    The `+` may be missing if there are only digits, at least 11, and the first is not 0.
     Letters, extensions and digits outside ASCII are rejected: each would silently become another number.
     """
     text = value.strip(" \t\r\n")
+    if _PHONE_DIGITS.fullmatch(text):
+        text = f"+{text}"
     if not _PHONE.fullmatch(text):
         return None
     try:

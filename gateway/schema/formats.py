@@ -42,6 +42,11 @@ def _degrees(text: str) -> bool:
     return bool(_DEGREES.fullmatch(text))
 
 
+def _international_phone(text: str) -> bool:
+    """Whether it is an international phone number with `+`."""
+    return "+" in text and normalization.phone(text) is not None
+
+
 def _of_text(predicate: Callable[[str], object]) -> Callable[[Any], bool]:
     def check(value: Any) -> bool:
         return not isinstance(value, str) or bool(predicate(value))
@@ -53,7 +58,8 @@ FORMATS: dict[str, Callable[[Any], bool]] = {
     name: _of_text(predicate)
     for name, predicate in {
         "email": normalization.email,
-        "phone": normalization.phone,
+        "phone": _international_phone,
+        "phone-digits": normalization.phone,
         "moment": _moment,
         "ip": _ip,
         "degrees": _degrees,
@@ -63,7 +69,7 @@ FORMATS: dict[str, Callable[[Any], bool]] = {
 
 DESCRIPTIONS = {
     "email": "an e-mail address",
-    "phone": "an international phone number",
+    **dict.fromkeys(("phone", "phone-digits"), "an international phone number"),
     "moment": "a date or time",
     "ip": "an IP address",
     "degrees": "a number of degrees",
