@@ -1,6 +1,7 @@
 """Coercers: functions that turn the text of an untyped leaf into a value of its declared type.
 
-Text that is no such value stays text and is rejected by validation. An empty leaf is "" for a plain string, else null.
+Text that is no such value stays text and is rejected by validation. An empty leaf is "" for a plain string, else null;
+for an object it is what the dialect's constraints say. White space alone is an empty leaf, except for a plain string.
 Numbers are written as in XML Schema (which includes RFC 8259), with ASCII digits only.
 """
 
@@ -18,7 +19,7 @@ Coercer: TypeAlias = Callable[[Any], Any]
 _DIGITS = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-_WHITE = " \t\r\n"
+WHITE_SPACE = " \t\r\n"
 
 
 def _number(text: str) -> int | float | None:
@@ -55,9 +56,18 @@ def plain_text(value: Any) -> Any:
     return str(value) if type(value) is TypedText else value
 
 
+def trimmed_text(value: Any) -> Any:
+    return value.strip(WHITE_SPACE) if isinstance(value, str) else value
+
+
+def is_blank(value: Any) -> bool:
+    """Whether it is the text of an element without content: empty, or white space alone."""
+    return isinstance(value, str) and not value.strip(WHITE_SPACE)
+
+
 def array_coercer(item: Coercer) -> Coercer:
     def coerce(value: Any) -> Any:
-        if value in ("", None):
+        if value is None or is_blank(value):
             return None
         return [item(each) for each in value] if isinstance(value, list) else [item(value)]
 
@@ -71,26 +81,26 @@ def enum_coercer(members: list[Any]) -> Coercer:
     def coerce(value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        text = value.strip(_WHITE)
+        text = value.strip(WHITE_SPACE)
         return by_text.get(text, text) if text else None
 
     return coerce
 
 
 @cache
-def leaf_coercer(types: tuple[str, ...], plain: bool) -> Coercer:
-    """Coerce to the first declared type that fits. A `plain` string keeps white space and may be empty."""
+def leaf_coercer(types: tuple[str, ...], plain: bool, trimmed: bool = False) -> Coercer:
+    """Coerce to the first declared type that fits. A `plain` string may be empty, and is `trimmed` or as it is."""
     if not types:
         return undeclared_value
     if types[0] == "string" and plain:
-        return plain_text
+        return trimmed_text if trimmed else plain_text
     parsers = [_PARSERS[name] for name in takewhile(lambda name: name != "string", types) if name in _PARSERS]
     keeps_text = plain and "string" in types
 
     def coerce(value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        text = value.strip(_WHITE)
+        text = value.strip(WHITE_SPACE)
         for parse in parsers:
             if (found := parse(text)) is not None:
                 return found
@@ -99,12 +109,12 @@ def leaf_coercer(types: tuple[str, ...], plain: bool) -> Coercer:
     return coerce
 
 
-def object_coercer(members: Mapping[str, Coercer], others: Coercer) -> Coercer:
-    """Coerce each member by its own coercer, and other members by `others`."""
+def object_coercer(members: Mapping[str, Coercer], others: Coercer, empty: Mapping[str, Any] | None) -> Coercer:
+    """Coerce each member by its own coercer, and other members by `others`. An empty element is `empty`."""
 
     def coerce(value: Any) -> Any:
         if not isinstance(value, dict):
-            return None if value == "" else value
+            return (None if empty is None else dict(empty)) if is_blank(value) else value
         return {name: members.get(name, others)(member) for name, member in value.items()}
 
     return coerce

@@ -13,12 +13,18 @@ from gateway.schema.coercion import Coercer, array_coercer, enum_coercer, leaf_c
 from gateway.schema.declarations import IN_PROFILE, Declarations
 from gateway.schema.validation import JSONSchema
 
+_TRIMMED = frozenset({"x-identifier", "x-address"})
+"""The annotations of values that name a profile or a subscription. White space around them is formatting."""
+
 
 class CommandCoercer:
-    """Coerces commands of one type in one database."""
+    """Coerces commands of one type in one database. `empty_object` is what an empty element of an object becomes."""
 
-    def __init__(self, declarations: Declarations, schema: JSONSchema) -> None:
+    def __init__(
+        self, declarations: Declarations, schema: JSONSchema, empty_object: Mapping[str, Any] | None = None
+    ) -> None:
         self._declarations = declarations
+        self._empty_object = empty_object
         self._coerce = self._coercer(schema)
 
     def coerce(self, command: Command) -> Command:
@@ -98,7 +104,7 @@ class CommandCoercer:
         types = [name for name in ([types] if isinstance(types, str) else types) if name != "null"]
         if types[:1] == ["object"]:
             members = {name: self._coercer(member) for name, member in schema.get("properties", {}).items()}
-            return object_coercer(members, self._coercer(schema.get("additionalProperties", True)))
+            return object_coercer(members, self._coercer(schema.get("additionalProperties", True)), self._empty_object)
         if types[:1] == ["array"]:
             return array_coercer(self._coercer(schema.get("items", True)))
-        return leaf_coercer(tuple(types), plain="format" not in schema)
+        return leaf_coercer(tuple(types), "format" not in schema, not _TRIMMED.isdisjoint(schema))

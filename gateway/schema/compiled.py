@@ -48,6 +48,7 @@ class CompiledSchema:
         }
         self._validators: dict[CommandType, Validator] = {}
         self._coercers: dict[CommandType, CommandCoercer] = {}
+        self._empty_object = constraints.get("x-empty-object")
         self._constraints = Validator(constraints, self._schemas)
         self._profile = Validator(IN_PROFILE, self._schemas)
         constrained = merge_schemas(profile, constraints.get("properties", {}).get("profile", {}))
@@ -88,7 +89,7 @@ class CompiledSchema:
 
     def _coercer(self, type: CommandType) -> CommandCoercer:
         if type not in self._coercers:
-            self._coercers[type] = CommandCoercer(self._declarations, _command(type, PROFILE))
+            self._coercers[type] = CommandCoercer(self._declarations, _command(type, PROFILE), self._empty_object)
         return self._coercers[type]
 
     def _faults(self, update: Command, plain: Command, canonical: Validator, limit: int) -> list[Fault]:
@@ -96,7 +97,9 @@ class CompiledSchema:
         pointers = {fault.pointer for fault in faults}
         further = self._constraints.faults(merge_operations(update, "set", "add", "set_first"), limit=limit)
         faults += [fault for fault in further if fault.pointer not in pointers]
-        faults += self._function_faults(update)
+        function_faults = list(self._function_faults(update))
+        rejected = {fault.pointer for fault in function_faults}
+        faults = [*(fault for fault in faults if fault.pointer not in rejected), *function_faults]
         if not any(fault.pointer.startswith("/match") for fault in faults):
             faults += matching.match_faults(update["match"], self.tables)
         return [point_to_field(fault, update) for fault in faults]
@@ -124,7 +127,7 @@ class CompiledSchema:
     def _mismatches(self, holder: Mapping[str, Any], declared: JSONSchema, at: str) -> Iterable[Fault]:
         for operation in holder.get("operations", ()):
             field = self._declarations.field(operation, declared)
-            if reason := mismatch(operation["function"], field, self._declarations.resolve(field.get("items", {}))):
+            if reason := mismatch(operation, field, self._declarations.resolve(field.get("items", {}))):
                 yield Fault("invalid_function", reason, at + operation["pointer"])
 
 

@@ -25,10 +25,11 @@ class Declarations:
         return self.resolve(declared)
 
     def subscription_fields(self, subscription: Mapping[str, Any]) -> JSONSchema:
-        """Return the schema of a subscription's own fields, which its resource declares."""
+        """Return the schema of a subscription's fields: those of the system, and those that its resource declares."""
         id = subscription.get("resource_id")
         resource = self._resources.get(id) if isinstance(id, int) else None
-        return dict(resource.fields) if resource else {}
+        system: JSONSchema = self._schemas[SUBSCRIPTION]["properties"]["custom_fields"]
+        return merge_schemas(system, dict(resource.fields)) if resource else system
 
     def member(self, schema: JSONSchema, name: str) -> JSONSchema:
         """Return the schema of one member, or of the items of a list."""

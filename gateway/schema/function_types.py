@@ -22,12 +22,14 @@ _NAMES = {
 }
 
 
-def mismatch(function: str, declared: Mapping[str, Any], item: Mapping[str, Any]) -> str | None:
-    """Return why the function does not fit a field of this schema, or None. `item` is the schema of a list's items."""
+def mismatch(operation: Mapping[str, Any], declared: Mapping[str, Any], item: Mapping[str, Any]) -> str | None:
+    """Return why an operation does not fit a field of this schema, or None. `item` is the schema of a list's items."""
+    function, kinds = operation["function"], _kinds(declared)
+    if "object_only" in operation and kinds and _NAMES["object"] not in kinds:
+        return str(operation["object_only"])
     if function not in _REQUIRED:
         return None
     types, needed = _REQUIRED[function]
-    kinds = _kinds(declared)
     if kinds and not kinds & {_NAMES[name] for name in types}:
         return f"{function} needs {needed}, the field is {' or '.join(sorted(kinds))}"
     if function == "upsert" and kinds == {_NAMES["array"]} and _NAMES["object"] not in (of := _kinds(item)) and of:

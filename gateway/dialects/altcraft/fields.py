@@ -51,6 +51,9 @@ LOCATED_FIELDS: LocatedFields = {
 READ_ONLY_FIELDS = frozenset({"id", "db_id", "_createtime", *COMPUTED_FIELDS})
 """Fields that only the gateway sets."""
 
+DATA_NAMES = frozenset({*FIELDS, *READ_ONLY_FIELDS, "subscriptions", "profile_id"})
+"""The names in `data` that are not own fields."""
+
 FIELD_TYPES = {
     **dict.fromkeys(FIELDS, "string"),
     "email": "email",
@@ -84,7 +87,7 @@ SUBSCRIPTION_FIELD_TYPES = {
 }
 """The types of the system fields of every resource's subscriptions (https://guides.altcraft.com/en/developer-guide/resources/2195591)."""
 
-RESERVED_NAMES = frozenset({*FIELDS, *READ_ONLY_FIELDS, *SUBSCRIPTION_FIELD_TYPES, "profile_id", "subscriptions"})
+RESERVED_NAMES = DATA_NAMES.union(SUBSCRIPTION_FIELD_TYPES)
 """The names of `data` and of subscriptions that no own field can have."""
 
 

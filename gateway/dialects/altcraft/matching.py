@@ -6,7 +6,7 @@ from typing import Any
 from gateway.core.faults import Fault
 from gateway.core.matching import MODES
 from gateway.dialects.altcraft.data import parse_subscription
-from gateway.dialects.altcraft.parameters import has_value, strip_text
+from gateway.dialects.altcraft.parameters import has_value, is_blank, strip_text
 
 SEARCH_MODES = (
     *("email", "email_profile", "email_sub", "phone", "phone_sub", "profile_id", "push_sub"),
@@ -36,6 +36,7 @@ def parse_match(
     data: Mapping[str, Any],
     modes: Iterable[str] = SEARCH_MODES,
     default: str = "email",
+    is_typed: bool = True,
 ) -> tuple[dict[str, Any], list[Fault]]:
     """Return the match of a request: mode, values, and the resource that restricts it."""
     if faults := mode_faults(parameters, modes):
@@ -44,7 +45,8 @@ def parse_match(
         mode = strip_text(parameters["matching"])
     else:
         mode = "profile_id" if has_value(parameters, "profile_id") else default
-    values = {name: value for name in _NAMES[mode] if (value := _value(mode, name, parameters, data)) is not None}
+    found = ((name, _value(mode, name, parameters, data, is_typed)) for name in _NAMES[mode])
+    values = {name: value for name, value in found if value is not None}
     resource = {"resource_id": parameters["resource_id"]} if has_value(parameters, "resource_id") else {}
     return {"mode": mode, "values": values, **resource}, []
 
@@ -56,11 +58,12 @@ def mode_faults(parameters: Mapping[str, Any], modes: Iterable[str]) -> list[Fau
     return [Fault("unknown_matching", f"it must be one of {', '.join(modes)}", "/match/mode")]
 
 
-def _value(mode: str, name: str, parameters: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
+def _value(mode: str, name: str, parameters: Mapping[str, Any], data: Mapping[str, Any], is_typed: bool) -> Any:
     """Return a match value: the parameter, or else the value in the data, or else None."""
     if has_value(parameters, name):
         return parameters[name]
-    return next((value for value in _values_in_data(mode, name, parameters, data) if value not in (None, "")), None)
+    values = _values_in_data(mode, name, parameters, data)
+    return next((value for value in values if value not in (None, "") and (is_typed or not is_blank(value))), None)
 
 
 def _values_in_data(mode: str, name: str, parameters: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Any]:
@@ -98,4 +101,4 @@ def _subscriptions(data: Mapping[str, Any], channel: str) -> Iterator[dict[str, 
     subscriptions = data.get("subscriptions")
     for each in subscriptions if isinstance(subscriptions, list) else [subscriptions]:
         if isinstance(each, dict) and each.get("channel") == channel:
-            yield parse_subscription(each, "")[0]
+            yield parse_subscription(each, "", is_typed=True)[0]

@@ -9,7 +9,14 @@ from gateway.core.model import Database, Profile
 from gateway.core.pointer import value_at
 from gateway.core.times import format_time
 from gateway.dialects.altcraft.errors import render_errors
-from gateway.dialects.altcraft.fields import COMPUTED_FIELDS, FIELD_TYPES, FIELDS, SUBSCRIPTION_FIELD_TYPES, type_name
+from gateway.dialects.altcraft.fields import (
+    COMPUTED_FIELDS,
+    DATA_NAMES,
+    FIELD_TYPES,
+    FIELDS,
+    SUBSCRIPTION_FIELD_TYPES,
+    type_name,
+)
 from gateway.dialects.protocol import Reply, Result
 
 SUCCESS = {"error": 0, "error_text": "Successful operation"}
@@ -74,14 +81,17 @@ def render_resource_fields(result: Result) -> Reply:
 
 
 def _render_data(profile: Profile, database: Database) -> dict[str, Any]:
-    """Return `data` of a profile. A custom field never replaces a system field of the same name."""
+    """Return `data` of a profile. An own field whose name the vendor's data has is left out."""
     document = profile.document
     system = {"id": profile.id, "db_id": database.id, "_createtime": format_time(profile.created)}
     for name, path in _PATHS:
         if (value := value_at(document, path)) is not None:
             system[name] = value
     subscriptions = [visible_members(each) for each in document.get("subscriptions", ())]
-    return {**document.get("custom", {}), **system, "subscriptions": subscriptions}
+    own = document.get("custom", {})
+    if not DATA_NAMES.isdisjoint(own):
+        own = {name: value for name, value in own.items() if name not in DATA_NAMES}
+    return {**own, **system, "subscriptions": subscriptions}
 
 
 def _render_system_fields(types: Mapping[str, str]) -> list[dict[str, str]]:

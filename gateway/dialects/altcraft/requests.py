@@ -9,12 +9,19 @@ from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
 from gateway.dialects.altcraft.data import parse_data, parse_subscription
 from gateway.dialects.altcraft.matching import SEARCH_MODES, mode_faults, parse_match
-from gateway.dialects.altcraft.parameters import has_value, parse_parameters, require, require_list, require_object
+from gateway.dialects.altcraft.parameters import (
+    has_value,
+    parse_parameters,
+    require,
+    require_list,
+    require_object,
+    trim_members,
+)
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 
 SUBSCRIPTION_MEMBERS = (
     *("resource_id", "channel", "status", "priority", "custom_fields", "cats", "date", "ip", "url"),
-    *("email", "email_data", "phone", "phone_data", "provider", "subscription_id", "cc_data"),
+    *("email", "email_data", "phone", "phone_data", "provider", "subscription_id", "push_data", "cc_data"),
     *("field_name", "field_value"),
 )
 ON_CONFLICT = {"email": "reject", "custom": "reject"}
@@ -36,8 +43,10 @@ def parse_profile(request: Request, *, create: bool, search: bool) -> ParsedRequ
     parameters = parse_parameters(request)
     data = require_object(require(parameters, "data"), "data", request.is_typed)
     common = _write_members(parameters, create)
-    command = _parse_update(common, {**_present(data, DATA_MATCH_NAMES), **parameters}, data, search, DATA_MATCH_NAMES)
-    return ParsedRequest(common["database"], [command])
+    own = {**_match_values(data, DATA_MATCH_NAMES, request.is_typed), **parameters}
+    return ParsedRequest(
+        common["database"], [_parse_update(common, own, data, search, DATA_MATCH_NAMES, request.is_typed)]
+    )
 
 
 def parse_batch(request: Request, *, create: bool, search: bool) -> ParsedRequest:
@@ -72,7 +81,8 @@ def parse_subscription_call(request: Request) -> ParsedRequest:
     parameters = parse_parameters(request)
     match = {"mode": "profile_id", "values": {"profile_id": require(parameters, "profile_id")}}
     require(parameters, "resource_id")
-    subscription, faults = parse_subscription(_present(parameters, SUBSCRIPTION_MEMBERS), "/subscriptions/0")
+    members = _present(parameters, SUBSCRIPTION_MEMBERS)
+    subscription, faults = parse_subscription(members, "/subscriptions/0", request.is_typed)
     update = {**_common_members(parameters), "match": match, "subscriptions": [subscription]}
     return _parsed_request(update, faults)
 
@@ -126,17 +136,29 @@ def _parse_element(
         data = require_object(element, "data", is_typed)
     except Refusal as refusal:
         return ParsedCommand(None, refusal.faults)
-    own = {**parameters, **_present(data, ELEMENT_MATCH_NAMES)}
-    return _parse_update(common, own, data, search, ELEMENT_MATCH_NAMES)
+    own = {**parameters, **_match_values(data, ELEMENT_MATCH_NAMES, is_typed)}
+    return _parse_update(common, own, data, search, ELEMENT_MATCH_NAMES, is_typed)
+
+
+def _match_values(data: Mapping[str, Any], names: tuple[str, ...], is_typed: bool) -> dict[str, Any]:
+    """Return those of the named members of `data` that have a value. In XML they are trimmed."""
+    values = _present(data, names)
+    return values if is_typed else trim_members(values)
 
 
 def _parse_update(
-    common: Update, parameters: Mapping[str, Any], data: dict[str, Any], search: bool, match_names: tuple[str, ...]
+    common: Update,
+    parameters: Mapping[str, Any],
+    data: dict[str, Any],
+    search: bool,
+    match_names: tuple[str, ...],
+    is_typed: bool,
 ) -> ParsedCommand:
-    match, faults = parse_match(parameters, data) if search else ({"mode": "none", "values": {}}, [])
+    no_match: tuple[dict[str, Any], list[Fault]] = ({"mode": "none", "values": {}}, [])
+    match, faults = parse_match(parameters, data, is_typed=is_typed) if search else no_match
     excluded = {name for name in match_names if name in match["values"] or name in DATA_MATCH_NAMES}
     fields = {name: value for name, value in data.items() if name not in excluded}
-    update = {**common, "match": match, **parse_data(fields, faults)}
+    update = {**common, "match": match, **parse_data(fields, faults, is_typed)}
     if match["mode"] == "profile_id":
         # Only the gateway assigns ids: an unknown id never creates a profile.
         update["if_absent"] = "reject"

@@ -80,10 +80,15 @@ def _parse_field_names(parameters: Mapping[str, str], parameter: str, known: tup
 def parse_profile_attributes(data: Mapping[str, Any], faults: BodyFaults) -> dict[str, Any]:
     """Return the attributes of a profile. A profile has a maximum size."""
     attributes = parse_attributes(data, faults)
-    if len(json.dumps(data)) > MAX_PROFILE_CHARACTERS:
+    if len(json.dumps(data, default=str)) > MAX_PROFILE_CHARACTERS:
         detail = f"a profile may have at most {MAX_PROFILE_CHARACTERS} characters"
         faults.append(Fault("invalid_parameter", detail, "/data"))
-    return attributes
+    return attributes if faults.is_typed else {**attributes, **_trimmed_identifiers(attributes)}
+
+
+def _trimmed_identifiers(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Return the identifiers without the white space around them, which is formatting in XML."""
+    return {name: value.strip() for name in IDENTIFIERS if isinstance(value := attributes.get(name), str)}
 
 
 def parse_profiles(attributes: Mapping[str, Any], faults: BodyFaults) -> list[Any]:
@@ -204,11 +209,19 @@ def _parse_location(profile: dict[str, Any], location: Any, faults: BodyFaults) 
 def _parse_properties(
     profile: dict[str, Any], operations: list[dict[str, Any]], properties: Any, faults: BodyFaults
 ) -> None:
-    """Merge properties one level deep: an object replaces the previous value. null clears all of them."""
+    """Merge properties one level deep: an object replaces the previous value. null clears all of them.
+
+    XML does not distinguish an object from a list with one object, or from an empty text. If there is any, each
+    property is an operation: the schema moves what is no object into the merge patch, and keeps the order.
+    """
     if properties is None:
         profile["custom"] = None
-    for name, value in parse_object(properties, f"{ATTRIBUTES}/properties", faults).items():
-        if isinstance(value, dict):
+    members = parse_object(properties, f"{ATTRIBUTES}/properties", faults)
+    is_deferred = not faults.is_typed and any(
+        isinstance(each, dict) or faults.is_empty(each) for each in members.values()
+    )
+    for name, value in members.items():
+        if isinstance(value, dict) or is_deferred:
             operations.append({"function": "set", "pointer": join_pointer("custom", name), "value": value})
         else:
             _set_value(profile, ("custom", name), value)
