@@ -10,6 +10,7 @@ from typing import Any
 from gateway.core.faults import Fault
 from gateway.core.model import Update
 from gateway.core.pointer import join_pointer
+from gateway.core.typed_text import TypedText
 from gateway.dialects.klaviyo.fields import (
     ADDITIONAL_FIELDS,
     COORDINATES,
@@ -197,6 +198,7 @@ def _parse_location(profile: dict[str, Any], location: Any, faults: BodyFaults) 
     for member, value in members.items():
         name = f"location.{member}"
         if name in COORDINATES:
+            value = value.value if isinstance(value, TypedText) else value
             text = value if isinstance(value, str) else None
             _set_value(profile, FIELDS[name], value if text is None else parse_coordinate(text))
             _set_value(profile, coordinate_text_path(name), text or None)
