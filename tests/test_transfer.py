@@ -371,6 +371,8 @@ def test_the_commands_report_errors_in_one_line(tmp_path: Path, dump: bytes) -> 
         assert (result.exit_code, result.stdout) == (status, "")
         assert reason in result.stderr.splitlines()[-1]
     assert not (tmp_path / "new").exists()
+    assert run("load", "--store", f"sqlite:///{tmp_path}/2.db", tmp_path / "none").exit_code == 1
+    assert not (tmp_path / "2.db").exists()
 
 
 def test_a_dump_that_was_interrupted_is_resumed(tmp_path: Path, dump: bytes) -> None:

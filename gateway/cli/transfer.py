@@ -5,7 +5,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -94,17 +94,18 @@ def load(store: str | None, existing: ExistingProfiles, file: Path) -> None:
 
     Rows that exist already are skipped: after an interruption, load the same file again.
     """
-    with _file_errors(file):
-        loader = run_on_store(load_settings(store=store), lambda store: _load(store, existing, file), create=True)
+    with _file_errors(file), _open_input(file) as lines:
+        loader = run_on_store(load_settings(store=store), lambda store: _load(store, existing, lines), create=True)
     click.echo(f"{loader.lines} lines, {loader.new} of them new")
 
 
-async def _load(store: Store, existing: ExistingProfiles, file: Path) -> Loader:
+def _open_input(file: Path) -> AbstractContextManager[BinaryIO]:
+    return nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb", BUFFER_SIZE)
+
+
+async def _load(store: Store, existing: ExistingProfiles, lines: BinaryIO) -> Loader:
     loader = Loader(store, existing)
-    with (
-        nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb", BUFFER_SIZE) as lines,
-        _progress("loading, bytes", os.fstat(lines.fileno()).st_size) as advance,
-    ):
+    with _progress("loading, bytes", os.fstat(lines.fileno()).st_size) as advance:
         await loader.load(lines, advance)
     return loader
 
