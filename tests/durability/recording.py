@@ -23,7 +23,7 @@ class RecordedService(Service):
     """A gateway whose system calls are recorded in a file. `fault` is a fault for strace to inject, in its syntax."""
 
     def __init__(self, store: str, log: Path, trace: Path, altered: Mapping[str, str], fault: str = "") -> None:
-        options = ["--string-limit=100000", f"--trace={CALLS}", f"--output={trace}"]
+        options = ["--string-limit=1000000", f"--trace={CALLS}", f"--output={trace}"]
         options += [f"--inject={fault}"] if fault else []
         super().__init__(store, log, (*STRACE, *options, *CONTROLLED), altered)
 

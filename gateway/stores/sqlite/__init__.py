@@ -25,7 +25,7 @@ from gateway.stores.registry import SqlRegistry, Statement
 from gateway.stores.rows import Row, job_row, raise_failure
 from gateway.stores.sqlite.checkpoints import Checkpoints
 from gateway.stores.sqlite.connections import CACHE_KIB, ENGINE_FAILURES, WRITER_CACHE_KIB, connect
-from gateway.stores.sqlite.file import Presence, create_file, require_own, require_room, warn_of_rights
+from gateway.stores.sqlite.file import Presence, create_file, has_mark, require_room, warn_of_rights
 from gateway.stores.sqlite.group import Step, find_ledgers, look_up, unique_by_id
 from gateway.stores.sqlite.layout import migrate, new_content, require_layout, require_own_tables
 from gateway.stores.sqlite.snapshot import SqliteSnapshot, restore
@@ -60,8 +60,8 @@ async def open(url: str, create: bool) -> "SqliteStore":
     try:
         if create and not os.path.lexists(file):
             create_file(file, new_content())
-        require_own(file)
-        require_own_tables(file)
+        if not has_mark(file):
+            require_own_tables(file)
         connections = [connect(file, cache) for cache in (WRITER_CACHE_KIB, CACHE_KIB, CACHE_KIB, CACHE_KIB)]
         migrate(connections[0])
     except OSError as error:

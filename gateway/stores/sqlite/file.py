@@ -43,18 +43,21 @@ def create_file(file: str, content: bytes) -> None:
     _sync_folder(file)
 
 
-def require_own(file: str) -> None:
-    """Raise `Unavailable` where there is no such file, or its header is another program's. Touch nothing."""
+def has_mark(file: str) -> bool:
+    """Return whether a file has our mark, or none as in older versions. Touch nothing.
+
+    Raises `Unavailable` where there is no such file, or where its header is another program's.
+    """
     path = Path(file)
     if not path.exists():
         commands = "profile-gateway serve, load or database create"
         raise Unavailable(f"{file}: there is no such store; only {commands} creates one")
     with path.open("rb") as content:
         header = content.read(HEADER_BYTES)
-    # Older versions wrote no mark.
-    is_own = int.from_bytes(header[68:72]) in (0, APPLICATION_ID)
-    if len(header) < HEADER_BYTES or not header.startswith(SQLITE_MAGIC) or not is_own:
+    mark = int.from_bytes(header[68:72])
+    if len(header) < HEADER_BYTES or not header.startswith(SQLITE_MAGIC) or mark not in (0, APPLICATION_ID):
         raise another_program(file)
+    return mark == APPLICATION_ID
 
 
 def another_program(file: str) -> Unavailable:

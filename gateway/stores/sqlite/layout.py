@@ -4,7 +4,7 @@ Every key of profile data begins with the database, and no unique index lacks it
 layout.
 """
 
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -122,11 +122,12 @@ def require_layout(version: int) -> None:
 
 def require_own_tables(file: str) -> None:
     """Raise `Unavailable` where the tables of a file are another program's. Touch nothing, not even a log of it."""
-    with closing(apsw.Connection(f"file:{quote(file)}?immutable=1", READ_ONLY)) as connection:
+    tables = set()
+    with closing(apsw.Connection(f"file:{quote(file)}?immutable=1", READ_ONLY)) as connection, suppress(apsw.Error):
         tables = _tables_of(connection)
-    # The log may contain all tables of a store that was killed early: `migrate` reads it too.
-    has_none = not tables and Path(f"{file}-wal").exists()
-    if not has_none and not tables >= OWN_TABLES:
+    # The file alone may have no tables yet, or be between two states: `migrate` reads it together with its log.
+    is_incomplete = not tables and Path(f"{file}-wal").exists()
+    if not is_incomplete and not tables >= OWN_TABLES:
         raise another_program(file)
 
 
