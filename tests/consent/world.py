@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from io import BytesIO
 from itertools import count
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote
 
@@ -246,10 +247,10 @@ class Gateway:
 
     store: Store
 
-    def __init__(self) -> None:
+    def __init__(self, secret_file: str) -> None:
         ids, seconds = count(1), count()
         self.app = create(
-            Settings(access_log=False, rate_limits=0),
+            Settings(access_log=False, rate_limits=0, secret_file=secret_file),
             now=lambda: START + next(seconds) * 1000,
             new_id=lambda: f"{next(ids):024x}",
             open_store=self._open_store,
@@ -275,10 +276,11 @@ class _CurrentStore:
 @asynccontextmanager
 async def serving() -> AsyncIterator[Gateway]:
     """A gateway for many sequences."""
-    gateway = Gateway()
-    gateway.store = await open_store("memory:", create=True)
-    async with gateway.app.router.lifespan_context(gateway.app):
-        yield gateway
+    with TemporaryDirectory() as folder:
+        gateway = Gateway(f"{folder}/secret")
+        gateway.store = await open_store("memory:", create=True)
+        async with gateway.app.router.lifespan_context(gateway.app):
+            yield gateway
 
 
 @asynccontextmanager
