@@ -9,6 +9,10 @@ class Unusable(Unavailable):
     """The engine cannot answer until a person acts. The message names no path and no server: anyone may read it."""
 
 
+class Absent(Unavailable):
+    """There is no such store, and it was not to be created."""
+
+
 class Duplicate(Exception):
     """The registry already has such a row."""
 
