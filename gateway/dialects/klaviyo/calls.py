@@ -105,7 +105,7 @@ CALL_GROUPS: tuple[CallGroup, ...] = (
         (
             (f"POST {IMPORTS.path}", IMPORT, WRITE, imports.parse_job_creation, IMPORTS.render_accepted),
             (f"GET {IMPORTS.path}", JOBS, READ, IMPORTS.parse_list, IMPORTS.render_list),
-            (f"GET {IMPORTS.path}/{{id}}", JOB, READ, IMPORTS.parse_job, IMPORTS.render_job),
+            (f"GET {IMPORTS.path}/{{id}}", JOB, READ, IMPORTS.parse_search, IMPORTS.render_job),
             (f"GET {IMPORTS.path}/{{id}}/import-errors", JOB, READ, IMPORTS.parse_job, imports.render_errors),
             (f"GET {IMPORTS.path}/{{id}}/profiles", JOB_PROFILES, READ, IMPORTS.parse_job, imports.render_profiles),
             (
@@ -171,9 +171,9 @@ CALL_GROUPS: tuple[CallGroup, ...] = (
             ),
             (f"POST {UNSUPPRESSIONS.path}", IMPORT, WRITE, suppressions.parse_deletion, UNSUPPRESSIONS.render_accepted),
             (f"GET {SUPPRESSIONS.path}", JOBS, READ, SUPPRESSIONS.parse_list, SUPPRESSIONS.render_list),
-            (f"GET {SUPPRESSIONS.path}/{{id}}", JOB, READ, SUPPRESSIONS.parse_job, SUPPRESSIONS.render_job),
+            (f"GET {SUPPRESSIONS.path}/{{id}}", JOB, READ, SUPPRESSIONS.parse_search, SUPPRESSIONS.render_job),
             (f"GET {UNSUPPRESSIONS.path}", JOBS, READ, UNSUPPRESSIONS.parse_list, UNSUPPRESSIONS.render_list),
-            (f"GET {UNSUPPRESSIONS.path}/{{id}}", JOB, READ, UNSUPPRESSIONS.parse_job, UNSUPPRESSIONS.render_job),
+            (f"GET {UNSUPPRESSIONS.path}/{{id}}", JOB, READ, UNSUPPRESSIONS.parse_search, UNSUPPRESSIONS.render_job),
         ),
     ),
     CallGroup(
@@ -182,12 +182,18 @@ CALL_GROUPS: tuple[CallGroup, ...] = (
         (
             ("POST /api/push-tokens", UPDATE, WRITE, push_tokens.parse_registration, render_accepted),
             ("DELETE /api/push-tokens/{id}", UPDATE, WRITE, push_tokens.parse_removal, push_tokens.render_removal),
-            ("GET /api/push-tokens/{id}/profile", FIND, READ, push_tokens.parse_search, push_tokens.render_profile),
+            (
+                "GET /api/push-tokens/{id}/profile",
+                FIND,
+                READ,
+                push_tokens.parse_profile_search,
+                push_tokens.render_profile,
+            ),
             (
                 "GET /api/push-tokens/{id}/relationships/profile",
                 FIND,
                 READ,
-                push_tokens.parse_search,
+                push_tokens.parse_profile_search,
                 push_tokens.render_profile_id,
             ),
         ),

@@ -11,7 +11,14 @@ from gateway.core.model import Document, Profile, Update
 from gateway.core.pointer import join_pointer
 from gateway.dialects.klaviyo.fields import NAMESPACE
 from gateway.dialects.klaviyo.jsonapi.documents import ATTRIBUTES, BodyFaults, parse_object
+from gateway.dialects.klaviyo.jsonapi.links import (
+    parse_field_names,
+    parse_parameters,
+    relationship_links,
+    unknown_field,
+)
 from gateway.dialects.klaviyo.times import render_time
+from gateway.dialects.protocol import Request
 
 PROVIDERS = {
     "android-firebase": ("android", "fcm"),
@@ -40,6 +47,7 @@ TOKEN_FIELDS = (
     *("created", "token", "enablement_status", "platform", "vendor", "background"),
     *("recorded_date", "metadata"),
 )
+FIELDS_PARAMETER = "fields[push-token]"
 DEVICE = f"{ATTRIBUTES}/device_metadata"
 
 
@@ -151,4 +159,28 @@ def render_device(token: PushToken, profile: Profile) -> dict[str, Any]:
         **{name: device.get(name, values[0]) for name, values in STATES.items()},
         "recorded_date": render_time(device.get("recorded", profile.created)),
         "metadata": {name: device.get("metadata", {}).get(name) for name in DEVICE_MEMBERS},
+    }
+
+
+def token_context(request: Request) -> dict[str, Any]:
+    """Return the requested attributes of tokens, for the context of a reply."""
+    names = parse_field_names(parse_parameters(request), FIELDS_PARAMETER)
+    members = {name.partition(".")[0] for name in names}
+    if unknown := sorted(members - {"id", *TOKEN_FIELDS}):
+        raise unknown_field(FIELDS_PARAMETER, unknown[0], "push-token")
+    return {"token_fields": members}
+
+
+def token_resource(token: PushToken, profile: Profile, context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a token of a profile as a resource with the requested attributes."""
+    attributes = render_device(token, profile)
+    names = context["token_fields"] or attributes
+    link = f"{context['base']}/api/push-tokens/{token.id}"
+    relationship = {"data": {"type": "profile", "id": profile.id}, "links": relationship_links(link, "profile")}
+    return {
+        "type": "push-token",
+        "id": token.id,
+        "attributes": {name: value for name, value in attributes.items() if name in names},
+        "relationships": {"profile": relationship},
+        "links": {"self": link},
     }

@@ -1,6 +1,6 @@
 """Jobs as resources. The gateway completes a job within its request, so that each job is complete."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +8,15 @@ from gateway.core.model import Job
 from gateway.dialects.klaviyo.jsonapi.cursors import OFFSET, parse_cursor, parse_page_size, render_page
 from gateway.dialects.klaviyo.jsonapi.filters import EQUALITY_OPERATORS, parse_filter
 from gateway.dialects.klaviyo.jsonapi.links import (
+    add_included,
+    add_linkage,
     link_relationships,
     parse_field_names,
     parse_parameters,
     render_resource,
     unknown_field,
 )
+from gateway.dialects.klaviyo.lists import list_resources
 from gateway.dialects.klaviyo.pages import parse_page, parse_query
 from gateway.dialects.klaviyo.requests import profile_context
 from gateway.dialects.klaviyo.times import render_time
@@ -37,14 +40,14 @@ class JobType:
         """The path of the type's calls."""
         return f"/api/{self.type}s"
 
-    def parse_context(self, request: Request) -> dict[str, Any]:
+    def parse_context(self, request: Request, includable: Sequence[str] = ()) -> dict[str, Any]:
         """Return the context of a reply with jobs: that of profiles, and the requested attributes of jobs."""
         parameter = f"fields[{self.type}]"
         names = parse_field_names(parse_parameters(request), parameter)
         for name in names:
             if name not in ("id", *self.attributes):
                 raise unknown_field(parameter, name, self.type)
-        return {**profile_context(request), "job_fields": names}
+        return {**profile_context(request, includable), "job_fields": names}
 
     def parse_list(self, request: Request) -> ParsedRequest:
         """Parse a GET of all jobs, the latest first by default."""
@@ -55,13 +58,17 @@ class JobType:
         sort = parameters.get("sort", "-created_at").replace("created_at", "created")
         return parse_page({**parameters, "sort": sort}, self._query(), context, "created")
 
-    def parse_job(self, request: Request) -> ParsedRequest:
-        """Parse a GET of one job, or of a page of what it resulted in."""
+    def parse_search(self, request: Request) -> ParsedRequest:
+        """Parse a GET of one job, which may include its lists."""
+        return self.parse_job(request, ("lists",) if "lists" in self.relationships else ())
+
+    def parse_job(self, request: Request, includable: Sequence[str] = ()) -> ParsedRequest:
+        """Parse a GET of a page of what a job resulted in."""
         parameters = parse_parameters(request)
         cursor = parse_cursor(parameters, OFFSET, int)
         skip, size = cursor[1] if cursor else 0, parse_page_size(parameters)
         query = {"job": request.path["id"], "offset": skip, "limit": size, **self._query()}
-        return parse_query(query, {**self.parse_context(request), "skip": skip, "size": size})
+        return parse_query(query, {**self.parse_context(request, includable), "skip": skip, "size": size})
 
     def _query(self) -> dict[str, Any]:
         return {} if self.kind == DEFAULT_JOB_KIND else {"kind": self.kind}
@@ -72,7 +79,13 @@ class JobType:
 
     def render_job(self, result: Result) -> Reply:
         """Render 200 with one job."""
-        return self._render(result, 200)
+        reply = self._render(result, 200)
+        if not result.context["include"]:
+            return reply
+        lists = list_resources(job_of(result).lists, result.database, result.context["base"])
+        return add_included(
+            Reply(200, {**reply.tree, "data": add_linkage(reply.tree["data"], {"lists": lists})}), lists
+        )
 
     def render_list(self, result: Result) -> Reply:
         """Render a page of jobs. It is empty if the filter requires another status than complete."""

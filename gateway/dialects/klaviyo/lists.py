@@ -21,13 +21,17 @@ def segment_of(list_id: str) -> int | str:
 
 def render_lists(result: Result, segments: Sequence[int | str]) -> Reply:
     """Render the lists as resources."""
-    link = f"{result.context['base']}/api/lists"
-    return render_collection(result.context, [_list_resource(each, result.database, link) for each in segments])
+    return render_collection(result.context, list_resources(segments, result.database, result.context["base"]))
 
 
 def render_list_ids(result: Result, segments: Sequence[int | str]) -> Reply:
     """Render the lists as resource identifiers."""
     return render_collection(result.context, [{"type": "list", "id": str(each)} for each in segments])
+
+
+def list_resources(segments: Sequence[int | str], database: Database, base: str) -> list[dict[str, Any]]:
+    """Return the lists as resources. `base` is the scheme and host of their links."""
+    return [_list_resource(each, database, f"{base}/api/lists") for each in segments]
 
 
 def _list_resource(segment: int | str, database: Database, link: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from gateway.core.faults import Fault
 from gateway.core.listing import SUPPRESSED
 from gateway.core.times import parse_time
 from gateway.dialects.klaviyo.consents import SUPPRESSIONS
+from gateway.dialects.klaviyo.devices import token_context
 from gateway.dialects.klaviyo.fields import IDENTIFIERS
 from gateway.dialects.klaviyo.jsonapi.documents import parse_object, parse_resource
 from gateway.dialects.klaviyo.jsonapi.filters import (
@@ -39,6 +40,10 @@ from gateway.dialects.klaviyo.requests import (
     require_identifier,
 )
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Reply, Request, Result
+
+RELATIONSHIPS = ("lists", "segments", "push-tokens", "conversations")
+LIST_RELATIONSHIPS = ("push-tokens", "conversations")
+"""What one profile, and a page of profiles, may include. The gateway has no segments and no conversations."""
 
 SORTS = ("id", "created", "updated", "email", *CANONICAL_SORTS)
 SUPPRESSION, LIST_SUPPRESSIONS = (
@@ -118,8 +123,9 @@ def parse_client_profile(request: Request) -> ParsedRequest:
 
 
 def parse_search(request: Request) -> ParsedRequest:
-    """Parse `GET /api/profiles/{id}`."""
-    return ParsedRequest(None, [ParsedCommand(match_id(request.path["id"]))], profile_context(request))
+    """Parse `GET /api/profiles/{id}`, which may include what the profile is related to."""
+    context = {**profile_context(request, RELATIONSHIPS), **token_context(request)}
+    return ParsedRequest(None, [ParsedCommand(match_id(request.path["id"]))], context)
 
 
 def parse_related(request: Request) -> ParsedRequest:
@@ -133,7 +139,8 @@ def parse_list(request: Request) -> ParsedRequest:
     query: dict[str, Any] = {}
     for condition in parse_filter(parameters.get("filter", ""), OPERATORS):
         _add_condition(query, condition)
-    return parse_page(parameters, query, profile_context(request), *SORTS)
+    context = {**profile_context(request, LIST_RELATIONSHIPS), **token_context(request)}
+    return parse_page(parameters, query, context, *SORTS)
 
 
 def _add_condition(query: dict[str, Any], condition: FilterCondition) -> None:

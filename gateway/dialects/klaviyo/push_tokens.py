@@ -1,17 +1,18 @@
 """Push tokens: register, remove, search and list the devices that a profile is reachable at."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Profile, Update
 from gateway.dialects.klaviyo.devices import (
-    TOKEN_FIELDS,
     PushToken,
     parse_device,
     parse_token,
     parse_token_id,
     render_device,
+    token_context,
+    token_resource,
     tokens_of,
 )
 from gateway.dialects.klaviyo.fields import IDENTIFIERS
@@ -25,14 +26,12 @@ from gateway.dialects.klaviyo.jsonapi.documents import (
 )
 from gateway.dialects.klaviyo.jsonapi.filters import parse_filter
 from gateway.dialects.klaviyo.jsonapi.links import (
+    add_included,
     link_context,
-    parse_field_names,
     parse_parameters,
-    relationship_links,
     render_collection,
     render_resource,
     self_link,
-    unknown_field,
 )
 from gateway.dialects.klaviyo.pages import parse_page
 from gateway.dialects.klaviyo.replies import profile_of, profile_resource
@@ -51,7 +50,6 @@ from gateway.dialects.klaviyo.requests import (
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Reply, Request, Result
 
 OPERATORS: dict[str, tuple[str, ...]] = dict.fromkeys(("profile.id", "enablement_status", "platform"), ("equals",))
-FIELDS_PARAMETER = "fields[push-token]"
 
 
 # --- requests ---
@@ -133,15 +131,24 @@ def parse_removal(request: Request) -> ParsedRequest:
 
 
 def parse_search(request: Request) -> ParsedRequest:
-    """Parse `GET /api/push-tokens/{id}`, and the GET of its profile."""
+    """Parse `GET /api/push-tokens/{id}`, which may include the profile."""
+    return _parse_search(request, ("profile",))
+
+
+def parse_profile_search(request: Request) -> ParsedRequest:
+    """Parse `GET /api/push-tokens/{id}/profile`."""
+    return _parse_search(request, ())
+
+
+def _parse_search(request: Request, includable: Sequence[str]) -> ParsedRequest:
     token = _parse_path(request)
-    context = {**profile_context(request), **_parse_fields(request), "token": token}
+    context = {**profile_context(request, includable), **token_context(request), "token": token}
     return ParsedRequest(None, [ParsedCommand({"match": token.match})], context)
 
 
 def parse_related(request: Request) -> ParsedRequest:
     """Parse `GET /api/profiles/{id}/push-tokens`, which has one page."""
-    context = {**link_context(request), **_parse_fields(request)}
+    context = {**link_context(request), **token_context(request)}
     return ParsedRequest(None, [ParsedCommand(match_id(request.path["id"]))], context)
 
 
@@ -152,17 +159,8 @@ def parse_list(request: Request) -> ParsedRequest:
     ids = [list(each.values) for each in conditions if each.field == "profile.id"]
     states = [(each.field, each.values[0]) for each in conditions if each.field != "profile.id"]
     query = {"filters": [{"profile_id": values} for values in ids]} if ids else {}
-    context = {**profile_context(request), **_parse_fields(request), "states": states}
+    context = {**profile_context(request, ("profile",)), **token_context(request), "states": states}
     return parse_page({**parameters, "sort": "id"}, query, context, "id")
-
-
-def _parse_fields(request: Request) -> dict[str, Any]:
-    """Return the requested attributes of tokens, for the context."""
-    names = parse_field_names(parse_parameters(request), FIELDS_PARAMETER)
-    members = {name.partition(".")[0] for name in names}
-    if unknown := sorted(members - {"id", *TOKEN_FIELDS}):
-        raise unknown_field(FIELDS_PARAMETER, unknown[0], "push-token")
-    return {"token_fields": members}
 
 
 def _parse_path(request: Request) -> PushToken:
@@ -183,7 +181,9 @@ def render_removal(_result: Result) -> Reply:
 
 def render_token(result: Result) -> Reply:
     """Render one token."""
-    return render_resource(_token_resource(result.context["token"], profile_of(result), result.context))
+    profile = profile_of(result)
+    reply = render_resource(token_resource(result.context["token"], profile, result.context))
+    return _with_profiles(reply, [profile], result.context)
 
 
 def render_list(result: Result) -> Reply:
@@ -195,7 +195,15 @@ def render_list(result: Result) -> Reply:
         lambda profile: {"tokens": _select_tokens(profile, result)},
         lambda each, _sort: each.id,
     )
-    return Reply(200, {**reply.tree, "data": [token for row in reply.tree["data"] for token in row["tokens"]]})
+    tokens = [token for row in reply.tree["data"] for token in row["tokens"]]
+    owners = {token["relationships"]["profile"]["data"]["id"] for token in tokens}
+    owning = [each for each in profiles if each.id in owners]
+    return _with_profiles(Reply(200, {**reply.tree, "data": tokens}), owning, result.context)
+
+
+def _with_profiles(reply: Reply, profiles: Sequence[Profile], context: Mapping[str, Any]) -> Reply:
+    """Return a reply that includes the profiles of its tokens, if the request asks for them."""
+    return add_included(reply, [profile_resource(each, context) for each in profiles]) if context["include"] else reply
 
 
 def _select_tokens(profile: Profile, result: Result) -> list[dict[str, Any]]:
@@ -203,13 +211,13 @@ def _select_tokens(profile: Profile, result: Result) -> list[dict[str, Any]]:
     states = result.context["states"]
     tokens = ((token, render_device(token, profile)) for token in tokens_of(profile.document))
     selected = [token for token, device in tokens if all(device[name] == value for name, value in states)]
-    return [_token_resource(token, profile, result.context) for token in selected]
+    return [token_resource(token, profile, result.context) for token in selected]
 
 
 def render_related(result: Result) -> Reply:
     """Render the tokens of a profile."""
     profile, context = profile_of(result), result.context
-    return render_collection(context, [_token_resource(each, profile, context) for each in tokens_of(profile.document)])
+    return render_collection(context, [token_resource(each, profile, context) for each in tokens_of(profile.document)])
 
 
 def render_related_ids(result: Result) -> Reply:
@@ -227,17 +235,3 @@ def render_profile_id(result: Result) -> Reply:
     """Render the resource identifier of the profile that has a token."""
     identifier = {"type": "profile", "id": profile_of(result).id}
     return Reply(200, {"data": identifier, "links": self_link(result.context)})
-
-
-def _token_resource(token: PushToken, profile: Profile, context: Mapping[str, Any]) -> dict[str, Any]:
-    attributes = render_device(token, profile)
-    names = context["token_fields"] or attributes
-    link = f"{context['base']}/api/push-tokens/{token.id}"
-    relationship = {"data": {"type": "profile", "id": profile.id}, "links": relationship_links(link, "profile")}
-    return {
-        "type": "push-token",
-        "id": token.id,
-        "attributes": {name: value for name, value in attributes.items() if name in names},
-        "relationships": {"profile": relationship},
-        "links": {"self": link},
-    }

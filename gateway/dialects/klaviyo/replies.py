@@ -1,12 +1,13 @@
 """Profiles as resources of JSON:API, and the replies that several calls share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.core.listing import sort_value
 from gateway.core.model import Created, Document, Profile
 from gateway.core.pointer import value_at
 from gateway.dialects.klaviyo.consents import render_consents
+from gateway.dialects.klaviyo.devices import token_resource, tokens_of
 from gateway.dialects.klaviyo.fields import (
     COORDINATES,
     FIELDS,
@@ -15,7 +16,8 @@ from gateway.dialects.klaviyo.fields import (
     parse_coordinate,
 )
 from gateway.dialects.klaviyo.jsonapi.cursors import render_page
-from gateway.dialects.klaviyo.jsonapi.links import link_relationships, render_resource
+from gateway.dialects.klaviyo.jsonapi.links import add_included, add_linkage, link_relationships, render_resource
+from gateway.dialects.klaviyo.lists import list_resources
 from gateway.dialects.klaviyo.times import render_time
 from gateway.dialects.protocol import Reply, Result
 
@@ -28,13 +30,38 @@ def render_accepted(_result: Result) -> Reply:
 def render_profile(result: Result) -> Reply:
     """Render a profile with 201 if the request created it, or else with 200."""
     profile = profile_of(result)
-    return render_resource(profile_resource(profile, result.context), 201 if isinstance(profile, Created) else 200)
+    related = _related_resources(profile, result)
+    resource = add_linkage(profile_resource(profile, result.context), related)
+    return _with_related(render_resource(resource, 201 if isinstance(profile, Created) else 200), [related], result)
 
 
 def render_profiles(result: Result) -> Reply:
     """Render a page of profiles."""
     profiles = [each for each in result.outcomes if isinstance(each, Profile)]
-    return render_page(result.context, profiles, lambda each: profile_resource(each, result.context), sort_value)
+    page = profiles[: result.context["size"]]
+    related = {each.id: _related_resources(each, result) for each in page}
+
+    def render_row(profile: Profile) -> dict[str, Any]:
+        return add_linkage(profile_resource(profile, result.context), related[profile.id])
+
+    reply = render_page(result.context, profiles, render_row, sort_value)
+    return _with_related(reply, related.values(), result)
+
+
+def _related_resources(profile: Profile, result: Result) -> dict[str, list[dict[str, Any]]]:
+    """Return, by relationship, the resources that the request includes."""
+    context = result.context
+    resources: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "lists": lambda: list_resources(profile.document.get("segments", ()), result.database, context["base"]),
+        "push-tokens": lambda: [token_resource(each, profile, context) for each in tokens_of(profile.document)],
+    }
+    return {name: resources[name]() if name in resources else [] for name in context["include"]}
+
+
+def _with_related(reply: Reply, related: Iterable[Mapping[str, Sequence[dict[str, Any]]]], result: Result) -> Reply:
+    """Return a reply that includes the resources, if the request asks for them."""
+    resources = [each for by_name in related for found in by_name.values() for each in found]
+    return add_included(reply, resources) if result.context["include"] else reply
 
 
 def profile_of(result: Result) -> Profile:

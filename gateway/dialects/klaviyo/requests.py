@@ -4,7 +4,7 @@ Pointers of faults that are found here are the vendor's.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.core.faults import Fault
@@ -30,9 +30,9 @@ from gateway.dialects.klaviyo.jsonapi.documents import (
     parse_object,
 )
 from gateway.dialects.klaviyo.jsonapi.links import (
-    invalid_parameter,
     link_context,
     parse_field_names,
+    parse_include,
     parse_parameters,
     unknown_field,
 )
@@ -57,16 +57,15 @@ CLIENT_RULES: Update = {
 """The rules of the client endpoints: an identifier stays with its owner, and a profile keeps those that it has."""
 
 
-def profile_context(request: Request) -> dict[str, Any]:
-    """Return the context of a reply with profiles: the links' parts, and the requested attributes."""
+def profile_context(request: Request, includable: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the context of a reply with profiles: the links' parts, the requested attributes, what it includes."""
     parameters = parse_parameters(request)
-    if "include" in parameters:
-        raise invalid_parameter("include", "Nothing can be included here.")
+    include = parse_include(parameters, includable)
     fields = _parse_field_names(parameters, FIELDS_PARAMETER, READABLE_FIELDS)
     additional = _parse_field_names(parameters, ADDITIONAL_FIELDS_PARAMETER, ADDITIONAL_FIELDS)
     members = {name.partition(".")[0] for name in (*fields, *additional)}
     additional = tuple(name for name in ADDITIONAL_FIELDS if name in members)
-    return {**link_context(request), "fields": fields, "additional": additional}
+    return {**link_context(request), "fields": fields, "additional": additional, "include": include}
 
 
 def _parse_field_names(parameters: Mapping[str, str], parameter: str, known: tuple[str, ...]) -> tuple[str, ...]:

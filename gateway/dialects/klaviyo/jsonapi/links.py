@@ -3,7 +3,7 @@
 A reply's context carries `base` (the address that the client uses) and `target` (path and query).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -28,6 +28,15 @@ def invalid_parameter(parameter: str, detail: str) -> Refusal:
 def parse_field_names(parameters: Mapping[str, str], parameter: str) -> tuple[str, ...]:
     """Return the names of a sparse fieldset, such as `fields[type]`. It is empty if the parameter is absent."""
     return tuple(name.strip() for name in parameters[parameter].split(",")) if parameter in parameters else ()
+
+
+def parse_include(parameters: Mapping[str, str], names: Container[str]) -> tuple[str, ...]:
+    """Return the relationships whose resources the reply includes. Raises `Refusal` on one that is not in `names`."""
+    include = tuple(name.strip() for name in parameters.get("include", "").split(",") if name.strip())
+    for name in include:
+        if name not in names:
+            raise invalid_parameter("include", f"'{name[:60]}' cannot be included here.")
+    return include
 
 
 def unknown_field(parameter: str, name: str, type: str) -> Refusal:
@@ -58,6 +67,22 @@ def link_relationships(link: str, names: Iterable[str]) -> dict[str, Any]:
 def render_resource(resource: Mapping[str, Any], status: int = 200) -> Reply:
     """Render the document of one resource."""
     return Reply(status, {"data": resource, "links": resource["links"]})
+
+
+def add_linkage(resource: Mapping[str, Any], related: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """Return a resource whose relationships have the identifiers of the resources that a reply includes."""
+    linkage = {
+        name: {**resource["relationships"][name], "data": [{"type": each["type"], "id": each["id"]} for each in found]}
+        for name, found in related.items()
+        if name in resource["relationships"]
+    }
+    return {**resource, "relationships": {**resource["relationships"], **linkage}}
+
+
+def add_included(reply: Reply, resources: Iterable[Mapping[str, Any]]) -> Reply:
+    """Return a reply that includes resources, each once."""
+    included = {(each["type"], each["id"]): each for each in resources}
+    return Reply(reply.status, {**reply.tree, "included": list(included.values())}, reply.headers)
 
 
 def render_collection(context: Mapping[str, Any], resources: Sequence[Mapping[str, Any]]) -> Reply:
