@@ -23,6 +23,7 @@ from gateway.dialects.klaviyo.jsonapi.documents import (
     reject_unknown,
     type_faults,
 )
+from gateway.dialects.klaviyo.push_consents import ALL_TOKENS, PUSH, PushConsent, accepts_push, parse_push
 from gateway.dialects.klaviyo.requests import (
     REJECT_CONFLICTS,
     match_identifiers,
@@ -69,6 +70,8 @@ class ConsentParser:
         self._consent, self._source = consent, source
         self._is_historical, self._is_public = is_historical, is_public
         self._now, self._is_typed = request.now, request.is_typed
+        self._accepts_push = consent == SUBSCRIBED and not is_public and accepts_push(request)
+        self.registrations: list[ParsedCommand] = []
 
     def parse(self, element: Any, lists: Update) -> ParsedCommand:
         """Return the update of one profile."""
@@ -83,15 +86,34 @@ class ConsentParser:
             reject_unknown(attributes, PROFILE_ATTRIBUTES[self._consent], ATTRIBUTES, faults)
         identifiers = {name: attributes.get(name) for name in ("email", "phone_number")}
         consents = list(self._parse_consents(attributes, faults))
-        match = match_identifiers({"id": element.get("id"), **identifiers}, faults)
+        push = self._parse_push(attributes, faults)
+        more = {"anonymous_id": push.anonymous_id} if push and push.anonymous_id else {}
+        match = match_identifiers({"id": element.get("id"), **identifiers, **more}, faults)
         update = {**match, **lists, **_parse_profile(attributes, faults)}
         update |= self._marketing([each for each in consents if each.kind == "marketing"], identifiers)
         if self._consent == UNSUBSCRIBED:
             update["match"] = {**update["match"], "on_multiple": "addresses"}
         for consent in consents:
             if consent.kind != "marketing":
-                self._add_kind(update, consent, identifiers)
+                self._add_kind(update, consent, _normal_address(consent.channel, identifiers))
+        if push:
+            self._add_kind(update, _Consent(PUSH, "marketing", {}), ALL_TOKENS)
+            self._add_push(update, match, push)
         return ParsedCommand(update, faults)
+
+    def _parse_push(self, attributes: Mapping[str, Any], faults: BodyFaults) -> PushConsent | None:
+        channels = attributes.get("subscriptions")
+        if not self._accepts_push or not isinstance(channels, dict):
+            return None
+        return parse_push(channels.get(PUSH), self._consent, faults)
+
+    def _add_push(self, update: Update, match: Update, push: PushConsent) -> None:
+        """Add the anonymous id to an update that lacks it, and each token as an update of its own."""
+        if push.anonymous_id:
+            own = {NAMESPACE: {"anonymous_id": push.anonymous_id}}
+            update["profile"] = merge_patch(update.get("profile", {}), own)
+            update["set_once"] = [*update["set_once"], f"/{NAMESPACE}/anonymous_id"]
+        self.registrations += [ParsedCommand({**match, **REJECT_CONFLICTS, **each}) for each in push.registrations]
 
     def _parse_consents(self, attributes: Mapping[str, Any], faults: BodyFaults) -> Iterator[_Consent]:
         """Return each valid consent. Without `subscriptions` it is marketing by e-mail and SMS."""
@@ -102,15 +124,23 @@ class ConsentParser:
             else parse_object(subscriptions, _SUBSCRIPTIONS, faults)
         )
         for channel, kinds in channels.items():
-            pointer = _SUBSCRIPTIONS + join_pointer(channel)
-            if channel not in CONSENT_KINDS:
-                faults.append(Fault("unknown_field", pointer=pointer))
-            elif attributes.get(identifier := IDENTIFIERS_BY_CHANNEL[channel]) is None:
-                faults.append(Fault("missing_parameter", f"{channel} needs it", f"{ATTRIBUTES}/{identifier}"))
-            elif attributes[identifier] != "":
+            if self._has_address(channel, attributes, faults):
+                pointer = _SUBSCRIPTIONS + join_pointer(channel)
                 for kind, members in parse_object(kinds, pointer, faults).items():
                     if self._is_valid(channel, kind, members, faults):
                         yield _Consent(channel, kind, members)
+
+    def _has_address(self, channel: str, attributes: Mapping[str, Any], faults: BodyFaults) -> bool:
+        """Return whether a channel has an address, which is there. Push has none."""
+        if channel == PUSH and self._accepts_push:
+            return False
+        if channel not in IDENTIFIERS_BY_CHANNEL:
+            faults.append(Fault("unknown_field", pointer=_SUBSCRIPTIONS + join_pointer(channel)))
+            return False
+        identifier = IDENTIFIERS_BY_CHANNEL[channel]
+        if attributes.get(identifier) is None:
+            faults.append(Fault("missing_parameter", f"{channel} needs it", f"{ATTRIBUTES}/{identifier}"))
+        return attributes.get(identifier) not in (None, "")
 
     def _default_channels(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
         channels = [each for each in ("email", "sms") if attributes.get(IDENTIFIERS_BY_CHANNEL[each])]
@@ -150,17 +180,17 @@ class ConsentParser:
         members = {"subscriptions": subscriptions, "timestamps": places if is_dated else []}
         return {name: value for name, value in members.items() if value}
 
-    def _add_kind(self, update: Update, consent: _Consent, identifiers: Mapping[str, Any]) -> None:
+    def _add_kind(self, update: Update, consent: _Consent, address: str) -> None:
         """Add another kind of consent to an update: a member of the vendor's namespace, by address."""
-        is_email = consent.channel == "email"
-        given = identifiers[IDENTIFIERS_BY_CHANNEL[consent.channel]]
-        address = (normalization.email(str(given)) if is_email else normalization.phone(str(given))) or str(given)
-        path = ("consent", consent.channel, consent.kind, address)
+        path = (NAMESPACE, "consent", consent.channel, consent.kind, address)
         own: Any = {"consent": self._consent}
-        for name in reversed((NAMESPACE, *path)):
+        if date := consent.members.get("consented_at"):
+            own["timestamp"] = parse_time(date)
+        else:
+            update["timestamps"] = [*update.get("timestamps", ()), join_pointer(*path, "timestamp")]
+        for name in reversed(path):
             own = {name: own}
         update["profile"] = merge_patch(update.get("profile", {}), own)
-        update["timestamps"] = [*update.get("timestamps", ()), join_pointer(NAMESPACE, *path, "timestamp")]
 
     def _subscription(self, consent: _Consent, identifiers: Mapping[str, Any]) -> dict[str, Any]:
         """Return the canonical subscription of a consent to marketing."""
@@ -171,6 +201,12 @@ class ConsentParser:
         if self._source:
             subscription["custom_fields"] = {"custom_source": self._source}
         return subscription
+
+
+def _normal_address(channel: str, identifiers: Mapping[str, Any]) -> str:
+    """Return the address of a channel in normal form. An invalid one, which has a fault, stays as it is."""
+    text = str(identifiers[IDENTIFIERS_BY_CHANNEL[channel]])
+    return (normalization.email(text) if channel == "email" else normalization.phone(text)) or text
 
 
 def _address(channel: str, identifiers: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from gateway.core.times import parse_time
 from gateway.dialects.klaviyo.consent_parser import SUBSCRIBED, UNSUBSCRIBED
 from gateway.dialects.klaviyo.devices import render_device, tokens_of
 from gateway.dialects.klaviyo.fields import NAMESPACE
+from gateway.dialects.klaviyo.push_consents import ALL_TOKENS, PUSH
 from gateway.dialects.klaviyo.times import render_time
 
 NEVER_SUBSCRIBED = "NEVER_SUBSCRIBED"
@@ -119,17 +120,22 @@ def _render_whatsapp(profile: Profile, address: str | None, is_active: bool) -> 
 def _render_push(profile: Profile, is_active: bool) -> dict[str, Any] | None:
     """Return the consent to mobile push: the states of the tokens express it."""
     devices = [render_device(token, profile) for token in tokens_of(profile.document)]
+    kind = _kind(profile.document, PUSH, "marketing", ALL_TOKENS)
     if not devices:
-        return None
+        return {"marketing": _render_push_kind(kind, can_receive=False)} if kind else None
     forbidden = _forbidden_tokens(profile.document)
     enabled = [each for each in devices if each["enablement_status"] in RECEIVING_STATES]
     receiving = [each for each in enabled if each["token"] not in forbidden]
-    time = max(each["recorded_date"] for each in receiving or devices)
-    consent = SUBSCRIBED if receiving else UNSUBSCRIBED
-    can_receive = is_active and bool(receiving)
-    return {
-        "marketing": {"can_receive_push_marketing": can_receive, "consent": consent, "consent_timestamp": time},
+    consent = {
+        "consent": SUBSCRIBED if receiving else UNSUBSCRIBED,
+        "timestamp": max(each["recorded_date"] for each in receiving or devices),
     }
+    return {"marketing": _render_push_kind(consent, can_receive=is_active and bool(receiving))}
+
+
+def _render_push_kind(kind: Mapping[str, Any], *, can_receive: bool) -> dict[str, Any]:
+    time = _render_date(kind.get("timestamp"))
+    return {"can_receive_push_marketing": can_receive, "consent": kind["consent"], "consent_timestamp": time}
 
 
 def _forbidden_tokens(document: Document) -> set[str]:

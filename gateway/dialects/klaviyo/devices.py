@@ -78,6 +78,17 @@ class PushToken:
         """The canonical pointer to the token's states, device and times, which only this vendor has."""
         return join_pointer(NAMESPACE, "push_tokens", self.id)
 
+    def registration(self, device: Mapping[str, Any]) -> Update:
+        """Return the members of an update that move the token to a profile, with the states of its device."""
+        created = f"{self.pointer}/created"
+        return {
+            "operations": [{"function": "set", "pointer": self.pointer, "value": device}],
+            "subscriptions": [self.subscription],
+            "timestamps": [created, f"{self.pointer}/recorded"],
+            "set_once": [created],
+            "detach_from_others": {"match": self.match, **self.removal},
+        }
+
     @property
     def removal(self) -> Update:
         """The members of an update that remove the token from a profile."""

@@ -74,17 +74,13 @@ def _parse_registration(
     update = _parse_profile(attributes, rules, faults, is_public=is_public)
     if faults:
         raise Refusal(faults)
-    created, recorded = f"{token.pointer}/created", f"{token.pointer}/recorded"
-    set_device = {"function": "set", "pointer": token.pointer, "value": device}
-    registration = {
+    registration = token.registration(device)
+    combined = {
         "match": {**update["match"], **choice},
-        "operations": [*update.get("operations", ()), set_device],
-        "subscriptions": [token.subscription],
-        "timestamps": [created, recorded],
-        "set_once": [*update.get("set_once", ()), created],
-        "detach_from_others": {"match": token.match, **token.removal},
+        "operations": [*update.get("operations", ()), *registration["operations"]],
+        "set_once": [*update.get("set_once", ()), *registration["set_once"]],
     }
-    return ParsedRequest(None, [ParsedCommand({**update, **registration})])
+    return ParsedRequest(None, [ParsedCommand({**update, **registration, **combined})])
 
 
 def _parse_profile(attributes: Mapping[str, Any], rules: Update, faults: BodyFaults, *, is_public: bool) -> Update:

@@ -116,7 +116,8 @@ def _parse_job(request: Request, type: str, consent: str) -> ParsedRequest:
     if faults:
         raise Refusal(faults)
     parser = ConsentParser(consent, source, request, is_historical=is_historical)
-    return ParsedRequest(None, [parser.parse(element, lists) for element in elements])
+    commands = [parser.parse(element, lists) for element in elements]
+    return ParsedRequest(None, [*commands, *parser.registrations])
 
 
 def _parse_boolean(attributes: Mapping[str, Any], name: str, faults: BodyFaults) -> bool:
