@@ -5,7 +5,7 @@ There is no index for it: it reads the stored answers and the jobs of a database
 
 from collections.abc import Iterable, Iterator
 
-from gateway.core.erasure import erase_from_job
+from gateway.core.erasure import erase_from_job, may_name_person
 from gateway.core.model import Erasure
 from gateway.stores.rows import Row, job_of, job_row
 
@@ -19,6 +19,8 @@ JOBS_PER_READ = 100
 def erased_outcomes(database: int, rows: Iterable[Row], erasure: Erasure) -> Iterator[Row]:
     """Yield outcome, database and id of the jobs whose results change, from their rows without the database."""
     for row in rows:
+        if not may_name_person(row[4], erasure):
+            continue
         job = job_of(row)
         if (erased := erase_from_job(job, erasure)) is not job:
             _, id, _, _, _, outcome, _ = job_row(database, erased)
