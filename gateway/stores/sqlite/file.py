@@ -22,6 +22,9 @@ SQLITE_MAGIC = b"SQLite format 3\x00"
 HEADER_BYTES = 100
 OWNER_ONLY = 0o600
 
+COMPANIONS = {"-wal": "the log of the store's file", "-shm": "the index of the log of the store's file"}
+"""The ends of the names of SQLite's further files."""
+
 ROOM_BYTES = 1 << 20
 """Room that the disk must have before a store whose commit failed is ready again."""
 
@@ -66,7 +69,7 @@ def another_program(file: str) -> Unavailable:
 
 def warn_of_rights(file: str) -> None:
     """Log a warning where others than the owner may open the file or its log."""
-    for path in (file, f"{file}-wal", f"{file}-shm"):
+    for path in (file, *(f"{file}{end}" for end in COMPANIONS)):
         with suppress(FileNotFoundError):
             mode = os.stat(path).st_mode & 0o777
             if mode & ~OWNER_ONLY:
@@ -90,16 +93,16 @@ def has_moved(connection: apsw.Connection) -> bool:
 
 
 class Presence:
-    """Whether the file and its log are where they were. What is written into a removed file is lost."""
+    """Whether the file, its log and its index are where they were. What is written into a removed file is lost."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._log = f"{connection.filename}-wal"
-        self._log_identity = _identity(self._log)
+        self._companions = {f"{connection.filename}{end}": name for end, name in COMPANIONS.items()}
+        self._identities = {path: _identity(path) for path in self._companions}
         self._reason = ""
 
     def check(self) -> None:
-        """Raise `Unusable` where the file or its log is gone, and from then on."""
+        """Raise `Unusable` where one of the files is gone, and from then on."""
         if not self._reason:
             self._reason = self._find_reason()
         self.require()
@@ -112,8 +115,9 @@ class Presence:
     def _find_reason(self) -> str:
         if has_moved(self._connection):
             return "the file of the store was moved, removed or replaced"
-        if _identity(self._log) != self._log_identity:
-            return "the log of the store's file was moved, removed or replaced"
+        for path, name in self._companions.items():
+            if _identity(path) != self._identities[path]:
+                return f"{name} was moved, removed or replaced"
         return ""
 
 
