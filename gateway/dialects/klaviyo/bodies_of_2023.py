@@ -32,7 +32,7 @@ def _convert(element: Any, index: int, faults: BodyFaults) -> Any:
     reject_unknown(element, SUBSCRIPTION_MEMBERS, pointer, faults)
     identifiers = {name: element[name] for name in ("email", "phone_number") if element.get(name) is not None}
     for name, value in identifiers.items():
-        _check_address(name, value, pointer + join_pointer(name), faults)
+        check_address(name, value, pointer + join_pointer(name), faults)
     attributes = {**identifiers, "subscriptions": _convert_channels(element.get("channels"), faults)}
     return {"type": "profile", "id": element.get("profile_id") or None, "attributes": attributes}
 
@@ -51,14 +51,15 @@ def convert_addresses(attributes: Mapping[str, Any], consent: str, faults: BodyF
     elements = []
     for name, (field, channel) in _LISTS.items():
         for index, value in enumerate(parse_list(attributes.get(name), faults)):
-            _check_address(field, value, ATTRIBUTES + join_pointer(name, index), faults)
+            check_address(field, value, ATTRIBUTES + join_pointer(name, index), faults)
             consents = {channel: {"marketing": {"consent": consent}}}
             elements.append({"type": "profile", "attributes": {field: value, "subscriptions": consents}})
     return elements
 
 
-def _check_address(name: str, value: Any, pointer: str, faults: BodyFaults) -> None:
+def check_address(name: str, value: Any, pointer: str, faults: BodyFaults) -> None:
+    """Add a fault if a value is no e-mail address or phone number. `name` is the attribute."""
     normal = normalization.email if name == "email" else normalization.phone
     if not isinstance(value, str) or normal(value) is None:
-        detail = f'"{excerpt(str(value))}" is not an e-mail address' if name == "email" else PHONE_FORMAT
+        detail = f"{excerpt(value)} is not an e-mail address" if name == "email" else PHONE_FORMAT
         faults.append(Fault("invalid_parameter", detail, pointer))

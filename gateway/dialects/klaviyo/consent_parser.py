@@ -98,7 +98,7 @@ class ConsentParser:
                 self._add_kind(update, consent, _normal_address(consent.channel, identifiers))
         if push:
             self._add_kind(update, _Consent(PUSH, "marketing", {}), ALL_TOKENS)
-            self._add_push(update, match, push)
+            self._add_push(update, match, push, identifiers)
         return ParsedCommand(update, faults)
 
     def _parse_push(self, attributes: Mapping[str, Any], faults: BodyFaults) -> PushConsent | None:
@@ -107,12 +107,17 @@ class ConsentParser:
             return None
         return parse_push(channels.get(PUSH), self._consent, faults)
 
-    def _add_push(self, update: Update, match: Update, push: PushConsent) -> None:
-        """Add the anonymous id to an update that lacks it, and each token as an update of its own."""
+    def _add_push(self, update: Update, match: Update, push: PushConsent, identifiers: Mapping[str, Any]) -> None:
+        """Add the anonymous id to an update, and each token as an update of its own.
+
+        Addresses that are invalid have faults in the update of the profile, which rejects the job. They have no others.
+        """
         if push.anonymous_id:
             own = {NAMESPACE: {"anonymous_id": push.anonymous_id}}
             update["profile"] = merge_patch(update.get("profile", {}), own)
             update["set_once"] = [*update["set_once"], f"/{NAMESPACE}/anonymous_id"]
+        if not _are_valid(identifiers):
+            return
         self.registrations += [ParsedCommand({**match, **REJECT_CONFLICTS, **each}) for each in push.registrations]
 
     def _parse_consents(self, attributes: Mapping[str, Any], faults: BodyFaults) -> Iterator[_Consent]:
@@ -201,6 +206,12 @@ class ConsentParser:
         if self._source:
             subscription["custom_fields"] = {"custom_source": self._source}
         return subscription
+
+
+def _are_valid(identifiers: Mapping[str, Any]) -> bool:
+    normal_forms = {"email": normalization.email, "phone_number": normalization.phone}
+    given = {name: value for name, value in identifiers.items() if value is not None}
+    return all(isinstance(value, str) and normal_forms[name](value) for name, value in given.items())
 
 
 def _normal_address(channel: str, identifiers: Mapping[str, Any]) -> str:

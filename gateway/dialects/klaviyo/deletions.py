@@ -27,7 +27,10 @@ def parse_deletion(request: Request) -> ParsedRequest:
 
 def _parse_match(attributes: Mapping[str, Any], faults: BodyFaults) -> dict[str, Any]:
     members = _parse_identifiers(attributes, faults)
-    identifiers = {pointer: value for pointer, value in members.items() if value not in (None, "")}
+    identifiers = {pointer: value for pointer, value in members.items() if value is not None}
+    if empty := [pointer for pointer, value in identifiers.items() if value == ""]:
+        faults += [Fault("invalid_parameter", "it must not be empty", pointer) for pointer in empty]
+        return NO_MATCH
     if len(identifiers) != 1:
         detail = "provide exactly one of email, phone_number and id"
         faults.append(Fault("invalid_parameter", detail, f"{PROFILE}/data"))

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from gateway.core.faults import Fault
+from gateway.core.faults import Fault, Refusal
 from gateway.core.listing import SUPPRESSED
 from gateway.core.times import parse_time
+from gateway.dialects.klaviyo.bodies_of_2023 import check_address
 from gateway.dialects.klaviyo.consents import SUPPRESSIONS
 from gateway.dialects.klaviyo.devices import token_context
 from gateway.dialects.klaviyo.fields import IDENTIFIERS
@@ -114,6 +115,10 @@ def parse_client_profile(request: Request) -> ParsedRequest:
     meta = parse_object(data.get("meta"), "/data/meta", faults)
     members = parse_object(meta.get("identifiers"), "/data/meta/identifiers", faults)
     identifiers = {name: value for name, value in members.items() if name in IDENTIFIERS and value not in (None, "")}
+    for name in sorted(identifiers.keys() & {"email", "phone_number"}):
+        check_address(name, identifiers[name], f"/data/meta/identifiers/{name}", faults)
+    if faults:
+        raise Refusal(faults)
     more = {name: value for name, value in identifiers.items() if name != "id"}
     attributes = {**public_attributes(parse_profile_attributes(data, faults)), **more}
     match = match_identifiers({"id": data.get("id"), **attributes, **identifiers}, faults)

@@ -31,9 +31,8 @@ PUSH_POINTER = f"{ATTRIBUTES}/subscriptions/{PUSH}"
 
 def accepts_push(request: Request) -> bool:
     """Return whether the revision of a request has consent to push. One without a revision has the newest."""
-    return request.headers.get("revision", "").strip()[:10] >= FIRST_PUSH_REVISION or not request.headers.get(
-        "revision"
-    )
+    revision = request.headers.get("revision", "").strip()
+    return not revision or revision[:10] >= FIRST_PUSH_REVISION
 
 
 class PushConsent(NamedTuple):
@@ -56,7 +55,8 @@ def parse_push(push: Any, consent: str, faults: BodyFaults) -> PushConsent | Non
     anonymous_id = parse_text(members, "anonymous_id", own)
     faults += _relocate(own, PUSH_POINTER)
     tokens = enumerate(parse_list(members.get("tokens"), faults))
-    return PushConsent([_parse_entry(entry, index, faults) for index, entry in tokens], anonymous_id)
+    registrations = [_parse_entry(entry, index, faults) for index, entry in tokens]
+    return PushConsent([] if faults else registrations, anonymous_id)
 
 
 def _parse_entry(entry: Any, index: int, faults: BodyFaults) -> Update:

@@ -9,7 +9,7 @@ from typing import Any
 from gateway.core.apply import merge_patch
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
-from gateway.dialects.klaviyo.bodies_of_2023 import convert_addresses, convert_subscriptions
+from gateway.dialects.klaviyo.bodies_of_2023 import check_address, convert_addresses, convert_subscriptions
 from gateway.dialects.klaviyo.consent_parser import CONSENT_FIELDS, SUBSCRIBED, UNSUBSCRIBED, ConsentParser
 from gateway.dialects.klaviyo.jsonapi.documents import (
     ATTRIBUTES,
@@ -82,6 +82,11 @@ def _parse_client_profile(attributes: Mapping[str, Any], faults: BodyFaults) -> 
     """Return the profile of a client's subscription. Bodies of 2023 have its attributes among the subscription's."""
     if "profile" not in attributes:
         own = {name: attributes[name] for name in ("email", "phone_number", "properties") if name in attributes}
+        for name in ("email", "phone_number"):
+            if attributes.get(name) not in (None, ""):
+                check_address(name, attributes[name], f"{ATTRIBUTES}/{name}", faults)
+        if faults:
+            raise Refusal(faults)
         return {"type": "profile", "attributes": own}
     profile = parse_object(attributes["profile"], PROFILE, faults)
     return parse_object(profile.get("data"), f"{PROFILE}/data", faults)
