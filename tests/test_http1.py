@@ -224,6 +224,7 @@ def test_a_slow_client_within_the_limits_gets_its_response(strict: ServerThread)
     [
         (HEAD + b"".join(b"X-%d: 1\r\n" % number for number in range(19)) + LENGTH + b"\r\n" + BODY, 431),
         (HEAD + b"X-Long: " + b"x" * 2_000 + b"\r\n" + LENGTH + b"\r\n" + BODY, 431),
+        (HEAD + OFFER + b"X-Long: " + b"x" * 2_000 + b"\r\n" + LENGTH + b"\r\n" + BODY, 431),
         (HEAD + b"X-Long: " + b"x" * 2_000, 431),
         (b"GET /" + b"x" * 2_000 + b" HTTP/1.1\r\nHost: gateway\r\n\r\n", 431),
         (b"\r\n" * 1_001, 431),
@@ -252,7 +253,8 @@ def test_a_slow_client_within_the_limits_gets_its_response(strict: ServerThread)
         (HEAD + CHUNKED.replace(b"chunked", b"identity"), 501),
     ],
     ids=[
-        "many headers", "long header", "unfinished long header", "long target", "empty lines", "many trailers",
+        "many headers", "long header", "long header of an upgrade",
+        "unfinished long header", "long target", "empty lines", "many trailers",
         "no host", "two hosts", "length and chunks", "two lengths", "chunks within another", "folded header",
         "bare carriage return", "blank before the colon", "a proxy's method", "long trailer",
         "long extension of a chunk", "long extensions of many chunks", "no host's characters", "no host's parts",

@@ -3,13 +3,14 @@
 import asyncio
 import gzip
 import json
-import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -20,15 +21,17 @@ from click.testing import CliRunner
 
 from gateway.cli.main import main
 from gateway.dialects import load_dialects
+from gateway.media import xml
 from gateway.stores import open_store
 from gateway.testkit.case import Case, read_cases
 from gateway.testkit.embedded import create_application
+from gateway.testkit.expectations import CaseResponse, check_response
+from gateway.testkit.matchers import matcher_faults
 from gateway.testkit.proxy import ForwardedRequest, ForwardedResponse, Forwarder, UpstreamServer
 from gateway.testkit.pseudonyms import FIRST_TOKEN, Pseudonyms
 from gateway.testkit.record import NotRecordable, Recorder
 from gateway.testkit.server_thread import ServerThread
-from gateway.testkit.shadow import Shadow
-from tests.cases import cases, seed_store
+from tests.cases import seed_store
 
 JSON = (b"content-type", b"application/json")
 XML = (b"content-type", b"application/xml")
@@ -38,6 +41,17 @@ PERSONAL = ("nina.orlova@acme.org", "Orlova", "Нина", "+79161234567", "7916"
 
 
 # --- forwarding ---
+
+
+def answering(*bodies: tuple[int, bytes, tuple[bytes, bytes]]) -> Callable[..., Awaitable[None]]:
+    answers = iter(bodies)
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        status, body, kind = next(answers)
+        await send({"type": "http.response.start", "status": status, "headers": [kind]})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
 
 
 @pytest.fixture
@@ -210,6 +224,91 @@ def test_an_id_that_was_asked_for_is_no_mask(recorder: Recorder) -> None:
     assert told["created"] == {"$pattern": r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d[0-9:.Z+-]*$"}
 
 
+LOOKALIKES = {
+    "at": {"$type": "Point"},
+    "any": [{"$any": True}, {"$any": True, "more": 1}],
+    "value": {"$value": {"$pattern": ID}},
+    "plain": {"$value": 5},
+}
+
+
+@pytest.mark.parametrize("form", ["json", "xml"])
+def test_escapes_what_looks_like_a_matcher(recorder: Recorder, form: str) -> None:
+    body = json.dumps(LOOKALIKES).encode() if form == "json" else xml.encode(LOOKALIKES)
+    folder = recorder.record(sent("GET", "/api/profiles"), got(body, 200, JSON if form == "json" else XML))
+    assert folder is not None
+    case = read_cases(folder)[0]
+    same = CaseResponse(200, {"content-type": f"application/{form}"}, body)
+    assert [str(each) for each in check_response(case, same)] == []
+    for name, other in (("at", {"$type": "Line"}), ("at", 1), ("any", [{"$any": False}]), ("plain", {"$value": 6})):
+        changed = json.dumps({**LOOKALIKES, name: other}).encode()
+        found = check_response(case, replace(same, body=changed if form == "json" else xml.encode(json.loads(changed))))
+        assert {each.pointer.split("/")[1] for each in found} == {name}
+
+
+def test_an_escaped_object_may_contain_matchers(recorder: Recorder) -> None:
+    folder = recorder.record(sent("GET", "/api/profiles"), got({"at": {"$type": ID}}))
+    assert folder is not None
+    expected = json.loads((folder / "response.json").read_text())
+    assert expected == {"at": {"$value": {"$type": {"$pattern": "^[0-9a-f]{24}$"}}}}
+    assert list(matcher_faults(expected)) == []
+    assert [at for at, _ in matcher_faults({"a": {"$value": {"b": {"$type": "Point"}}}})] == ["/a/$value/b/$type"]
+    assert list(matcher_faults({"a": {"$value": 5}})) == [("/a/$value", "5 is not an object")]
+
+
+@pytest.mark.parametrize(
+    ("media", "body"),
+    [
+        ("text/xml; charset=windows-1251", "<xml><error_text>Готово</error_text></xml>"),
+        ('application/xml;Charset="KOI8-R"', "<xml><error_text>Готово</error_text></xml>"),
+        ("application/json; charset=windows-1251", '{"error_text": "Готово"}'),
+    ],
+)
+def test_reads_bodies_in_the_charset_of_their_type(recorder: Recorder, media: str, body: str) -> None:
+    charset = media.rpartition("=")[2].strip('"')
+    kind, raw = (b"content-type", media.encode()), body.encode(charset)
+    folder = recorder.record(sent("POST", "/a", raw, kind), got(raw, 200, kind))
+    assert folder is not None
+    [case] = read_cases(folder)
+    assert "Готово".encode() in case.request
+    assert case.headers["content-type"] == media.partition(";")[0]
+    answer = CaseResponse(200, {"content-type": media}, raw)
+    assert [str(each) for each in check_response(case, answer)] == []
+    other = replace(answer, body=body.replace("Готово", "Готова").encode(charset))
+    assert ["Готова" in str(each) for each in check_response(case, other)] == [True]
+    assert answer.lines == [body]
+
+
+SECRETS = ("sha256=5f1c0a9e", "keyId=k1,signature=c2lnbmVk", "abc:c2lnbmVk")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x-hub-signature-256", SECRETS[0]),
+        ("x-signature", SECRETS[0]),
+        ("signature", SECRETS[1]),
+        ("webhook-signature", SECRETS[1]),
+        ("content-digest", SECRETS[2]),
+        ("x-hmac", SECRETS[2]),
+        ("authorization", "Signature keyId=k1, signature=c2lnbmVk"),
+        ("authorization", "AWS4-HMAC-SHA256 Credential=k1/x, Signature=c2lnbmVk"),
+        ("authorization", "c2lnbmVk"),
+        ("proxy-authorization", "Bearer c2lnbmVk"),
+    ],
+)
+def test_signatures_are_pseudonyms(recorder: Recorder, tmp_path: Path, name: str, value: str) -> None:
+    key = (b"authorization", b"Bearer sesame")
+    signed = (name.encode(), value.encode())
+    headers = [JSON, signed] if name == "authorization" else [JSON, signed, key]
+    folder = recorder.record(sent("POST", "/a?sig=c2lnbmVk", {"signature": "c2lnbmVk"}, *headers), got({}))
+    assert folder is not None
+    text = everything(tmp_path)
+    assert [secret for secret in ("c2lnbmVk", "5f1c0a9e", "k1", "sesame") if secret in text] == []
+    if name not in ("authorization", "proxy-authorization"):
+        assert f"Bearer {FIRST_TOKEN}" in text
+
+
 def test_writes_what_is_the_same_once_and_never_over_what_is_there(recorder: Recorder, tmp_path: Path) -> None:
     one, other = sent("GET", "/api/profiles"), got({"data": []})
     assert recorder.record(one, other) is not None
@@ -304,8 +403,47 @@ def test_refuses_a_taken_port(tmp_path: Path, host: ServerThread) -> None:
     assert (result.exit_code, "Address already in use" in result.stderr) == (1, True)
 
 
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nX-Key: a \r\n"
+
+
+@pytest.mark.parametrize("command", ["record cases --upstream {0}", "shadow --to {0} --compare {0}"])
+def test_the_proxies_have_the_http_of_the_server(tmp_path: Path, host: ServerThread, command: str) -> None:
+    """Java's HttpClient offers an Upgrade to HTTP/2 with the first request of each connection."""
+    bodies: list[bytes] = []
+
+    async def upstream(_scope: Any, receive: Any, send: Any) -> None:
+        bodies.append((await receive())["body"])
+        await answering((200, b"{}", JSON))(_scope, receive, send)
+
+    host._app = upstream  # type: ignore[assignment]
+    words = [sys.executable, "-m", "gateway", *command.format(host.url).split(), "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(words, stdout=PIPE, stderr=PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stderr is not None
+        port = int(process.stderr.readline().rpartition(" ")[2])
+        answers = [_raw(port, b"POST /a HTTP/1.1\r\nHost: x\r\n" + OFFER + b"Content-Type: application/json\r\n" + rest)
+                   for rest in (b"Content-Length: 2\r\n\r\n{}", b"X: " + b"x" * 40_000 + b"\r\n\r\n")]  # fmt: skip
+        process.terminate()
+        process.communicate(timeout=20)
+    assert [answer.split(b"\r\n")[0] for answer in answers] == [
+        b"HTTP/1.1 200 OK",
+        b"HTTP/1.1 431 Request Header Fields Too Large",
+    ]
+    assert set(bodies) == {b"{}"}
+
+
+def _raw(port: int, data: bytes) -> bytes:
+    for _ in range(50):
+        try:
+            with socket.create_connection(("127.0.0.1", port), 10) as connection:
+                connection.sendall(data)
+                return connection.recv(65_536)
+        except ConnectionRefusedError:
+            time.sleep(0.1)
+    raise AssertionError("the proxy does not listen")
+
+
 def test_records_until_it_is_told_to_stop(tmp_path: Path, host: ServerThread) -> None:
-    host._app = _answering((200, b"{}", JSON))  # type: ignore[assignment]
+    host._app = answering((200, b"{}", JSON))  # type: ignore[assignment]
     command = [sys.executable, "-m", "gateway", "record", str(tmp_path), "--upstream", host.url]
     with subprocess.Popen([*command, "--listen", "127.0.0.1:0"], stdout=PIPE, stderr=PIPE, text=True) as process:
         assert process.stdout is not None
@@ -318,153 +456,3 @@ def test_records_until_it_is_told_to_stop(tmp_path: Path, host: ServerThread) ->
         process.terminate()
         process.communicate(timeout=20)
     assert [case.about["path"] for case in read_cases(tmp_path / "gets-api-profiles")] == ["/api/profiles"]
-
-
-# --- shadowing ---
-
-EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "laws" else 24
-SAMPLE = list(cases("altcraft", "courier", "klaviyo"))[::EVERY]
-
-
-@asynccontextmanager
-async def shadowed(first: Any, other: Any, waiting: int = 10) -> AsyncIterator[tuple[Any, Shadow, list[Any]]]:
-    lines: list[Any] = []
-    one, two = (
-        UpstreamServer(url, httpx.ASGITransport(app)) for url, app in (("http://a", first), ("http://b", other))
-    )
-    shadow = Shadow(one, two, lambda line: lines.append(json.loads(line)), waiting=waiting)
-    work = asyncio.create_task(shadow.run())
-    try:
-        yield Forwarder(one, shadow.enqueue), shadow, lines
-    finally:
-        work.cancel()
-
-
-def talking(app: Any) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway.example")
-
-
-async def _application(case: Case) -> Any:
-    store = await open_store("memory:", create=True)
-    await seed_store(store, case)
-    return create_application(case, store)
-
-
-async def _lines(case: Case) -> list[Any]:
-    first, other = await _application(case), await _application(case)
-    alive = first.router.lifespan_context(first), other.router.lifespan_context(other)
-    async with alive[0], alive[1], shadowed(first, other) as (proxy, shadow, lines):
-        async with talking(proxy) as client:
-            method, path = case.about["method"], case.about["path"]
-            await client.request(method, path, content=case.request, headers=case.headers)
-        await shadow.drain()
-    return lines
-
-
-@pytest.mark.law
-@pytest.mark.parametrize("case", SAMPLE, ids=lambda case: case.name)
-def test_tells_of_no_difference_between_two_gateways(case: Case) -> None:
-    assert asyncio.run(_lines(case)) == []
-
-
-def _answering(*bodies: tuple[int, bytes, tuple[bytes, bytes]]) -> Callable[..., Awaitable[None]]:
-    answers = iter(bodies)
-
-    async def app(_scope: Any, _receive: Any, send: Any) -> None:
-        status, body, kind = next(answers)
-        await send({"type": "http.response.start", "status": status, "headers": [kind]})
-        await send({"type": "http.response.body", "body": body})
-
-    return app
-
-
-ONE = {"id": ID, "email": "nina.orlova@acme.org", "tags": ["a", "b"], "visits": 5, "when": "2026-01-01T00:00:00Z"}
-SAME = "<xml><id>65f1a0c2d4e8b7a19c3fffff</id><email>nina.orlova@acme.org</email><tags>a</tags><tags>b</tags>"
-SAME += "<visits>5</visits><when>2026-02-02T11:11:11Z</when></xml>"
-
-
-def changed(**members: Any) -> bytes:
-    return json.dumps({**ONE, **members}).encode()
-
-
-async def _five() -> list[Any]:
-    answers = [
-        (200, SAME.encode(), XML),
-        (200, changed(visits="5"), JSON),
-        (200, changed(tags=["a"]), JSON),
-        (404, changed(), JSON),
-        (200, SAME.replace("nina", "anna").encode(), XML),
-        (200, json.dumps({name: ONE[name] for name in ONE if name != "visits"}).encode(), JSON),
-    ]
-    first = _answering(*[(200, changed(), JSON)] * len(answers))
-    async with shadowed(first, _answering(*answers)) as (proxy, shadow, lines):
-        async with talking(proxy) as client:
-            for _ in answers:
-                await client.get(f"/api/profiles/{ID}?email=nina.orlova@acme.org")
-        await shadow.drain()
-    return lines
-
-
-def test_finds_five_differences_and_tells_of_nobody() -> None:
-    lines = asyncio.run(_five())
-    assert [line["differences"] for line in lines] == [
-        [{"at": "answer /visits", "to": "number", "compare": "text"}],
-        [{"at": "answer /tags/1", "to": "text", "compare": "nothing"}],
-        [{"at": "status", "to": 200, "compare": 404}],
-        [{"at": "answer /email", "to": "text", "compare": "text"}],
-        [{"at": "answer /visits", "to": "number", "compare": "nothing"}],
-    ]
-    assert [value for value in PERSONAL if value in json.dumps(lines, ensure_ascii=False)] == []
-
-
-async def _slow_and_away() -> tuple[list[int], list[Any], list[Any]]:
-    reached = asyncio.Event()
-
-    async def never(_scope: Any, _receive: Any, _send: Any) -> None:
-        reached.set()
-        await asyncio.Event().wait()
-
-    async def gone(_scope: Any, _receive: Any, _send: Any) -> None:
-        raise httpx.ConnectError("gone")
-
-    statuses = []
-    for other in (never, gone):
-        first = _answering(*[(200, b"{}", JSON)] * 9)
-        async with shadowed(first, other, waiting=2) as (proxy, shadow, lines):
-            async with talking(proxy) as client:
-                statuses += [(await asyncio.wait_for(client.get("/"), 5)).status_code for _ in range(9)]
-            if other is never:
-                await reached.wait()
-                slow = shadow._skipped
-            else:
-                await shadow.drain()
-    return statuses, [slow], lines
-
-
-def test_a_slow_or_absent_server_never_keeps_a_client_waiting() -> None:
-    statuses, slow, lines = asyncio.run(_slow_and_away())
-    assert statuses == [200] * 18
-    assert slow[0] >= 5
-    assert "b does not answer: ConnectError" in lines[0]["problem"]
-    assert sum(line.get("left_out", 1) for line in lines) == 9
-
-
-async def _later_ids() -> list[bytes]:
-    theirs = ID[:-4] + "ffff"
-    asked: list[bytes] = []
-
-    async def other(scope: Any, _receive: Any, send: Any) -> None:
-        asked.append(scope["raw_path"])
-        await _answering((200, json.dumps({"id": theirs}).encode(), JSON))(scope, _receive, send)
-
-    first = _answering(*[(200, json.dumps({"id": ID}).encode(), JSON)] * 2)
-    async with shadowed(first, other) as (proxy, shadow, lines), talking(proxy) as client:
-        for path in ("/api/profiles", f"/api/profiles/{ID}"):
-            await client.get(path)
-            await shadow.drain()
-    assert lines == []
-    return asked
-
-
-def test_the_other_server_is_asked_by_its_own_ids() -> None:
-    assert asyncio.run(_later_ids()) == [b"/api/profiles", f"/api/profiles/{ID[:-4]}ffff".encode()]

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from gateway.testkit.proxy import Forwarder
 
 
+KEEP_ALIVE_SECONDS = 75
+"""Time that an idle connection to a proxy stays open, as of the server."""
+
+
 def _parse_address(_context: click.Context, _option: click.Parameter, text: str) -> tuple[str, int]:
     """Return host and port. Raises `BadParameter`."""
     host, _, port = text.rpartition(":")
@@ -39,9 +43,15 @@ def serve_proxy(
     """Serve a proxy until SIGTERM or SIGINT, together with a background task. Raises `ClickException`."""
     import uvicorn
 
+    from gateway.server.connection_limits import ConnectionLimits
+    from gateway.server.http1 import Http1Connections
+
     host, port = listen[0], find_port(*listen)
     # The headers Date and Server are those of the upstream server.
     options: dict[str, Any] = {
+        "http": Http1Connections(ConnectionLimits()),
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+        "proxy_headers": False,
         "access_log": False,
         "server_header": False,
         "date_header": False,

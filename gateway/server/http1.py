@@ -129,6 +129,7 @@ class Http1Protocol(HttpToolsProtocol):
         self._received += len(data)
         self._unset_keepalive_if_required()
         start, self._body_bytes = self._request_start, 0
+        upgrade_end = 0
         try:
             self.parser.feed_data(data)
             if self._phase == BODY:
@@ -139,11 +140,13 @@ class Http1Protocol(HttpToolsProtocol):
             if len(self.headers) > self._limits.headers:  # or trailers
                 raise too_many_headers(self._limits)
         except httptools.HttpParserUpgrade as upgrade:
-            self._parse_without_upgrade(data[upgrade.args[0] :])
+            upgrade_end = upgrade.args[0]
         except httptools.HttpParserError as error:
             self._reject(error_of(error))
         except HttpError as error:
             self._reject(error)
+        if upgrade_end:  # outside the handler: the parser's errors have their cause as their context
+            self._parse_without_upgrade(data[upgrade_end:])
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Half-close: keep the connection open while responses are pending. An unfinished body cancels them."""

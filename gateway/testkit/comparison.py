@@ -14,9 +14,9 @@ from gateway.core.excerpt import excerpt
 from gateway.core.faults import Refusal
 from gateway.core.model import Tree
 from gateway.core.pointer import join_pointer
-from gateway.media import Bounds, xml
+from gateway.media import Bounds, charsets, xml
 from gateway.schema.coercion import leaf_coercer
-from gateway.testkit.matchers import describe, is_matcher, matches
+from gateway.testkit.matchers import VALUE, describe, is_escaped, is_matcher, matches
 
 BOUNDS = Bounds(depth=200, nodes=5_000_000, text=50_000_000, items=5_000_000)
 """Limits of a body. They exceed those of the gateway, since cases test those."""
@@ -58,11 +58,19 @@ class Difference:
         return f"{place}: expected {expected}, got {got}"
 
 
-def parse_body(media: str, body: bytes) -> ParsedBody:
-    """Parse a body in `json` or `xml`. Raises `ValueError` with the reason if it is malformed."""
+def parse_body(media: str, body: bytes, charset: str | None = None) -> ParsedBody:
+    """Parse a body in `json` or `xml`. `charset` is the one of its Content-Type.
+
+    Raises `ValueError` with the reason if it is malformed.
+    """
     if not body.strip():
         return ParsedBody(ABSENT, True)
-    return ParsedBody(_from_json(body), True) if media == "json" else ParsedBody(_from_xml(body), False)
+    try:
+        if media == "xml":
+            return ParsedBody(xml.decode(body, charset, BOUNDS), False)
+        return ParsedBody(_from_json(charsets.to_utf8(body, charset) if charset else body), True)
+    except Refusal as refusal:
+        raise ValueError(refusal.faults[0].text) from None
 
 
 def find_differences(expected: ParsedBody, got: ParsedBody, where: str, exact: bool = False) -> Iterator[Difference]:
@@ -73,12 +81,13 @@ def find_differences(expected: ParsedBody, got: ParsedBody, where: str, exact: b
     yield from _Comparison(where, expected.is_typed, got.is_typed, exact).differences(expected.tree, got.tree, "")
 
 
-def find_xml_differences(expected: bytes, got: bytes) -> Iterator[Difference]:
+def find_xml_differences(expected: bytes, got: bytes, charset: str | None = None) -> Iterator[Difference]:
     """Yield the first element where two XML documents of equal content differ in order, attributes or text.
 
-    Elements with matchers are skipped.
+    Elements with matchers are skipped. `charset` is the one that the received document's Content-Type names.
     """
-    yield from _find_element_differences(ElementTree.fromstring(expected), ElementTree.fromstring(got), "")
+    text = charsets.to_utf8(got, charset).decode() if charset else got
+    yield from _find_element_differences(ElementTree.fromstring(expected), ElementTree.fromstring(text), "")
 
 
 def _from_json(body: bytes) -> Tree:
@@ -86,13 +95,6 @@ def _from_json(body: bytes) -> Tree:
         return json.loads(body, object_pairs_hook=_unique_members, parse_constant=_reject_constant)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-
-
-def _from_xml(body: bytes) -> Tree:
-    try:
-        return xml.decode(body, bounds=BOUNDS)
-    except Refusal as refusal:
-        raise ValueError(refusal.faults[0].text) from None
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -122,6 +124,8 @@ class _Comparison:
             if not matches(expected, got, self.got_typed):
                 yield Difference(self.where, at, expected, got)
             return
+        if is_escaped(expected):
+            expected = expected[VALUE]
         expected, got = self._align_types(expected, got)
         if isinstance(expected, dict) and isinstance(got, dict):
             for name in expected | got:

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gateway import media
+from gateway.core.faults import Refusal
+from gateway.media import charsets
 from gateway.testkit.case import MEDIA_TYPES, Case
 from gateway.testkit.comparison import (
     ABSENT,
@@ -25,6 +28,23 @@ class CaseResponse:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def charset(self) -> str | None:
+        """The charset of the Content-Type, if that is a supported media type."""
+        try:
+            return media.codec_for(self.headers.get("content-type"))[1]
+        except Refusal:
+            return None
+
+    @property
+    def lines(self) -> list[str]:
+        """The body as lines of printable text."""
+        try:
+            text = charsets.to_utf8(self.body, self.charset).decode()
+        except Refusal:
+            text = self.body.decode("utf-8", "replace")
+        return ["".join(each if each.isprintable() else "\ufffd" for each in line) for line in text.splitlines()]
 
 
 class UnreadableResponse(ValueError):
@@ -52,18 +72,18 @@ def _check_headers(case: Case, response: CaseResponse) -> Iterator[Difference]:
 
 
 def _check_body(case: Case, response: CaseResponse) -> Iterator[Difference]:
-    media, body = case.expected
-    expected, actual = parse_body(media, body), _parse_response(case, response)
+    form, body = case.expected
+    expected, actual = parse_body(form, body), _parse_response(case, response)
     found = list(find_differences(expected, actual, "answer", exact=True))
-    if found or not media == case.reply == "xml" or actual.tree is ABSENT:
+    if found or not form == case.reply == "xml" or actual.tree is ABSENT:
         yield from found
     else:
-        yield from find_xml_differences(body, response.body)
+        yield from find_xml_differences(body, response.body, response.charset)
 
 
 def _parse_response(case: Case, response: CaseResponse) -> ParsedBody:
     try:
-        return parse_body(case.reply, response.body)
+        return parse_body(case.reply, response.body, response.charset)
     except ValueError as error:
         content_type = response.headers.get("content-type", "without a Content-Type")
         expected = MEDIA_TYPES[case.reply]

@@ -3,8 +3,10 @@
     {"$any": true}                      any value
     {"$pattern": "^[0-9a-f]{24}$"}      a text in which the regular expression matches
     {"$type": "integer"}                a value of a type of JSON Schema
+    {"$value": {"$type": "Point"}}      this object itself, which looks like a matcher and is none
 
-An object with one of these as its only member is a matcher. In XML it is an element such as `_x0024_any`.
+An object with one of these as its only member is a matcher. In XML it is an element such as `_x0024_any`. Members of an
+object in `$value` may be matchers again.
 """
 
 import re
@@ -16,10 +18,27 @@ from gateway.core.model import Tree
 from gateway.core.pointer import join_pointer
 from gateway.schema.coercion import leaf_coercer
 
+VALUE = "$value"
+
 
 def is_matcher(value: Tree) -> bool:
-    """Return whether an expected value is a matcher."""
+    """Return whether an expected value is a matcher. An escaped object is none."""
     return isinstance(value, dict) and len(value) == 1 and value.keys() <= _MATCH.keys()
+
+
+def is_escaped(value: Tree) -> bool:
+    """Return whether an expected value is an escaped object."""
+    return isinstance(value, dict) and value.keys() == {VALUE}
+
+
+def escape(value: Tree) -> Tree:
+    """Return the expected value that accepts exactly this one: objects that look like matchers are escaped."""
+    if isinstance(value, list):
+        return [escape(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    members = {name: escape(member) for name, member in value.items()}
+    return {VALUE: members} if is_matcher(value) or is_escaped(value) else members
 
 
 def matches(matcher: Tree, value: Tree, is_typed: bool) -> bool:
@@ -42,7 +61,12 @@ def matcher_faults(expected: Tree, pointer: str = "") -> Iterator[tuple[str, str
         [(name, argument)] = expected.items()
         if reason := _FAULTS[name](argument):
             yield pointer + join_pointer(name), reason
-    elif isinstance(expected, dict | list):
+        return
+    if is_escaped(expected):
+        expected, pointer = expected[VALUE], pointer + join_pointer(VALUE)
+        if not isinstance(expected, dict):
+            yield pointer, f"{excerpt(expected)} is not an object"
+    if isinstance(expected, dict | list):
         for name, member in expected.items() if isinstance(expected, dict) else enumerate(expected):
             yield from matcher_faults(member, pointer + join_pointer(name))
 

@@ -12,12 +12,13 @@ from urllib.parse import quote, unquote, unquote_plus
 
 from gateway.core.model import Tree
 
-TOKEN, COMPANY, EMAIL, PHONE, NAME, DATE, IP, ID, PLACE, LINK, NUMBER = (
-    *("token", "company", "email", "phone", "name", "date", "ip", "id", "place", "link", "number"),
+TOKEN, SIGNATURE, COMPANY, EMAIL, PHONE, NAME, DATE, IP, ID, PLACE, LINK, NUMBER = (
+    *("token", "signature", "company", "email", "phone", "name", "date", "ip", "id", "place", "link", "number"),
 )
 
 KINDS: Mapping[str, str] = {
     **dict.fromkeys(("token", "api_key", "access_token", "secret", "password", "authorization", "cookie"), TOKEN),
+    **dict.fromkeys(("signature", "sig", "hmac"), SIGNATURE),
     "company_id": COMPANY,
     "email": EMAIL,
     **dict.fromkeys(("phone", "phones", "phone_number", "phone_numbers"), PHONE),
@@ -36,6 +37,9 @@ KINDS: Mapping[str, str] = {
 
 FIRST_TOKEN, FIRST_COMPANY = "abcdefghijklmnqrstuvwxyz", "demo"
 """The token and company of the embedded gateway, so that recorded cases run against it."""
+
+SIGNATURE_WORDS = ("signature", "digest", "hmac")
+"""Words in the names of headers that are computed from a secret, or from the body, which the case replaces."""
 
 NAMES = ("Ada", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gina", "Hugo", "Ines", "Jan", "Kira", "Leo")
 
@@ -94,9 +98,11 @@ class Pseudonyms:
 
     def header(self, name: str, value: str) -> str:
         """Return the value of a header, replaced; a credential keeps its scheme."""
-        if name == "authorization":
-            scheme, _, secret = value.rpartition(" ")
+        if name in ("authorization", "proxy-authorization"):
+            scheme, _, secret = value.partition(" ") if " " in value else ("", "", value)
             return f"{scheme} {self._replace_secret(scheme, secret)}".strip()
+        if any(word in name for word in SIGNATURE_WORDS):
+            return self._pseudonym(SIGNATURE, value)
         is_secret = any(word in name for word in ("token", "key", "secret", "cookie")) and name != "idempotency-key"
         return self._pseudonym(TOKEN, value) if is_secret else self.text(value)
 
@@ -216,6 +222,7 @@ def _id(number: int, value: str) -> str:
 
 _MAKE: Mapping[str, Callable[[int, str], str]] = {
     TOKEN: lambda number, _: FIRST_TOKEN if number == 1 else f"token-{number}",
+    SIGNATURE: lambda number, _: f"signature-{number}",
     COMPANY: lambda number, _: FIRST_COMPANY if number == 1 else f"company-{number}",
     EMAIL: lambda number, _: f"person{number}@example.com",
     PHONE: _phone,

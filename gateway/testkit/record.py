@@ -22,6 +22,7 @@ from gateway.media import xml
 from gateway.testkit.case_validation import MEDIA_TYPES, invalid_description_reason
 from gateway.testkit.comparison import ABSENT, ParsedBody, parse_body
 from gateway.testkit.generated_values import find_ids, replace_generated_values
+from gateway.testkit.matchers import escape
 from gateway.testkit.proxy import ForwardedRequest, ForwardedResponse
 from gateway.testkit.pseudonyms import Pseudonyms
 
@@ -30,6 +31,9 @@ VERBS = {
     "DELETE": "deletes", "HEAD": "asks-about", "OPTIONS": "asks-options-of",
 }  # fmt: skip
 MAX_NAME_LENGTH = 100
+
+CHARSET = re.compile(r';\s*charset\s*=\s*("[^"]*"|[^;\s]*)', re.IGNORECASE)
+"""The parameter of a Content-Type."""
 
 TRANSPORT_HEADERS = frozenset(
     ("host", "content-length", "content-encoding", "user-agent", "accept-encoding", "date", "expect", "cookie", "via",
@@ -70,8 +74,11 @@ class Recorder:
             name: self._pseudonyms.header(name, value) for name, value in headers.items() if _is_recorded(name, value)
         }
         kept = find_ids(f"{target} {json.dumps(request, default=str)}")
-        response = self._pseudonyms.tree(response_body.parsed.tree)
-        if recorded.get("content-type") == MEDIA_TYPES[request_body.media]:
+        response = escape(self._pseudonyms.tree(response_body.parsed.tree))
+        # The files are in UTF-8.
+        if (content_type := CHARSET.sub("", recorded.get("content-type", ""))) != MEDIA_TYPES[request_body.media]:
+            recorded |= {"content-type": content_type} if content_type else {}
+        else:
             del recorded["content-type"]
         about = {
             "description": f"Recorded: {sent.method} {target.partition('?')[0]}, answered {got.status}.",
@@ -122,8 +129,10 @@ def _parse(which: str, content_type: str, message: ForwardedRequest | ForwardedR
     """Parse a body. Raises `NotRecordable`."""
     try:
         body = message.plain
-        name = media.codec_for(content_type)[0].name if body else "json"
-        return _Body(name, parse_body(name, body))
+        if not body:
+            return _Body("json", parse_body("json", body))
+        codec, charset = media.codec_for(content_type)
+        return _Body(codec.name, parse_body(codec.name, body, charset))
     except Refusal:
         raise NotRecordable(f"the {which} is neither JSON nor XML") from None
     except (ValueError, httpx.DecodingError):

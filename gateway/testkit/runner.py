@@ -63,11 +63,15 @@ async def _send_and_check(case: Case, send: SendCase) -> tuple[str, Sequence[str
     """Return the outcome of a case and its messages."""
     try:
         response, profiles = await send(case)
-        differences = [str(difference) for difference in check_response(case, response, profiles)]
-    except (ServerUnavailable, UnreadableResponse, InvalidCase, OSError) as error:
+    except (ServerUnavailable, InvalidCase, OSError) as error:
         return BROKEN, [str(error)]
+    answer = ["the answer is:", *response.lines] if response.status != case.about["status"] else []
+    try:
+        differences = [str(difference) for difference in check_response(case, response, profiles)]
+    except (UnreadableResponse, InvalidCase, OSError) as error:
+        return BROKEN, [str(error), *answer]
     if case.known_gap and differences:
         return SKIPPED, [f"a known gap: {case.known_gap}"]
     if case.known_gap:
         return FAILED, ["it passes: remove its file xfail"]
-    return (FAILED, differences) if differences else (PASSED, [])
+    return (FAILED, [*differences, *answer]) if differences else (PASSED, [])

@@ -7,6 +7,7 @@ keep up with are skipped and counted. A line has places and types; values only o
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -14,8 +15,10 @@ import httpx
 from gateway import media
 from gateway.core.faults import Refusal
 from gateway.core.model import Tree
+from gateway.core.pointer import split_pointer, value_at
 from gateway.testkit.comparison import ABSENT, Difference, ParsedBody, find_differences, parse_body
 from gateway.testkit.generated_values import ID, find_ids, pair_ids, replace_generated_values
+from gateway.testkit.matchers import escape
 from gateway.testkit.proxy import ForwardedRequest, ForwardedResponse, Headers, UpstreamServer
 from gateway.testkit.pseudonyms import Pseudonyms
 
@@ -92,8 +95,9 @@ class Shadow:
             return
         self._remember_ids(mine.tree, other.tree)
         kept = {each for each in _ids_of(sent) if self._ids.get(each, each) == each}
-        expected = replace_generated_values(mine.tree, kept, self._authority)
-        yield from find_differences(ParsedBody(expected, mine.is_typed), other, "answer")
+        expected = replace_generated_values(escape(mine.tree), kept, self._authority)
+        for difference in find_differences(ParsedBody(expected, mine.is_typed), other, "answer"):
+            yield _with_real_value(difference, mine.tree)
 
     def _remember_ids(self, mine: Tree, theirs: Tree) -> None:
         for known, other in pair_ids(mine, theirs):
@@ -132,12 +136,20 @@ class Shadow:
 def _parse(got: ForwardedResponse) -> ParsedBody | None:
     """Parse a response; None if it is malformed."""
     try:
-        body = got.plain
-        return (
-            parse_body(media.codec_for(got.header("content-type"))[0].name, body) if body else ParsedBody(ABSENT, True)
-        )
+        if not (body := got.plain):
+            return ParsedBody(ABSENT, True)
+        codec, charset = media.codec_for(got.header("content-type"))
+        return parse_body(codec.name, body, charset)
     except (Refusal, ValueError, httpx.HTTPError):
         return None
+
+
+def _with_real_value(difference: Difference, mine: Tree) -> Difference:
+    """Return a difference with the value of the first response instead of its matcher or escaped form."""
+    if not isinstance(difference.expected, dict | list):
+        return difference
+    real = value_at(mine, split_pointer(difference.pointer))
+    return difference if real is None else replace(difference, expected=real)
 
 
 def _ids_of(sent: ForwardedRequest) -> set[str]:
