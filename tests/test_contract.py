@@ -70,6 +70,9 @@ def told(expected: str, got: str, how: str = "json json", exact: bool = False) -
         ('{"n": {"$type": "integer"}, "l": {"$type": "array"}}', "<xml><n> 7 </n><l>x</l></xml>", "json xml"),
         ("<xml><n><_x0024_type>integer</_x0024_type></n></xml>", '{"n": 7}', "xml json"),
         ("<xml><n><_x0024_pattern>^7</_x0024_pattern></n></xml>", "<xml><n>77</n></xml>", "xml xml"),
+        ('{"a": {"$value": {"$type": "Point"}}}', '{"a": {"$type": "Point"}}', "json json"),
+        ('{"a": {"$value": {"$any": true}}}', "<xml><a><_x0024_any>true</_x0024_any></a></xml>", "json xml"),
+        ('{"$value": {"$value": {"$type": "integer"}}}', '{"$value": 7}', "json json"),
         ("", "", "json xml"),
     ],
 )
@@ -103,6 +106,18 @@ def test_means_the_same(expected: str, got: str, how: str) -> None:
         ('{"a": {"$any": true}}', "{}", "json json", "answer /a: expected any value, got nothing"),
         ('{"a": {"$pattern": "^x$"}}', '{"a": 5}', "json json", "answer /a: expected a text that matches ^x$, got 5"),
         ("<xml><a>1</a></xml>", '{"a": 2}', "xml json", "answer /a: expected 1, got 2"),
+        (
+            '{"a": {"$value": {"$any": true}}}',
+            '{"a": {"$any": 5}}',
+            "json json",
+            "answer /a/$any: expected true, got 5",
+        ),
+        (
+            '{"a": {"$value": {"$any": true}}}',
+            '{"a": 5}',
+            "json json",
+            'answer /a: expected {"$value": {"$any": true}}, got 5',
+        ),
     ],
 )
 def test_tells_where_two_differ(expected: str, got: str, how: str, words: str) -> None:
@@ -266,6 +281,19 @@ def test_shows_every_difference_and_fails(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "imports-a-profile[xml]\n    answer /error: expected 1, got 0\n    profiles /00" in result.stdout
     assert "0 passed, 1 failed" in result.stdout
+    assert "the answer is:" not in result.stdout
+
+
+@pytest.mark.parametrize("media", ["json", "xml"])
+def test_prints_the_whole_answer_where_the_status_differs(tmp_path: Path, media: str) -> None:
+    folder(tmp_path, request_json={**REQUEST, "db_id": "no such\u009b"})
+    result = check(tmp_path, "--media", media)
+    assert result.exit_code == 1
+    assert "\n    status: expected 200, got 400\n" in result.stdout
+    answer = result.stdout.partition("\n    the answer is:\n    ")[2]
+    assert answer.startswith('{"error":400' if media == "json" else "<?xml")
+    assert "db_id" in answer
+    assert result.stdout.isascii() or "\u009b" not in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -290,7 +318,7 @@ def test_runs_the_others_where_one_cannot_be_run(tmp_path: Path, changed: dict[s
 def test_names_a_server_that_is_away_or_answers_garbage(tmp_path: Path, host: ServerThread) -> None:
     async def garbage(_scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 502, "headers": [(b"content-type", b"text/html")]})
-        await send({"type": "http.response.body", "body": b"<html>Bad gateway"})
+        await send({"type": "http.response.body", "body": b"<html>Bad\x1b[31m gateway\nnow"})
 
     folder(tmp_path)
     away = check(tmp_path, "--url", "http://127.0.0.1:1")
@@ -299,6 +327,7 @@ def test_names_a_server_that_is_away_or_answers_garbage(tmp_path: Path, host: Se
     answered = check(tmp_path, "--url", host.url, "--media", "json")
     assert answered.exit_code == 2
     assert "the answer (502, text/html) cannot be read as application/json" in answered.stdout
+    assert "\n    the answer is:\n    <html>Bad\ufffd[31m gateway\n    now\n" in answered.stdout
 
 
 def test_holds_cases_against_a_server_at_a_url_and_skips_what_it_cannot_set(tmp_path: Path, host: ServerThread) -> None:

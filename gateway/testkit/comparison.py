@@ -54,7 +54,9 @@ class Difference:
 
     def __str__(self) -> str:
         place = f"{self.where} {self.pointer}".rstrip()
-        expected, got = _excerpt(self.expected, self.got), _excerpt(self.got, self.expected)
+        is_open = is_matcher(self.expected)
+        expected = describe(self.expected) if is_open else _excerpt(self.expected, self.got)
+        got = _excerpt(self.got, self.expected)
         return f"{place}: expected {expected}, got {got}"
 
 
@@ -124,7 +126,7 @@ class _Comparison:
             if not matches(expected, got, self.got_typed):
                 yield Difference(self.where, at, expected, got)
             return
-        if is_escaped(expected):
+        if is_escaped(expected) and (isinstance(got, dict) or got == ""):
             expected = expected[VALUE]
         expected, got = self._align_types(expected, got)
         if isinstance(expected, dict) and isinstance(got, dict):
@@ -203,8 +205,6 @@ def _excerpt(value: Tree, other: Tree) -> str:
     """Return a value as text; of a long value, the part around its first difference from the other."""
     if value is ABSENT:
         return "nothing"
-    if is_matcher(value):
-        return describe(value)
     text = _to_json(value)
     if len(text) <= MAX_EXCERPT_LENGTH:
         return text
