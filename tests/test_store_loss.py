@@ -1,5 +1,6 @@
 """A running server whose store goes away or cannot be written: what it answers, and what it logs."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -10,11 +11,18 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.server import housekeeping
+from gateway.stores.errors import Unusable
 from gateway.stores.sqlite import layout
 from tests.test_command import Server, databases
 
 TOKEN = "0123456789abcdef"
 SETTINGS = {"GATEWAY_BOOTSTRAP_TOKEN": TOKEN, "GATEWAY_ACCESS_LOG": "false", "GATEWAY_RATE_LIMITS": "0"}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
 
 
 @pytest.fixture(autouse=True)
@@ -90,3 +98,25 @@ def test_few_file_descriptors_are_logged_at_the_start(file: Path) -> None:
         lines = iter(process.stderr.readline, b"")
         assert any(b"the system permits 1000 open files: at most 872 connections, not 10000" in line for line in lines)
         process.terminate()
+
+
+class LostStore:
+    """A store whose file is gone."""
+
+    calls = 0
+
+    async def prune(self, _before: int, _limit: int) -> int:
+        self.calls += 1
+        raise Unusable("the file is gone")
+
+
+@pytest.mark.anyio
+async def test_pruning_ends_when_the_file_is_gone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(housekeeping, "PRUNE_INTERVAL_SECONDS", 0.001)
+    store: Any = LostStore()
+    async with housekeeping.housekeeping(store, 1, lambda: 0):
+        await asyncio.sleep(0.05)
+    assert store.calls == 1
+    assert "old changes are no longer pruned: the file is gone" in caplog.text

@@ -160,6 +160,21 @@ async def test_a_missing_store_is_refused_and_not_created(file: Path) -> None:
     assert list(file.parent.iterdir()) == []
 
 
+async def test_the_log_of_a_missing_file_is_refused_and_kept(file: Path) -> None:
+    store = await add_databases(await open_store(f"sqlite:///{file}", create=True))
+    await store.change([change(create("a", ANN))])
+    log = file.with_name(f"{file.name}-wal")
+    content = log.read_bytes()
+    await store.close()
+    file.rename(file.with_name("moved.db"))
+    log.write_bytes(content)
+    with pytest.raises(Unavailable, match="the file is missing, and its log is there"):
+        await open_store(f"sqlite:///{file}", create=True)
+    assert (log.read_bytes(), file.exists()) == (content, False)
+    log.write_bytes(b"")
+    await (await open_store(f"sqlite:///{file}", create=True)).close()
+
+
 async def test_a_file_without_a_mark_is_accepted_and_marked(file: Path) -> None:
     await (await add_databases(await open_store(f"sqlite:///{file}", create=True))).close()
     mark = file.read_bytes()[68:72]

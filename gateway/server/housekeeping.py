@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from gateway.stores.errors import Unavailable
+from gateway.stores.errors import Unavailable, Unusable
 from gateway.stores.protocol import Store
 
 log = logging.getLogger("gateway")
@@ -45,6 +45,9 @@ async def _prune_regularly(store: Store, max_age: int, now: Callable[[], int]) -
         try:
             while await store.prune(now() - max_age, PRUNE_STEP) >= PRUNE_STEP:
                 await asyncio.sleep(PRUNE_PAUSE_SECONDS)
+        except Unusable as reason:
+            log.error("old changes are no longer pruned: %s", reason)
+            return
         except Unavailable:
             log.warning("the store did not answer: old changes are pruned later")
         await asyncio.sleep(PRUNE_INTERVAL_SECONDS)

@@ -64,7 +64,7 @@ async def dump_lines(store: Store, snapshot: Snapshot, position: DumpPosition | 
 
 
 async def _rows(store: Store, snapshot: Snapshot, last: ContentLine | None) -> AsyncIterator[RowLine]:
-    # The registry is read while the snapshot is open. It only grows, so every row of the snapshot has its database.
+    # The registry is read while the snapshot is open. No database is removed, so every row of the snapshot has its own.
     tokens = await store.tokens()
     for database in await store.databases():
         previous = last if last and last.database == database.id else None

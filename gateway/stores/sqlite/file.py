@@ -32,7 +32,13 @@ log = logging.getLogger("gateway")
 
 
 def create_file(file: str, content: bytes) -> None:
-    """Create a file that only its owner can read. A file that exists already is not touched."""
+    """Create a file that only its owner can read. A file that exists already is not touched.
+
+    Raises `Unavailable` where there is the log of a file that was removed: SQLite would write it into the new one.
+    """
+    log_file = Path(f"{file}-wal")
+    if log_file.exists() and log_file.stat().st_size and not os.path.lexists(file):
+        raise Unavailable(f"{file}: the file is missing, and its log is there: restore the file, or remove {log_file}")
     new = f"{file}.{token_hex(4)}.new"
     try:
         with open(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "r+b") as output:
