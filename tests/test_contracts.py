@@ -41,11 +41,11 @@ OPERATIONS = {
     for method, operation in methods.items()
 }
 BEYOND = {
-    "altcraft/adds-a-batch-whatever-matching-says[xml]": "a parameter that the call has not is passed over",
-    "altcraft/adds-a-profile-that-shares-a-phone[xml]": "a parameter that the call has not is passed over",
-    "altcraft/lists-another-database-for-its-own-token[xml]": "a parameter that the call has not is passed over",
+    "altcraft/adds-a-batch-whatever-matching-says[xml]": "the call does not have the parameter, and ignores it",
+    "altcraft/adds-a-profile-that-shares-a-phone[xml]": "the call does not have the parameter, and ignores it",
+    "altcraft/lists-another-database-for-its-own-token[xml]": "the call does not have the parameter, and ignores it",
     "altcraft/updates-a-batch-by-each-elements-own-email-not-one-beside-the-batch[xml]": "so is one beside a batch",
-    "altcraft/updates-and-ignores-unknown-top-level-members[xml]": "a parameter that there is not is passed over",
+    "altcraft/updates-and-ignores-unknown-top-level-members[xml]": "an unknown parameter is ignored",
     "altcraft/leaves-out-all-subscriptions-where-all-are-invalid[json]": "what is wrong is left out",
     "altcraft/leaves-out-invalid-subscriptions[json]": "what is wrong is left out",
     "altcraft/leaves-out-invalid-subscriptions[xml]": "what is wrong is left out",

@@ -45,8 +45,8 @@ IDEMPOTENCY_KEY = {
 }
 RATES = {
     "ratelimit-limit": "The tightest limit, then every rate with its window in seconds.",
-    "ratelimit-remaining": "Requests left of it.",
-    "ratelimit-reset": "Seconds until it is restored in full.",
+    "ratelimit-remaining": "The remaining requests of the tightest limit.",
+    "ratelimit-reset": "Seconds until the tightest limit is restored in full.",
 }
 HEADERS = {
     "retry-after": "Seconds to wait.",
@@ -111,8 +111,8 @@ def _info(version: str) -> JSON:
     return {
         "title": "Profile Gateway",
         "version": version,
-        "description": "Profile updates of three vendors' dialects, in XML and in JSON. Every path may end in a slash, "
-        "and unknown parameters of a query are ignored.",
+        "description": "The profile APIs of three vendors over the same profiles, in XML and in JSON. "
+        "Every path may end in a slash. Unknown parameters of a query are ignored.",
         "license": {"name": "MIT", "identifier": "MIT"},
     }
 
