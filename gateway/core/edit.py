@@ -68,7 +68,7 @@ def update_edit(
         result = document_result(profile, document, gained, lost, context)
         if detach_key:
             others = [each for each in find(detach_key) if profile is None or each.id != profile.id]
-            detached = [_detach(each, update["detach_from_others"], context) for each in others]
+            detached = [_apply_part(each, update["detach_from_others"], context) for each in others]
             result = replace(result, writes=(*chain.from_iterable(detached), *result.writes))
         if ledgers:
             result = replace(result, ledgers=ledgers)
@@ -78,14 +78,16 @@ def update_edit(
 
 
 def _address_result(update: Update, found: Sequence[Profile], find: Find, context: EditContext) -> EditResult:
-    """Return the result of an update of several profiles that have one address: only its ledger changes."""
+    """Return the result of an update of several profiles that have one address: its ledger, and `every_owner`."""
     _, ledgers = apply_consent({}, update, context.read_ledgers(find), context.now)
-    return EditResult(None, others=tuple(profile.id for profile in found), ledgers=ledgers)
+    shared = _with_timestamps(update.get("every_owner", {}), context.now)
+    writes = chain.from_iterable(_apply_part(each, shared, context) for each in found) if shared else ()
+    return EditResult(None, tuple(writes), others=tuple(profile.id for profile in found), ledgers=ledgers)
 
 
-def _detach(other: Profile, detach: Update, context: EditContext) -> tuple[Write, ...]:
-    """Return the write that removes data from another profile. It needs no validation: it only removes."""
-    document, _ = apply_update(other.document, detach)
+def _apply_part(other: Profile, part: Update, context: EditContext) -> tuple[Write, ...]:
+    """Return the write of a part of an update to one of several profiles. A part has nothing to validate."""
+    document, _ = apply_update(other.document, part)
     gained, lost = identity_changes(other.document, document, context.tables)
     return document_result(other, document, gained, lost, context).writes
 

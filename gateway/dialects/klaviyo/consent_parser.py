@@ -91,13 +91,17 @@ class ConsentParser:
         match = match_identifiers({"id": element.get("id"), **identifiers, **more}, faults)
         update = {**match, **lists, **_parse_profile(attributes, faults)}
         update |= self._marketing([each for each in consents if each.kind == "marketing"], identifiers)
-        if self._consent == UNSUBSCRIBED:
-            update["match"] = {**update["match"], "on_multiple": "addresses"}
+        kinds: Update = {}
         for consent in consents:
             if consent.kind != "marketing":
-                self._add_kind(update, consent, _normal_address(consent.channel, identifiers))
+                self._add_kind(kinds, consent, _normal_address(consent.channel, identifiers))
         if push:
-            self._add_kind(update, _Consent(PUSH, "marketing", {}), ALL_TOKENS)
+            self._add_kind(kinds, _Consent(PUSH, "marketing", {}), ALL_TOKENS)
+        _combine(update, kinds)
+        if self._consent == UNSUBSCRIBED:
+            update["match"] = {**update["match"], "on_multiple": "addresses"}
+            update |= {"every_owner": shared} if (shared := {**kinds, **lists}) else {}
+        if push:
             self._add_push(update, match, push, identifiers)
         return ParsedCommand(update, faults)
 
@@ -206,6 +210,13 @@ class ConsentParser:
         if self._source:
             subscription["custom_fields"] = {"custom_source": self._source}
         return subscription
+
+
+def _combine(update: Update, more: Update) -> None:
+    """Add the merge patch and the timestamps of another update."""
+    if more:
+        update["profile"] = merge_patch(update.get("profile", {}), more["profile"])
+        update["timestamps"] = [*update.get("timestamps", ()), *more.get("timestamps", ())]
 
 
 def _are_valid(identifiers: Mapping[str, Any]) -> bool:
