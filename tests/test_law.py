@@ -59,8 +59,8 @@ def functions(value: st.SearchStrategy[Any], *actions: str) -> st.SearchStrategy
 
 
 plain = st.recursive(
-    texts,
-    lambda inner: st.lists(inner, min_size=2, max_size=3) | st.dictionaries(names, inner, min_size=1, max_size=3),
+    texts | st.none() | st.booleans() | numbers,
+    lambda inner: st.lists(inner, min_size=1, max_size=3) | st.dictionaries(names, inner, min_size=1, max_size=3),
     max_leaves=6,
 )
 declared = {
@@ -74,7 +74,7 @@ declared = {
     "card": st.fixed_dictionaries({"level": integers}, optional={"name": texts})
     | st.fixed_dictionaries({"action": st.just("upsert"), "submatch": st.just("level"), "value": integers}),
     "cars": st.lists(st.fixed_dictionaries({"vin": filled, "year": integers}), min_size=1, max_size=3),
-    "_fname": texts | st.just({"action": "unset"}),
+    "_fname": texts | st.none() | st.just({"action": "unset"}),
     "_bdate": dates | integers | st.none(),
     "_sex": st.sampled_from(["male", "female", 0, 1, 2, None]),
     "phones": st.lists(st.sampled_from(["+79511059000", "+79000000000", "+12015550123"]), max_size=2),
@@ -85,7 +85,11 @@ subscriptions = st.fixed_dictionaries(
         "status": st.sampled_from(["subscribed", "unsubscribed", 0, 6, -1]),
         "priority": st.integers(0, 9),
         "cats": st.lists(filled, min_size=1, max_size=3),
-        "custom_fields": st.dictionaries(names, texts, min_size=1, max_size=2),
+        "custom_fields": st.builds(
+            lambda own, system: {**own, **system},
+            st.dictionaries(names, plain, min_size=1, max_size=2),
+            st.fixed_dictionaries({}, optional={"_ad_track": st.booleans(), "_os_ver": texts}),
+        ),
     },
 )
 data = st.builds(
@@ -94,6 +98,24 @@ data = st.builds(
     st.dictionaries(names, plain, max_size=3),
     st.lists(subscriptions, max_size=2),
 )
+
+
+DECLARED = {*declared, "action", "submatch", "_ad_track", "_os_ver"}
+NAMESPACES = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:xs="http://www.w3.org/2001/XMLSchema"'
+
+
+def is_declared(path: tuple[str, ...]) -> bool:
+    """Whether the place of a leaf has a declared type. `path` starts at the root of the body."""
+    match path:
+        case ["data", "subscriptions", "custom_fields", name]:
+            return name in DECLARED
+        case ["data", "subscriptions", "custom_fields", *_]:
+            return False
+        case ["data", "subscriptions", *_] | [_] | ["data"]:
+            return True
+        case ["data", name, *_]:
+            return name in declared
+    return False
 
 
 class Writer:
@@ -107,7 +129,7 @@ class Writer:
 
     def member(self, name: str, value: Any, path: tuple[str, ...]) -> str:
         if not isinstance(value, list):
-            return f"<{name}>{self.content(value, path)}</{name}>"
+            return self.element(name, value, path)
         if not value:
             return f"<{name} array='true'/>"
         return self.run(name, value, path)
@@ -119,20 +141,41 @@ class Writer:
             return f"<{name}><_/></{name}>"
         if len(values) == 1 and (not known_as_list or isinstance(values[0], list)):
             marks = [" array='true'"]
-        return "".join(
-            f"<{name}{mark}>{self.content(value, path)}</{name}>" for mark, value in zip(marks, values, strict=True)
-        )
+        return "".join(self.element(name, value, path, mark) for mark, value in zip(marks, values, strict=True))
+
+    def element(self, name: str, value: Any, path: tuple[str, ...], mark: str = "") -> str:
+        return f"<{name}{mark}{self.type(value, path)}>{self.content(value, path)}</{name}>"
+
+    def type(self, value: Any, path: tuple[str, ...]) -> str:
+        """The attribute of a leaf that is null, or that has no declared type."""
+        match value:
+            case None:
+                needs_it = not is_declared(path) or path[-1] == "_fname"
+                return self._choose([' xsi:nil="true"', ' xsi:nil="1"', *([] if needs_it else [""])])
+            case dict() | list():
+                return ""
+            case _ if is_declared(path):
+                return self._choose(["", "", ' xsi:type="xs:string"', ' xsi:type="Text"'])
+            case bool():
+                return ' xsi:type="xs:boolean"'
+            case int():
+                return self._choose([' xsi:type="xs:integer"', ' xsi:type="xs:long"', ' xsi:type="xs:decimal"'])
+            case float():
+                return self._choose([' xsi:type="xs:double"', ' xsi:type="xs:decimal"'])
+        return self._choose(["", ' xsi:type="xs:string"', ' xsi:type="Text"'])
 
     def content(self, value: Any, path: tuple[str, ...]) -> str:
         match value:
             case None:
                 return ""
+            case bool() if not is_declared(path):
+                return self._choose(["true", "1"] if value else [" false ", "0"])
             case bool():
                 return self._choose(["true", "1", "TRUE"] if value else ["false", "0", "False"])
             case dict():
                 return self.members(value, path)
             case list():
-                return "".join(f"<_>{self.content(each, path)}</_>" for each in value)
+                return self.run("_", value, path)
             case str():
                 return self.text(value)
             case _:
@@ -152,7 +195,10 @@ def canonical(body: bytes, content_type: str) -> str:
     asked = IMPORT.parse(Request(codec.decode(body, charset), is_typed=codec.is_typed))
     (checked,) = (validate_command(FORM, read, CommandType.UPDATE, codec.is_typed) for read in asked.commands)
     told = [vars_of(fault) for fault in checked.faults] if isinstance(checked, Refusal) else checked
-    return json.dumps(told, sort_keys=True)
+    if isinstance(told, dict):
+        # The members of a command have no order, and those of its values do.
+        return json.dumps({name: json.dumps(told[name]) for name in sorted(told)})
+    return json.dumps(told)
 
 
 def vars_of(fault: Any) -> list[str]:
@@ -165,11 +211,12 @@ def test_the_same_update_in_both_media_types_is_one_value(data: dict[str, Any], 
     body = {"token": "t", "db_id": 1, "email": "a@example.com", "detect_geo": True, "data": data}
     xml = Writer(lambda choices: draw.draw(st.sampled_from(choices))).members(body, ())
     assert canonical(json.dumps(body).encode(), "application/json") == canonical(
-        f"<xml>{xml}</xml>".encode(), "application/xml"
+        f"<xml {NAMESPACES}>{xml}</xml>".encode(), "application/xml"
     )
 
 
 def test_the_law_judges_updates_that_are_accepted() -> None:
     """A law that only ever saw refusals would hold of anything."""
     body = {"token": "t", "db_id": 1, "email": "a@example.com", "data": {"checks": 1, "tags": ["a"], "x": {"y": "z"}}}
-    assert json.loads(canonical(json.dumps(body).encode(), "application/json"))["profile"]["custom"]["tags"] == ["a"]
+    accepted = json.loads(canonical(json.dumps(body).encode(), "application/json"))
+    assert json.loads(accepted["profile"])["custom"]["tags"] == ["a"]
