@@ -20,8 +20,9 @@ def apply_update(document: Document, update: Update) -> tuple[Document, list[Fau
     """Return the document after an update, and the faults of its operations."""
     faults: list[Fault] = []
     patch = update.get("profile", {})
-    hidden = [name for name in update.get("string_members", ()) if not isinstance(document.get(name, ""), str)]
-    if hidden:
+    hidden: list[str] = []
+    if "string_members" in update:
+        hidden = [name for name in update["string_members"] if not isinstance(document.get(name, ""), str)]
         patch = {name: value for name, value in patch.items() if value is not None or name not in hidden}
     if "replace" in update:
         removed = [name for name in update["replace"] if name not in hidden]

@@ -31,7 +31,8 @@ class Exchange:
         self._token: Token | None = None
         self._mask = PUBLIC_MASK
         self._own_types = (message.headers.get("content-type", ""), *dialect.content_types.values())
-        self._codec = self._reply_codec(message.query.get("format"), _request_codec(message))
+        format_parameter, accept = message.query.get("format"), message.headers.get("accept")
+        self._codec = media.reply_codec(format_parameter, accept, _request_codec(message), self._own_types)
 
     def decode(self, body_types: tuple[type, ...], bounds: Bounds, now: int) -> Request:
         """Return the request as a dialect sees it. Raises `Refusal`."""
@@ -41,7 +42,8 @@ class Exchange:
         codec, charset = media.codec_for(message.headers.get("content-type"))
         tree = codec.decode(message.body, charset, bounds, self.unrepresentable)
         request = self._request(tree, now, codec.is_typed)
-        self._codec = self._reply_codec(self.dialect.media_type(request), codec)
+        format_parameter, accept = self.dialect.media_type(request), message.headers.get("accept")
+        self._codec = media.reply_codec(format_parameter, accept, codec, self._own_types)
         if not isinstance(tree, body_types):
             raise refuse("not_an_object")
         return request
@@ -67,9 +69,6 @@ class Exchange:
     def reject(self, faults: Sequence[Fault], headers: Mapping[str, str] = NO_HEADERS) -> Response:
         """Return the vendor's response to a rejected request, with further headers."""
         return self.encode(self.dialect.render_faults(faults), headers, faults[0])
-
-    def _reply_codec(self, format_parameter: str | None, request_codec: Codec | None) -> Codec:
-        return media.reply_codec(format_parameter, self.message.headers.get("accept"), request_codec, self._own_types)
 
     def _request(self, tree: Tree, now: int, is_typed: bool) -> Request:
         message = self.message

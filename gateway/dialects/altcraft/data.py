@@ -19,18 +19,21 @@ MAX_SUBMATCH_LEVELS = 32
 def parse_data(data: Mapping[str, Any], faults: list[Fault], is_typed: bool) -> Update:
     """Return the merge patch, operations and subscriptions of `data`. Append its faults to `faults`."""
     parts: Update = {}
-    edits = _FieldEdits(data, is_typed, "/profile", faults)
+    edits = _FieldEdits(not is_typed and _has_object(data), "/profile", faults)
     for name, value in data.items():
         if name == "subscriptions":
             if value is not None:
                 parts["subscriptions"] = _parse_subscriptions(value, faults, is_typed)
         elif not name:
             faults.append(Fault("unknown_field", pointer="/profile/custom/"))
-        elif name not in READ_ONLY_FIELDS:
-            edits.parse(canonical_path(name), value)
-        elif isinstance(value, dict) and value.get("action") is not None:
+        elif name in READ_ONLY_FIELDS:
             # A plain value is ignored: clients send back what profiles/get returns.
-            faults.append(Fault("read_only_field", pointer=join_pointer("profile", name)))
+            if isinstance(value, dict) and "action" in value:
+                faults.append(Fault("read_only_field", pointer=join_pointer("profile", name)))
+        elif isinstance(value, dict):
+            edits.add_object(canonical_path(name), value)
+        else:
+            edits.set_value(canonical_path(name), value)
     members = {"profile": edits.patch, "operations": edits.operations}
     return {**parts, **{name: value for name, value in members.items() if value}}
 
@@ -41,30 +44,29 @@ def parse_data(data: Mapping[str, Any], faults: list[Fault], is_typed: bool) -> 
 class _FieldEdits:
     """The merge patch and the operations of fields.
 
-    XML does not distinguish an object from a list with one object. So if there is any, each value to set is an
-    operation: the schema moves what is no object into the merge patch, and keeps the order of the fields.
+    XML does not distinguish an object from a list with one object. So if there is any, the edits are deferred: each
+    value to set is an operation. The schema moves what is no object into the merge patch, and keeps the order.
     """
 
-    def __init__(self, fields: Mapping[str, Any], is_typed: bool, pointer: str, faults: list[Fault]) -> None:
+    def __init__(self, is_deferred: bool, pointer: str, faults: list[Fault]) -> None:
         self.patch: dict[str, Any] = {}
         self.operations: list[dict[str, Any]] = []
-        self._is_deferred = not is_typed and any(isinstance(value, dict) for value in fields.values())
+        self._is_deferred = is_deferred
         self._pointer = pointer
         self._faults = faults
 
-    def parse(self, path: tuple[str, ...], value: Any, *, needs_action: bool = False) -> None:
-        """Add the value of a field. With `needs_action`, an object that looks like a function must be one."""
-        if not isinstance(value, dict):
-            return self._set(path, value)
+    def add_object(self, path: tuple[str, ...], value: dict[str, Any], *, needs_action: bool = False) -> None:
+        """Add an object: a function, or a value. With `needs_action`, what looks like a function must be one."""
         try:
             action, argument, options = _parse_function(value, needs_action)
         except ValueError as reason:
             return self._faults.append(Fault("invalid_function", str(reason), self._pointer + join_pointer(*path)))
         if action == "set" and not isinstance(argument, dict):
-            return self._set(path, argument)
+            return self.set_value(path, argument)
         return self._add_operation(action, path, argument, **options)
 
-    def _set(self, path: tuple[str, ...], value: Any) -> None:
+    def set_value(self, path: tuple[str, ...], value: Any) -> None:
+        """Set a field to a value that is not an object."""
         value = _COERCIONS[path](value) if path in _COERCIONS else value
         if self._is_deferred:
             return self._add_operation("set", path, value)
@@ -76,6 +78,10 @@ class _FieldEdits:
 
     def _add_operation(self, function: str, path: tuple[str, ...], value: Any, **options: Any) -> None:
         self.operations.append({"function": function, "pointer": join_pointer(*path), "value": value, **options})
+
+
+def _has_object(fields: Mapping[str, Any]) -> bool:
+    return any(isinstance(value, dict) for name, value in fields.items() if name != "subscriptions")
 
 
 def _text_of_number(value: Any) -> Any:
@@ -187,9 +193,12 @@ def _parse_custom_fields(
     if not isinstance(fields, dict):
         subscription["custom_fields"] = fields
         return
-    edits = _FieldEdits(fields, is_typed, pointer, faults)
+    edits = _FieldEdits(not is_typed and _has_object(fields), pointer, faults)
     for name, value in fields.items():
-        edits.parse(("custom_fields", name), value, needs_action=True)
+        if isinstance(value, dict):
+            edits.add_object(("custom_fields", name), value, needs_action=True)
+        else:
+            edits.set_value(("custom_fields", name), value)
     subscription |= edits.patch
     if edits.operations:
         subscription["operations"] = edits.operations
