@@ -26,6 +26,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.main import main
+from gateway.cli.serve import _server_config
 from gateway.core.model import Database, Token
 from gateway.service.bootstrap import bootstrap
 from gateway.settings import Settings
@@ -393,6 +394,16 @@ def test_refuses_to_serve_with_a_geoip_file_that_cannot_be_read(
         file.write_bytes(content)
     monkeypatch.setenv("GATEWAY_GEOIP", str(file))
     assert_refused(run("serve"), 2, "GATEWAY_GEOIP", str(file))
+
+
+def test_refuses_to_serve_behind_proxies_that_are_no_networks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_TRUSTED_PROXIES", "10.0.0.0/8,proxy.example")
+    assert_refused(run("serve"), 2, "GATEWAY_TRUSTED_PROXIES", "proxy.example")
+
+
+@pytest.mark.parametrize(("settings", "seconds"), [(Settings(), 75), (Settings(keep_alive_seconds=7), 7)])
+def test_an_idle_connection_stays_open_as_long_as_the_setting_says(settings: Settings, seconds: int) -> None:
+    assert _server_config(settings, 0).timeout_keep_alive == seconds
 
 
 def commands(group: click.Group, path: str = "") -> Iterator[str]:

@@ -37,7 +37,8 @@ CHARSET = re.compile(r';\s*charset\s*=\s*("[^"]*"|[^;\s]*)', re.IGNORECASE)
 
 TRANSPORT_HEADERS = frozenset(
     ("host", "content-length", "content-encoding", "user-agent", "accept-encoding", "date", "expect", "cookie", "via",
-     "traceparent", "tracestate", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+     "traceparent", "tracestate", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
+     "x-forwarded-prefix", "x-forwarded-port", "x-real-ip")
 )  # fmt: skip
 """Headers of a request that do not affect its meaning. They are not recorded."""
 
