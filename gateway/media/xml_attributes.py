@@ -40,7 +40,8 @@ def read_attributes(element: etree._Element) -> Attributes:
     # items() looks each value up again: 90,000 attributes took half a minute.
     for name in element.keys():  # noqa: SIM118
         if name not in (_ARRAY, _NIL, _TYPE, *IGNORED_ATTRIBUTES):
-            raise malformed(element, f"has the attribute {excerpt(local_name(str(name)))}; the only one is array")
+            unknown = excerpt(local_name(str(name)))
+            raise malformed(element, f"has the attribute {unknown}; the only ones are array, xsi:nil and xsi:type")
     return Attributes(_boolean(element, _ARRAY), _boolean(element, _NIL), _schema_type(element))
 
 
