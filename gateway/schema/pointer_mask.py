@@ -17,7 +17,10 @@ MASK = "*"
 MAX_INDEX_DIGITS = 6
 """Digits of an index of a list."""
 
-OUTSIDE_BODY = frozenset({"parameter", "Idempotency-Key"})
+UPDATES = "updates"
+"""The name of the list of all updates of a request, whose place is the root where they are not named."""
+
+OUTSIDE_BODY = frozenset({"parameter", "Idempotency-Key", UPDATES})
 """Names in pointers to what is outside a body."""
 
 VALUES = ("const", "default", "enum", "example", "examples")
@@ -36,7 +39,7 @@ class PointerMask:
 
     def mask(self, pointer: str) -> str:
         """Return the pointer with `*` for each name that is not declared."""
-        masked, parent = [], ""
+        masked, parent = [], UPDATES
         for name in split_pointer(pointer):
             is_index = parent in self._lists and _is_index(name)
             masked.append(name if is_index or name in self._names else MASK)
@@ -53,7 +56,7 @@ def _published_names() -> tuple[frozenset[str], frozenset[str]]:
     """Return the names that the files of `schemas/` declare, and those of them whose value may be a list."""
     files = (file for file in FOLDER.iterdir() if file.name.endswith((".schema.json", ".openapi.json")))
     names, lists = _collect(json.loads(file.read_text()) for file in files)
-    return names | OUTSIDE_BODY, lists
+    return names | OUTSIDE_BODY, lists | {UPDATES}
 
 
 def _collect(schemas: Iterable[Mapping[str, Any]]) -> tuple[frozenset[str], frozenset[str]]:
