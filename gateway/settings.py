@@ -119,7 +119,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], **overrides: str | None) -> Self:
-        """Return the settings of an environment. An override, by field name, wins if it is not None.
+        """Return the settings of an environment. An override, by field name, takes precedence unless it is None.
 
         Raises `ValueError` with the name of every invalid variable and the reason.
         """

@@ -15,7 +15,7 @@ from gateway.core.model import Database
 from gateway.extras import MissingExtra
 from gateway.settings import Settings
 from gateway.stores import open_store
-from gateway.stores.errors import Absent, Duplicate, Missing, Unavailable
+from gateway.stores.errors import Duplicate, Missing, StoreNotFound, Unavailable
 from gateway.stores.protocol import Store
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ def run_on_store(settings: Settings, work: Callable[[Store], Awaitable[T]], *, c
     """
     try:
         return asyncio.run(_run(settings.store, work, create))
-    except Absent as error:
+    except StoreNotFound as error:
         raise click.ClickException(f"{error}; only serve, load and database create create one") from None
     except Unavailable as error:
         raise click.ClickException(" ".join(str(error).split())) from None

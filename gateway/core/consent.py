@@ -148,7 +148,7 @@ def resource_key(subscription: Mapping[str, Any]) -> str:
 
 
 def record(ledger: Ledger, resource: str, reason: str, time: int) -> Ledger:
-    """Return the ledger with a fact. A fact that holds already and was lifted by nobody stays as it is."""
+    """Return the ledger with a fact. An existing fact stays as it is, unless a profile has lifted it."""
     facts = ledger.facts.get(resource, {})
     if reason in facts and not facts[reason].is_lifted:
         return ledger

@@ -1,4 +1,4 @@
-"""Erasure: a privacy deletion removes a person's profiles, and what other records say of the person.
+"""Erasure: a privacy deletion removes a person's profiles, and the data about the person in other records.
 
 Opt-outs outlive it under a pseudonym of the address (a keyed hash), so that an address that comes back is not mailable.
 """
@@ -17,7 +17,7 @@ from gateway.core.normalization import email
 from gateway.core.profile_tables import ProfileTables
 
 Pseudonym: TypeAlias = Callable[[Address], Address]
-"""Returns the keyed hash that stands for an address."""
+"""Returns the keyed hash that replaces an address."""
 
 _MAX_SEARCHED_VALUES = 100
 _NOT_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
@@ -27,7 +27,7 @@ _NO_DIGITS = re.compile(r"[^0-9]+")
 def erasure_edit(key: Sequence[Identity], tables: ProfileTables, pseudonym: Pseudonym | None) -> Edit:
     """Return the edit that removes every profile of a key, and erases what else is stored about them.
 
-    The ledgers of their addresses move to pseudonyms. Without a pseudonym they remain, because an opt-out holds.
+    The ledgers of their addresses move to pseudonyms. Without a pseudonym they remain: an opt-out stays in force.
     """
 
     def edit(find: Find) -> EditResult:
@@ -70,7 +70,7 @@ def resolve_pseudonyms(ledgers: Mapping[Address, Ledger], names: Mapping[Address
 
 
 def erase_from_job(job: Job, erasure: Erasure) -> Job:
-    """Return the job without what its results say of erased persons; the job itself if that is nothing."""
+    """Return the job without the data about erased persons in its results; the job itself if there is none."""
     profiles = tuple(id for id in job.profiles if id not in erasure.ids)
     failures = tuple(_erased(each) if _names_person(each, erasure) else each for each in job.failures)
     if len(profiles) == len(job.profiles) and failures == job.failures:

@@ -41,7 +41,7 @@ def needs_effective_documents(parameters: Mapping[str, Any]) -> bool:
 
 
 def is_suppressed_as(document: Document, parameters: Mapping[str, Any]) -> bool:
-    """Return whether an effective document has one suppression that meets all conditions of a search's `query`."""
+    """Return whether an effective document has one suppression that matches all conditions of a search's `query`."""
     wanted, span = parameters.get("suppression_reasons", ()), parameters.get(SUPPRESSED)
     if not wanted and span is None:
         return True

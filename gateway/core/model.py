@@ -261,7 +261,7 @@ class Database:
 class Token:
     """A credential. The secret is not stored: `hash` is its SHA-256 in hexadecimal, `id` its public name.
 
-    `name` says for people whose it is.
+    `name` describes its owner, for the operator.
     """
 
     id: str

@@ -25,7 +25,7 @@ MAX_UNREPRESENTABLE_LENGTH = 1_000
 class UnrepresentableNumber(Struct, frozen=True):
     """A number of a body that is neither an integer of 64 bits nor a 64-bit float. `text` is its decimal literal.
 
-    It stands for the number in a tree, so that only the command that contains it is rejected. It is never stored.
+    It replaces the number in a tree, so that only the command that contains it is rejected. It is never stored.
     """
 
     text: str

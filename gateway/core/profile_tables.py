@@ -1,4 +1,4 @@
-"""The facts about a profile's members that the core needs. The schema room compiles them from annotations."""
+"""The facts about a profile's members that the core needs. `gateway.schema` compiles them from annotations."""
 
 from collections.abc import Mapping
 

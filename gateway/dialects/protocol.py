@@ -73,7 +73,7 @@ class ParsedRequest(Struct, frozen=True):
     context: Mapping[str, Any] = field(default_factory=dict)
     """What the dialect's `parse` hands to its `render`."""
     expires: int | None = None
-    """When the Idempotency-Key expires (ms since 1970), where the request says so."""
+    """When the Idempotency-Key expires (ms since 1970), if the request sets it."""
     job: Mapping[str, Any] = field(default_factory=dict)
     """What a job keeps besides its outcomes: its `kind`, and the `lists` that it was for."""
     needs_consent: bool = False
@@ -135,7 +135,7 @@ class Dialect(Protocol):
 
     name: str
     prefixes: Sequence[str]
-    """The first segments of its paths, such as `/api/v1`. The dialect with the longest one answers an unknown path."""
+    """The first segments of its paths, such as `/api/v1`. The dialect with the longest one rejects an unknown path."""
     slash_merging_prefix: str | None
     """The one under which repeated slashes count as one, as a client of the vendor sends them."""
     content_types: Mapping[str, str]

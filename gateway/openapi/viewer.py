@@ -48,7 +48,7 @@ VIEWER_FILES = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 
 
 def viewer_files() -> Mapping[str, bytes]:
-    """Return the page and its files by path; without the extra `docs`, a page that says how to install it."""
+    """Return the page and its files by path; without the extra `docs`, a page that explains how to install it."""
     try:
         require_extra("swagger_ui_bundle", "docs")
     except MissingExtra as error:

@@ -1,7 +1,7 @@
 """Coercers: functions that turn the text of an untyped leaf into a value of its declared type.
 
 Text that is no such value stays text and is rejected by validation. An empty leaf is "" for a plain string, else null;
-for an object it is what the dialect's constraints say. White space alone is an empty leaf, except for a plain string.
+for an object the dialect's constraints define it. White space alone is an empty leaf, except for a plain string.
 Numbers are written as in XML Schema (which includes RFC 8259), with ASCII digits only.
 """
 

@@ -65,7 +65,7 @@ class CommandCoercer:
     def _coerce_operations(self, holder: dict[str, Any], patch: dict[str, Any], declared: JSONSchema) -> None:
         """Coerce the values of operations. A `set` whose value is no object moves into the merge patch.
 
-        The single element of a list looks like an object until the type of its field is known.
+        The single element of a list looks like an object. Only the type of its field distinguishes them.
         """
         operations = holder.pop("operations", ())
         for operation in operations:

@@ -132,7 +132,7 @@ class CompiledSchema:
 
 
 coerce_integer = leaf_coercer(("integer",), plain=False)
-"""Coerces the id of the database, which is needed before its schema is known."""
+"""Coerces the id of the database, which is needed before the schema is found."""
 
 
 def _command(type: CommandType, profile: str) -> JSONSchema:

@@ -30,7 +30,7 @@ def declaration_problems(schema: Any) -> Iterator[str]:
 def naming_problems(fields: Mapping[str, Any], reserved_names: Collection[str]) -> Iterator[str]:
     """Yield what is wrong with the names in new declarations: reserved names of fields, and unknown annotations.
 
-    An annotation that is not known has no effect: it is a misspelt one.
+    An unknown annotation would have no effect, so it is a typing error.
     """
     for name, field in fields.items():
         if name in reserved_names:

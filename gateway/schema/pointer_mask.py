@@ -1,4 +1,4 @@
-"""Pointers for the access log: without the names that clients made up, which may be personal data.
+"""Pointers for the access log: without the names that clients choose, which may be personal data.
 
 Names that a published schema or the database declares stay. Every other one becomes `*`.
 """

@@ -1,6 +1,6 @@
 """The bodies of requests: read within limits, and decoded from their Content-Encoding (RFC 9110, 8.4).
 
-A body over its limit is rejected before it is in memory. Knows no media type and no dialect.
+A body over its limit is rejected before it is in memory. Independent of media types and dialects.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -73,7 +73,7 @@ class Endpoint:
 
 
 class NotFoundEndpoint:
-    """All unknown paths. The dialect with the longest matching prefix answers."""
+    """All unknown paths. The dialect with the longest matching prefix renders the refusal."""
 
     def __init__(self, dialects: Sequence[Dialect], context: EndpointContext) -> None:
         prefixes = ((prefix, dialect) for dialect in dialects for prefix in dialect.prefixes)

@@ -7,9 +7,9 @@
 - An error response follows the responses to earlier requests. The connection is first closed in one direction, because
   a reset could discard the response (RFC 9112, 9.6).
 - Trailers are not headers (RFC 9110, 6.5.1). `request_head` has the other checks.
-- When the server stops, requests that have arrived by then are answered.
+- When the server stops, requests that have arrived by then get a response.
 
-Relies on private attributes of uvicorn, which `dependencies` checks at start. Knows nothing of the application.
+Relies on private attributes of uvicorn, which `dependencies` checks at start. Independent of the application.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ LINGER_SECONDS = 2.0
 """Time that a rejected client may continue to send before its connection is closed."""
 
 DRAIN_SECONDS = 0.25
-"""Time that an idle connection may still bring a request when the server stops."""
+"""Time that an idle connection may still receive a request when the server stops."""
 
 IDLE, HEAD, BODY, DRAINING, LINGERING = range(5)
 """The phases of a connection.

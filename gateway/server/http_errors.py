@@ -1,4 +1,4 @@
-"""Errors of the HTTP/1.1 connection itself, and the responses to them. No dialect is known at this point."""
+"""Errors of the HTTP/1.1 connection itself, and the responses to them. They belong to no dialect."""
 
 from http import HTTPStatus
 

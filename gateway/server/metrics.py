@@ -27,9 +27,9 @@ class Metrics(ConnectionMetrics):
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
         call = ["dialect", "method", "route"]
-        self._requests = Counter("gateway_requests", "Answers.", [*call, "status", "fault"], registry=registry)
+        self._requests = Counter("gateway_requests", "Responses.", [*call, "status", "fault"], registry=registry)
         self._seconds = Histogram(
-            "gateway_request_seconds", "Time from headers to answer.", call, registry=registry, buckets=BUCKETS
+            "gateway_request_seconds", "Time from headers to response.", call, registry=registry, buckets=BUCKETS
         )
         self._connections = Gauge(
             "gateway_connections", "Open connections.", registry=registry, multiprocess_mode="livesum"

@@ -1,7 +1,7 @@
-"""The processes of uvicorn, and a graceful stop. Knows nothing of the application.
+"""The processes of uvicorn, and a graceful stop. Independent of the application.
 
 - uvicorn closes its socket at once, which resets connections that wait to be accepted. Here new connections are
-  rejected first, and waiting ones are accepted and answered.
+  rejected first, and waiting ones are accepted and get a response.
 - With several workers the parent process holds the socket until the last worker ends. Here it closes the socket first,
   so that the kernel refuses new connections at once.
 - Workers without a parent (killed with SIGKILL) would keep the port forever. Here they stop.
@@ -66,7 +66,7 @@ class Worker(multiprocess.Process):
         return self._server
 
     def always_pong(self) -> None:
-        """Answer the pings of the parent until there is no parent. Runs in a thread of the worker."""
+        """Reply to the pings of the parent process until it ends. Runs in a thread of the worker."""
         self.parent_conn.close()  # a copy, which would keep the pipe open beyond the parent's end
         with suppress(EOFError, OSError):
             super().always_pong()

@@ -42,7 +42,7 @@ def validate_command(
         return Refusal(parsed.faults)
     command = parsed.update if is_typed else schema.coerce(parsed.update, type)
     if has_marks and (marks := number_faults(command)):
-        # The validators know no such type.
+        # The validators do not support this type.
         if not _skips_invalid(command) or None in map(_subscription_index, marks):
             return Refusal([*parsed.faults, *marks][:max_faults])
         command = _without_subscriptions(command, set(map(_subscription_index, marks)))

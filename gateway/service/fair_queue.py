@@ -2,7 +2,7 @@
 
 Without it a busy token would put all its requests before those of a quiet token. While several tokens have requests,
 each of them may run only a few, so that another one's request seldom waits. Requests wait after they are prepared, so a
-client that waits for its responses sends no more than are run. Knows no HTTP and no store.
+client that waits for its responses sends no more than are run. Independent of HTTP and of the store.
 """
 
 import asyncio

@@ -26,7 +26,7 @@ class Response(Struct, frozen=True):
     """A complete response.
 
     `fault` is the code of its first fault, "" without one, and `pointer` its pointer with `*` for names that a client
-    made up. A response may report success in spite of the fault. `token` is the token's id, "" before it is verified.
+    chose. A response may report success in spite of the fault. `token` is the token's id, "" before it is verified.
     """
 
     status: int

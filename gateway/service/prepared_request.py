@@ -15,7 +15,7 @@ Outcome: TypeAlias = Profile | Job | Sequence[Fault] | None
 
 
 class PreparedRequest(Struct, frozen=True):
-    """A request with its token, database and commands. A refusal takes the place of an invalid command."""
+    """A request with its token, database and commands. An invalid command is replaced by its refusal."""
 
     dialect: Dialect
     token: Token
@@ -31,7 +31,7 @@ class PreparedRequest(Struct, frozen=True):
     is_public: bool = False
     """Whether any page may call it: its response must not depend on stored data."""
     context: Mapping[str, Any] = field(default_factory=dict)
-    """What the dialect's `parse` hands to its `render`."""
+    """What the dialect's `parse` passes to its `render`."""
     rate_headers: Mapping[str, str] = field(default_factory=dict)
     """The response headers of the rate limit."""
     request_id: str = ""

@@ -1,6 +1,6 @@
 """Pseudonyms: keyed hashes (HMAC-SHA-256) of addresses, and the file of their key.
 
-The key is outside of the store: a copy of the store alone does not say which address a pseudonym stands for.
+The key is outside of the store: a copy of the store alone does not reveal which address a pseudonym replaces.
 """
 
 import os
@@ -51,7 +51,7 @@ async def open_pseudonyms(store: Store, secret_file: str | None) -> Pseudonym | 
 
 
 def _create(path: Path) -> None:
-    """Create the file with a random key, readable by its owner alone. The first of several processes wins."""
+    """Create the file with a random key, readable by its owner alone. Of several processes the first one creates it."""
     new = path.with_name(f"{path.name}.{os.getpid()}")
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(secrets.token_hex(KEY_BYTES) + "\n")

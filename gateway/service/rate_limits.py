@@ -1,4 +1,4 @@
-"""Rate limits of a credential, counted in memory by each process for itself. Knows no vendor and no HTTP.
+"""Rate limits of a credential, counted in memory by each process for itself. Independent of vendors and of HTTP.
 
 A window starts with its first request and lasts a second, minute, hour or day. Rejected requests are not counted. Time
 is monotonic: a clock that is set back or forward changes no window.

@@ -12,8 +12,8 @@ async def open_store(url: str, *, create: bool = False) -> Store:
     """Return the store of a URL such as `sqlite:///gateway.db`, migrated to this version's layout.
 
     A store that does not exist is created only with `create`: a mistyped URL must not look like an empty store. Raises
-    `ValueError` on a URL that no engine accepts, `Unavailable` if the engine cannot be reached, `Absent` if it has no
-    such store, `MissingExtra` if its library is not installed.
+    `ValueError` on a URL that no engine accepts, `Unavailable` if the engine cannot be reached, `StoreNotFound` if it
+    has no such store, `MissingExtra` if its library is not installed.
     """
     scheme = url.partition(":")[0]
     if scheme not in ENGINES:

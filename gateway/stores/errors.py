@@ -2,14 +2,17 @@
 
 
 class Unavailable(Exception):
-    """The engine cannot answer now. Nothing of the change was applied, or the message says that this is unknown."""
+    """The engine cannot respond now. Nothing of the change was applied, or the message says that this is unknown."""
 
 
 class Unusable(Unavailable):
-    """The engine cannot answer until a person acts. The message names no path and no server: anyone may read it."""
+    """The engine cannot respond until an operator acts.
+
+    The message names no path and no server: `/readyz` is public.
+    """
 
 
-class Absent(Unavailable):
+class StoreNotFound(Unavailable):
     """There is no such store, and it was not to be created."""
 
 

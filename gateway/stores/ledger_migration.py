@@ -50,7 +50,7 @@ def _record_earliest(ledger: Ledger, resource: str, reason: str, time: int) -> L
 
 
 def _facts(document: Mapping[str, Any], updated: int) -> Iterator[tuple[Address, str, str, int]]:
-    """Yield address, resource, reason and time of what a document says against messages."""
+    """Yield address, resource, reason and time of each fact of a document that forbids messages."""
     for subscription in document.get("subscriptions", ()):
         word = status_word(subscription.get("status"))
         if word in FACT_STATUSES:

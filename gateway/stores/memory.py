@@ -34,7 +34,7 @@ from gateway.core.model import (
     StoredAnswer,
     Write,
 )
-from gateway.stores.errors import Absent
+from gateway.stores.errors import StoreNotFound
 from gateway.stores.memory_registry import MemoryRegistry
 from gateway.stores.protocol import Record
 from gateway.stores.rows import (
@@ -51,11 +51,11 @@ from gateway.stores.rows import (
 
 
 async def open(url: str, create: bool) -> "MemoryStore":
-    """Return a new, empty store. Raises `ValueError` on a URL other than `memory:`, `Absent` without `create`."""
+    """Return a new, empty store. Raises `ValueError` on another URL than `memory:`, `StoreNotFound` without `create`."""
     if url != "memory:":
         raise ValueError(f"{url!r}: a store in memory has no name, its URL is memory:")
     if not create:
-        raise Absent("a store in memory exists in one process only")
+        raise StoreNotFound("a store in memory exists in one process only")
     return MemoryStore()
 
 

@@ -192,7 +192,7 @@ class Store(Protocol):
         ...
 
     async def ready(self) -> None:
-        """Return when the engine answers. Raises `Unavailable` where it does not."""
+        """Return when the engine responds. Raises `Unavailable` if it does not."""
         ...
 
     async def close(self) -> None:

@@ -22,7 +22,7 @@ def translate_to_xml(body: bytes) -> bytes:
     translated = xml_codec.encode(tree)
     loss = next(find_differences(ParsedBody(tree, True), parse_body("xml", translated), "request"), None)
     if loss:
-        raise ValueError(f"{loss.pointer or 'the body'} holds what XML cannot carry")
+        raise ValueError(f"{loss.pointer or 'the body'} contains what XML cannot represent")
     return translated
 
 

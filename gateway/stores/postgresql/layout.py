@@ -3,7 +3,7 @@
 The layout can be partitioned: every key of profile data begins with the database, and no unique index lacks it.
 """
 
-from gateway.stores.errors import Absent, Unavailable, Unusable
+from gateway.stores.errors import StoreNotFound, Unavailable, Unusable
 from gateway.stores.ledger_migration import ledger_rows_of_profiles
 from gateway.stores.postgresql.connections import Connection
 from gateway.stores.postgresql.text_encoding import index_text
@@ -110,7 +110,7 @@ async def layout_version(connection: Connection) -> int | None:
 
 async def _create(connection: Connection, create: bool) -> int:
     if not create:
-        raise Absent("there is no store in the database")
+        raise StoreNotFound("there is no store in the database")
     await connection.execute("CREATE TABLE layout (version bigint NOT NULL)")
     await connection.execute("INSERT INTO layout VALUES (0)")
     return 0

@@ -1,4 +1,4 @@
-"""The version of the registry, as this process knows it: the server notifies each change on a connection for that.
+"""The version of the registry, as this process has it: the server notifies each change on a connection for that.
 
 While that connection is lost, a notification may be missed. Each read then returns a number that no version has, so
 that the caller reads the registry again.

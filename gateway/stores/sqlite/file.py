@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 
 import apsw
 
-from gateway.stores.errors import Absent, Unavailable, Unusable
+from gateway.stores.errors import StoreNotFound, Unavailable, Unusable
 
 APPLICATION_ID = 0x50474757
 """The mark of our files in their header: "PGGW"."""
@@ -55,11 +55,11 @@ def create_file(file: str, content: bytes) -> None:
 def has_mark(file: str) -> bool:
     """Return whether a file has our mark, or none as in older versions. Touch nothing.
 
-    Raises `Absent`, or `Unavailable` where its header is another program's.
+    Raises `StoreNotFound`, or `Unavailable` where its header is another program's.
     """
     path = Path(file)
     if not path.exists():
-        raise Absent(f"{file}: there is no such store")
+        raise StoreNotFound(f"{file}: there is no such store")
     with path.open("rb") as content:
         header = content.read(HEADER_BYTES)
     mark = int.from_bytes(header[68:72])

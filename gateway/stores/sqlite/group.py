@@ -98,7 +98,7 @@ def find_ledgers(read: Read, database: int, addresses: Iterable[Address]) -> dic
 
 @cache
 def _look_up_statement(count: int) -> str:
-    # CROSS JOIN fixes the order of the joins: SQLite searches the tables for the keys, whatever its statistics say.
+    # CROSS JOIN fixes the order of the joins: SQLite searches the tables for the keys, whatever its statistics are.
     return f"""
         WITH wanted (number, database, kind, value) AS (VALUES {", ".join(f"({n}, ?, ?, ?)" for n in range(count))}),
         named (number, database, id) AS (
