@@ -28,7 +28,13 @@ class ServerThread:
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         protocols: Any = Http1Connections(limits, pause)
         config = uvicorn.Config(
-            self._serve, interface="asgi3", lifespan="off", http=protocols, access_log=False, log_level="error"
+            self._serve,
+            interface="asgi3",
+            lifespan="off",
+            http=protocols,
+            proxy_headers=False,
+            access_log=False,
+            log_level="error",
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, daemon=True)
