@@ -51,7 +51,7 @@ from gateway.stores.rows import (
 
 
 async def open(url: str, create: bool) -> "MemoryStore":
-    """Return a new, empty store. Raises `ValueError` on another URL than `memory:`, `StoreNotFound` without `create`."""
+    """Return an empty store. Raises `ValueError` on another URL than `memory:`, `StoreNotFound` without `create`."""
     if url != "memory:":
         raise ValueError(f"{url!r}: a store in memory has no name, its URL is memory:")
     if not create:
