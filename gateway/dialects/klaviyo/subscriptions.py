@@ -9,6 +9,7 @@ from typing import Any
 from gateway.core.apply import merge_patch
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
+from gateway.core.pointer import join_pointer
 from gateway.dialects.klaviyo.bodies_of_2023 import check_address, convert_addresses, convert_subscriptions
 from gateway.dialects.klaviyo.consent_parser import CONSENT_FIELDS, SUBSCRIBED, UNSUBSCRIBED, ConsentParser
 from gateway.dialects.klaviyo.jsonapi.documents import (
@@ -118,10 +119,12 @@ def _parse_job(request: Request, type: str, consent: str) -> ParsedRequest:
     lists = change_lists("add" if consent == SUBSCRIBED else "remove", ids)
     source = parse_text(attributes, "custom_source", faults)
     is_historical = _parse_boolean(attributes, "historical_import", faults)
-    if faults:
-        raise Refusal(faults)
     parser = ConsentParser(consent, source, request, is_historical=is_historical)
     commands = [parser.parse(element, lists) for element in elements]
+    if faults:
+        for index, command in enumerate(commands):
+            faults.add_nested(join_pointer("updates", index), command.faults)
+        raise Refusal(faults)
     return ParsedRequest(None, [*commands, *parser.registrations])
 
 
