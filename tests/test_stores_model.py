@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 )
 
 from gateway.core.faults import Refusal
+from gateway.core.fingerprint import fingerprint
 from gateway.core.model import Command, CommandType, Database, IdempotencyKey, Identity, Profile, Query, Token, Update
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import COMMAND_TYPES
@@ -190,7 +191,7 @@ class StoreMachine(RuleBasedStateMachine):
     def _run(self, verb: str, commands: list[Update], key: str | None = None) -> Any:
         if key:
             self._by_key[key] = verb, commands
-        once = IdempotencyKey(key, repr((verb, commands)), self._now + 20) if key else None
+        once = IdempotencyKey(key, f"1:{fingerprint(repr((verb, commands)))}", self._now + 20) if key else None
         commands = self._with_ids(commands)
         validated = [self._validate(update, COMMAND_TYPES[verb]) for update in commands]
         request = PreparedRequest(COURIER, TOKEN, self._database, self._schema, validated, commands, once)
