@@ -139,7 +139,8 @@ class Writer:
         known_as_list = path[-1] in ("tags", "ranks", "cars", "phones", "cats", "subscriptions") or path[-2:] in LISTS
         if values == [""]:
             return f"<{name}><_/></{name}>"
-        if len(values) == 1 and (not known_as_list or isinstance(values[0], list)):
+        is_blank = isinstance(values[0], str) and not values[0].strip(" \t\r\n")  # alone, it is an empty element
+        if len(values) == 1 and (not known_as_list or isinstance(values[0], list) or is_blank):
             marks = [" array='true'"]
         return "".join(self.element(name, value, path, mark) for mark, value in zip(marks, values, strict=True))
 
@@ -175,7 +176,7 @@ class Writer:
             case dict():
                 return self.members(value, path)
             case list():
-                return self.run("_", value, path)
+                return "".join(self.element("_", each, path) for each in value)
             case str():
                 return self.text(value)
             case _:

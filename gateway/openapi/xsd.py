@@ -127,7 +127,9 @@ class _SchemaDocument:
     # --- to XML Schema ---
 
     def _declare(self, element: etree._Element, shape: Shape, is_root: bool = False) -> None:
-        """Declare the type of an element."""
+        """Declare the type of an element. Any element but the root may be null, by `xsi:nil`."""
+        if not is_root:
+            element.set("nillable", "true")
         if shape.is_text:
             element.set("type", self._text(shape))
             return

@@ -128,7 +128,7 @@ VALUE_ATTACKS = (
     Attack("a-full-width-domain", 400, "e-mail", _data('{"email":"a@\uff45xample.com"}'.encode())),
     Attack("a-phone-with-an-extension", 400, "phone", _data(b'{"phones":["+79511059000 ext 5"]}')),
     Attack("a-phone-in-words", 400, "phone", _data(b'{"phones":["+1800FLOWERS"]}')),
-    Attack("a-field-of-the-gateway", 400, "gateway alone", _data(b'{"id":"x","_createtime":"2020-01-01"}')),
+    Attack("a-function-on-a-field-of-the-gateway", 400, "gateway alone", _data(b'{"id":{"action":"set","value":"x"}}')),
     Attack("sql-in-a-name", 400, "identifier", lambda _number: _json(INJECTED)),
     Attack("a-megabyte-of-address", 400, "e-mail", _data(b'{"email":"%s@example.com"}' % (b"a" * 1_000_000))),
     Attack("a-body-too-large", 413, "at most", _data(b'"%s"' % (b"a" * MEGABYTE))),
