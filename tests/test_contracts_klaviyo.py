@@ -114,20 +114,16 @@ def operations(document: Document) -> dict[str, Any]:
 BOTH = sorted(operations(OURS).keys() & operations(VENDORS).keys())
 pytestmark = pytest.mark.skipif(not BOTH, reason="there is no ../shared/reference")
 
-NOTHING_INCLUDED = "nothing can be included, so there is nothing of it to leave out"
+NOTHING_INCLUDED = "there are none, so there is nothing of them to leave out"
+WHOLE = "a list that is included has all attributes"
 SPARSE = "a sparse fieldset leaves out all that it does not name; without one it is there"
 _JOBS = "/api/profile-bulk-import-jobs"
 DIFFERENCES = {
-    "GET /api/profiles has no include": "it is refused by name",
-    "GET /api/profiles/{} has no include": "it is refused by name",
-    f"GET {_JOBS}/{{}} has no include": "it is refused by name",
     "GET /api/profiles has no fields[conversation]": NOTHING_INCLUDED,
-    "GET /api/profiles has no fields[push-token]": NOTHING_INCLUDED,
     "GET /api/profiles/{} has no fields[conversation]": NOTHING_INCLUDED,
-    "GET /api/profiles/{} has no fields[list]": NOTHING_INCLUDED,
-    "GET /api/profiles/{} has no fields[push-token]": NOTHING_INCLUDED,
+    "GET /api/profiles/{} has no fields[list]": WHOLE,
     "GET /api/profiles/{} has no fields[segment]": NOTHING_INCLUDED,
-    f"GET {_JOBS}/{{}} has no fields[list]": NOTHING_INCLUDED,
+    f"GET {_JOBS}/{{}} has no fields[list]": WHOLE,
     f"GET {_JOBS}/{{}}/import-errors has no fields[import-error]": "every error has all attributes",
     "POST /api/profile-merge has no fields[profile]": "the reply has no attributes",
     "POST /api/profile-merge asks: /data/relationships/profiles/data is missing": "a merge of nothing is refused",
@@ -154,8 +150,7 @@ def test_every_member_that_either_names_is_known_to_the_other() -> None:
     found = [
         f"{call} {at}" for call in BOTH for inner, outer, _ in bodies(call) for at in unknown_members(inner, outer)
     ]
-    # The states of a push token, which has calls of its own, express the consent to push messages. A form that
-    # subscribes patches no properties.
+    # A form subscribes no push tokens, which have a call of their own, and patches no properties.
     inner = "POST /client/subscriptions /data/attributes/profile/data/attributes"
     assert found == [f"{inner}/meta", f"{inner}/subscriptions/push"]
 

@@ -39,6 +39,7 @@ CONSENT_KINDS = {
     "email": ("marketing", "open_tracking"),
     "sms": ("marketing", "transactional"),
     "whatsapp": ("marketing", "transactional"),
+    PUSH: ("marketing",),
 }
 """The kinds of consent by channel."""
 
@@ -96,7 +97,7 @@ class ConsentParser:
             if consent.kind != "marketing":
                 self._add_kind(kinds, consent, _normal_address(consent.channel, identifiers))
         if push:
-            self._add_kind(kinds, _Consent(PUSH, "marketing", {}), ALL_TOKENS)
+            self._add_kind(kinds, _Consent(PUSH, "marketing", push.marketing), ALL_TOKENS)
         _combine(update, kinds)
         if self._consent == UNSUBSCRIBED:
             update["match"] = {**update["match"], "on_multiple": "addresses"}
@@ -109,7 +110,8 @@ class ConsentParser:
         channels = attributes.get("subscriptions")
         if not self._accepts_push or not isinstance(channels, dict):
             return None
-        return parse_push(channels.get(PUSH), self._consent, faults)
+        push = parse_push(channels.get(PUSH), faults)
+        return push if push and self._is_valid(PUSH, "marketing", push.marketing, faults) else None
 
     def _add_push(self, update: Update, match: Update, push: PushConsent, identifiers: Mapping[str, Any]) -> None:
         """Add the anonymous id to an update, and each token as an update of its own.

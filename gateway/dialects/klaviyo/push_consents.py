@@ -36,27 +36,28 @@ def accepts_push(request: Request) -> bool:
 
 
 class PushConsent(NamedTuple):
-    """The registrations of the tokens, and the anonymous id of a profile that may have no address."""
+    """The consent itself, the registrations of the tokens, and the anonymous id of a profile without an address."""
 
+    marketing: Any
     registrations: list[Update]
     anonymous_id: str
 
 
-def parse_push(push: Any, consent: str, faults: BodyFaults) -> PushConsent | None:
+def parse_push(push: Any, faults: BodyFaults) -> PushConsent | None:
     """Return the consent to push of a profile, None where there is none."""
     members = parse_object(push, PUSH_POINTER, faults)
     if not members:
         return None
     reject_unknown(members, PUSH_MEMBERS, PUSH_POINTER, faults)
-    marketing = parse_object(members.get("marketing"), f"{PUSH_POINTER}/marketing", faults)
-    if marketing.get("consent") != consent:
-        faults.append(Fault("invalid_parameter", f"it must be {consent}", f"{PUSH_POINTER}/marketing/consent"))
+    marketing = members.get("marketing")
+    if faults.is_empty(marketing):
+        faults.append(Fault("missing_parameter", "it is missing", f"{PUSH_POINTER}/marketing"))
     own = BodyFaults(faults.is_typed)
     anonymous_id = parse_text(members, "anonymous_id", own)
     faults += _relocate(own, PUSH_POINTER)
     tokens = enumerate(parse_list(members.get("tokens"), faults))
     registrations = [_parse_entry(entry, index, faults) for index, entry in tokens]
-    return PushConsent([] if faults else registrations, anonymous_id)
+    return PushConsent(marketing, [] if faults else registrations, anonymous_id)
 
 
 def _parse_entry(entry: Any, index: int, faults: BodyFaults) -> Update:
