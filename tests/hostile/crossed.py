@@ -102,7 +102,8 @@ def _courier(call: Call, _database: int | None) -> tuple[Any, str]:
 
 
 def _klaviyo(call: Call, _database: int | None) -> tuple[Any, str]:
-    attributes: dict[str, Any] = {"email": EMAIL, "first_name": "Olly"}
+    is_job = "-bulk-" in call.path and not call.path.endswith("import-jobs")
+    attributes: dict[str, Any] = {"email": EMAIL} if is_job else {"email": EMAIL, "first_name": "Olly"}
     data: dict[str, Any] = {"type": "profile", "attributes": attributes}
     if call.method == "PATCH":
         data["id"] = ID
