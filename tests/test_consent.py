@@ -6,10 +6,12 @@ The facts of an address have their law in `test_law_of_consent.py`.
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from tests.consent.calls import job
+from tests.consent.klaviyo_consent import suppression
 from tests.consent.world import KLAVIYO, TOKEN, World, serving, world
 
 EMAIL, PHONE = "ann@example.com", "+12025550123"
@@ -141,5 +143,51 @@ def test_the_failures_of_a_job_are_deleted_with_the_profile() -> None:
         found = await one.send("GET", path, headers=KLAVIYO)
         assert "Zoe" not in str(found.tree)
         assert EMAIL not in str(found.tree)
+
+    run(work)
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("sort", ["id", "email", "subscriptions.email.marketing.suppression.timestamp"])
+@pytest.mark.parametrize("since", ["", "greater-than(subscriptions.email.marketing.suppression.timestamp,2024-01-01)"])
+def test_pages_by_suppression_skip_and_repeat_nobody(sort: str, sign: str, since: str) -> None:
+    async def work(one: World) -> None:
+        for number in range(7):
+            person = {"type": "profile", "attributes": {"email": f"p{number}@example.com"}}
+            await write(one, "/api/profile-import", {"data": person})
+        for number in (5, 1, 4):
+            tree = suppression("suppression-bulk-create-job", f"p{number}@example.com")
+            await write(one, *tree)
+        path: str | None = f"/api/profiles?page[size]=2&sort={sign}{sort}" + (f"&filter={since}" if since else "")
+        emails: list[str] = []
+        while path:
+            found = await one.send("GET", path, headers=KLAVIYO)
+            emails += [row["attributes"]["email"] for row in found.tree["data"]]
+            path = unquote(found.tree["links"].get("next", "")).removeprefix("http://gateway.example")
+        suppressed = [f"p{number}@example.com" for number in (5, 1, 4)]
+        everybody = [f"p{number}@example.com" for number in range(7)]
+        if sort not in ("id", "email"):
+            expected = [*([] if since else [each for each in everybody if each not in suppressed]), *suppressed]
+        else:
+            expected = sorted(suppressed) if since else everybody
+        assert emails == (expected[::-1] if sign else expected)
+
+    run(work)
+
+
+def test_a_later_opt_out_ends_what_a_job_subscribed_for_everybody() -> None:
+    """Transactional consent belongs to the phone: the opt-out is written to each profile that has it."""
+
+    async def work(one: World) -> None:
+        for email in ("a@example.com", "b@example.com"):
+            tree = {"token": TOKEN, "db_id": 1, "email": email, "data": {"email": email, "phones": [PHONE]}}
+            await write(one, "/api/v1.1/profiles/import", tree)
+            told = {"sms": {"transactional": {"consent": "SUBSCRIBED"}}}
+            await consent(one, "SUBSCRIBED", told, email=email, phone_number=PHONE)
+        told = {"sms": {"transactional": {"consent": "UNSUBSCRIBED"}}}
+        await consent(one, "UNSUBSCRIBED", told, phone_number=PHONE)
+        await one.read()
+        shown = [each["subscriptions"]["sms"]["transactional"] for each in one.klaviyo.values()]
+        assert [each["consent"] for each in shown] == ["UNSUBSCRIBED", "UNSUBSCRIBED"]
 
     run(work)
