@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from gateway.core import matching, normalization
 from gateway.core.apply import difference, merge_patch
 from gateway.core.faults import CATALOG
-from gateway.core.functions import FUNCTIONS
 from gateway.core.pointer import join_pointer, split_pointer, value_at
 from gateway.core.times import format_time, parse_time
+from gateway.core.update_functions import FUNCTIONS
 from gateway.schema.files import load_schema
-from gateway.schema.profile_tables import profile_tables
+from gateway.schema.profile_annotations import profile_tables
 from tests.cases import FIXTURES
 
 TABLES = profile_tables(load_schema("profile"), {"customer_id": {"type": "string", "x-identifier": True}})

@@ -17,7 +17,7 @@ import uvicorn
 from gateway.cli.listening import find_port
 from gateway.cli.options import read_fields, setting
 from gateway.cli.store import InvalidSettings, load_settings, now, run_on_store
-from gateway.extras import MissingExtra, require_extra
+from gateway.optional_dependencies import MissingExtra, require_extra
 from gateway.server import workers
 from gateway.server.connection_limits import ConnectionLimits
 from gateway.server.dependencies import missing_internals

@@ -12,7 +12,7 @@ from typing import TypeVar
 import click
 
 from gateway.core.model import Database
-from gateway.extras import MissingExtra
+from gateway.optional_dependencies import MissingExtra
 from gateway.settings import Settings
 from gateway.stores import open_store
 from gateway.stores.errors import Duplicate, Missing, StoreNotFound, Unavailable

@@ -9,11 +9,11 @@ from typing import Any
 
 from gateway.core.consent import UNCHANGED, combine_subscriptions
 from gateway.core.faults import Fault
-from gateway.core.functions import FUNCTIONS
 from gateway.core.matching import subscription_address
 from gateway.core.model import Document, Update
 from gateway.core.pointer import join_pointer, split_pointer, value_at
 from gateway.core.profile_tables import ProfileTables
+from gateway.core.update_functions import FUNCTIONS
 
 
 def apply_update(document: Document, update: Update) -> tuple[Document, list[Fault]]:

@@ -4,7 +4,7 @@ An edit searches its profile by a key (the identities of a match) and returns th
 other profiles.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -13,11 +13,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.core.apply import apply_update, difference, remove_empty_namespaces, restore_value
+from gateway.core.conflicts import kept_places, require_findable
 from gateway.core.consent import ReadLedgers, apply_consent
-from gateway.core.faults import Fault, Refusal, refuse
+from gateway.core.faults import Fault, Refusal
 from gateway.core.matching import identities, identity_changes
 from gateway.core.model import Created, Document, Edit, EditResult, Find, Identity, Profile, Update, Write
-from gateway.core.pointer import join_pointer, split_pointer
+from gateway.core.pointer import split_pointer
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.selection import not_found, require_profile, select_first, select_profile
 
@@ -60,8 +61,8 @@ def update_edit(
         document, ledgers = apply_consent(document, update, context.read_ledgers(find), context.now)
         gained, lost = identity_changes(before, document, context.tables)
         if profile is None:
-            _require_findable(key, gained, update["match"]["mode"], context.tables.unique)
-        if gained and (kept := _kept_places(find, gained, update, profile, context)):
+            require_findable(key, gained, update["match"]["mode"], context.tables.unique)
+        if gained and (kept := kept_places(find, gained, update, profile, context.tables)):
             for place in kept:
                 document = restore_value(document, before, place)
             gained, lost = identity_changes(before, document, context.tables)
@@ -172,45 +173,6 @@ def _with_match_values(document: Document, match: Mapping[str, Any]) -> Document
         own = {values["field_name"]: values["field_value"], **document.get("custom", {})}
         document = {**document, "custom": own}
     return document
-
-
-def _require_findable(key: tuple[Identity, ...], after: frozenset[Identity], mode: str, unique: frozenset[str]) -> None:
-    """Reject a new profile that its own match does not find: each call would create another one.
-
-    A unique identity needs no such check: the second call fails because the identity is taken.
-    """
-    if key and not any(_family(kind) in unique for kind, _ in key) and not after.intersection(key):
-        raise refuse("match_not_in_data", f"a new profile must bring what matching {mode} searches", "/profile")
-
-
-def _kept_places(
-    find: Find, gained: Iterable[Identity], update: Update, profile: Profile | None, context: EditContext
-) -> list[tuple[str, ...]]:
-    """Return the places that keep their value: another profile has their identity, and the rule is `keep`.
-
-    Raises `Refusal` (identifier_taken) where the rule is `reject`.
-    """
-    rules = update.get("on_conflict", {})
-    kept, faults = [], []
-    for kind, value in sorted(gained):
-        rule = rules.get(_family(kind))
-        other = rule and next(
-            (each for each in find([(kind, value)]) if profile is None or each.id != profile.id), None
-        )
-        if not other:
-            continue
-        if rule == "keep":
-            kept.append(context.tables.places[kind])
-        else:
-            pointer = join_pointer("profile", *kind.split("/", 1))
-            faults.append(Fault("identifier_taken", "the value belongs to another profile", pointer, other.id))
-    if faults:
-        raise Refusal(faults)
-    return kept
-
-
-def _family(kind: str) -> str:
-    return kind.partition("/")[0]
 
 
 def document_result(

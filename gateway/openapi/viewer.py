@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 
-from gateway.extras import MissingExtra, require_extra
+from gateway.optional_dependencies import MissingExtra, require_extra
 
 PAGE = """<!doctype html>
 <html lang="en">

@@ -23,7 +23,7 @@ from gateway.schema.declarations import (
 )
 from gateway.schema.files import load_schema
 from gateway.schema.function_types import mismatch
-from gateway.schema.profile_tables import profile_tables
+from gateway.schema.profile_annotations import profile_tables
 from gateway.schema.undeclared import undeclared_faults
 from gateway.schema.validation import MAX_FAULTS, JSONSchema, Validator
 from gateway.schema.validation_view import merge_operations, point_to_field, without_nulls

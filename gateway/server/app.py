@@ -15,16 +15,16 @@ from gateway import stores
 from gateway.core.erasure import Pseudonym
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import Dialect
-from gateway.extras import require_extra
 from gateway.media import Bounds
+from gateway.optional_dependencies import require_extra
 from gateway.server.access_log import AccessLog, write_stdout
 from gateway.server.bodies import BodyReader
 from gateway.server.concurrency import ConcurrencyLimit
-from gateway.server.descriptions import description_routes
 from gateway.server.endpoints import EndpointContext, NotFoundEndpoint, routes_of
 from gateway.server.health import health_routes
 from gateway.server.housekeeping import configure_garbage_collection, housekeeping
 from gateway.server.public_address import PublicAddress, parse_networks
+from gateway.server.published_files import description_routes
 from gateway.server.raw_paths import RawPathMiddleware
 from gateway.server.request_ids import RequestIds
 from gateway.server.responses import Responder

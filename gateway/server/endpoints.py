@@ -18,7 +18,7 @@ from gateway.server.public_address import PublicAddress
 from gateway.server.request_head import WHITE_SPACE
 from gateway.server.request_ids import RequestIds
 from gateway.server.responses import Responder
-from gateway.service.messages import Message, Response
+from gateway.service.http_messages import Message, Response
 from gateway.service.pipeline import Pipeline
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from starlette.types import Send
 
 from gateway.server.access_log import AccessLog
-from gateway.service.messages import Message, Response
+from gateway.service.http_messages import Message, Response
 
 if TYPE_CHECKING:
     from gateway.server.metrics import Metrics

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 from gateway.core.faults import refuse
 from gateway.core.model import READ
 from gateway.dialects.protocol import Call
-from gateway.service.messages import Message
+from gateway.service.http_messages import Message
 
 DRY_RUN = "dry_run"
 VALUES = {"true": True, "false": False, "1": True, "0": False}

@@ -10,7 +10,7 @@ from gateway.core.numbers import UnrepresentableNumber
 from gateway.dialects.protocol import CONTENT_TYPES, Dialect, Reply, Request
 from gateway.media import Bounds, Codec
 from gateway.schema.pointer_mask import PointerMask
-from gateway.service.messages import Message, Response
+from gateway.service.http_messages import Message, Response
 
 PUBLIC_MASK = PointerMask()
 

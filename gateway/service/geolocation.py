@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.core.model import Update
 from gateway.core.pointer import value_at
 from gateway.dialects.protocol import LocatedFields
-from gateway.extras import require_extra
+from gateway.optional_dependencies import require_extra
 
 if TYPE_CHECKING:
     from maxminddb import Reader

@@ -7,7 +7,7 @@ from gateway.core.faults import Refusal, refuse
 from gateway.core.fingerprint import fingerprint
 from gateway.core.model import READ, Command, IdempotencyKey
 from gateway.dialects.protocol import Call
-from gateway.service.messages import Message
+from gateway.service.http_messages import Message
 
 KEY_LIFETIME = 24 * 60 * 60 * 1000
 """Milliseconds that a key is kept, unless the request has its own time."""

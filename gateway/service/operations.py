@@ -20,8 +20,8 @@ from gateway.dialects.protocol import (
     UPDATE,
 )
 from gateway.service.changes import ChangeBuilder
-from gateway.service.consent import with_consent
 from gateway.service.dry_runs import DryRuns
+from gateway.service.effective_consent import with_consent
 from gateway.service.geolocation import Geolocator
 from gateway.service.jobs import Jobs
 from gateway.service.prepared_request import Outcome, PreparedRequest

@@ -19,8 +19,8 @@ from gateway.service.dry_run_parameter import is_dry_run
 from gateway.service.exchange import Exchange
 from gateway.service.failures import OutageLog, log_unexpected
 from gateway.service.fair_queue import FairQueue
+from gateway.service.http_messages import Message, Response
 from gateway.service.idempotency import KEY_LIFETIME, idempotency_key
-from gateway.service.messages import Message, Response
 from gateway.service.operations import Operations
 from gateway.service.prepared_request import PreparedRequest
 from gateway.service.rate_limits import RateLimitExceeded, RateLimits

@@ -18,7 +18,7 @@ from gateway.core.listing import (
 from gateway.core.model import Profile, Query
 from gateway.core.selection import require_profile
 from gateway.service.changes import key_of
-from gateway.service.consent import with_consent
+from gateway.service.effective_consent import with_consent
 from gateway.service.prepared_request import Outcome, PreparedRequest
 from gateway.stores.protocol import Store
 

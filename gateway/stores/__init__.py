@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from gateway.extras import require_extra
+from gateway.optional_dependencies import require_extra
 from gateway.stores.protocol import Store
 
 ENGINES = ("memory", "postgresql", "sqlite")

@@ -16,11 +16,11 @@ from gateway.core.model import Change, Database, EditResult, Find, Job, Origin, 
 from gateway.core.profile_tables import ProfileTables
 from gateway.schema.field_declarations import declaration_problems
 from gateway.schema.files import load_schema
-from gateway.schema.profile_tables import profile_tables
+from gateway.schema.profile_annotations import profile_tables
 from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
-from gateway.stores.ledger_migration import ledgers_of_profiles
+from gateway.stores.consent_migration import ledgers_of_profiles
 from gateway.stores.protocol import Store
 from gateway.testkit.case import HOST, Case, InvalidCase
 from gateway.testkit.expectations import CaseResponse

@@ -19,8 +19,8 @@ from gateway.core.model import Change, Database, EditResult, Find, Identity, Ori
 from gateway.core.profile_tables import ProfileTables
 from gateway.schema.compiled import CompiledSchema
 from gateway.schema.field_declarations import declaration_problems
+from gateway.stores.consent_migration import ledgers_of_profiles
 from gateway.stores.errors import Duplicate
-from gateway.stores.ledger_migration import ledgers_of_profiles
 from gateway.stores.protocol import Record, Store
 from gateway.transfer.lines import AnyLine, DatabaseLine, DumpLine, DumpRow, EndLine, InvalidLine, parse_line, row_of
 

@@ -3,8 +3,8 @@
 The layout can be partitioned: every key of profile data begins with the database, and no unique index lacks it.
 """
 
+from gateway.stores.consent_migration import ledger_rows_of_profiles
 from gateway.stores.errors import StoreNotFound, Unavailable, Unusable
-from gateway.stores.ledger_migration import ledger_rows_of_profiles
 from gateway.stores.postgresql.connections import Connection
 from gateway.stores.postgresql.text_encoding import index_text
 

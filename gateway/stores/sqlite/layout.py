@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import apsw
 
+from gateway.stores.consent_migration import ledger_rows_of_profiles
 from gateway.stores.errors import Unusable
-from gateway.stores.ledger_migration import ledger_rows_of_profiles
 from gateway.stores.sqlite.connections import transaction
 from gateway.stores.sqlite.file import APPLICATION_ID, another_program
 

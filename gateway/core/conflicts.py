@@ -1,0 +1,47 @@
+"""Conflicts: an identity that a profile gains belongs to another profile. Reject it (409), or keep the old value."""
+
+from collections.abc import Iterable
+
+from gateway.core.faults import Fault, Refusal, refuse
+from gateway.core.model import Find, Identity, Profile, Update
+from gateway.core.pointer import join_pointer
+from gateway.core.profile_tables import ProfileTables
+
+
+def require_findable(key: tuple[Identity, ...], after: frozenset[Identity], mode: str, unique: frozenset[str]) -> None:
+    """Reject a new profile that its own match does not find: each call would create another one.
+
+    A unique identity needs no such check: the second call fails because the identity is taken.
+    """
+    if key and not any(_family(kind) in unique for kind, _ in key) and not after.intersection(key):
+        raise refuse("match_not_in_data", f"a new profile must bring what matching {mode} searches", "/profile")
+
+
+def kept_places(
+    find: Find, gained: Iterable[Identity], update: Update, profile: Profile | None, tables: ProfileTables
+) -> list[tuple[str, ...]]:
+    """Return the places that keep their value: another profile has their identity, and the rule is `keep`.
+
+    Raises `Refusal` (identifier_taken) where the rule is `reject`.
+    """
+    rules = update.get("on_conflict", {})
+    kept, faults = [], []
+    for kind, value in sorted(gained):
+        rule = rules.get(_family(kind))
+        other = rule and next(
+            (each for each in find([(kind, value)]) if profile is None or each.id != profile.id), None
+        )
+        if not other:
+            continue
+        if rule == "keep":
+            kept.append(tables.places[kind])
+        else:
+            pointer = join_pointer("profile", *kind.split("/", 1))
+            faults.append(Fault("identifier_taken", "the value belongs to another profile", pointer, other.id))
+    if faults:
+        raise Refusal(faults)
+    return kept
+
+
+def _family(kind: str) -> str:
+    return kind.partition("/")[0]
