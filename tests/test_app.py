@@ -24,7 +24,7 @@ UPDATE = {"token": TOKEN, "db_id": 1, "email": "canary@example.com", "data": {"_
 XML = f"<xml><token>{TOKEN}</token><db_id>1</db_id><email>canary@example.com</email><data/></xml>"
 
 
-async def furnished() -> Store:
+async def seeded_store() -> Store:
     store = await open_store("memory:", create=True)
     await seed_store(store, Case(Path(), "json", {}))
     return store
@@ -47,7 +47,7 @@ def asked(converse: Callable[[httpx.AsyncClient], Awaitable[Any]], store: Store,
 
 def failing(error: Exception, *methods: str) -> Store:
     """Return a store whose methods of these names raise the error."""
-    store = asyncio.run(furnished())
+    store = asyncio.run(seeded_store())
 
     async def fail(*_arguments: Any) -> None:
         raise error
@@ -86,14 +86,14 @@ def test_a_header_of_several_lines_is_one_list() -> None:
         lines = [("accept", "application/xml"), ("accept", "text/html")]
         return await client.post("/api/v1.1/profiles/import", json=UPDATE, headers=lines)
 
-    assert asked(converse, asyncio.run(furnished())).headers["content-type"] == "application/xml"
+    assert asked(converse, asyncio.run(seeded_store())).headers["content-type"] == "application/xml"
 
 
 def test_health_checks_report_the_process_and_the_store() -> None:
     async def converse(client: httpx.AsyncClient) -> list[int]:
         return [(await client.get(path)).status_code for path in ("/healthz", "/readyz")]
 
-    assert asked(converse, asyncio.run(furnished())) == [200, 200]
+    assert asked(converse, asyncio.run(seeded_store())) == [200, 200]
     assert asked(converse, failing(Unavailable(), "ready")) == [200, 503]
 
 
@@ -102,7 +102,7 @@ def test_the_root_redirects_to_the_documentation(path: str, location: str) -> No
     async def converse(client: httpx.AsyncClient) -> httpx.Response:
         return await client.get(path)
 
-    reply = asked(converse, asyncio.run(furnished()))
+    reply = asked(converse, asyncio.run(seeded_store()))
     assert (reply.status_code, reply.headers["location"]) == (307, location)
 
 
@@ -111,7 +111,7 @@ def test_every_listed_schema_exists() -> None:
         listed = (await client.get("/schemas")).json()["schemas"]
         return listed, [(await client.get(path)).status_code for path in listed]
 
-    listed, statuses = asked(converse, asyncio.run(furnished()))
+    listed, statuses = asked(converse, asyncio.run(seeded_store()))
     assert {"/schemas/update.schema.json", "/schemas/AltcraftUpdate.xsd"} <= set(listed)
     assert set(statuses) == {200}
 
@@ -121,7 +121,7 @@ def test_old_changes_are_pruned() -> None:
         await client.post("/api/v1.1/profiles/import", json=UPDATE)
         return [change async for change in store.changes(1)]
 
-    store = asyncio.run(furnished())
+    store = asyncio.run(seeded_store())
     kept = asked(converse, store)
     assert [change.patch[0]["op"] for change in kept] == ["add"]
     assert kept[0].origin.triggers
@@ -139,7 +139,7 @@ def test_skip_triggers_is_kept_with_the_change(skip: bool) -> None:
         await client.post("/api/v1.1/profiles/import", json={**UPDATE, "skip_triggers": skip})
         return [change async for change in store.changes(1)]
 
-    store = asyncio.run(furnished())
+    store = asyncio.run(seeded_store())
     (change,) = asked(converse, store)
     assert change.origin.triggers is not skip
     assert (change.origin.dialect, change.origin.token) == ("altcraft", "t1")
@@ -152,7 +152,7 @@ def test_detect_geo_fills_fields_from_an_address(tmp_path: Path) -> None:
         return (await client.post("/api/v1.1/profiles/get", json=UPDATE)).json()["data"]
 
     settings = Settings(geoip=str(written(tmp_path / "geo.mmdb", 6)))
-    shown = asked(converse, asyncio.run(furnished()), settings)
+    shown = asked(converse, asyncio.run(seeded_store()), settings)
     assert {name: shown.get(name) for name in ("_city", "_country", "_tz", "_regcity", "_lat")} == {
         "_city": "Moscow",
         "_country": "RU",
@@ -168,7 +168,7 @@ def test_a_large_body_is_prepared_in_a_thread() -> None:
         return await client.post("/api/v1.1/profiles/import_batch", content=json.dumps({**UPDATE, "data": rows}),
                                  headers={"content-type": "application/json"})  # fmt: skip
 
-    reply = asked(converse, asyncio.run(furnished()))
+    reply = asked(converse, asyncio.run(seeded_store()))
     assert {row["error"] for row in reply.json()["result"]} == {0}
     assert len(reply.json()["result"]) == 1_000
 
@@ -178,7 +178,7 @@ def test_another_database_has_the_response_of_an_absent_one() -> None:
         bodies = [{**UPDATE, "db_id": number} for number in (2, 999)]
         return [(await client.post("/api/v1.1/profiles/get", json=body)).text.replace("999", "2") for body in bodies]
 
-    second, absent = asked(converse, asyncio.run(furnished()))
+    second, absent = asked(converse, asyncio.run(seeded_store()))
     assert second == absent
 
 
@@ -192,7 +192,7 @@ def test_a_token_over_its_rate_gets_retry_after() -> None:
         in_xml = {"content-type": "application/xml"}
         return [*replies, await client.post("/api/v1.1/profiles/import", content=XML, headers=in_xml)]
 
-    replies = asked(converse, asyncio.run(furnished()), Settings(token_rate="1/hour"))
+    replies = asked(converse, asyncio.run(seeded_store()), Settings(token_rate="1/hour"))
     assert [reply.status_code for reply in replies] == [404, 429, 404, 429]
     assert replies[1].json()["type"] == "rate_limit_error"
     assert 0 < int(replies[1].headers["retry-after"]) <= 3600
@@ -220,6 +220,6 @@ def test_a_value_over_its_bound_is_rejected(data: dict[str, Any], reason: str) -
         ]
 
     settings = Settings(max_text=100, max_name=50, max_items=10)
-    refused, kept, batch = asked(converse, asyncio.run(furnished()), settings)
+    refused, kept, batch = asked(converse, asyncio.run(seeded_store()), settings)
     assert (refused.status_code, refused.json()["error_text"]) == (400, reason)
     assert (kept.status_code, batch.status_code) == (200, 200)

@@ -96,7 +96,7 @@ def test_siblings_do_not_know_each_other(room: str) -> None:
 
 
 @pytest.mark.parametrize("file", modules(), ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_every_file_says_what_it_is(file: Path) -> None:
+def test_every_file_has_a_docstring(file: Path) -> None:
     assert ast.get_docstring(ast.parse(file.read_text()))
 
 

@@ -33,9 +33,9 @@ def test_becomes_the_canonical_update(case: Case) -> None:
     asked = call.parse(request)
     form = CompiledSchema(_database(case), load_schema(dialect.constraints) if dialect.constraints else {})
     type = COMMAND_TYPES[call.operation]
-    updates = [_told(validate_command(form, read, type, codec.is_typed)) for read in asked.commands]
+    updates = [_command_or_null(validate_command(form, read, type, codec.is_typed)) for read in asked.commands]
     expected = case.value("canonical.json")
-    assert _spelled(updates) == _spelled(expected if isinstance(expected, list) else [expected])
+    assert _json_text(updates) == _json_text(expected if isinstance(expected, list) else [expected])
 
 
 @pytest.mark.parametrize("case", JUDGED, ids=lambda case: case.name)
@@ -52,7 +52,7 @@ def _validator(type: CommandType) -> Validator:
     return Validator({"$ref": f"urn:profile-gateway:{type}"}, schemas)
 
 
-def _told(checked: Any) -> Any:
+def _command_or_null(checked: Any) -> Any:
     """An update as it is; in a batch's list, a refused one stands as null."""
     return None if isinstance(checked, Refusal) else checked
 
@@ -86,5 +86,5 @@ def _database(case: Case) -> Database:
     return Database(1, base.name, base.closed, base.fields, base.company_id, resources, segments)
 
 
-def _spelled(updates: list[Any]) -> str:
+def _json_text(updates: list[Any]) -> str:
     return json.dumps(updates, sort_keys=True, ensure_ascii=False, indent=1)

@@ -36,7 +36,7 @@ def client() -> Iterator[httpx.Client]:
 
 @each_case
 def test_in_process_on_memory(case: Case) -> None:
-    _judge(case, *asyncio.run(run_in_process(case)))
+    _assert_expected(case, *asyncio.run(run_in_process(case)))
 
 
 @each_case
@@ -47,15 +47,15 @@ def test_over_http_on_sqlite(case: Case, host: ServerThread, client: httpx.Clien
         method, url = case.about["method"], host.url + case.about["path"]
         reply = client.request(method, url, content=case.request, headers=case.headers)
         profiles = host.run(stored_profiles(store))
-    _judge(case, response_from_httpx(reply), profiles)
+    _assert_expected(case, response_from_httpx(reply), profiles)
 
 
 @pytest.mark.parametrize("folder", sorted({case.folder for case in CASES}), ids=lambda folder: folder.name)
-def test_says_what_it_shows_and_where_the_rule_comes_from(folder: Path) -> None:
+def test_has_a_description_and_the_source_of_its_rule(folder: Path) -> None:
     about = next(case.about for case in CASES if case.folder == folder)
     assert about.keys() >= {"description", "spec"}
 
 
-def _judge(case: Case, answer: CaseResponse, profiles: list[dict[str, Any]]) -> None:
+def _assert_expected(case: Case, answer: CaseResponse, profiles: list[dict[str, Any]]) -> None:
     found = [str(difference) for difference in check_response(case, answer, profiles)]
     assert not found, "\n".join(found)

@@ -111,7 +111,7 @@ def test_makes_a_database_as_it_was_described(run: Run, url: str, tmp_path: Path
     assert databases(url) == [Database(7, "Loyal people", True, FIELDS, "acme")]
 
 
-def test_makes_an_open_database_without_fields_where_nothing_more_is_said(run: Run, url: str) -> None:
+def test_creates_an_open_database_without_fields_by_default(run: Run, url: str) -> None:
     done(run("database create --id 7 --name plain"))
     assert databases(url) == [Database(7, "plain")]
 
@@ -132,7 +132,7 @@ def test_lists_databases_as_json(run: Run) -> None:
     assert (row["id"], row["name"], row["closed"], row["company_id"]) == (7, "seven", False, None)
 
 
-def test_shows_a_database_with_all_its_parts(run: Run, tmp_path: Path) -> None:
+def test_prints_a_database_with_all_its_parts(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "fields.json"
     file.write_text(json.dumps(FIELDS))
     done(run("database create --id 7 --name seven --fields", str(file)))
@@ -146,13 +146,13 @@ def test_shows_a_database_with_all_its_parts(run: Run, tmp_path: Path) -> None:
     assert shown["segments"]["3"] == {"id": 3, "name": "vip"}
 
 
-def test_refuses_to_show_a_database_that_is_not_there(run: Run) -> None:
+def test_refuses_to_print_an_unknown_database(run: Run) -> None:
     done(run("database create --id 8 --name eight"))
     assert_refused(run("database show 7"), 1, "there is no database 7")
 
 
 @pytest.mark.parametrize("again", ["--id 7 --name other", "--id 8 --name other --company-id acme"])
-def test_refuses_a_database_whose_id_or_company_id_is_taken(run: Run, url: str, again: str) -> None:
+def test_refuses_a_database_whose_id_or_company_id_exists(run: Run, url: str, again: str) -> None:
     done(run("database create --id 7 --name seven --company-id acme"))
     assert_refused(run(f"database create {again}"), 1, "the id", "or the company id is another database's")
     assert [database.name for database in databases(url)] == ["seven"]
@@ -276,7 +276,7 @@ def test_refuses_what_belongs_to_a_database_that_is_not_there(run: Run, command:
 
 
 @pytest.mark.parametrize("kind", ["resource", "segment"])
-def test_refuses_a_resource_or_segment_whose_id_is_taken(run: Run, url: str, kind: str) -> None:
+def test_refuses_a_resource_or_segment_whose_id_exists(run: Run, url: str, kind: str) -> None:
     done(run("database create --id 7 --name seven"))
     done(run(f"{kind} create --database 7 --id 1 --name first"))
     assert_refused(run(f"{kind} create --database 7 --id 1 --name second"), 1, f"database 7 has a {kind} 1 already")
@@ -362,13 +362,13 @@ def test_rejects_an_invalid_flag_by_its_name(run: Run, flag: str, text: str) -> 
 
 
 @pytest.mark.parametrize("store", ["a#b.db", "gateway.db", "sqlite:///a#b.db", "sqlite:///a?b.db"])
-def test_says_how_to_write_a_mistyped_store(run: Run, tmp_path: Path, monkeypatch: Any, store: str) -> None:
+def test_explains_how_to_write_a_mistyped_store(run: Run, tmp_path: Path, monkeypatch: Any, store: str) -> None:
     monkeypatch.chdir(tmp_path)
     assert_refused(run(f"database list --store {store}"), 2, store, "use sqlite:///FILE or ")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_says_what_it_created(run: Run) -> None:
+def test_prints_what_it_created(run: Run) -> None:
     assert done(run("database create --id 7 --name seven")) == "database 7 created\n"
     assert done(run("resource create --database 7 --id 1 --name one")) == "resource 1 created in database 7\n"
     assert done(run("segment create --database 7 --id 1 --name one")) == "segment 1 created in database 7\n"
@@ -402,7 +402,7 @@ def test_refuses_to_serve_behind_proxies_that_are_no_networks(run: Run, monkeypa
 
 
 @pytest.mark.parametrize(("settings", "seconds"), [(Settings(), 75), (Settings(keep_alive_seconds=7), 7)])
-def test_an_idle_connection_stays_open_as_long_as_the_setting_says(settings: Settings, seconds: int) -> None:
+def test_an_idle_connection_stays_open_as_long_as_the_setting(settings: Settings, seconds: int) -> None:
     assert _server_config(settings, 0).timeout_keep_alive == seconds
 
 
@@ -423,7 +423,7 @@ def test_every_command_explains_itself_and_names_the_variable_of_its_store(run: 
     assert ("GATEWAY_STORE" in told) == ("--store" in told)
 
 
-def test_tells_its_version(run: Run) -> None:
+def test_prints_its_version(run: Run) -> None:
     assert re.search(r"\d+\.\d+\.\d+$", done(run("--version")))
 
 
@@ -470,7 +470,7 @@ def test_a_revoked_token_of_the_settings_stays_revoked(run: Run, url: str) -> No
     assert [token.revoked for token in tokens(url)] == [True]
 
 
-def test_a_store_of_other_databases_is_left_alone_and_the_unused_token_is_said(
+def test_a_store_of_other_databases_is_unchanged_and_the_unused_token_is_reported(
     run: Run, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     done(run("database create --id 7 --name seven"))
@@ -481,7 +481,7 @@ def test_a_store_of_other_databases_is_left_alone_and_the_unused_token_is_said(
     assert "GATEWAY_BOOTSTRAP_TOKEN is not used" in caplog.text
 
 
-class Held:
+class StoreWithBarrier:
     """A store that lets nobody go on from `databases` until everybody has seen the same."""
 
     def __init__(self, store: Store, barrier: asyncio.Barrier) -> None:
@@ -502,7 +502,7 @@ def test_starts_at_the_same_moment_make_one_database_and_one_token(url: str, set
         barrier = asyncio.Barrier(3)
         stores = [await open_store(url, create=True) for _ in range(3)]
         try:
-            return await asyncio.gather(*(bootstrap(Held(it, barrier), settings, now=5) for it in stores))
+            return await asyncio.gather(*(bootstrap(StoreWithBarrier(it, barrier), settings, now=5) for it in stores))
         finally:
             for store in stores:
                 await store.close()
@@ -593,7 +593,7 @@ def curls_in(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_serves_what_it_says_and_stops_when_told(serving: Callable[..., Server], url: str, workers: str) -> None:
+def test_serves_and_stops_on_sigterm(serving: Callable[..., Server], url: str, workers: str) -> None:
     server = serving(url, "--workers", workers)
     assert get(f"{server.address}/healthz").status_code == 200
     assert server.stop() == ""
@@ -616,7 +616,7 @@ def no_longer_listens(address: str) -> bool:
     return False
 
 
-def test_what_is_in_flight_when_told_to_stop_is_answered(serving: Callable[..., Server], url: str) -> None:
+def test_requests_in_flight_at_sigterm_get_their_responses(serving: Callable[..., Server], url: str) -> None:
     server = serving(url, GATEWAY_BOOTSTRAP_TOKEN="mine")
     body = b'{"token": "mine", "db_id": 1, "data": {"email": "olly@example.com"}}'
     host, port = server.address.removeprefix("http://").split(":")
@@ -631,12 +631,12 @@ def test_what_is_in_flight_when_told_to_stop_is_answered(serving: Callable[..., 
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_nobody_is_cut_off_when_it_is_told_to_stop(serving: Callable[..., Server], url: str, workers: str) -> None:
+def test_no_client_is_reset_at_sigterm(serving: Callable[..., Server], url: str, workers: str) -> None:
     """Whoever connects under load, until nobody listens any more, is answered or refused."""
     server = serving(url, "--workers", workers)
     assert get(f"{server.address}/healthz").status_code == 200
     with ThreadPoolExecutor(16) as clients:
-        heard = [clients.submit(answers_until_nobody_listens, server.address) for _ in range(16)]
+        heard = [clients.submit(responses_until_the_port_is_closed, server.address) for _ in range(16)]
         time.sleep(0.5)
         server.process.send_signal(signal.SIGTERM)
         answers = [answer for each in heard for answer in each.result(20)]
@@ -644,7 +644,7 @@ def test_nobody_is_cut_off_when_it_is_told_to_stop(serving: Callable[..., Server
     assert all(answer.startswith(b"HTTP/1.1 200 OK") for answer in answers), answers
 
 
-def answers_until_nobody_listens(address: str) -> list[bytes]:
+def responses_until_the_port_is_closed(address: str) -> list[bytes]:
     """Each on a connection of its own; a reset is an answer of its own kind."""
     host, port = address.removeprefix("http://").split(":")
     answers = []
@@ -679,7 +679,7 @@ def test_the_printed_examples_succeed(serving: Callable[..., Server], url: str) 
     assert answers[2].json() == {"status": "SUCCESS"}
 
 
-def test_says_once_at_start_that_there_is_no_geo_file(serving: Callable[..., Server], url: str) -> None:
+def test_reports_once_at_start_that_there_is_no_geo_file(serving: Callable[..., Server], url: str) -> None:
     server = serving(url, "--workers", "2")
     server.stop()
     assert server.log.count("GATEWAY_GEOIP is not set") == 1
@@ -724,7 +724,7 @@ def test_commands_work_while_the_server_runs(serving: Callable[..., Server], run
     assert [database.id for database in databases(url)] == [1, 7]
 
 
-def test_refuses_a_taken_port_before_it_makes_a_token(run: Run, url: str) -> None:
+def test_refuses_a_port_in_use_before_it_creates_a_token(run: Run, url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert_refused(run("serve --port", port), 1, port, "in use")

@@ -32,8 +32,8 @@ from gateway.testkit.server_thread import ServerThread
 from tests.cases import Case, cases
 from tests.examples import FILE, rendered
 
-SPOKEN = {dialect.name: dialect for dialect in load_dialects({})}
-PUBLISHED = contracts(list(SPOKEN.values()))
+DIALECTS = {dialect.name: dialect for dialect in load_dialects({})}
+PUBLISHED = contracts(list(DIALECTS.values()))
 DOCUMENT = json.loads(PUBLISHED["openapi.json"])
 SCHEMAS = DOCUMENT["components"]["schemas"]
 OPERATIONS = {
@@ -74,9 +74,9 @@ def operation_of(case: Case) -> dict[str, Any] | None:
     return None
 
 
-USUAL = [case for case in cases(*SPOKEN, "crossing") if "altcraft_always_200" not in case.about.get("settings", {})]
+USUAL = [case for case in cases(*DIALECTS, "crossing") if "altcraft_always_200" not in case.about.get("settings", {})]
 CALLING = [(case, operation) for case in USUAL if (operation := operation_of(case))]
-TAKEN = [(case, operation) for case, operation in CALLING if case.about["status"] < 300 and case.request]
+ACCEPTED = [(case, operation) for case, operation in CALLING if case.about["status"] < 300 and case.request]
 
 
 @cache
@@ -101,9 +101,11 @@ def declared_in(body: bytes) -> str | None:
 
 def faults(body: bytes, content: dict[str, Any], media: str) -> list[str]:
     """What is wrong with a body in UTF-8, by the contract of its media type."""
-    told = next(value for name, value in content.items() if name.endswith(media))["schema"]
-    named = told["x-xsd"] if media == "xml" else [each["$ref"] for each in told.get("anyOf", [told])]
-    found = [(faults_in_xml if media == "xml" else faults_in_json)(body, each) for each in named]
+    body_schema = next(value for name, value in content.items() if name.endswith(media))["schema"]
+    references = (
+        body_schema["x-xsd"] if media == "xml" else [each["$ref"] for each in body_schema.get("anyOf", [body_schema])]
+    )
+    found = [(faults_in_xml if media == "xml" else faults_in_json)(body, each) for each in references]
     return min(found, key=len)
 
 
@@ -124,14 +126,14 @@ def faults_in_xml(body: bytes, path: str) -> list[str]:
 # --- the conversations ---
 
 
-def test_every_request_that_is_taken_is_of_the_contract() -> None:
-    found = {case.name: request_faults(case, operation) for case, operation in TAKEN}
+def test_every_accepted_request_is_valid_by_the_contract() -> None:
+    found = {case.name: request_faults(case, operation) for case, operation in ACCEPTED}
     assert len(found) > 300
     assert {name: wrong for name, wrong in found.items() if wrong and name not in BEYOND} == {}
     assert [name for name in BEYOND if not found[name]] == []
 
 
-def test_every_reply_is_of_the_contract() -> None:
+def test_every_response_is_valid_by_the_contract() -> None:
     found = {}
     for case, operation in CALLING:
         response = resolved(operation["responses"][str(case.about["status"])])
@@ -154,7 +156,7 @@ def resolved(response: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_call_is_described_and_nothing_else_is() -> None:
-    for name, dialect in SPOKEN.items():
+    for name, dialect in DIALECTS.items():
         described = schema(f"{name}.openapi")["calls"]
         assert described.keys() == {f"{call.method} {call.path}" for call in dialect.calls}
 
@@ -170,24 +172,24 @@ def test_a_call_that_is_not_described_cannot_be_published() -> None:
 
 def test_every_part_of_a_description_is_there_and_used() -> None:
     used = set(re.findall(r"#/components/(\w+/\w+)", json.dumps(DOCUMENT)))
-    named = {f"{kind}/{name}" for kind, all_of_it in DOCUMENT["components"].items() for name in all_of_it}
-    assert used - named == set()
-    assert {each for each in named - used if not each.startswith("securitySchemes/")} == {"schemas/AltcraftFunction"}
+    defined = {f"{kind}/{name}" for kind, all_of_it in DOCUMENT["components"].items() for name in all_of_it}
+    assert used - defined == set()
+    assert {each for each in defined - used if not each.startswith("securitySchemes/")} == {"schemas/AltcraftFunction"}
 
 
 def test_names_of_operations_are_unique() -> None:
     names = [operation["operationId"] for operation in OPERATIONS.values()]
-    assert len(names) == len(set(names)) == sum(len(dialect.calls) for dialect in SPOKEN.values())
+    assert len(names) == len(set(names)) == sum(len(dialect.calls) for dialect in DIALECTS.values())
 
 
-@pytest.mark.parametrize("name", SPOKEN)
-def test_every_field_of_a_dialect_is_in_what_is_written_and_shown(name: str) -> None:
+@pytest.mark.parametrize("name", DIALECTS)
+def test_every_field_of_a_dialect_is_in_its_request_and_response(name: str) -> None:
     written, shown, hidden = {
         "altcraft": ("AltcraftData", "AltcraftProfile", ()),
         "courier": ("CourierProfile", "CourierProfile", ()),
         "klaviyo": ("KlaviyoAttributes", "KlaviyoShown", WRITE_ONLY_FIELDS),
     }[name]
-    for field in SPOKEN[name].fields:
+    for field in DIALECTS[name].fields:
         assert field in members(SCHEMAS[written]), field
         assert (field in members(SCHEMAS[shown])) is (field not in hidden), field
 
@@ -205,8 +207,8 @@ def test_a_setting_that_answers_200_to_refusals_is_in_the_contract() -> None:
     document = json.loads(contracts(load_dialects({"altcraft_always_200": True}))["openapi.json"])
     responses = document["paths"]["/api/v1.1/profiles/add"]["post"]["responses"]
     assert responses.keys() == {"200"}
-    named = re.findall("Altcraft\\w+", json.dumps(responses["200"]["content"]["application/json"]))
-    assert named == ["AltcraftWritten", "AltcraftRefusal"]
+    schemas = re.findall("Altcraft\\w+", json.dumps(responses["200"]["content"]["application/json"]))
+    assert schemas == ["AltcraftWritten", "AltcraftRefusal"]
 
 
 # --- other people's validators ---
@@ -237,7 +239,7 @@ def test_every_xml_schema_is_one() -> None:
         ("KlaviyoProfileCreate", "<xml><data><attributes><colour>red</colour></attributes></data></xml>"),
     ],
 )
-def test_an_xml_schema_refuses_what_the_contract_does_not_say(path: str, document: str) -> None:
+def test_an_xml_schema_refuses_what_the_contract_does_not_define(path: str, document: str) -> None:
     assert not xml_schema(f"schemas/{path}.xsd").validate(etree.fromstring(document))
 
 
@@ -250,7 +252,7 @@ def test_an_xml_schema_refuses_what_the_contract_does_not_say(path: str, documen
         "<my_x0020_field>1</my_x0020_field>",
     ],
 )
-def test_an_xml_schema_takes_fields_of_the_databases_own(own: str) -> None:
+def test_an_xml_schema_accepts_own_fields_of_the_database(own: str) -> None:
     document = etree.fromstring(f"<xml><db_id> 1 </db_id><data><_fname>Ann</_fname>{own}</data></xml>")
     xml_schema("schemas/AltcraftUpdate.xsd").assertValid(document)
 
@@ -276,7 +278,7 @@ def test_the_first_example_succeeds_on_a_new_store(host: ServerThread, media_typ
         assert client.post(path, content=body, headers=headers).status_code == 200
 
 
-def test_examples_are_what_the_fixtures_say() -> None:
+def test_examples_are_those_of_the_fixtures() -> None:
     assert FILE.read_text() == rendered(), "run `make docs`"
 
 
@@ -291,7 +293,7 @@ def test_the_command_writes_what_is_served(tmp_path: Path) -> None:
     assert written == PUBLISHED
 
 
-def test_the_command_says_where_it_cannot_write(tmp_path: Path) -> None:
+def test_the_command_names_the_folder_where_it_cannot_write(tmp_path: Path) -> None:
     (tmp_path / "schemas").write_text("a file in the way")
     done = CliRunner().invoke(main, ["contracts", str(tmp_path)])
     assert done.exit_code == 1
@@ -307,7 +309,7 @@ def test_every_file_is_served_with_its_type_and_a_policy(host: ServerThread) -> 
         host.serving(empty_gateway()),
         httpx.Client(base_url=host.url) as client,
     ):
-        for path, body in site(list(SPOKEN.values())).items():
+        for path, body in site(list(DIALECTS.values())).items():
             reply = client.get(f"/{path}")
             assert (reply.status_code, reply.content) == (200, body), path
             assert reply.headers["content-security-policy"].startswith("default-src 'none'")
@@ -332,5 +334,5 @@ def test_a_moved_file_redirects_to_its_new_address(host: ServerThread) -> None:
 
 
 def test_the_page_asks_no_other_host() -> None:
-    page = site(list(SPOKEN.values()))
+    page = site(list(DIALECTS.values()))
     assert re.findall(rb"""(?:src|href|url)\s*[=:]\s*["']?(?:https?:)?//""", page["docs"] + page["docs/start.js"]) == []

@@ -71,7 +71,7 @@ def test_phones(client: Client) -> None:
         assert (reply["error"] == 0) == (row["expect"] == "accept"), (row, reply)
 
 
-def test_spellings_of_a_phone_land_on_one_identity(client: Client) -> None:
+def test_forms_of_a_phone_have_one_identity(client: Client) -> None:
     seen: dict[str, str] = {}
     for row in rows("phones"):
         if row["expect"] != "accept" or row["text"] in seen:

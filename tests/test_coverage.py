@@ -39,10 +39,10 @@ def test_every_call_has_a_case_with_and_without_a_slash(dialect: str) -> None:
     paths = {(case.about["method"], case.about["path"].partition("?")[0]) for case in cases(dialect)}
     for call in SPOKEN[dialect].calls:
         pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(call.path))
-        met = [path for method, path in paths if method == call.method and re.fullmatch(f"{pattern}/?", path)]
-        assert met, f"{call.method} {call.path}"
+        requested = [path for method, path in paths if method == call.method and re.fullmatch(f"{pattern}/?", path)]
+        assert requested, f"{call.method} {call.path}"
         if dialect == "altcraft":
-            assert {path.endswith("/") for path in met} == {True, False}, call.path
+            assert {path.endswith("/") for path in requested} == {True, False}, call.path
 
 
 @pytest.mark.parametrize("mode", SEARCH_MODES)
@@ -87,15 +87,15 @@ def types_in(value: Any) -> set[str]:
 
 
 def test_every_fault_has_a_case(monkeypatch: pytest.MonkeyPatch) -> None:
-    met: set[str] = set()
+    codes: set[str] = set()
     make = Fault.__init__
 
-    def met_and_made(self: Fault, code: str, *rest: str, **named: str) -> None:
-        met.add(code)
+    def record_code(self: Fault, code: str, *rest: str, **named: str) -> None:
+        codes.add(code)
         make(self, code, *rest, **named)
 
-    monkeypatch.setattr(Fault, "__init__", met_and_made)
+    monkeypatch.setattr(Fault, "__init__", record_code)
     for case in cases(*SPOKEN):
         if case.about["status"] >= 400:
             asyncio.run(run_in_process(case))
-    assert CATALOG.keys() - ELSEWHERE <= met
+    assert CATALOG.keys() - ELSEWHERE <= codes

@@ -95,7 +95,7 @@ def masked(text: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_commands_of_a_page_do_what_it_says(page: Path, tmp_path: Path) -> None:
+def test_the_commands_of_a_page_have_the_documented_results(page: Path, tmp_path: Path) -> None:
     assert examples(page)
     with serving(tmp_path) as environment:
         for example in examples(page):

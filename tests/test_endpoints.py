@@ -194,7 +194,7 @@ def test_links_have_the_address_that_a_trusted_proxy_gives(
         (None, False),
     ],
 )
-def test_a_proxy_is_known_by_its_address(client: tuple[str, int] | None, is_trusted: bool) -> None:
+def test_a_proxy_is_identified_by_its_address(client: tuple[str, int] | None, is_trusted: bool) -> None:
     address = PublicAddress(parse_networks("10.0.0.0/8"))
     base = address.base_of({"scheme": "http", "client": client}, FORWARDED)
     assert base == ("https://example.com/crm" if is_trusted else "http://localhost")

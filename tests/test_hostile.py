@@ -45,7 +45,7 @@ def server(host: ServerThread, tmp_path: Path) -> Iterator[ServerUnderTest]:
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_an_attack_is_answered_in_kind(server: ServerUnderTest, attack: Attack) -> None:
+def test_an_attack_has_the_expected_response(server: ServerUnderTest, attack: Attack) -> None:
     reply = server.answer(attack.request())
     assert reply.status == attack.status, reply
     assert attack.told in reply.body.decode(), reply
@@ -70,7 +70,7 @@ def is_refused(reply: Reply) -> bool:
 
 
 @pytest.mark.parametrize(("updates", "told"), [(1, 100), (200, 10)])
-def test_so_many_faults_are_told(server: ServerUnderTest, updates: int, told: int) -> None:
+def test_the_number_of_reported_faults_is_limited(server: ServerUnderTest, updates: int, told: int) -> None:
     """Each takes its time to be found: 2,000 updates of 90 took 17 seconds."""
     data = [{"email": EMAIL, "subscriptions": [{}] * 300}] * updates
     tree = {"token": TOKEN, "db_id": 1, "matching": "email", "data": data}
@@ -92,7 +92,7 @@ def test_wrong_subscriptions_are_left_out_however_many_they_are(server: ServerUn
 
 
 @pytest.mark.parametrize("call", ["update", "import", "update_batch"])
-def test_a_refusal_holds_nothing_of_its_request(server: ServerUnderTest, call: str) -> None:
+def test_a_refusal_keeps_nothing_of_its_request(server: ServerUnderTest, call: str) -> None:
     """Not even until the garbage collector comes by: that counts objects, and a large request is few of them."""
     data: dict[str, Any] = {"update": {}, "import": {"_sex": "x"}, "update_batch": [{"a": 1}]}
     tree = {"token": TOKEN, "db_id": 1, "matching": "phone", "phone": "+79511059000", "data": data[call]}
@@ -119,7 +119,7 @@ def rows(corpus: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().split("\n") if line]
 
 
-def test_every_json_body_is_judged_as_expected(server: ServerUnderTest) -> None:
+def test_every_json_body_has_the_expected_response(server: ServerUnderTest) -> None:
     """As the value of an own field: where the corpus accepts it, it is stored."""
     for row in rows("json_bodies"):
         bodies = (b64decode(row["b64"]), b'{"profile":{"own":%s}}' % b64decode(row["b64"]))
@@ -140,7 +140,7 @@ def test_every_xml_body_is_refused(server: ServerUnderTest, corpus: str) -> None
         server.answer(Request("POST", "/profiles/corpora", headers, b"<xml><profile>%s</profile></xml>" % body))
 
 
-def test_every_raw_request_is_judged_as_expected(server: ServerUnderTest) -> None:
+def test_every_raw_request_has_the_expected_response(server: ServerUnderTest) -> None:
     """What is refused is so on the wire, in plain text; what is not gets 404, for none is a call."""
     for row in rows("http_raw"):
         expected = VERDICTS["http_raw"].get(row["id"], {}).get("verdict", row["expect"])
@@ -161,7 +161,7 @@ def test_raw_bytes_never_break_the_server(server: ServerUnderTest) -> None:
 
 
 @pytest.mark.parametrize("corpus", ["json_bodies", "xml_bodies", "xml_attacks"])
-def test_a_body_in_pieces_is_judged_as_the_whole(server: ServerUnderTest, corpus: str) -> None:
+def test_a_body_in_chunks_has_the_response_of_the_whole(server: ServerUnderTest, corpus: str) -> None:
     """Chunk by chunk over a raw socket, each with an extension, and a trailer behind them."""
     media_type = "application/json" if corpus == "json_bodies" else "application/xml"
     headers = {"authorization": f"Bearer {TOKEN}", "content-type": media_type}
@@ -277,7 +277,7 @@ def calls() -> list[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize("codec", media.CODECS, ids=lambda codec: codec.name)
-def test_every_call_lands_by_a_right_credential(guarded: ServerUnderTest, codec: Any) -> None:
+def test_every_call_accepts_the_right_credential(guarded: ServerUnderTest, codec: Any) -> None:
     """Or else it would prove nothing that the crossed ones do not: what a call asks for is there."""
     for name, call in calls():
         given = made(name, call, "demo" if call.is_public else TOKEN, 1, codec, "body")
@@ -287,7 +287,7 @@ def test_every_call_lands_by_a_right_credential(guarded: ServerUnderTest, codec:
         assert reply.status < 300 or reply.status in (409, *gone), (call.path, reply)
 
 
-def test_no_crossed_request_lands(guarded: ServerUnderTest) -> None:
+def test_no_request_with_a_crossed_credential_is_accepted(guarded: ServerUnderTest) -> None:
     before = guarded.rows(1)
     for given in islice(crossed(SEED), EXAMPLES):
         if not (given.may and given.database == 1):
@@ -307,7 +307,7 @@ FULL = ["x" * (MAX_DOCUMENT_BYTES - 1_000)]
 """What a property may hold, and what leaves hardly any place in a profile."""
 
 
-def test_a_public_company_id_learns_nothing_of_what_is_stored(host: ServerThread, tmp_path: Path) -> None:
+def test_a_public_company_id_reveals_nothing_of_what_is_stored(host: ServerThread, tmp_path: Path) -> None:
     """Not even by what is refused: whatever stands there, the answer is the same to the byte."""
     answers: dict[int, set[tuple[int, bytes]]] = {}
     for number, held in enumerate((*STORED_AS, FULL)):
@@ -336,7 +336,7 @@ def probe(profile: dict[str, Any]) -> Request:
     return Request("POST", "/client/profiles?company_id=demo", headers, body)
 
 
-def test_a_public_company_id_takes_no_idempotency_key_of_others(server: ServerUnderTest) -> None:
+def test_a_public_company_id_cannot_use_an_idempotency_key_of_others(server: ServerUnderTest) -> None:
     given = probe({"attributes": {"email": EMAIL}})
     keyed = {**given.headers, "idempotency-key": "a"}
     assert server.answer(Request("POST", given.path, keyed, given.body)).status == 202
@@ -357,7 +357,7 @@ def test_an_idempotency_key_is_visible_and_short(server: ServerUnderTest, key: s
     assert status == 200 or "Idempotency-Key" in reply.body.decode()
 
 
-def test_an_unknown_token_learns_nothing_of_databases(guarded: ServerUnderTest) -> None:
+def test_an_unknown_token_reveals_nothing_of_databases(guarded: ServerUnderTest) -> None:
     """Whether a database exists is told neither to a stranger nor to another database's token."""
     by_token: dict[str, set[bytes]] = {}
     for secret in ("unknown", "of-database-2"):

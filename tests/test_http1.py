@@ -49,7 +49,7 @@ def connected(host: ServerThread) -> Iterator[socket.socket]:
         yield connection
 
 
-def said(host: ServerThread, *pieces: bytes, answers: int = 1) -> bytes:
+def send_and_receive(host: ServerThread, *pieces: bytes, answers: int = 1) -> bytes:
     """Send each piece by itself; return this number of responses, or all until the server closes."""
     with connected(host) as connection:
         for piece in pieces:
@@ -77,14 +77,14 @@ def heard(connection: socket.socket, answers: int = 1) -> bytes:
     ids=["whole", "body apart", "in pieces", "chunked", "websocket"],
 )
 def test_an_upgrade_is_ignored(serving: ServerThread, pieces: list[bytes]) -> None:
-    answer = said(serving, *pieces)
+    answer = send_and_receive(serving, *pieces)
     assert answer.startswith(b"HTTP/1.1 200 OK")
     assert b'"error":0' in answer
 
 
 def test_a_connection_continues_after_an_upgrade(serving: ServerThread) -> None:
     plain = HEAD + LENGTH + b"\r\n" + BODY
-    answer = said(serving, HEAD + LENGTH + OFFER + b"\r\n" + BODY + plain, answers=2)
+    answer = send_and_receive(serving, HEAD + LENGTH + OFFER + b"\r\n" + BODY + plain, answers=2)
     assert answer.count(b"HTTP/1.1 200 OK") == 2
 
 
@@ -92,7 +92,7 @@ def test_a_connection_continues_after_an_upgrade(serving: ServerThread) -> None:
     "rubbish", [b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"GET\r\n\r\n", HEAD + b"Content-Length: -1\r\n\r\n"]
 )
 def test_bytes_that_are_not_http_are_rejected(serving: ServerThread, rubbish: bytes) -> None:
-    assert said(serving, rubbish).startswith(b"HTTP/1.1 400")
+    assert send_and_receive(serving, rubbish).startswith(b"HTTP/1.1 400")
 
 
 def test_a_client_that_disconnects_in_its_body_leaves_no_message(
@@ -100,7 +100,7 @@ def test_a_client_that_disconnects_in_its_body_leaves_no_message(
 ) -> None:
     with connected(serving) as connection:
         connection.sendall(HEAD + b"Content-Length: 1000\r\n\r\n" + BODY)
-    assert said(serving, HEAD + LENGTH + b"\r\n" + BODY).startswith(b"HTTP/1.1 200 OK")
+    assert send_and_receive(serving, HEAD + LENGTH + b"\r\n" + BODY).startswith(b"HTTP/1.1 200 OK")
     assert caplog.text == ""
 
 
@@ -119,14 +119,16 @@ def test_a_client_that_disconnects_in_its_body_leaves_no_message(
 def test_white_space_around_a_value_is_no_part_of_it(serving: ServerThread, old: bytes, new: bytes) -> None:
     sent = HEAD + LENGTH + b"\r\n" + BODY
     assert old in sent
-    answer = said(serving, sent.replace(old, new) + sent, answers=2).removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+    answer = send_and_receive(serving, sent.replace(old, new) + sent, answers=2).removeprefix(
+        b"HTTP/1.1 100 Continue\r\n\r\n"
+    )
     assert answer.count(b"HTTP/1.1 200 OK") == answer.count(b"HTTP/1.1") == 2
 
 
 def test_a_client_of_http_1_0_gets_no_interim_response(serving: ServerThread) -> None:
     sent = HEAD + b"Expect: 100-continue\r\n" + LENGTH + b"\r\n" + BODY
-    assert said(serving, sent).startswith(b"HTTP/1.1 100 Continue")
-    assert said(serving, sent.replace(b"HTTP/1.1", b"HTTP/1.0")).startswith(b"HTTP/1.1 200 OK")
+    assert send_and_receive(serving, sent).startswith(b"HTTP/1.1 100 Continue")
+    assert send_and_receive(serving, sent.replace(b"HTTP/1.1", b"HTTP/1.0")).startswith(b"HTTP/1.1 200 OK")
 
 
 # --- slow, greedy and broken clients ---
@@ -192,7 +194,7 @@ def test_a_client_that_stops_in_a_large_body_gets_a_timeout(strict: ServerThread
 
 
 def test_a_silent_connection_is_closed_without_a_response(strict: ServerThread) -> None:
-    assert said(strict) == b""
+    assert send_and_receive(strict) == b""
 
 
 def test_line_breaks_keep_no_connection_open(strict: ServerThread) -> None:
@@ -263,7 +265,7 @@ def test_a_slow_client_within_the_limits_gets_its_response(strict: ServerThread)
     ],
 )  # fmt: skip
 def test_a_head_or_framing_over_its_limit_is_rejected(strict: ServerThread, sent: bytes, status: int) -> None:
-    answer = said(strict, sent)
+    answer = send_and_receive(strict, sent)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert answer.count(b"HTTP/1.1 ") - body.count(b"HTTP/1.1 ") == 1
@@ -274,17 +276,19 @@ def test_a_head_or_framing_over_its_limit_is_rejected(strict: ServerThread, sent
 def test_trailers_are_not_headers(strict: ServerThread) -> None:
     trailer = b"0\r\nAccept: application/xml\r\n\r\n"
     chunks = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(BODY), BODY)
-    assert b"application/json" in said(strict, HEAD + chunks + trailer)
+    assert b"application/json" in send_and_receive(strict, HEAD + chunks + trailer)
 
 
 def test_an_error_response_follows_the_pending_responses(strict: ServerThread) -> None:
-    answer = said(strict, PLAIN + b"rubbish\r\n\r\n", answers=2)
+    answer = send_and_receive(strict, PLAIN + b"rubbish\r\n\r\n", answers=2)
     assert answer.startswith(ANSWERED)
     assert answer.count(b"HTTP/1.1 400 Bad Request") == 1
 
 
 def test_a_broken_body_does_not_cancel_earlier_responses(strict: ServerThread) -> None:
-    answer = said(strict, PLAIN + PLAIN + HEAD + b"Transfer-Encoding: chunked\r\n\r\nrubbish\r\n", answers=3)
+    answer = send_and_receive(
+        strict, PLAIN + PLAIN + HEAD + b"Transfer-Encoding: chunked\r\n\r\nrubbish\r\n", answers=3
+    )
     assert answer.count(ANSWERED) == 2
     assert b"HTTP/1.1 400 Bad Request" in answer
 
@@ -301,7 +305,7 @@ def test_a_half_closed_connection_gets_every_response(serving: ServerThread, req
 
 
 def test_pipelined_requests_are_limited(strict: ServerThread) -> None:
-    answer = said(strict, PLAIN * 10, answers=10)
+    answer = send_and_receive(strict, PLAIN * 10, answers=10)
     assert answer.count(ANSWERED) == 3
     assert answer.count(b"HTTP/1.1 503 Service Unavailable") == 1
     assert b"retry-after: 1" in answer
@@ -311,7 +315,7 @@ def test_connections_are_limited(strict: ServerThread) -> None:
     with connected(strict) as first, connected(strict), connected(strict):
         first.sendall(HEAD)
         time.sleep(0.05)
-        assert said(strict).startswith(b"HTTP/1.1 503 Service Unavailable")
+        assert send_and_receive(strict).startswith(b"HTTP/1.1 503 Service Unavailable")
         first.sendall(LENGTH + b"\r\n" + BODY)
         assert heard(first).startswith(ANSWERED)
 

@@ -42,7 +42,7 @@ def test_the_wheel_made_from_the_checkout_carries_the_schemas(tmp_path: Path) ->
     assert SCHEMAS.items() <= contents_of_wheel(build(tmp_path, "--wheel")).items()
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(dist: Path) -> None:
+def test_the_wheel_contains_the_package_and_nothing_else(dist: Path) -> None:
     tops = {name.partition("/")[0] for name in contents_of_wheel(dist)}
     assert tops == {"gateway", "pytest_profile_gateway.py", f"profile_gateway-{version('profile-gateway')}.dist-info"}
 
@@ -133,7 +133,7 @@ def test_a_missing_extra_is_named(tmp_path: Path, extra: str, command: str, envi
     assert done.stderr == f"Error: this needs an extra: pip install 'profile-gateway[{extra}]'\n"
 
 
-def test_without_its_extra_the_reference_page_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_its_extra_the_reference_page_explains_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "swagger_ui_bundle", None)
     files = viewer_files()
     assert files.keys() == {"docs"}

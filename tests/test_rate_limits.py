@@ -50,7 +50,7 @@ def test_the_pause_is_the_rest_of_the_window(clock: Clock) -> None:
     assert pause_of(rates, "1/minute") == 0
 
 
-def test_a_refused_request_is_counted_nowhere(clock: Clock) -> None:
+def test_a_refused_request_is_not_counted(clock: Clock) -> None:
     rates = RateLimits(1, now=clock)
     assert [pause_of(rates, "1/second", "3/minute") for _ in range(5)] == [0, 1, 1, 1, 1]
     clock.now += 1

@@ -41,7 +41,7 @@ def test_reads_a_leaf_by_its_declared_type(leaf: dict[str, Any], value: dict[str
 @pytest.mark.parametrize(
     "custom", [{"any": {"a": [1]}}, {"tags": [1, "a"]}, {"code": "aaa"}, {"both": 5}, {"other": 1}]
 )
-def test_takes_what_is_declared(custom: dict[str, Any]) -> None:
+def test_accepts_what_is_declared(custom: dict[str, Any]) -> None:
     assert FORM.validate(update(**custom), CommandType.UPDATE) == []
     assert FORM.validate_profile({"custom": custom}, {}) == []
 
