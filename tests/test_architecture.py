@@ -17,14 +17,14 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "media": ({"core"}, {"jiter", "lxml", "orjson", "xmltodict"}),
     "schema": ({"core"}, {"jsonschema", "jsonschema_rs", "referencing"}),
     "dialects": ({"core"}, {"jsonpatch", "msgspec"}),
-    "stores": ({"core", "extras"}, {"apsw", "msgspec", "orjson", "psycopg"}),
-    "extras": (set(), set()),
+    "stores": ({"core", "optional_dependencies"}, {"apsw", "msgspec", "orjson", "psycopg"}),
+    "optional_dependencies": (set(), set()),
     "settings": (set(), {"msgspec"}),
-    "service": ({*BELOW_SERVICE, "extras", "settings"}, {"maxminddb", "msgspec"}),
+    "service": ({*BELOW_SERVICE, "optional_dependencies", "settings"}, {"maxminddb", "msgspec"}),
     "transfer": ({*BELOW_SERVICE, "service"}, {"jiter", "msgspec", "orjson"}),
-    "openapi": ({*BELOW_SERVICE, "extras", "service"}, {"lxml"}),
+    "openapi": ({*BELOW_SERVICE, "optional_dependencies", "service"}, {"lxml"}),
     "server": (
-        {*BELOW_SERVICE, "extras", "service", "openapi", "settings"},
+        {*BELOW_SERVICE, "optional_dependencies", "service", "openapi", "settings"},
         {"httptools", "orjson", "prometheus_client", "starlette", "uvicorn"},
     ),
     "testkit": (
@@ -32,7 +32,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"httpx", "msgspec", "pytest", "starlette", "uvicorn", "uvloop"},
     ),
     "cli": (
-        {*BELOW_SERVICE, "service", "transfer", "openapi", "server", "testkit", "extras", "settings"},
+        {*BELOW_SERVICE, "service", "transfer", "openapi", "server", "testkit", "optional_dependencies", "settings"},
         {"click", "httpx", "msgspec", "orjson", "uvicorn"},
     ),
     "__main__": ({"cli"}, set()),

@@ -78,7 +78,8 @@ class Jobs:
     async def _id_under(self, key: IdempotencyKey, request: PreparedRequest) -> str:
         """Return the id that the first request under the key got. Raises `Refusal`: idempotency_conflict."""
         result = await apply(self._store, self._changes.new_name(request, key))
-        assert result.profile is not None
+        if result.profile is None:  # the key has the answer of a removal
+            raise refuse("idempotency_conflict")
         return result.profile.id
 
 

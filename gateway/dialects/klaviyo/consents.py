@@ -39,7 +39,7 @@ RECEIVING_STATES = ("AUTHORIZED", "PROVISIONAL")
 """The states of a push token that messages reach."""
 
 
-class _Consent(NamedTuple):
+class _ConsentView(NamedTuple):
     """The consent to marketing at one address. `reasons` forbid messages, each since a time in milliseconds."""
 
     consent: str
@@ -151,7 +151,7 @@ def _forbidden_tokens(document: Document) -> set[str]:
 # --- marketing ---
 
 
-def _marketing_consent(profile: Profile, channel: str, address: str | None) -> _Consent:
+def _marketing_consent(profile: Profile, channel: str, address: str | None) -> _ConsentView:
     """Return the consent of an address of the profile, from its subscription without a resource."""
     subscription = _subscription(profile.document.get("subscriptions", ()), channel, address)
     status = status_word(subscription.get("status"))
@@ -163,7 +163,7 @@ def _marketing_consent(profile: Profile, channel: str, address: str | None) -> _
     consent = UNSUBSCRIBED if opt_outs else CONSENTS.get(own or "", NEVER_SUBSCRIBED)
     date = max(opt_outs) if opt_outs else subscription.get("date")
     source = subscription.get("custom_fields", {}).get("custom_source")
-    return _Consent(consent, _render_date(date), source if isinstance(source, str) else None, reasons)
+    return _ConsentView(consent, _render_date(date), source if isinstance(source, str) else None, reasons)
 
 
 def _subscription(subscriptions: Iterable[Mapping[str, Any]], channel: str, address: str | None) -> Mapping[str, Any]:
@@ -173,7 +173,7 @@ def _subscription(subscriptions: Iterable[Mapping[str, Any]], channel: str, addr
     return next((each for each in own if address_of(each) == wanted), {})
 
 
-def _render_marketing(consent: _Consent) -> dict[str, Any]:
+def _render_marketing(consent: _ConsentView) -> dict[str, Any]:
     """Return the members of a consent that e-mail and SMS have in common."""
     return {
         "consent": consent.consent,
