@@ -565,3 +565,16 @@ def test_replies_are_written_with_a_declaration_and_marks() -> None:
         b'<?xml version="1.0" encoding="utf-8"?>\n<xml><error>0</error><error_text>Successful operation</error_text>'
         b'<result array="true"><profile_id>a</profile_id></result><cats array="true"/></xml>'
     )
+
+
+@pytest.mark.parametrize(
+    ("label", "encoding"),
+    [
+        *[("latin1", "latin1"), ("IBM819", "latin1"), ("ISO_8859-1:1987", "latin1"), ("csISOLatin1", "latin1")],
+        *[("ANSI_X3.4-1968", "ascii"), ("ISO_646.irv:1991", "ascii"), ("csUTF8", "utf-8"), ("csUTF16", "utf-16-be")],
+        *[("Latin-9", "iso8859-15"), ("csISO885916", "iso8859-16"), ("cswindows1251", "cp1251"), ("csKOI8U", "koi8-u")],
+    ],
+)
+def test_a_charset_has_every_name_that_iana_registers(label: str, encoding: str) -> None:
+    text = "a" if encoding in ("ascii", "utf-16-be") else {"cp1251": "я", "koi8-u": "я"}.get(encoding, "ä")
+    assert json_codec.decode(f'"{text}"'.encode(encoding), label) == text

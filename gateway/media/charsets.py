@@ -14,14 +14,20 @@ _ACCEPTED = {
     *(f"cp{number}" for number in range(1250, 1259)),
     *(f"iso8859_{number}" for number in (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16)),
 }
+_NOT_ALPHANUMERIC = re.compile("[^0-9a-z]+")
 _PYTHON_CODECS = {
     **{codec: codec for codec in _ACCEPTED},
-    **{alias: codec for alias, codec in aliases.items() if codec in _ACCEPTED},
-    **dict.fromkeys(("utf_16", "utf16"), "utf_16_be"),  # without a byte order mark: RFC 2781, 4.3
+    **{_NOT_ALPHANUMERIC.sub("_", alias): codec for alias, codec in aliases.items() if codec in _ACCEPTED},
+    **{f"cswindows{number}": f"cp{number}" for number in range(1250, 1259)},
+    **{f"csiso8859{number}": f"iso8859_{number}" for number in (13, 14, 15, 16)},
+    "csutf8": "utf_8",
+    "csutf16be": "utf_16_be",
+    "csutf16le": "utf_16_le",
+    "cskoi8u": "koi8_u",
+    "latin_9": "iso8859_15",
+    **dict.fromkeys(("utf_16", "utf16", "csutf16"), "utf_16_be"),  # without a byte order mark: RFC 2781, 4.3
 }
-"""Python's codec by label; the aliases are those that IANA registers, such as `latin1` and `ISO_8859-1:1987`."""
-
-_NOT_ALPHANUMERIC = re.compile("[^0-9a-z]+")
+"""Python's codec by label: Python's aliases, which IANA registers too, such as `ISO_8859-1:1987`, and IANA's others."""
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf_8", b"\xff\xfe": "utf_16_le", b"\xfe\xff": "utf_16_be"}
 
 

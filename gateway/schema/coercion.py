@@ -52,6 +52,11 @@ def undeclared_value(value: Any) -> Any:
     return [undeclared_value(item) for item in value] if kind is list else value
 
 
+def unchanged(value: Any) -> Any:
+    """Return a value without a declared type as it is: another declaration of its place may follow."""
+    return value
+
+
 def plain_text(value: Any) -> Any:
     return str(value) if type(value) is TypedText else value
 
@@ -91,7 +96,7 @@ def enum_coercer(members: list[Any]) -> Coercer:
 def leaf_coercer(types: tuple[str, ...], plain: bool, trimmed: bool = False) -> Coercer:
     """Coerce to the first declared type that fits. A `plain` string may be empty, and is `trimmed` or as it is."""
     if not types:
-        return undeclared_value
+        return unchanged
     if types[0] == "string" and plain:
         return trimmed_text if trimmed else plain_text
     parsers = [_PARSERS[name] for name in takewhile(lambda name: name != "string", types) if name in _PARSERS]

@@ -9,7 +9,15 @@ from typing import Any
 
 from gateway.core.model import Command
 from gateway.core.pointer import split_pointer
-from gateway.schema.coercion import Coercer, array_coercer, enum_coercer, leaf_coercer, object_coercer
+from gateway.schema.coercion import (
+    Coercer,
+    array_coercer,
+    enum_coercer,
+    leaf_coercer,
+    object_coercer,
+    unchanged,
+    undeclared_value,
+)
 from gateway.schema.declarations import IN_PROFILE, Declarations
 from gateway.schema.validation import JSONSchema
 
@@ -37,7 +45,8 @@ class CommandCoercer:
             self._coerce_patch(operation)
         for subscription in typed.get("subscriptions") or ():
             self._coerce_subscription(subscription)
-        return {**typed, "profile": profile} if profile else typed
+        coerced: Command = undeclared_value({**typed, "profile": profile} if profile else typed)
+        return coerced
 
     def _coerce_match(self, match: dict[str, Any]) -> None:
         """Coerce the value of a match by an own field to the type of that field."""
@@ -88,6 +97,8 @@ class CommandCoercer:
                 declared = declared["items"]
             case "upsert":
                 declared = self._at_submatch(declared, operation.get("submatch", ""))
+            case "set" if "object_only" in operation and declared.get("type") == "array":
+                return unchanged  # No list with one element: validation rejects it.
         return self._coercer(declared)
 
     def _at_submatch(self, declared: JSONSchema, submatch: str) -> JSONSchema:

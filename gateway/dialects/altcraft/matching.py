@@ -6,7 +6,7 @@ from typing import Any
 from gateway.core.faults import Fault
 from gateway.core.matching import MODES
 from gateway.dialects.altcraft.data import parse_subscription
-from gateway.dialects.altcraft.parameters import has_value, is_blank, strip_text
+from gateway.dialects.altcraft.parameters import has_value, strip_text
 
 SEARCH_MODES = (
     *("email", "email_profile", "email_sub", "phone", "phone_sub", "profile_id", "push_sub"),
@@ -62,8 +62,9 @@ def _value(mode: str, name: str, parameters: Mapping[str, Any], data: Mapping[st
     """Return a match value: the parameter, or else the value in the data, or else None."""
     if has_value(parameters, name):
         return parameters[name]
-    values = _values_in_data(mode, name, parameters, data)
-    return next((value for value in values if value not in (None, "") and (is_typed or not is_blank(value))), None)
+    found = _values_in_data(mode, name, parameters, data)
+    values = found if is_typed else map(strip_text, found)
+    return next((value for value in values if value not in (None, "")), None)
 
 
 def _values_in_data(mode: str, name: str, parameters: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Any]:

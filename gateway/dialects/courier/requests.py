@@ -66,6 +66,8 @@ def parse_subscription(request: Request) -> ParsedRequest:
     lists = _parse_list(_require(request.tree, "lists"), request.is_typed)
     if not isinstance(lists, list):
         raise refuse("invalid_parameter", "it must be a list", "/lists")
+    if not request.is_typed:
+        lists = [_trim_id(each) for each in lists]
     if faults := list(_list_faults(lists)):
         raise Refusal(faults)
     return _parsed_request(request, {**_membership_members(lists), "if_absent": "create"})
@@ -131,6 +133,12 @@ def _parse_list(value: Any, is_typed: bool) -> Any:
     if isinstance(value, dict):
         return [value]
     return [] if not is_typed and isinstance(value, str) and not value.strip() else value
+
+
+def _trim_id(each: Any) -> Any:
+    """Return a list of a subscription without the white space around its id, which is formatting in XML."""
+    id = each.get("listId") if isinstance(each, dict) else None
+    return {**each, "listId": id.strip()} if isinstance(id, str) else each
 
 
 def _list_faults(lists: list[Any]) -> Iterator[Fault]:

@@ -12,6 +12,7 @@ from gateway.dialects.klaviyo.jsonapi.documents import (
     parse_attributes,
     parse_object,
     parse_resource,
+    trim,
     type_faults,
 )
 from gateway.dialects.klaviyo.requests import NO_MATCH, PROFILE
@@ -27,7 +28,8 @@ def parse_deletion(request: Request) -> ParsedRequest:
 
 def _parse_match(attributes: Mapping[str, Any], faults: BodyFaults) -> dict[str, Any]:
     members = _parse_identifiers(attributes, faults)
-    identifiers = {pointer: value for pointer, value in members.items() if value is not None}
+    values = {pointer: value if faults.is_typed else trim(value) for pointer, value in members.items()}
+    identifiers = {pointer: value for pointer, value in values.items() if value is not None}
     if empty := [pointer for pointer, value in identifiers.items() if value == ""]:
         faults += [Fault("invalid_parameter", "it must not be empty", pointer) for pointer in empty]
         return NO_MATCH

@@ -28,6 +28,7 @@ from gateway.dialects.klaviyo.jsonapi.documents import (
     parse_attributes,
     parse_list,
     parse_object,
+    trim,
 )
 from gateway.dialects.klaviyo.jsonapi.links import (
     link_context,
@@ -86,9 +87,9 @@ def parse_profile_attributes(data: Mapping[str, Any], faults: BodyFaults) -> dic
     return attributes if faults.is_typed else {**attributes, **_trimmed_identifiers(attributes)}
 
 
-def _trimmed_identifiers(attributes: Mapping[str, Any]) -> dict[str, str]:
+def _trimmed_identifiers(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the identifiers without the white space around them, which is formatting in XML."""
-    return {name: value.strip() for name in IDENTIFIERS if isinstance(value := attributes.get(name), str)}
+    return {name: trim(attributes[name]) for name in IDENTIFIERS if name in attributes}
 
 
 def parse_profiles(attributes: Mapping[str, Any], faults: BodyFaults) -> list[Any]:

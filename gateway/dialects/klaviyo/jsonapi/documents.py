@@ -14,6 +14,9 @@ from gateway.dialects.protocol import Request
 ATTRIBUTES = "/data/attributes"
 XML_SPACE = " \t\r\n"
 
+_RESOURCE_PARTS = ("data", "attributes", "relationships", "profile", "profiles", "list", "lists")
+"""The members that contain resources, or lead to them."""
+
 
 class BodyFaults(list[Fault]):
     """The faults of a body, in the order of their discovery. `is_typed` is that of the `Request`."""
@@ -33,10 +36,25 @@ class BodyFaults(list[Fault]):
 
 def parse_resource(request: Request, type: str) -> tuple[dict[str, Any], BodyFaults]:
     """Return `data` and the faults of its type. Raises `Refusal` if `data` is not an object."""
-    data = request.tree.get("data")
+    data = request.tree.get("data") if request.is_typed else _trim_names(request.tree.get("data"))
     if not isinstance(data, dict):
         raise refuse("missing_parameter", "it must be an object", "/data")
     return data, BodyFaults(request.is_typed, type_faults(data, type, "/data"))
+
+
+def _trim_names(resource: Any) -> Any:
+    """Return a resource of XML without white space around its type and id, and those of the resources in it."""
+    if isinstance(resource, list):
+        return [_trim_names(each) for each in resource]
+    if not isinstance(resource, dict):
+        return resource
+    inner = {name: _trim_names(resource[name]) for name in _RESOURCE_PARTS if name in resource}
+    return {**resource, **inner, **{name: trim(resource[name]) for name in ("type", "id") if name in resource}}
+
+
+def trim(value: Any) -> Any:
+    """Return a text without the white space around it. Return any other value unchanged."""
+    return value.strip(XML_SPACE) if isinstance(value, str) else value
 
 
 def type_faults(data: Mapping[str, Any], type: str, pointer: str) -> list[Fault]:
