@@ -134,6 +134,7 @@ def test_an_unknown_path_is_answered_in_the_form_of_its_prefix(path: str, form: 
     [
         (["application/json"] * 3, 200),
         (["application/json", "application/json "], 200),
+        (["application/json; charset=utf-8", "Application/JSON;charset=UTF-8"], 200),
         (["application/json", "application/xml"], 415),
         (["application/json", "application/json; charset=utf-8"], 415),
     ],

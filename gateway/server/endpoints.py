@@ -122,6 +122,11 @@ def _joined_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         name, value = raw_name.decode("latin-1"), raw_value.strip(WHITE_SPACE).decode("latin-1")
         if name not in joined:
             joined[name] = value
-        elif name != "content-type" or joined[name] != value:
+        elif name != "content-type" or _media_type_key(joined[name]) != _media_type_key(value):
             joined[name] += f", {value}"
     return joined
+
+
+def _media_type_key(content_type: str) -> str:
+    """Return what is equal for equal media types: neither case nor white space counts (RFC 9110, 8.3.1)."""
+    return "".join(content_type.lower().split())

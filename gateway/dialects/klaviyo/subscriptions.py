@@ -134,7 +134,7 @@ def _parse_boolean(attributes: Mapping[str, Any], name: str, faults: BodyFaults)
     is_text = not faults.is_typed and value in ("true", "false")
     if not (isinstance(value, bool) or is_text or faults.is_empty(value)):
         faults.append(Fault("invalid_parameter", "it must be true or false", f"{ATTRIBUTES}/{name}"))
-    return value in (True, "true")
+    return value is True or value == "true"
 
 
 def _parse_list_ids(data: Mapping[str, Any], attributes: Mapping[str, Any], faults: BodyFaults) -> list[str]:
