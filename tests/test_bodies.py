@@ -15,7 +15,7 @@ from gateway.server.bodies import BodyReader
 from gateway.server.content_encoding import MAX_MEMBERS
 from gateway.server.errors import RequestRefusal
 from gateway.settings import Settings
-from tests.test_app import UPDATE, XML, asked, furnished
+from tests.test_app import UPDATE, XML, asked, seeded_store
 
 IMPORT = "/api/v1.1/profiles/import"
 JSON = json.dumps(UPDATE).encode()
@@ -31,7 +31,7 @@ def sent(content: Any, settings: Settings = Settings(), **headers: str) -> httpx
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await client.post(IMPORT, content=content, headers={"content-type": "application/json", **named})
 
-    reply: httpx.Response = asked(converse, asyncio.run(furnished()), settings)
+    reply: httpx.Response = asked(converse, asyncio.run(seeded_store()), settings)
     return reply
 
 
@@ -160,7 +160,7 @@ def test_requests_over_the_concurrency_limit_are_rejected_in_their_dialect() -> 
         await asyncio.sleep(0.05)
         return await change(changes)
 
-    store = asyncio.run(furnished())
+    store = asyncio.run(seeded_store())
     change, store.change = store.change, slow  # type: ignore[method-assign]
     first, second, third = asked(converse, store, Settings(max_requests=1))
     assert (first.status_code, second.status_code, third.status_code) == (200, 503, 503)

@@ -13,7 +13,7 @@ from gateway.dialects import load_dialects
 from gateway.server.public_address import PublicAddress, parse_networks
 from gateway.server.raw_paths import RawPathMiddleware
 from gateway.settings import Settings
-from tests.test_app import TOKEN, UPDATE, asked, furnished
+from tests.test_app import TOKEN, UPDATE, asked, seeded_store
 
 IMPORT = "/api/v1.1/profiles/import"
 PRIVATE = {"authorization": f"Klaviyo-API-Key {TOKEN}", "revision": "2026-07-15"}
@@ -26,7 +26,7 @@ def answered(method: str, path: str, settings: Settings = Settings(), **request:
     async def converse(client: httpx.AsyncClient) -> httpx.Response:
         return await client.request(method, httpx.URL(f"http://gateway{path}"), **request)
 
-    reply: httpx.Response = asked(converse, asyncio.run(furnished()), settings)
+    reply: httpx.Response = asked(converse, asyncio.run(seeded_store()), settings)
     return reply
 
 
@@ -65,7 +65,7 @@ def test_an_id_is_decoded_once(path: str, id: str) -> None:
         await client.put(f"http://gateway/profiles/{path}", json={"profile": {}}, headers=BEARER)
         return (await client.get(f"http://gateway/profiles/{quote(id, safe='')}", headers=BEARER)).status_code
 
-    assert asked(converse, asyncio.run(furnished())) == 200
+    assert asked(converse, asyncio.run(seeded_store())) == 200
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from gateway.stores.errors import Unavailable
 from gateway.testkit.embedded import run_in_process
 from tests.cases import cases
 from tests.log_capture import LogCapture, canaries
-from tests.test_app import UPDATE, asked, failing, furnished
+from tests.test_app import UPDATE, asked, failing, seeded_store
 
 IMPORT = "/api/v1.1/profiles/import"
 SEEN = Settings(metrics_token="s3cret")
@@ -37,7 +37,7 @@ def lines_after(
 ) -> tuple[Any, list[dict[str, Any]]]:
     """Return the result of a conversation, and its rows in the access log."""
     start = len(log_capture.lines)
-    given = asked(run_in_process, asyncio.run(furnished()))
+    given = asked(run_in_process, asyncio.run(seeded_store()))
     return given, [
         json.loads(line) for line in "\n".join(log_capture.lines[start:]).splitlines() if line.startswith("{")
     ]
@@ -205,7 +205,7 @@ def test_headers_paths_and_queries_stay_out_of_log_and_metrics(log_capture: LogC
         return (await client.get("/metrics", headers=BEARER)).text
 
     start = len(log_capture.lines)
-    metrics = asked(run_in_process, asyncio.run(furnished()), SEEN)
+    metrics = asked(run_in_process, asyncio.run(seeded_store()), SEEN)
     told = "".join(log_capture.lines[start:])
     assert '"route":"/profiles/{recipient_id}"' in told
     assert 'route="/profiles/{recipient_id}"' in metrics
@@ -243,7 +243,7 @@ def test_the_access_log_can_be_disabled(log_capture: LogCapture) -> None:
         return await client.post(IMPORT, json=UPDATE)
 
     start = len(log_capture.lines)
-    assert asked(run_in_process, asyncio.run(furnished()), Settings(access_log=False)).headers["x-request-id"]
+    assert asked(run_in_process, asyncio.run(seeded_store()), Settings(access_log=False)).headers["x-request-id"]
     assert log_capture.lines[start:] == []
 
 
@@ -254,7 +254,7 @@ def test_metrics_require_their_token() -> None:
         wrong = {"authorization": "Bearer \xe9".encode("latin-1")}
         return [await client.get("/metrics", headers=headers) for headers in ({}, wrong, BEARER)]
 
-    without, wrong, right = asked(run_in_process, asyncio.run(furnished()), SEEN)
+    without, wrong, right = asked(run_in_process, asyncio.run(seeded_store()), SEEN)
     assert (without.status_code, wrong.status_code, right.status_code) == (401, 401, 200)
     call = f'method="POST",route="{IMPORT}"'
     for line in (
@@ -271,11 +271,11 @@ def test_without_a_token_there_are_no_metrics() -> None:
     async def run_in_process(client: httpx.AsyncClient) -> httpx.Response:
         return await client.get("/metrics")
 
-    assert asked(run_in_process, asyncio.run(furnished())).status_code == 404
+    assert asked(run_in_process, asyncio.run(seeded_store())).status_code == 404
 
 
 def test_an_outage_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
-    store = asyncio.run(furnished())
+    store = asyncio.run(seeded_store())
     change, away = store.change, failing(Unavailable(), "change").change
 
     async def run_in_process(client: httpx.AsyncClient) -> list[int]:
