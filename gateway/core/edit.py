@@ -16,7 +16,7 @@ from gateway.core.apply import apply_update, difference, remove_empty_namespaces
 from gateway.core.conflicts import kept_places, require_findable
 from gateway.core.consent import ReadLedgers, apply_consent
 from gateway.core.faults import Fault, Refusal
-from gateway.core.matching import identities, identity_changes
+from gateway.core.matching import identities, identity_changes, split_tags
 from gateway.core.model import Created, Document, Edit, EditResult, Find, Identity, Profile, Update, Write
 from gateway.core.pointer import split_pointer
 from gateway.core.profile_tables import ProfileTables
@@ -138,7 +138,7 @@ def _updated_document(profile: Profile | None, update: Update, context: EditCont
     if "patch" in update:
         document = context.apply_patch(document, update["patch"])
     if profile is None:
-        document = _with_match_values(document, update["match"])
+        document = _with_match_values(document, update["match"], context.tables)
     faults += context.validate(document, before)
     if faults:
         raise Refusal(faults)
@@ -160,7 +160,7 @@ def _with_timestamps(update: Update, now: int) -> Update:
     return {**update, **{name: value for name, value in dated.items() if value}}
 
 
-def _with_match_values(document: Document, match: Mapping[str, Any]) -> Document:
+def _with_match_values(document: Document, match: Mapping[str, Any], tables: ProfileTables) -> Document:
     """Return the document of a new profile, with the match values that it lacks. Subscriptions are not added."""
     mode, values = match["mode"], match["values"]
     if mode in ("email", "email_profile", "email_phone") and "email" in values:
@@ -170,7 +170,8 @@ def _with_match_values(document: Document, match: Mapping[str, Any]) -> Document
     if mode in ("external_id", "identifiers") and "external_id" in values:
         document = {"external_id": values["external_id"], **document}
     if mode == "custom":
-        own = {values["field_name"]: values["field_value"], **document.get("custom", {})}
+        name, value = values["field_name"], values["field_value"]
+        own = {name: split_tags(value) if name in tables.tag_fields else value, **document.get("custom", {})}
         document = {**document, "custom": own}
     return document
 

@@ -1,5 +1,6 @@
 """Matching: the identities that a match searches for, and the identities that a document has. All in normal form."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from operator import is_
 from typing import Any
@@ -15,6 +16,8 @@ EMAIL, EMAIL_SUB, PHONE, PHONE_SUB, PUSH_SUB = "email", "email_sub", "phone", "p
 CUSTOM, CUSTOM_SUB, EXTERNAL_ID = "custom", "custom_sub", "external_id"
 ID, ALIAS = "id", "alias"
 """The id of a profile; the id of a profile that was merged into it."""
+TAGS = "tags"
+"""One tag of an own field that may be searched. Profiles share it."""
 IDENTIFIERS = "identifiers"
 SUBSCRIPTIONS = "subscriptions"
 
@@ -56,6 +59,11 @@ def match_faults(match: Mapping[str, Any], tables: ProfileTables) -> list[Fault]
     return found
 
 
+def split_tags(text: Any) -> list[str]:
+    """Return the tags of a match value, which are separated by commas."""
+    return [tag for part in str(text).split(",") if (tag := part.strip())]
+
+
 def _missing(mode: str, values: Values, tables: ProfileTables) -> Iterable[Fault]:
     groups = MODES[mode] if mode != IDENTIFIERS else tuple((name,) for name in tables.match_kinds)
     for group in groups:
@@ -82,7 +90,9 @@ def _identities_of_match(match: Mapping[str, Any], tables: ProfileTables) -> Ite
         yield from _identities_by_priority(values, tables)
     if mode == "push_sub":
         yield _in_resource(PUSH_SUB, resource), _push(values)
-    if mode == "custom":
+    if mode == "custom" and values["field_name"] in tables.tag_fields:
+        yield from ((f"{TAGS}/{values['field_name']}", tag) for tag in split_tags(values["field_value"]))
+    elif mode == "custom":
         yield f"{CUSTOM}/{values['field_name']}", str(values["field_value"])
     if mode == "custom_sub":
         yield f"{_in_resource(CUSTOM_SUB, resource)}/{values['field_name']}", str(values["field_value"])
@@ -178,10 +188,17 @@ def subscription_address(subscription: Mapping[str, Any]) -> tuple[Any, ...]:
     return subscription.get("resource_id"), channel, address(subscription)
 
 
+PHONE_CHATS = ("whatsapp", "viber", "notify")
+
+
 def _chat(values: Values) -> tuple[tuple[str, ...], str | None]:
-    """Return the address of a chat: the id of a Telegram bot's chat, the phone of any other."""
-    chat = values["cc_data"]
-    return ("cc_data",), str(chat["id"]) if values["channel"] == "telegram_bot" else normalization.phone(chat["phone"])
+    """Return the address of a chat: the id of a Telegram bot's chat, a phone, or all of `cc_data` elsewhere."""
+    chat, channel = values["cc_data"], values["channel"]
+    if channel == "telegram_bot":
+        return ("cc_data",), str(chat["id"])
+    if channel in PHONE_CHATS:
+        return ("cc_data",), normalization.phone(chat["phone"])
+    return ("cc_data",), json.dumps(chat, sort_keys=True)
 
 
 def _push(values: Values) -> str:

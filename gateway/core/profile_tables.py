@@ -23,6 +23,8 @@ class ProfileTables(Struct, frozen=True):
     """The top-level members that identities come from, except `custom`."""
     identifiers: tuple[str, ...]
     """The own fields (members of `custom`) that are identities."""
+    tag_fields: tuple[str, ...]
+    """Of them, the lists of tags: each tag is an identity that profiles share."""
     match_kinds: Mapping[str, str]
     """By name of a match value, the kind of identity that it is; in order of priority."""
     places: Mapping[str, tuple[str, ...]]

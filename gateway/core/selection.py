@@ -7,7 +7,7 @@ or phone outranks a subscription to the same address, which may be left over fro
 from collections.abc import Mapping, Sequence
 
 from gateway.core.faults import Fault, Refusal
-from gateway.core.matching import ALIAS, EMAIL, EMAIL_SUB, ID, PHONE, PHONE_SUB, identities
+from gateway.core.matching import ALIAS, EMAIL, EMAIL_SUB, ID, PHONE, PHONE_SUB, TAGS, identities
 from gateway.core.model import Identity, Profile
 from gateway.core.profile_tables import ProfileTables
 
@@ -20,6 +20,7 @@ def select_profile(found: Sequence[Profile], key: Sequence[Identity], tables: Pr
 
     Raises `Refusal` (ambiguous_match). Its fault names a profile other than that of the first identifier.
     """
+    found = _with_all_tags(found, key, tables)
     if len(found) < 2:
         return next(iter(found), None)
     owners = _owners(found, key, tables)
@@ -28,6 +29,12 @@ def select_profile(found: Sequence[Profile], key: Sequence[Identity], tables: Pr
     if len(common) != 1:
         raise Refusal([Fault("ambiguous_match", f"{len(found)} profiles match", profile=_other(found, owners))])
     return next(each for each in found if each.id in common)
+
+
+def _with_all_tags(found: Sequence[Profile], key: Sequence[Identity], tables: ProfileTables) -> Sequence[Profile]:
+    """Return the profiles that have every tag of the key; all of them if it has none."""
+    tags = {identity for identity in key if identity[0].startswith(f"{TAGS}/")}
+    return [each for each in found if tags <= identities(each.document, tables)] if tags else found
 
 
 def select_first(found: Sequence[Profile], key: Sequence[Identity], tables: ProfileTables) -> Profile:

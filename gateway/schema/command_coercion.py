@@ -55,7 +55,8 @@ class CommandCoercer:
             declared = self._declarations.member(
                 self._declarations.member(IN_PROFILE, "custom"), str(values.get("field_name"))
             )
-            values["field_value"] = self._coercer(declared)(values["field_value"])
+            if declared.get("type") != "array":  # tags are one text, separated by commas
+                values["field_value"] = self._coercer(declared)(values["field_value"])
 
     def _coerce_patch(self, operation: Any) -> None:
         """Coerce the value of a JSON Patch operation to the type of its place in the canonical form."""

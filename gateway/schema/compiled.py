@@ -52,7 +52,8 @@ class CompiledSchema:
         self._constraints = Validator(constraints, self._schemas)
         self._profile = Validator(IN_PROFILE, self._schemas)
         constrained = merge_schemas(profile, constraints.get("properties", {}).get("profile", {}))
-        self._declarations = Declarations({**self._schemas, PROFILE: constrained}, database.resources)
+        declared = {**self._schemas, SUBSCRIPTION: load_schema("subscription"), PROFILE: constrained}
+        self._declarations = Declarations(declared, database.resources)
         self.tables = profile_tables(load_schema("profile"), own["properties"])
 
     def coerce(self, command: Command, type: CommandType) -> Command:
@@ -156,4 +157,22 @@ def _subscription(database: Database) -> dict[str, Any]:
         for resource in database.resources.values()
     ]
     base = load_schema("subscription")
+    base = base if database.closed else with_any_channel(base)
     return {**base, "allOf": [*base["allOf"], *declared]}
+
+
+def with_any_channel(subscription: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema with further channels, whose address is any object in `cc_data`."""
+    properties = subscription["properties"]
+    channel, address = {"channel": properties["channel"]}, {"cc_data": properties["cc_data"]}
+    further = {"properties": {"channel": {"type": "string", "minLength": 1}}, "required": ["cc_data"]}
+    rules = [
+        {"if": further, "else": {"properties": channel}},
+        {
+            "if": {"properties": channel},
+            "then": {"properties": address},
+            "else": {"properties": {"cc_data": {"type": "object", "minProperties": 1}}},
+        },
+    ]
+    open_properties = {**properties, "channel": True, "cc_data": True}
+    return {**subscription, "properties": open_properties, "allOf": [*subscription["allOf"], *rules]}

@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator
 
 from gateway.core.pointer import split_pointer
 
-IDENTIFIER = "x-identifier"
-"""The annotation of a field that identifies a profile. It is the only one."""
+IDENTIFIER, SEARCHABLE = "x-identifier", "x-searchable"
+"""The annotations: of a field that identifies a profile, and of a list of tags that `matching: custom` may search."""
 
 
 def declaration_problems(schema: Any) -> Iterator[str]:
@@ -36,12 +36,16 @@ def naming_problems(fields: Mapping[str, Any], reserved_names: Collection[str]) 
         if name in reserved_names:
             yield f"$.properties.{name}: the API has a field of this name"
         for keyword in field if isinstance(field, dict) else ():
-            if keyword != IDENTIFIER and _is_annotation(keyword):
-                yield f'$.properties.{name}: "{keyword}" is no annotation, expected "{IDENTIFIER}"'
+            if keyword not in (IDENTIFIER, SEARCHABLE) and _is_annotation(keyword):
+                yield f'$.properties.{name}: "{keyword}" is no annotation, expected "{_closest(keyword)}"'
 
 
 def _is_annotation(keyword: str) -> bool:
-    return keyword.startswith("x-") or bool(get_close_matches(keyword.lower(), [IDENTIFIER], cutoff=0.7))
+    return keyword.startswith("x-") or bool(get_close_matches(keyword.lower(), [IDENTIFIER, SEARCHABLE], cutoff=0.7))
+
+
+def _closest(keyword: str) -> str:
+    return get_close_matches(keyword.lower(), [IDENTIFIER, SEARCHABLE], n=1, cutoff=0)[0]
 
 
 def _metaschema_problems(schema: Any) -> Iterator[str]:
@@ -88,3 +92,11 @@ def _identifier_problems(properties: Mapping[str, Any]) -> Iterator[str]:
         marked = isinstance(field, dict) and field.get(IDENTIFIER, False)
         if marked and (marked is not True or field.get("type") not in ("string", "integer")):
             yield f'$.properties.{name}: "x-identifier": true needs "type": "string" or "integer"'
+        searched = isinstance(field, dict) and field.get(SEARCHABLE, False)
+        if searched and (searched is not True or field.get("type") != "array" or _item_type(field) != "string"):
+            yield f'$.properties.{name}: "x-searchable": true needs "type": "array" with "items" of "type": "string"'
+
+
+def _item_type(field: Mapping[str, Any]) -> Any:
+    items = field.get("items")
+    return items.get("type") if isinstance(items, dict) else None

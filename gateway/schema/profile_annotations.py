@@ -1,13 +1,14 @@
 """Compiles the tables of the core from the annotations of a profile's schema.
 
 `x-identity` names the kind of identity that a member is, and whether two profiles may share it. `x-namespace` marks the
-member that belongs to one vendor. The database's own fields have `x-identifier`.
+member that belongs to one vendor. The database's own fields have
+`x-identifier`, or `x-searchable` if they are tags.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from gateway.core.matching import ALIAS, CUSTOM, ID, SUBSCRIPTIONS
+from gateway.core.matching import ALIAS, CUSTOM, ID, SUBSCRIPTIONS, TAGS
 from gateway.core.profile_tables import IdentitySource, ProfileTables
 from gateway.schema.validation import JSONSchema
 
@@ -18,19 +19,21 @@ MERGED_FIELDS = ("merged", "custom")
 def profile_tables(profile: JSONSchema, own: Mapping[str, Any]) -> ProfileTables:
     """Return the tables of the schema `profile` in a database with these own fields."""
     members = profile["properties"]
-    identifiers = tuple(name for name, field in own.items() if _is_identifier(field))
+    unique = tuple(name for name, field in own.items() if _is_marked(field, "x-identifier"))
+    tag_fields = tuple(name for name, field in own.items() if _is_marked(field, "x-searchable"))
     annotated = [*_annotated(profile, ())]
     kinds = [identity["kind"] for _, identity, _ in annotated]
     places = dict(reversed([(identity["kind"], path) for path, identity, _ in annotated]))
     lists = dict(reversed([(identity["kind"], path) for path, identity, is_list in annotated if is_list]))
     namespaces = tuple(name for name, member in members.items() if member.get("x-namespace") is True)
     return ProfileTables(
-        sources=_sources(annotated, identifiers),
+        sources=_sources(annotated, unique, tag_fields),
         members=(*dict.fromkeys(path[0] for path, *_ in annotated), SUBSCRIPTIONS),
-        identifiers=identifiers,
+        identifiers=(*unique, *tag_fields),
+        tag_fields=tag_fields,
         match_kinds={"profile_id": ID, **{kind: kind for kind in kinds if kind != ALIAS}},
-        places={**places, **{f"{CUSTOM}/{name}": (CUSTOM, name) for name in identifiers}},
-        list_places={**lists, **{f"{CUSTOM}/{name}": (*MERGED_FIELDS, name) for name in identifiers}},
+        places={**places, **{f"{CUSTOM}/{name}": (CUSTOM, name) for name in unique}},
+        list_places={**lists, **{f"{CUSTOM}/{name}": (*MERGED_FIELDS, name) for name in unique}},
         unique=frozenset({ID, CUSTOM, *(identity["kind"] for _, identity, _ in annotated if identity["unique"])}),
         namespaces=namespaces,
         declared_namespaces=tuple(name for name in namespaces if members[name].get("additionalProperties") is False),
@@ -49,18 +52,21 @@ def _annotated(schema: JSONSchema, path: tuple[str, ...]) -> Iterator[Annotated]
             yield from _annotated(member, (*path, name))
 
 
-def _sources(annotated: Sequence[Annotated], identifiers: Sequence[str]) -> Mapping[str, tuple[IdentitySource, ...]]:
+def _sources(
+    annotated: Sequence[Annotated], unique: Sequence[str], tag_fields: Sequence[str]
+) -> Mapping[str, tuple[IdentitySource, ...]]:
     sources: dict[str, tuple[IdentitySource, ...]] = {}
     for (member, *path), identity, is_list in annotated:
         source = IdentitySource(identity["kind"], tuple(path), is_list)
         sources[member] = (*sources.get(member, ()), source)
-    if not identifiers:
-        return sources
+    tags = tuple(IdentitySource(f"{TAGS}/{name}", (name,), is_list=True) for name in tag_fields)
+    if not unique:
+        return {**sources, CUSTOM: tags} if tags else sources
     merged, *path = MERGED_FIELDS
-    own = tuple(IdentitySource(f"{CUSTOM}/{name}", (name,)) for name in identifiers)
-    others = tuple(IdentitySource(f"{CUSTOM}/{name}", (*path, name), is_list=True) for name in identifiers)
+    own = (*(IdentitySource(f"{CUSTOM}/{name}", (name,)) for name in unique), *tags)
+    others = tuple(IdentitySource(f"{CUSTOM}/{name}", (*path, name), is_list=True) for name in unique)
     return {**sources, CUSTOM: own, merged: (*sources.get(merged, ()), *others)}
 
 
-def _is_identifier(field: Any) -> bool:
-    return isinstance(field, dict) and field.get("x-identifier") is True
+def _is_marked(field: Any, annotation: str) -> bool:
+    return isinstance(field, dict) and field.get(annotation) is True

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.core.faults import Fault
+from gateway.schema.compiled import with_any_channel
 from gateway.schema.declarations import COMMAND, PROFILE, SUBSCRIPTION
 from gateway.schema.files import load_schema
 from gateway.schema.validation import Validator
@@ -117,8 +118,9 @@ def _description_validator() -> Validator:
 
 @cache
 def _before_validator() -> Validator:
-    names = {PROFILE: "profile", SUBSCRIPTION: "subscription", COMMAND: "command"}
-    return Validator(_rows_schema({"$ref": PROFILE}), {uri: load_schema(name) for uri, name in names.items()})
+    subscription = with_any_channel(load_schema("subscription"))
+    schemas = {PROFILE: load_schema("profile"), SUBSCRIPTION: subscription, COMMAND: load_schema("command")}
+    return Validator(_rows_schema({"$ref": PROFILE}), schemas)
 
 
 @cache
