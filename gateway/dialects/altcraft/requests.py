@@ -111,7 +111,7 @@ def _common_members(parameters: Mapping[str, Any]) -> Update:
 
 
 def _write_members(parameters: Mapping[str, Any], create: bool) -> Update:
-    """Return the members that the parameters give to every update of a request."""
+    """Return the members that the parameters add to every update of a request."""
     update = _common_members(parameters)
     update |= {"on_conflict": ON_CONFLICT, "if_absent": "create" if create else "reject"}
     segments = {action: parameters[name] for action, name in SEGMENT_PARAMETERS.items() if has_value(parameters, name)}

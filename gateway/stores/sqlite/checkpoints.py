@@ -59,5 +59,5 @@ class Checkpoints:
 
 def _checkpoint(connection: apsw.Connection, mode: int = apsw.SQLITE_CHECKPOINT_PASSIVE) -> None:
     with suppress(apsw.Error):  # another process prevents it, or the disk fails: the next commit tries again
-        if not has_moved(connection):  # a file that was moved away is another's by now, such as a backup
+        if not has_moved(connection):  # a moved file may belong to another program, such as a backup
             connection.wal_checkpoint(mode=mode)
