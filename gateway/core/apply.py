@@ -7,7 +7,7 @@ most of what an update does not change.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gateway.core.consent import UNCHANGED, combine_subscriptions
+from gateway.core.consent import UNCHANGED, combine_subscriptions, outlasts
 from gateway.core.faults import Fault
 from gateway.core.matching import subscription_address
 from gateway.core.model import Document, Update
@@ -90,6 +90,15 @@ def fill_from(document: Document, other: Document) -> Document:
     return _edit_segments(result, {}) if "segments" in result else result
 
 
+def append_at(document: Document, place: Sequence[str], value: Any) -> Document:
+    """Return the document with one more item in the list at a place."""
+    patch: Any = [*(value_at(document, place) or ()), value]
+    for name in reversed(place):
+        patch = {name: patch}
+    result: Document = merge_patch(document, patch)
+    return result
+
+
 def _fill_value(value: Any, other: Any) -> Any:
     if isinstance(value, dict) and isinstance(other, dict):
         return {**other, **{name: _fill_value(own, other.get(name)) for name, own in value.items()}}
@@ -133,7 +142,8 @@ def _edit_subscriptions(
     subscriptions = {subscription_address(one): one for one in before}
     for index, edit in enumerate(edits):
         place = subscription_address(edit)
-        one = merge_patch(subscriptions.get(place, {}), _as_patch(edit))
+        old = subscriptions.get(place, {})
+        one = merge_patch(old, _as_patch(edit, old.get("status")))
         if "operations" in edit:
             found: list[Fault] = []
             one = _apply_operations(one, edit["operations"], join_pointer("subscriptions", index), found)
@@ -154,10 +164,10 @@ def _remove_subscriptions(document: Document, removed: Iterable[Mapping[str, Any
     return document if len(after) == len(before) else result
 
 
-def _as_patch(edit: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the merge patch of an edit: the edit without operations and unchanged members."""
+def _as_patch(edit: Mapping[str, Any], status: Any) -> Mapping[str, Any]:
+    """Return the merge patch of an edit: the edit without operations and unchanged members. `status` is the old one."""
     omitted = [name for name in ("status", "priority") if edit.get(name) == UNCHANGED]
-    if "status" in edit and edit["status"] is None:
+    if "status" in edit and (edit["status"] is None or outlasts(status, edit["status"])):
         omitted.append("status")  # null would erase an opt-out
     if not omitted and "operations" not in edit:
         return edit

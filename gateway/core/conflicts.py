@@ -1,9 +1,15 @@
-"""Conflicts: an identity that a profile gains belongs to another profile. Reject it (409), or keep the old value."""
+"""Conflicts of identities, between profiles and within one.
+
+An identity that a profile gains belongs to another profile: reject it (409), or keep the old value. An identity that a
+profile would lose to another one of its own stays in a list.
+"""
 
 from collections.abc import Iterable
+from typing import Any
 
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.model import Find, Identity, Profile, Update
+from gateway.core.matching import identities, single_identities
+from gateway.core.model import Document, Find, Identity, Profile, Update
 from gateway.core.pointer import join_pointer
 from gateway.core.profile_tables import ProfileTables
 
@@ -45,3 +51,18 @@ def kept_places(
 
 def _family(kind: str) -> str:
     return kind.partition("/")[0]
+
+
+def former_values(
+    before: Document, document: Document, lost: frozenset[Identity], tables: ProfileTables
+) -> list[tuple[tuple[str, ...], Any]]:
+    """Return the lost values that stay identities, with the places of their lists.
+
+    A value that gives way to another identity of the same profile stays one. Otherwise two clients that name a merged
+    profile by its two addresses would each remove the address of the other.
+    """
+    present = identities(before, tables)
+    kinds = {kind for kind, _, own in single_identities(document, tables) if own in present}
+    kinds.intersection_update(tables.list_places)
+    values = (each for each in single_identities(before, tables) if each[2] in lost)
+    return [(tables.list_places[kind], value) for kind, value, _ in values if kind in kinds]

@@ -63,6 +63,14 @@ def strictest(first: Any, second: Any) -> Any:
     return second if STRICTNESS.index(second_word) > STRICTNESS.index(first_word) else first
 
 
+def outlasts(status: Any, new: Any) -> bool:
+    """Return whether a status of a subscription stays as it is, number or word, when an edit gives a new one."""
+    old_word, new_word = status_word(status), status_word(new)
+    if old_word not in FACT_STATUSES or new_word is None or STRICTNESS.index(new_word) >= STRICTNESS.index(old_word):
+        return False
+    return old_word in PERMANENT or new_word != STATUSES[0]
+
+
 def address_of(subscription: Mapping[str, Any]) -> Address:
     """Return the address of a subscription."""
     _, channel, (names, value) = matching.subscription_address(subscription)

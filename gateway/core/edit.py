@@ -12,8 +12,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.core.apply import apply_update, difference, remove_empty_namespaces, restore_value
-from gateway.core.conflicts import kept_places, require_findable
+from gateway.core.apply import append_at, apply_update, difference, remove_empty_namespaces, restore_value
+from gateway.core.conflicts import former_values, kept_places, require_findable
 from gateway.core.consent import ReadLedgers, apply_consent
 from gateway.core.faults import Fault, Refusal
 from gateway.core.matching import identities, identity_changes, split_tags
@@ -60,6 +60,10 @@ def update_edit(
         document = _updated_document(profile, update, context)
         document, ledgers = apply_consent(document, update, context.read_ledgers(find), context.now)
         gained, lost = identity_changes(before, document, context.tables)
+        if lost and (former := former_values(before, document, lost, context.tables)):
+            for place, value in former:
+                document = append_at(document, place, value)
+            gained, lost = identity_changes(before, document, context.tables)
         if profile is None:
             require_findable(key, gained, update["match"]["mode"], context.tables.unique)
         if gained and (kept := kept_places(find, gained, update, profile, context.tables)):

@@ -1,13 +1,14 @@
 """Matching: the identities that a match searches for, and the identities that a document has. All in normal form."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import is_
 from typing import Any
 
 from gateway.core import normalization
 from gateway.core.faults import Fault
 from gateway.core.model import Document, Identity
+from gateway.core.pointer import value_at
 from gateway.core.profile_tables import IdentitySource, ProfileTables
 
 Values = Mapping[str, Any]
@@ -134,6 +135,16 @@ def source_identities(source: IdentitySource, value: Any) -> Iterable[tuple[str,
     form: Callable[[Any], str | None] = _FORMS.get(source.kind, _text)
     for each in value if source.is_list else (value,):
         yield source.kind, form(each)
+
+
+def single_identities(document: Document, tables: ProfileTables) -> Iterator[tuple[str, Any, Identity]]:
+    """Yield each identity that is no item of a list, with its kind and its value as it is stored."""
+    for member, sources in tables.sources.items():
+        for source in sources:
+            value = None if source.is_list else value_at(document, (member, *source.path))
+            for kind, form in source_identities(source, document[member]) if value is not None else ():
+                if form is not None:
+                    yield kind, value, (kind, form)
 
 
 def _text(value: Any) -> str | None:

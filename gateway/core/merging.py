@@ -1,17 +1,15 @@
 """Merges: one profile is filled from others, which are removed. Every identity that they had then finds it."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from gateway.core.apply import fill_from, merge_patch
+from gateway.core.apply import append_at, fill_from
 from gateway.core.consent import bare_addresses, without_lifts_of
 from gateway.core.edit import EditContext, document_result, removal_write
 from gateway.core.faults import Refusal
-from gateway.core.matching import ALIAS, identities, identities_by_id, identity_changes, source_identities
+from gateway.core.matching import ALIAS, identities, identities_by_id, identity_changes, single_identities
 from gateway.core.model import Document, Edit, EditResult, Find, Identity, Profile
-from gateway.core.pointer import value_at
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.selection import not_found, require_profile
 
@@ -49,10 +47,10 @@ def merged_document(document: Document, other: Profile, tables: ProfileTables) -
     for one in (document, other.document):
         result = without_lifts_of(result, bare_addresses(one, identities(one, tables)))
     present = identities(result, tables)
-    for kind, value, own in _single_values(other.document, tables):
+    for kind, value, own in single_identities(other.document, tables):
         if own not in present:
-            result = _append(result, tables.list_places[kind], value)
-    return _append(result, tables.list_places[ALIAS], other.id)
+            result = append_at(result, tables.list_places[kind], value)
+    return append_at(result, tables.list_places[ALIAS], other.id)
 
 
 def _source(find: Find, id: str) -> Profile:
@@ -60,21 +58,3 @@ def _source(find: Find, id: str) -> Profile:
     if not profiles:
         raise not_found(identities_by_id(id), "/sources")
     return profiles[0]
-
-
-def _single_values(document: Document, tables: ProfileTables) -> Iterator[tuple[str, Any, Identity]]:
-    """Yield each identity that is no item of a list, with its kind and its value as it is stored."""
-    for member, sources in tables.sources.items():
-        for source in sources:
-            value = None if source.is_list else value_at(document, (member, *source.path))
-            for kind, form in source_identities(source, document[member]) if value is not None else ():
-                if form is not None:
-                    yield kind, value, (kind, form)
-
-
-def _append(document: Document, place: Sequence[str], value: Any) -> Document:
-    patch: Any = [*(value_at(document, place) or ()), value]
-    for name in reversed(place):
-        patch = {name: patch}
-    result: Document = merge_patch(document, patch)
-    return result

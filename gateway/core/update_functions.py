@@ -54,9 +54,10 @@ def upsert(current: Any, value: Any, submatch: str) -> Any:
 
 
 def set_first(current: Any, value: list[Any]) -> list[Any]:
-    """Return the list with its first items replaced by as many values, which then occur nowhere else in it."""
-    first = {_json_key(item) for item in value}
-    rest = _list(current, "set_first")[len(value) :]
+    """Return the list that begins with the values. New ones replace as many first items; others move to the front."""
+    first, items = {_json_key(item) for item in value}, _list(current, "set_first")
+    new = first.difference(map(_json_key, items))
+    rest = items[len(new) :] if new else items
     return [*value, *(item for item in rest if _json_key(item) not in first)]
 
 
