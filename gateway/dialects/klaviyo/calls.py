@@ -10,6 +10,7 @@ from gateway.core.model import DELETE, READ, WRITE
 from gateway.dialects.klaviyo import deletions, imports, merges, profiles, push_tokens, subscriptions, suppressions
 from gateway.dialects.klaviyo.errors import NESTED
 from gateway.dialects.klaviyo.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS
+from gateway.dialects.klaviyo.jsonapi.documents import trim_names
 from gateway.dialects.klaviyo.replies import render_accepted, render_profile, render_profiles
 from gateway.dialects.klaviyo.revisions import FIRST_REVISION, require_revision
 from gateway.dialects.protocol import (
@@ -249,7 +250,7 @@ def _build_call(group: CallGroup, row: CallRow, is_lenient: bool) -> Call:
         path,
         operation,
         right,
-        require_revision(_parse_with_consent(parse), group.first_revision, is_lenient),
+        require_revision(_parse_resources(parse), group.first_revision, is_lenient),
         render,
         max_body_bytes=MAX_BODY_BYTES,
         rates=group.rates,
@@ -258,10 +259,19 @@ def _build_call(group: CallGroup, row: CallRow, is_lenient: bool) -> Call:
     )
 
 
-def _parse_with_consent(parse: Callable[[Request], ParsedRequest]) -> Callable[[Request], ParsedRequest]:
-    """Return `parse`, whose result needs consent where the reply shows the subscriptions of profiles."""
+RESOURCE_MEMBERS = ("data", "attributes", "relationships", "profile", "profiles", "list", "lists")
+"""The members of a body that contain resources, or lead to them."""
+
+
+def _parse_resources(parse: Callable[[Request], ParsedRequest]) -> Callable[[Request], ParsedRequest]:
+    """Return `parse` for bodies of XML too, whose types and ids may have white space around them.
+
+    The result needs consent where the reply shows the subscriptions of profiles.
+    """
 
     def parse_request(request: Request) -> ParsedRequest:
+        if not request.is_typed:
+            request = replace(request, tree=trim_names(request.tree, RESOURCE_MEMBERS))
         parsed = parse(request)
         is_visible = "subscriptions" in parsed.context.get("additional", ())
         needs_consent = is_visible or parsed.context.get("sort") == SUPPRESSED

@@ -3,7 +3,7 @@
 Pointers of faults are pointers into the document.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +13,6 @@ from gateway.dialects.protocol import Request
 
 ATTRIBUTES = "/data/attributes"
 XML_SPACE = " \t\r\n"
-
-_RESOURCE_PARTS = ("data", "attributes", "relationships", "profile", "profiles", "list", "lists")
-"""The members that contain resources, or lead to them."""
 
 
 class BodyFaults(list[Fault]):
@@ -36,19 +33,22 @@ class BodyFaults(list[Fault]):
 
 def parse_resource(request: Request, type: str) -> tuple[dict[str, Any], BodyFaults]:
     """Return `data` and the faults of its type. Raises `Refusal` if `data` is not an object."""
-    data = request.tree.get("data") if request.is_typed else _trim_names(request.tree.get("data"))
+    data = request.tree.get("data")
     if not isinstance(data, dict):
         raise refuse("missing_parameter", "it must be an object", "/data")
     return data, BodyFaults(request.is_typed, type_faults(data, type, "/data"))
 
 
-def _trim_names(resource: Any) -> Any:
-    """Return a resource of XML without white space around its type and id, and those of the resources in it."""
+def trim_names(resource: Any, members: Collection[str]) -> Any:
+    """Return a resource of XML without white space around its type and id, and those of the resources in it.
+
+    `members` are the names of members that contain resources, or lead to them.
+    """
     if isinstance(resource, list):
-        return [_trim_names(each) for each in resource]
+        return [trim_names(each, members) for each in resource]
     if not isinstance(resource, dict):
         return resource
-    inner = {name: _trim_names(resource[name]) for name in _RESOURCE_PARTS if name in resource}
+    inner = {name: trim_names(resource[name], members) for name in members if name in resource}
     return {**resource, **inner, **{name: trim(resource[name]) for name in ("type", "id") if name in resource}}
 
 
