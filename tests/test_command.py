@@ -352,8 +352,10 @@ def test_refuses_a_store_of_an_unknown_kind(run: Run, command: str) -> None:
     assert_refused(run(f"{command} --store oracle://db"), 2, "oracle")
 
 
-def test_refuses_to_serve_from_memory_where_the_first_token_would_be_lost(run: Run) -> None:
-    assert_refused(run("serve --store memory:"), 2, "memory")
+@pytest.mark.parametrize("command", ["serve", "database create --id 7 --name seven", "load -"])
+@pytest.mark.parametrize("url", ["memory:", "sqlite:///:memory:", "sqlite:///%3Amemory%3A"])
+def test_refuses_to_create_a_store_in_memory(run: Run, command: str, url: str) -> None:
+    assert_refused(run(f"{command} --store {url}"), 2, "memory")
 
 
 @pytest.mark.parametrize(("flag", "text"), [("--port", "abc"), ("--port", "65536"), ("--workers", "many")])

@@ -16,7 +16,7 @@ import uvicorn
 
 from gateway.cli.listening import find_port
 from gateway.cli.options import read_fields, setting
-from gateway.cli.store import InvalidSettings, load_settings, now, run_on_store
+from gateway.cli.store import InvalidSettings, load_settings, now, require_lasting_store, run_on_store
 from gateway.optional_dependencies import MissingExtra, require_extra
 from gateway.server import workers
 from gateway.server.connection_limits import ConnectionLimits
@@ -74,10 +74,7 @@ def _validate(settings: Settings) -> None:
     """Report what would otherwise fail in each worker. Raises `ClickException`."""
     if missing := missing_internals():
         raise click.ClickException("; ".join(missing))
-    if settings.store.startswith("memory:"):
-        raise InvalidSettings(
-            "a store in memory is for tests: the server would not see the database and token made here"
-        )
+    require_lasting_store(settings)
     try:
         if settings.metrics_token:
             require_extra("prometheus_client", "metrics")

@@ -35,11 +35,18 @@ def load_settings(**flags: str | None) -> Settings:
         raise InvalidSettings(str(error)) from None
 
 
+def require_lasting_store(settings: Settings) -> None:
+    """Raise `InvalidSettings` for a store in memory: what one process writes there is lost at its end."""
+    if settings.store.startswith("memory:"):
+        raise InvalidSettings("a store in memory is for tests: nothing else would see what is written there")
+
+
 def run_on_store(settings: Settings, work: Callable[[Store], Awaitable[T]], *, create: bool = False) -> T:
     """Open the store, run the work and close the store. Raises `ClickException`.
 
     A store that does not exist is created only with `create`.
     """
+    require_lasting_store(settings)
     try:
         return asyncio.run(_run(settings.store, work, create))
     except StoreNotFound as error:

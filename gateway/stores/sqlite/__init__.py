@@ -75,7 +75,7 @@ async def open(url: str, create: bool) -> "SqliteStore":
 
 def _file_of(url: str) -> str:
     parts = urlsplit(url)
-    if parts.netloc or parts.path[1:] in ("", ":memory:") or "?" in url or "#" in url:
+    if parts.netloc or unquote(parts.path[1:]) in ("", ":memory:") or "?" in url or "#" in url:
         form = "sqlite:///FILE or sqlite:////ABSOLUTE/FILE, with %23 for # and %3F for ?"
         raise ValueError(f"{url!r} is not the URL of a SQLite file: use {form}")
     return str(Path(unquote(parts.path[1:])).absolute())

@@ -42,6 +42,7 @@ def create_file(file: str, content: bytes) -> None:
     new = f"{file}.{token_hex(4)}.new"
     try:
         with open(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "r+b") as output:
+            os.fchmod(output.fileno(), OWNER_ONLY)  # also where the umask takes rights of the owner
             os.pwrite(output.fileno(), content, 0)
             os.fsync(output.fileno())
         with suppress(FileExistsError):  # another process was first
