@@ -191,17 +191,18 @@ def apply_consent(
     Return the document, in which a subscription has the number that it lifts, and the ledgers that changed. `document`
     is the result of the update; an edit that it omitted has no effect. Without a document every edit has one.
     """
-    explicit = _explicit_edits(document, update.get("subscriptions", ()))
+    statuses = _explicit_statuses(document, update["subscriptions"]) if "subscriptions" in update else []
     suppressions = update.get("suppressions", {})
     suppressed, restored = (list(map(address_of, suppressions.get(name, ()))) for name in ("add", "remove"))
-    addresses = [*(address_of(edit) for edit, _ in explicit), *suppressed, *restored]
+    addresses = [*(address for address, *_ in statuses), *suppressed, *restored]
     if not addresses:
         return document, {}
     before = read(addresses)
+    if not before and not suppressed and all(word not in FACT_STATUSES for *_, word in statuses):
+        return document, {}  # nothing to lift, and nothing to record
     ledgers = {address: before.get(address, Ledger()) for address in addresses}
     lifts: dict[tuple[Address, str], int] = {}
-    for edit, word in explicit:
-        address, resource = address_of(edit), resource_key(edit)
+    for address, resource, word in statuses:
         if word == STATUSES[0]:
             ledgers[address], lifts[address, resource] = lift(ledgers[address], resource)
         elif word in FACT_STATUSES:
@@ -212,14 +213,21 @@ def apply_consent(
     return _with_lifts(document, lifts), changed
 
 
-def _explicit_edits(document: Document, edits: Iterable[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:
-    """Return the edits that give a status, with its word."""
+def _explicit_statuses(document: Document, edits: Iterable[Mapping[str, Any]]) -> list[tuple[Address, str, str]]:
+    """Return address, resource and word of each status that the edits give.
+
+    An edit with operations may have been omitted; of several edits of one subscription each one counts.
+    """
     explicit = [(edit, word) for edit in edits if (word := status_word(edit.get("status")))]
-    if not explicit or not document:
-        return explicit
+    keyed = [(edit, *_key(edit), word) for edit, word in explicit]
+    if not document or not any("operations" in edit for edit, _ in explicit):
+        return [(address, resource, word) for _, address, resource, word in keyed]
     words = {_key(one): status_word(one.get("status")) for one in document.get("subscriptions", ())}
-    # An edit with operations may have been omitted; of several edits of one subscription each one counts.
-    return [(edit, word) for edit, word in explicit if "operations" not in edit or words.get(_key(edit)) == word]
+    return [
+        (address, resource, word)
+        for edit, address, resource, word in keyed
+        if "operations" not in edit or words.get((address, resource)) == word
+    ]
 
 
 def _key(subscription: Mapping[str, Any]) -> tuple[Address, str]:
