@@ -232,7 +232,8 @@ _NESTED_POINTERS = {
     f"/{member}": f"/{NESTED}/{member}" for member in ("profile", "match", "subscriptions", "operations")
 }
 _POINTERS: Mapping[str, Mapping[str, str]] = dict.fromkeys(
-    ("/client/subscriptions", "/api/push-tokens", "/client/push-tokens"), _NESTED_POINTERS
+    ("/client/subscriptions", "/api/push-tokens", "/client/push-tokens", "/client/push-token-unregister"),
+    _NESTED_POINTERS,
 )
 """By path: the pointers of calls whose profile is nested in another resource."""
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Profile, Update
+from gateway.dialects.klaviyo.bodies_of_2023 import check_address
 from gateway.dialects.klaviyo.devices import (
     PushToken,
     parse_device,
@@ -117,6 +118,8 @@ def _match_profile(attributes: Mapping[str, Any], faults: BodyFaults) -> dict[st
     data = parse_object(profile.get("data"), f"{PROFILE}/data", faults)
     identifiers = {"id": data.get("id"), **parse_object(data.get("attributes"), f"{PROFILE}/data/attributes", faults)}
     named = {name: value for name, value in identifiers.items() if name in IDENTIFIERS and value not in (None, "")}
+    for name in sorted(named.keys() & {"email", "phone_number"}):
+        check_address(name, named[name], f"{PROFILE}/data/attributes/{name}", faults)
     return match_identifiers(named, faults)["match"] if named else None
 
 

@@ -146,8 +146,11 @@ def _parse_list_ids(data: Mapping[str, Any], attributes: Mapping[str, Any], faul
 def _parse_elements(attributes: Mapping[str, Any], consent: str, faults: BodyFaults) -> list[Any]:
     """Return the profiles of a job. Those of bodies of 2023 are converted to the present form."""
     elements = parse_profiles(attributes, faults)
-    elements += convert_subscriptions(attributes, faults)
-    elements += convert_addresses(attributes, consent, faults)
+    older = BodyFaults(faults.is_typed)
+    elements += convert_subscriptions(attributes, older)
+    elements += convert_addresses(attributes, consent, older)
+    if older:  # the present form has the same faults at places that the body does not have
+        raise Refusal([*faults, *older])
     if not 0 < len(elements) <= MAX_PROFILES[consent]:
         detail = f"it must hold 1 to {MAX_PROFILES[consent]} profiles"
         faults.append(Fault("invalid_parameter", detail, PROFILES))
