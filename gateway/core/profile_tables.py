@@ -14,6 +14,14 @@ class IdentitySource(Struct, frozen=True):
     """Whether each item of the value is an identity."""
 
 
+class StrictestRule(Struct, frozen=True):
+    """A place whose strictest value remains in a merge: the one later in `order`, in objects that of `member`."""
+
+    path: tuple[str, ...]
+    member: str
+    order: tuple[str, ...]
+
+
 class ProfileTables(Struct, frozen=True):
     """Tables of one database, compiled from `schemas/profile.schema.json` and the database's own fields."""
 
@@ -33,6 +41,8 @@ class ProfileTables(Struct, frozen=True):
     """By kind of identity, the first list in the document whose items are identities of the kind."""
     unique: frozenset[str]
     """Kinds of identity that no two profiles of a database are meant to share."""
+    strictest: tuple[StrictestRule, ...]
+    """Places whose strictest value remains in a merge."""
     namespaces: tuple[str, ...]
     """Members that belong to one vendor; empty ones are removed."""
     declared_namespaces: tuple[str, ...]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from gateway.core.matching import ALIAS, CUSTOM, ID, SUBSCRIPTIONS, TAGS
-from gateway.core.profile_tables import IdentitySource, ProfileTables
+from gateway.core.profile_tables import IdentitySource, ProfileTables, StrictestRule
 from gateway.schema.validation import JSONSchema
 
 MERGED_FIELDS = ("merged", "custom")
@@ -35,9 +35,18 @@ def profile_tables(profile: JSONSchema, own: Mapping[str, Any]) -> ProfileTables
         places={**places, **{f"{CUSTOM}/{name}": (CUSTOM, name) for name in unique}},
         list_places={**lists, **{f"{CUSTOM}/{name}": (*MERGED_FIELDS, name) for name in unique}},
         unique=frozenset({ID, CUSTOM, *(identity["kind"] for _, identity, _ in annotated if identity["unique"])}),
+        strictest=tuple(_strictest_rules(profile, ())),
         namespaces=namespaces,
         declared_namespaces=tuple(name for name in namespaces if members[name].get("additionalProperties") is False),
     )
+
+
+def _strictest_rules(schema: JSONSchema, path: tuple[str, ...]) -> Iterator[StrictestRule]:
+    for name, member in schema.get("properties", {}).items():
+        if isinstance(member, dict):
+            if rule := member.get("x-strictest"):
+                yield StrictestRule((*path, name), rule["member"], tuple(rule["order"]))
+            yield from _strictest_rules(member, (*path, name))
 
 
 Annotated: TypeAlias = tuple[tuple[str, ...], Mapping[str, Any], bool]
