@@ -42,6 +42,10 @@ OPERATIONS = {
     for method, operation in methods.items()
 }
 BEYOND = {
+    "altcraft/edits-a-subscription-on-an-unknown-channel[json]": "an open database keeps a channel that is not known",
+    "altcraft/edits-a-subscription-on-an-unknown-channel[xml]": "an open database keeps a channel that is not known",
+    "altcraft/keeps-an-unknown-channel-in-an-open-database[json]": "an open database keeps a channel that is not known",
+    "altcraft/keeps-an-unknown-channel-in-an-open-database[xml]": "an open database keeps a channel that is not known",
     "altcraft/adds-a-batch-whatever-matching-says[xml]": "the call does not have the parameter, and ignores it",
     "altcraft/adds-a-profile-that-shares-a-phone[xml]": "the call does not have the parameter, and ignores it",
     "altcraft/lists-another-database-for-its-own-token[xml]": "the call does not have the parameter, and ignores it",
