@@ -21,6 +21,7 @@ from gateway.dialects.klaviyo.jsonapi.documents import (
     parse_object,
     parse_text,
     reject_unknown,
+    trim,
     type_faults,
 )
 from gateway.dialects.klaviyo.push_consents import ALL_TOKENS, PUSH, PushConsent, accepts_push, parse_push
@@ -137,7 +138,8 @@ class ConsentParser:
         for channel, kinds in channels.items():
             if self._has_address(channel, attributes, faults):
                 pointer = _SUBSCRIPTIONS + join_pointer(channel)
-                for kind, members in parse_object(kinds, pointer, faults).items():
+                for kind, sent in parse_object(kinds, pointer, faults).items():
+                    members = sent if self._is_typed or not isinstance(sent, dict) else _trim_members(sent)
                     if self._is_valid(channel, kind, members, faults):
                         yield _Consent(channel, kind, members)
 
@@ -212,6 +214,11 @@ class ConsentParser:
         if self._source:
             subscription["custom_fields"] = {"custom_source": self._source}
         return subscription
+
+
+def _trim_members(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of a consent of XML, which are a word and a time, without the white space around them."""
+    return {name: trim(value) for name, value in members.items()}
 
 
 def _combine(update: Update, more: Update) -> None:
