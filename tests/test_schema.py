@@ -57,6 +57,14 @@ def test_names_what_is_not(custom: dict[str, Any], pointer: str) -> None:
     assert {fault.pointer for fault in FORM.validate_profile({"custom": custom}, {})} == {f"/profile/custom{pointer}"}
 
 
+def test_own_fields_that_stay_are_accepted_as_they_are() -> None:
+    before = {"custom": {"tags": 5, "code": "aaa"}}
+    stays = {"custom": {**before["custom"], "both": 5}}
+    assert FORM.validate_profile(stays, before) == []
+    changes = {"custom": {**stays["custom"], "tags": 6}}
+    assert [fault.pointer for fault in FORM.validate_profile(changes, before)] == ["/profile/custom/tags"]
+
+
 NAMING = [
     ({"properties": {"a": {}}, "additionalProperties": False}, {"a": "ok", "x'a'y": "bad"}, ["x'a'y"]),
     ({"properties": {"a": {}}, "additionalProperties": False}, {"a": "'b' 'c'", "b": 1, "c'": 2}, ["b", "c'"]),

@@ -81,8 +81,10 @@ async def dump_of(store: Store, position: DumpPosition | None = None) -> bytes:
         return b"".join([line async for line in dump_lines(store, snapshot, position)])
 
 
-async def load(store: Store, dump: bytes, existing: ExistingProfiles = ExistingProfiles.REFUSE) -> Loader:
-    loader = Loader(store, existing)
+async def load(
+    store: Store, dump: bytes, existing: ExistingProfiles = ExistingProfiles.REFUSE, *, force: bool = False
+) -> Loader:
+    loader = Loader(store, existing, force=force)
     await loader.load(BytesIO(dump), lambda _: None)
     return loader
 
@@ -261,6 +263,17 @@ def test_an_invalid_line_is_named(dump: bytes, damage: Callable[[bytes], bytes],
             await load(store, damage(dump))
         await load(store, dump)
         assert await dump_of(store) == dump
+
+    run_with_store("memory:", check)
+
+
+def test_force_loads_own_fields_that_are_invalid_and_no_other(dump: bytes) -> None:
+    async def check(store: Store) -> None:
+        with pytest.raises(InvalidLine, match=r"^line 4: /email: 1 is not of type string$"):
+            await load(store, with_members(dump, 4, document={"email": 1, "custom": {"card": 7}}), force=True)
+        invalid = with_members(dump, 4, document={"custom": {"card": 7}})
+        await load(store, invalid, force=True)
+        assert json.loads((await dump_of(store)).splitlines()[3])["document"] == {"custom": {"card": 7}}
 
     run_with_store("memory:", check)
 

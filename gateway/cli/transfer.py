@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -88,14 +89,16 @@ def _open_output(file: Path, resume: bool) -> Iterator[BinaryIO]:
     show_default=True,
     help="what to do with a profile that exists already and differs",
 )
+@click.option("--force", is_flag=True, help="load own fields that do not conform to their declarations, too")
 @FILE
-def load(store: str | None, existing: ExistingProfiles, file: Path) -> None:
+def load(store: str | None, existing: ExistingProfiles, force: bool, file: Path) -> None:
     """Load a dump into the store from FILE, or from stdin if FILE is a dash.
 
     Rows that exist already are skipped: after an interruption, load the same file again.
     """
     with _file_errors(file), _open_input(file) as lines:
-        loader = run_on_store(load_settings(store=store), lambda store: _load(store, existing, lines), create=True)
+        run = partial(_load, existing, force, lines)
+        loader = run_on_store(load_settings(store=store), run, create=True)
     click.echo(f"{loader.lines} lines, {loader.new} of them new")
 
 
@@ -103,8 +106,8 @@ def _open_input(file: Path) -> AbstractContextManager[BinaryIO]:
     return nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb", BUFFER_SIZE)
 
 
-async def _load(store: Store, existing: ExistingProfiles, lines: BinaryIO) -> Loader:
-    loader = Loader(store, existing)
+async def _load(existing: ExistingProfiles, force: bool, lines: BinaryIO, store: Store) -> Loader:
+    loader = Loader(store, existing, force=force)
     with _progress("loading, bytes", os.fstat(lines.fileno()).st_size) as advance:
         await loader.load(lines, advance)
     return loader

@@ -9,7 +9,7 @@ from typing import Any
 from gateway.core import matching
 from gateway.core.faults import Fault
 from gateway.core.model import Command, CommandType, Database, Document, Update
-from gateway.core.pointer import join_pointer
+from gateway.core.pointer import join_pointer, split_pointer
 from gateway.schema.coercion import leaf_coercer
 from gateway.schema.command_coercion import CommandCoercer
 from gateway.schema.declarations import (
@@ -108,13 +108,15 @@ class CompiledSchema:
     def validate_profile(self, document: Document, before: Document) -> list[Fault]:
         """Return the faults of a document that will replace `before`. Pointers start with `/profile`.
 
-        Members that both documents share (`is`) are valid already: no rule of a profile spans two members.
+        Members that both documents share (`is`) are accepted as they are: no rule of a profile spans two members. Own
+        fields, too: a new declaration may have made them invalid.
         """
         changed = {name: value for name, value in document.items() if value is not before.get(name)}
         if "custom" not in document or "custom" in changed:
             # Required own fields are missing, too, if there are no own fields at all.
             changed.setdefault("custom", {})
-        return self._profile.faults(changed, "/profile")
+        faults = self._profile.faults(changed, "/profile")
+        return [fault for fault in faults if not _is_unchanged(fault, document, before)] if faults else []
 
     def _function_faults(self, update: Update) -> Iterable[Fault]:
         """Yield the faults of functions that do not fit the declared type of their field."""
@@ -176,3 +178,12 @@ def with_any_channel(subscription: dict[str, Any]) -> dict[str, Any]:
     ]
     open_properties = {**properties, "channel": True, "cc_data": True}
     return {**subscription, "properties": open_properties, "allOf": [*subscription["allOf"], *rules]}
+
+
+def _is_unchanged(fault: Fault, document: Document, before: Document) -> bool:
+    """Return whether a fault is in an own field that both documents share."""
+    match split_pointer(fault.pointer):
+        case ["profile", "custom", name, *_]:
+            own, old = document.get("custom", {}), before.get("custom", {})
+            return name in old and own.get(name) is old[name]
+    return False

@@ -47,12 +47,15 @@ class RowConflict(Exception):
 
 
 class Loader:
-    """One load. `lines` is how many it has read, `new` is how many of them altered the store."""
+    """One load. `lines` is how many it has read, `new` is how many of them altered the store.
 
-    def __init__(self, store: Store, existing: ExistingProfiles) -> None:
+    `force` accepts own fields that do not conform to their declarations, as `database update --force` leaves them.
+    """
+
+    def __init__(self, store: Store, existing: ExistingProfiles, *, force: bool = False) -> None:
         self.lines, self.new = 0, 0
         self._store = store
-        self._existing = existing
+        self._existing, self._force = existing, force
         self._database: Database | None = None
         self._profiles: dict[int, Profile] = {}
         self._records: list[Record] = []
@@ -187,7 +190,10 @@ class Loader:
         return {line: each for line, each in profiles.items() if not _is_same(existing.get(each.id), each)}
 
     def _check(self, line: int, profile: Profile) -> None:
-        if faults := self._schema.validate_profile(profile.document, {}):
+        faults = self._schema.validate_profile(profile.document, {})
+        if self._force:
+            faults = [fault for fault in faults if not fault.pointer.startswith("/profile/custom/")]
+        if faults:
             reasons = (f"{fault.pointer.removeprefix('/profile')}: {fault.detail}" for fault in faults)
             raise InvalidLine(f"line {line}: {'; '.join(reasons)}")
 
