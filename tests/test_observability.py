@@ -144,6 +144,7 @@ def test_a_row_names_token_database_and_the_place_of_the_fault(
         ("/profile/custom/a~1b/0", "/profile/custom/*/*"),
         ("/12/profile/email", "/12/profile/email"),
         ("/updates/3/subscriptions/0/email", "/updates/3/subscriptions/0/email"),
+        ("/nested/subscriptions/0/email", "/nested/subscriptions/0/email"),
         ("/79511059000", "/*"),
         ("/profile/custom/points", "/profile/custom/points"),
         ("/profile/custom/tags/12", "/profile/custom/tags/12"),

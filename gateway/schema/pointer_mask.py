@@ -20,8 +20,8 @@ MAX_INDEX_DIGITS = 6
 UPDATES = "updates"
 """The name of the list of all updates of a request, whose place is the root where they are not named."""
 
-OUTSIDE_BODY = frozenset({"parameter", "Idempotency-Key", UPDATES})
-"""Names in pointers to what is outside a body."""
+OUTSIDE_BODY = frozenset({"parameter", "Idempotency-Key", "nested", UPDATES})
+"""Names in pointers to what is outside a body, and to the profile that another resource contains."""
 
 VALUES = ("const", "default", "enum", "example", "examples")
 """Keywords whose values are no schemas."""
