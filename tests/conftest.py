@@ -9,11 +9,12 @@ import pytest
 
 from gateway.server import app
 from gateway.testkit.server_thread import ServerThread
+from tests.command_line import no_settings, run, url
 from tests.log_capture import LogCapture
 from tests.stores import postgresql
 from tests.wheel import dist, elsewhere
 
-__all__ = ["dist", "elsewhere"]
+__all__ = ["dist", "elsewhere", "no_settings", "run", "url"]
 
 hypothesis.settings.register_profile("usual", max_examples=200, deadline=None)
 hypothesis.settings.register_profile("laws", max_examples=10_000, deadline=None)

@@ -23,7 +23,7 @@ from typing import Any
 import click
 import httpx
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from gateway.cli.main import main
 from gateway.cli.serve import _server_config
@@ -32,29 +32,9 @@ from gateway.service.bootstrap import bootstrap
 from gateway.settings import Settings
 from gateway.stores import open_store
 from gateway.stores.protocol import Store
+from tests.command_line import Run
 
-Run = Callable[..., Result]
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("GATEWAY_")]:
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/gateway.db"
-
-
-@pytest.fixture
-def run(url: str) -> Run:
-    """Runs one command on the store, as `run("token list")` or `run("database create --name", "two words")`."""
-
-    def run(command: str, *arguments: str) -> Result:
-        return CliRunner(env={"GATEWAY_STORE": url}).invoke(main, [*command.split(), *arguments])
-
-    return run
+pytestmark = pytest.mark.usefixtures("no_settings")
 
 
 def done(result: Result) -> str:

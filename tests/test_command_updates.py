@@ -1,21 +1,19 @@
 """The commands that update databases, resources, segments and tokens, on a real store and beside a running server."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from click.testing import CliRunner, Result
 
-from gateway.cli.main import main
 from gateway.core.model import Database, Resource, Segment
 from gateway.service import database_update
+from tests.command_line import Run
 from tests.test_command import Server, assert_refused, databases, done, on_store, tokens
 
-Run = Callable[..., Result]
+pytestmark = pytest.mark.usefixtures("no_settings")
 TOKEN = "0123456789abcdef"
 
 CARD = {"type": "string", "pattern": "^[0-9]{4}$", "x-identifier": True}
@@ -23,25 +21,6 @@ CARD = {"type": "string", "pattern": "^[0-9]{4}$", "x-identifier": True}
 
 def fields_of(**properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties}
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("GATEWAY_")]:
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/gateway.db"
-
-
-@pytest.fixture
-def run(url: str) -> Run:
-    def run(command: str, *arguments: str) -> Result:
-        return CliRunner(env={"GATEWAY_STORE": url}).invoke(main, [*command.split(), *arguments])
-
-    return run
 
 
 @pytest.fixture

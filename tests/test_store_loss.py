@@ -17,18 +17,13 @@ from gateway.stores.sqlite import layout
 from tests.test_command import Server, databases
 
 TOKEN = "0123456789abcdef"
+pytestmark = pytest.mark.usefixtures("no_settings")
 SETTINGS = {"GATEWAY_BOOTSTRAP_TOKEN": TOKEN, "GATEWAY_ACCESS_LOG": "false", "GATEWAY_RATE_LIMITS": "0"}
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("GATEWAY_")]:
-        monkeypatch.delenv(name)
 
 
 @pytest.fixture
