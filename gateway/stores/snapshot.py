@@ -32,6 +32,12 @@ class SqlSnapshot:
 
     POSITION: str
     """The column that orders the change records of one millisecond."""
+    SIZE: str
+    """The query of about how many rows there are."""
+
+    async def size(self) -> int:
+        [size] = [size async for [size] in self.rows(self.SIZE)]
+        return int(size)
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> AsyncIterator[Row]:
         """Return the rows of a query, whose parameters are `?`. Raises `Unavailable`."""

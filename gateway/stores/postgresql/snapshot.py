@@ -18,9 +18,6 @@ BEGIN = """BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
     SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;
     SET LOCAL cursor_tuple_fraction = 1; SET LOCAL idle_in_transaction_session_timeout = 0;
     SELECT number FROM epoch"""
-SIZE = """SELECT coalesce(sum(greatest(reltuples, 0)), 0)
-    FROM unnest(ARRAY['profiles', 'jobs', 'changes', 'once']) AS name,
-        LATERAL pg_partition_tree(name::regclass) JOIN pg_class ON oid = relid WHERE isleaf"""
 ROWS_PER_FETCH = 500
 
 # One restoration at a time: two that insert the same change record would both find it missing.
@@ -45,13 +42,12 @@ class PostgresqlSnapshot(SqlSnapshot):
     """The content of the database in the read transaction of a connection."""
 
     POSITION = "number"
+    SIZE = """SELECT coalesce(sum(greatest(reltuples, 0)), 0)
+        FROM unnest(ARRAY['profiles', 'jobs', 'changes', 'once']) AS name,
+            LATERAL pg_partition_tree(name::regclass) JOIN pg_class ON oid = relid WHERE isleaf"""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-
-    async def size(self) -> int:
-        [size] = [size async for [size] in self.rows(SIZE)]
-        return int(size)
 
     async def rows(self, sql: str, values: Sequence[Any] = ()) -> AsyncIterator[Row]:
         try:

@@ -12,9 +12,6 @@ from gateway.stores.rows import Row, json_text
 from gateway.stores.snapshot import SqlSnapshot, change_times, rows_to_restore
 from gateway.stores.sqlite.connections import ENGINE_FAILURES
 
-SIZE = "SELECT " + " + ".join(
-    f"(SELECT coalesce(max(rowid), 0) FROM {table})" for table in ("profiles", "jobs", "changes", "once")
-)
 EXISTING_CHANGES = """SELECT time, profile, version FROM changes
     WHERE database = ? AND time IN (SELECT value FROM json_each(?))"""
 ADD_CHANGE = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -26,14 +23,13 @@ class SqliteSnapshot(SqlSnapshot):
     """The content of the file in the read transaction of a connection."""
 
     POSITION = "rowid"
+    # The highest rowid is at least the number of rows, and close to it unless many were removed: no row is counted.
+    SIZE = "SELECT " + " + ".join(
+        f"(SELECT coalesce(max(rowid), 0) FROM {table})" for table in ("profiles", "jobs", "changes", "once")
+    )
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-
-    async def size(self) -> int:
-        # The highest rowid is at least the number of rows, and close to it unless many were removed: no row is counted.
-        [size] = [size async for [size] in self.rows(SIZE)]
-        return int(size)
 
     async def rows(self, sql: str, values: Sequence[Any] = ()) -> AsyncIterator[Row]:
         try:
