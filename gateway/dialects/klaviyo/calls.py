@@ -9,7 +9,7 @@ from gateway.core.listing import SUPPRESSED
 from gateway.core.model import DELETE, READ, WRITE
 from gateway.dialects.klaviyo import deletions, imports, merges, profiles, push_tokens, subscriptions, suppressions
 from gateway.dialects.klaviyo.errors import NESTED
-from gateway.dialects.klaviyo.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS
+from gateway.dialects.klaviyo.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, JobType
 from gateway.dialects.klaviyo.jsonapi.documents import trim_names
 from gateway.dialects.klaviyo.replies import render_accepted, render_profile, render_profiles
 from gateway.dialects.klaviyo.revisions import FIRST_REVISION, require_revision
@@ -53,6 +53,14 @@ class CallGroup(NamedTuple):
     first_revision: str
     rates: Sequence[str]
     rows: Sequence[CallRow]
+
+
+def _status_calls(jobs: JobType) -> tuple[CallRow, ...]:
+    """Return the calls that read all jobs of a kind, and one."""
+    return (
+        (f"GET {jobs.path}", JOBS, READ, jobs.parse_list, jobs.render_list),
+        (f"GET {jobs.path}/{{id}}", JOB, READ, jobs.parse_search, jobs.render_job),
+    )
 
 
 CALL_GROUPS: tuple[CallGroup, ...] = (
@@ -105,8 +113,7 @@ CALL_GROUPS: tuple[CallGroup, ...] = (
         BULK_RATES,
         (
             (f"POST {IMPORTS.path}", IMPORT, WRITE, imports.parse_job_creation, IMPORTS.render_accepted),
-            (f"GET {IMPORTS.path}", JOBS, READ, IMPORTS.parse_list, IMPORTS.render_list),
-            (f"GET {IMPORTS.path}/{{id}}", JOB, READ, IMPORTS.parse_search, IMPORTS.render_job),
+            *_status_calls(IMPORTS),
             (f"GET {IMPORTS.path}/{{id}}/import-errors", JOB, READ, IMPORTS.parse_job, imports.render_errors),
             (f"GET {IMPORTS.path}/{{id}}/profiles", JOB_PROFILES, READ, IMPORTS.parse_job, imports.render_profiles),
             (
@@ -171,10 +178,8 @@ CALL_GROUPS: tuple[CallGroup, ...] = (
                 render_accepted,
             ),
             (f"POST {UNSUPPRESSIONS.path}", IMPORT, WRITE, suppressions.parse_deletion, UNSUPPRESSIONS.render_accepted),
-            (f"GET {SUPPRESSIONS.path}", JOBS, READ, SUPPRESSIONS.parse_list, SUPPRESSIONS.render_list),
-            (f"GET {SUPPRESSIONS.path}/{{id}}", JOB, READ, SUPPRESSIONS.parse_search, SUPPRESSIONS.render_job),
-            (f"GET {UNSUPPRESSIONS.path}", JOBS, READ, UNSUPPRESSIONS.parse_list, UNSUPPRESSIONS.render_list),
-            (f"GET {UNSUPPRESSIONS.path}/{{id}}", JOB, READ, UNSUPPRESSIONS.parse_search, UNSUPPRESSIONS.render_job),
+            *_status_calls(SUPPRESSIONS),
+            *_status_calls(UNSUPPRESSIONS),
         ),
     ),
     CallGroup(
