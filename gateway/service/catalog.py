@@ -6,6 +6,8 @@ and a request does not read the registry.
 
 from collections.abc import Iterable
 
+from msgspec import Struct
+
 from gateway.core.faults import refuse
 from gateway.core.fingerprint import fingerprint
 from gateway.core.model import WRITE, Database, Token
@@ -14,6 +16,15 @@ from gateway.schema.compiled import CompiledSchema
 from gateway.schema.files import load_schema
 from gateway.schema.pointer_mask import PointerMask
 from gateway.stores.protocol import Store
+
+
+class Grant(Struct, frozen=True):
+    """What a credential gives access to, in one dialect. `mask` masks the pointers of its requests."""
+
+    token: Token
+    database: Database
+    schema: CompiledSchema
+    mask: PointerMask
 
 
 class Catalog:
@@ -25,6 +36,7 @@ class Catalog:
         self._version: int | None = None
         self._tokens: dict[str, Token] = {}
         self._databases: dict[int, Database] = {}
+        self._grants: dict[tuple[str, str], Grant] = {}
         self._schemas: dict[tuple[int, str], CompiledSchema] = {}
         self._masks: dict[int, PointerMask] = {}
 
@@ -35,51 +47,57 @@ class Catalog:
             return
         self._tokens = {token.hash: token for token in await self._store.tokens() if not token.revoked}
         self._databases = {database.id: database for database in await self._store.databases()}
-        self._schemas, self._masks = {}, {}
+        self._grants, self._schemas, self._masks = {}, {}, {}
         self._version = version
 
-    def token(self, credential: Credential) -> Token:
-        """Return the token of a credential. Raises `Refusal`: unknown_token, unknown_company.
+    def grant(self, credential: Credential, dialect: Dialect) -> Grant:
+        """Return the grant of a credential. Raises `Refusal`: unknown_token, unknown_company.
 
         A company id is public: it has the right to write, but not to read or delete.
         """
-        return self._by_company(credential.company) if credential.token is None else self._by_secret(credential.token)
+        company = credential.company
+        name = f"company {company}" if credential.token is None else fingerprint(credential.token)
+        found = self._grants.get((name, dialect.name))
+        if found is None:
+            token = self._tokens.get(name) if credential.token is not None else self._company_token(company)
+            if token is None:
+                raise refuse("unknown_token")
+            found = self._grants[name, dialect.name] = self._new_grant(token, dialect)
+        return found
 
-    def _by_secret(self, secret: str) -> Token:
-        token = self._tokens.get(fingerprint(secret))
-        if token is None:
-            raise refuse("unknown_token")
-        return token
-
-    def _by_company(self, company: str | None) -> Token:
+    def _company_token(self, company: str | None) -> Token:
         database = next((each.id for each in self._databases.values() if each.company_id == company), None)
         if database is None or company is None:
             raise refuse("unknown_company")
         return Token(f"company {company}", "", database, frozenset({WRITE}), 0)
 
-    def database(self, token: Token, id: object) -> Database:
-        """Return the token's database. `id` is its id or None. Raises `Refusal`: unknown_database, invalid_parameter.
+    def _new_grant(self, token: Token, dialect: Dialect) -> Grant:
+        database = self._databases[token.database]
+        schema = self._schema(database, dialect)
+        return Grant(token, database, schema, self._mask(database))
 
-        An existing database of another token is unknown too.
-        """
-        if id is not None and (not isinstance(id, int) or isinstance(id, bool)):
-            raise refuse("invalid_parameter", "it must be an integer", "/database")
-        if id not in (None, token.database):
-            raise refuse("unknown_database", f"there is no database {id}", "/database")
-        return self._databases[token.database]
-
-    def schema(self, database: Database, dialect: Dialect) -> CompiledSchema:
+    def _schema(self, database: Database, dialect: Dialect) -> CompiledSchema:
         """Return the compiled schema of a database with the constraints of a dialect."""
-        found = self._schemas.get((database.id, dialect.name))
-        if found is None:
-            found = self._schemas[database.id, dialect.name] = CompiledSchema(database, self._constraints[dialect.name])
-        return found
+        key = database.id, dialect.name
+        if key not in self._schemas:
+            self._schemas[key] = CompiledSchema(database, self._constraints[dialect.name])
+        return self._schemas[key]
 
-    def pointer_mask(self, token: Token) -> PointerMask:
-        """Return the mask of the pointers in requests of a token."""
-        if token.database not in self._masks:
-            self._masks[token.database] = PointerMask(self._databases[token.database])
-        return self._masks[token.database]
+    def _mask(self, database: Database) -> PointerMask:
+        if database.id not in self._masks:
+            self._masks[database.id] = PointerMask(database)
+        return self._masks[database.id]
+
+
+def require_database(grant: Grant, id: object) -> None:
+    """Raise `Refusal` unless `id` is the id of the grant's database or None: unknown_database, invalid_parameter.
+
+    An existing database of another token is unknown too.
+    """
+    if id is not None and (not isinstance(id, int) or isinstance(id, bool)):
+        raise refuse("invalid_parameter", "it must be an integer", "/database")
+    if id not in (None, grant.database.id):
+        raise refuse("unknown_database", f"there is no database {id}", "/database")
 
 
 def require_right(token: Token, right: str) -> None:

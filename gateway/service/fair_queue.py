@@ -6,7 +6,7 @@ client that waits for its responses sends no more than are run. Independent of H
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from math import inf
 from time import monotonic
@@ -18,24 +18,35 @@ RECENT_SECONDS = 1.0
 class FairQueue:
     """Has `places` for running requests; one token may use `places_per_token` of them while others are active.
 
-    Each `enter` that returns needs a `leave`.
+    Each `try_enter` that succeeds, and each `enter` that returns, needs a `leave`.
     """
 
     def __init__(self, places: int, places_per_token: int, now: Callable[[], float] = monotonic) -> None:
         self._free = self._places = places
         self._places_per_token = places_per_token
         self._now = now
-        self._running: Counter[str] = Counter()
+        self._running: dict[str, int] = {}
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._last_token, self._last_change = "", -inf
 
-    async def enter(self, token: str) -> None:
-        """Wait for a place, and occupy it."""
+    def try_enter(self, token: str) -> bool:
+        """Occupy a place if one is free for the token. Return whether it was."""
         if token != self._last_token:
             self._last_change = self._now() if self._last_token else -inf
             self._last_token = token
-        if token not in self._waiting and self._may_enter(token, self._limit()):
-            return self._occupy(token)
+        if self._free <= 0 or token in self._waiting:
+            return False
+        running = self._running.get(token, 0)
+        if running >= self._places_per_token and running >= self._limit():
+            return False
+        self._free -= 1
+        self._running[token] = running + 1
+        return True
+
+    async def enter(self, token: str) -> None:
+        """Wait for a place, and occupy it."""
+        if self.try_enter(token):
+            return
         place = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(token, deque()).append(place)
         try:
@@ -51,6 +62,8 @@ class FairQueue:
         self._running[token] -= 1
         if not self._running[token]:
             del self._running[token]
+        if not self._waiting:
+            return
         limit = self._limit()
         while following := next((each for each in self._waiting if self._may_enter(each, limit)), None):
             queue = self._waiting.pop(following)
@@ -58,7 +71,8 @@ class FairQueue:
             if queue:
                 self._waiting[following] = queue  # last, behind all other tokens
             if not place.done():
-                self._occupy(following)
+                self._free -= 1
+                self._running[following] = self._running.get(following, 0) + 1
                 place.set_result(None)
 
     def _limit(self) -> int:
@@ -66,8 +80,4 @@ class FairQueue:
         return self._places_per_token if self._now() - self._last_change < RECENT_SECONDS else self._places
 
     def _may_enter(self, token: str, limit: int) -> bool:
-        return self._free > 0 and self._running[token] < limit
-
-    def _occupy(self, token: str) -> None:
-        self._free -= 1
-        self._running[token] += 1
+        return self._free > 0 and self._running.get(token, 0) < limit

@@ -12,6 +12,8 @@ from gateway.service.http_messages import Message
 KEY_LIFETIME = 24 * 60 * 60 * 1000
 """Milliseconds that a key is kept, unless the request has its own time."""
 
+KEY_HEADER = "idempotency-key"
+
 MAX_KEY_LENGTH = 255
 
 FINGERPRINT_VERSION = 2
@@ -25,7 +27,7 @@ def idempotency_key(
 
     The fingerprint covers the canonical commands, so the same request in another media type has the same one.
     """
-    key = message.headers.get("idempotency-key")
+    key = message.headers.get(KEY_HEADER)
     if key is None or call.right == READ:
         return None
     if not (key.isascii() and key.isprintable() and 0 < len(key) <= MAX_KEY_LENGTH):

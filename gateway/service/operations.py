@@ -1,10 +1,10 @@
 """The operations by name: what each one does is in `updates`, `searches`, `jobs` and `dry_runs`."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from gateway.core.erasure import Pseudonym
 from gateway.core.faults import Refusal
-from gateway.core.model import Tree
 from gateway.dialects.protocol import (
     ATOMIC,
     BATCH,
@@ -65,20 +65,28 @@ class Operations:
             JOB_PROFILES: jobs.profiles,
         }
 
-    async def run(self, operation: str, request: PreparedRequest) -> list[Outcome]:
-        """Return one outcome for each update. Raises `Refusal` if the request as a whole is rejected."""
+    def run(self, operation: str, request: PreparedRequest) -> Awaitable[Any]:
+        """Return one outcome for each update, or the tree of a dry run.
+
+        Raises `Refusal` if the request as a whole is rejected.
+        """
+        if request.is_dry_run:
+            return self._dry_runs.run(operation, request)
+        outcomes = self._by_name[operation](request)
+        first = request.commands[0] if request.commands else None
+        if request.needs_consent or (type(first) is dict and "missing_ok" in first):
+            return self._further(outcomes, request)
+        return outcomes
+
+    async def _further(self, running: Awaitable[list[Outcome]], request: PreparedRequest) -> list[Outcome]:
+        """Return the outcomes with the facts about addresses where needed, and None for an optional profile."""
         try:
-            outcomes = await self._by_name[operation](request)
-            if not request.needs_consent:
-                return outcomes
-            return await with_consent(
-                self._store, request.database.id, request.schema.tables, outcomes, self._pseudonym
-            )
+            outcomes = await running
         except Refusal as refusal:
             if request.ignores_absence and refusal.faults[0].code == "profile_not_found":
                 return [None]
             raise
-
-    async def dry_run(self, operation: str, request: PreparedRequest) -> Tree:
-        """Return the description of what `run` would do. Nothing is stored."""
-        return await self._dry_runs.run(operation, request)
+        if not request.needs_consent:
+            return outcomes
+        tables = request.schema.tables
+        return await with_consent(self._store, request.database.id, tables, outcomes, self._pseudonym)

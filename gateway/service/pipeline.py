@@ -3,24 +3,23 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.model import READ, Token
+from gateway.core.model import READ, Tree
 from gateway.core.numbers import replace_unrepresentable
-from gateway.dialects.protocol import COMMAND_TYPES, Call, Dialect, Request, Result
+from gateway.dialects.protocol import COMMAND_TYPES, IMPORT, Call, Dialect, ParsedCommand, Request, Result
 from gateway.media import Bounds
 from gateway.schema.compiled import coerce_integer
 from gateway.service.body_bounds import BodyBounds
-from gateway.service.catalog import Catalog, require_right
+from gateway.service.catalog import Catalog, Grant, require_database, require_right
 from gateway.service.command_validation import validate_commands
-from gateway.service.dry_run_parameter import is_dry_run
+from gateway.service.dry_run_parameter import DRY_RUN, is_dry_run
 from gateway.service.exchange import Exchange
 from gateway.service.failures import OutageLog, log_unexpected
 from gateway.service.fair_queue import FairQueue
 from gateway.service.http_messages import Message, Response
-from gateway.service.idempotency import KEY_LIFETIME, idempotency_key
+from gateway.service.idempotency import KEY_HEADER, KEY_LIFETIME, idempotency_key
 from gateway.service.operations import Operations
 from gateway.service.prepared_request import PreparedRequest
 from gateway.service.rate_limits import RateLimitExceeded, RateLimits
@@ -71,17 +70,24 @@ class Pipeline:
         """Return the response to a request. Every failure is a response too."""
         exchange = Exchange(dialect, message)
         try:
-            response = await self._carry_out(exchange, call)
-        except RateLimitExceeded as refusal:
-            return exchange.reject(refusal.faults, {"retry-after": str(refusal.pause)})
-        except Refusal as refusal:
-            return exchange.reject([_with_vendor_pointer(fault, call.pointers) for fault in refusal.faults])
-        except Unavailable as reason:
-            self._outages.begin(reason, message.id)
-            return exchange.reject([Fault("store_unavailable")], {"retry-after": RETRY_AFTER_SECONDS})
+            await self._catalog.refresh()
+            if len(message.body) < LARGE_BODY_BYTES:
+                request = self._prepare(exchange, call)
+            else:
+                request = await self._prepare_in_thread(exchange, call)
+            token = request.token.id
+            if not self._queue.try_enter(token):
+                await self._queue.enter(token)
+            try:
+                outcome = await self._operations.run(call.operation, request)
+            finally:
+                self._queue.leave(token)
+            if len(request.commands) < LARGE_BATCH:
+                response = _render(exchange, call, request, outcome)
+            else:
+                response = await asyncio.to_thread(_render, exchange, call, request, outcome)
         except Exception as error:
-            log_unexpected(error, message.id)
-            return exchange.reject([Fault("internal_error")])
+            return self._reject(exchange, call, error)
         self._outages.end()
         return response
 
@@ -89,46 +95,47 @@ class Pipeline:
         """Return the response to a request that the server rejects."""
         return Exchange(dialect, message).reject([fault], headers)
 
-    async def _carry_out(self, exchange: Exchange, call: Call) -> Response:
-        await self._catalog.refresh()
-        if len(exchange.message.body) < LARGE_BODY_BYTES:
-            request = self._prepare(exchange, call)
-        else:
-            async with self._large_bodies:
-                request = await asyncio.to_thread(self._prepare, exchange, call)
-        await self._queue.enter(request.token.id)
-        try:
-            run = self._operations.dry_run if request.is_dry_run else self._operations.run
-            outcome = await run(call.operation, request)
-        finally:
-            self._queue.leave(request.token.id)
-        render = partial(_render, exchange, call, request, outcome)
-        return render() if len(request.commands) < LARGE_BATCH else await asyncio.to_thread(render)
+    def _reject(self, exchange: Exchange, call: Call, error: Exception) -> Response:
+        """Return the response to a request that failed."""
+        match error:
+            case RateLimitExceeded():
+                return exchange.reject(error.faults, {"retry-after": str(error.pause)})
+            case Refusal():
+                return exchange.reject([_with_vendor_pointer(fault, call.pointers) for fault in error.faults])
+            case Unavailable():
+                self._outages.begin(error, exchange.message.id)
+                return exchange.reject([Fault("store_unavailable")], {"retry-after": RETRY_AFTER_SECONDS})
+        log_unexpected(error, exchange.message.id)
+        return exchange.reject([Fault("internal_error")])
+
+    async def _prepare_in_thread(self, exchange: Exchange, call: Call) -> PreparedRequest:
+        async with self._large_bodies:
+            return await asyncio.to_thread(self._prepare, exchange, call)
 
     def _prepare(self, exchange: Exchange, call: Call) -> PreparedRequest:
         """Decode, authorize, parse and validate a request. Raises `Refusal`."""
-        message, dialect = exchange.message, exchange.dialect
-        request = exchange.decode(call.body_types, self._bounds.of(call), self._now())
-        token, is_dry = self._authorize(exchange, call, request)
-        rate_headers = self._rates.spend(call.rates, call.method, call.path, token.id)
+        message, dialect, now = exchange.message, exchange.dialect, self._now()
+        request = exchange.decode(call.body_types, self._bounds.of(call), now)
+        grant, is_dry = self._authorize(exchange, call, request)
+        rate_headers = self._rates.spend(call.rates, call.method, call.path, grant.token.id)
         parsed = call.parse(request)
         if len(parsed.commands) > self._max_batch:
             raise refuse("too_many_profiles", f"at most {self._max_batch} profiles a request")
-        database = self._catalog.database(
-            token, parsed.database if request.is_typed else coerce_integer(parsed.database)
-        )
-        schema = self._catalog.schema(database, dialect)
+        if parsed.database is not None:
+            require_database(grant, parsed.database if request.is_typed else coerce_integer(parsed.database))
         type, has_marks = COMMAND_TYPES[call.operation], bool(exchange.unrepresentable)
-        commands = validate_commands(schema, parsed.commands, type, request.is_typed, has_marks)
-        sources = [command.source for command in parsed.commands]
+        commands = validate_commands(grant.schema, parsed.commands, type, request.is_typed, has_marks)
+        key = None
+        if KEY_HEADER in message.headers:
+            key = idempotency_key(message, call, parsed.expires or now + KEY_LIFETIME, commands)
         return PreparedRequest(
             dialect=dialect,
-            token=token,
-            database=database,
-            schema=schema,
+            token=grant.token,
+            database=grant.database,
+            schema=grant.schema,
             commands=commands,
-            sources=[replace_unrepresentable(source) for source in sources] if has_marks else sources,
-            idempotency_key=idempotency_key(message, call, parsed.expires or self._now() + KEY_LIFETIME, commands),
+            sources=_sources(parsed.commands, has_marks) if call.operation == IMPORT else (),
+            idempotency_key=key,
             job=parsed.job,
             is_dry_run=is_dry,
             is_public=call.is_public,
@@ -138,15 +145,21 @@ class Pipeline:
             needs_consent=parsed.needs_consent,
         )
 
-    def _authorize(self, exchange: Exchange, call: Call, request: Request) -> tuple[Token, bool]:
-        """Return the token, and whether the request is a dry run, which needs the right to read too."""
-        token = self._catalog.token(exchange.dialect.credential(request))
-        exchange.authorize(token, self._catalog.pointer_mask(token))
+    def _authorize(self, exchange: Exchange, call: Call, request: Request) -> tuple[Grant, bool]:
+        """Return the grant, and whether the request is a dry run, which needs the right to read too."""
+        exchange.grant = grant = self._catalog.grant(exchange.dialect.credential(request), exchange.dialect)
+        token = grant.token
         require_right(token, call.right)
-        if is_dry := is_dry_run(exchange.message, call):
+        if is_dry := DRY_RUN in request.query and is_dry_run(exchange.message, call):
             require_right(token, READ)
         self._rates.admit(token.id)
-        return token, is_dry
+        return grant, is_dry
+
+
+def _sources(commands: Sequence[ParsedCommand], has_marks: bool) -> list[Tree]:
+    """Return what each command was parsed from, for the job that reports the rejected ones."""
+    sources = [command.source for command in commands]
+    return [replace_unrepresentable(source) for source in sources] if has_marks else sources
 
 
 def _render(exchange: Exchange, call: Call, request: PreparedRequest, outcome: Any) -> Response:

@@ -6,10 +6,11 @@ is monotonic: a clock that is set back or forward changes no window.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from math import ceil
-from typing import TypeAlias
+from types import MappingProxyType
+
+from msgspec import Struct
 
 from gateway.core.faults import Fault, Refusal
 
@@ -17,6 +18,8 @@ SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
 
 PRUNE_INTERVAL_SECONDS = 60
 """Time between two searches for windows that have ended."""
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class RateLimitExceeded(Refusal):
@@ -27,23 +30,19 @@ class RateLimitExceeded(Refusal):
         self.pause = pause
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A number of requests in a window."""
+class Rate(Struct, frozen=True):
+    """A number of requests in a window of some seconds."""
 
     amount: int
     seconds: int
 
 
-@dataclass(slots=True)
-class Window:
-    """The requests that one key has used until the window ends."""
+class Window(Struct):
+    """The requests that one key has used of a rate until the window ends."""
 
+    rate: Rate
     end: float
     used: int = 0
-
-
-WindowKey: TypeAlias = tuple[Rate, tuple[str, ...]]
 
 
 class RateLimits:
@@ -56,46 +55,47 @@ class RateLimits:
         self._factor = factor
         self._token_rates = (_parse_rate(token_rate),) if token_rate else ()
         self._now = now
-        self._windows: dict[WindowKey, Window] = {}
+        self._windows: dict[tuple[str, ...], list[Window]] = {}
         self._next_prune = now() + PRUNE_INTERVAL_SECONDS
-        self._rates = cache(self._parse)
+        self._rates = lru_cache(None)(self._parse)
 
     def admit(self, token: str) -> None:
         """Count a request against `token_rate`. Raises `RateLimitExceeded`."""
-        self._count(self._token_rates, (token,))
+        if self._token_rates:
+            self._count(self._token_rates, ("", token), self._now())
 
     def spend(self, rates: Sequence[str], *key: str) -> Mapping[str, str]:
         """Count a request against a vendor's rates; return the headers. Raises `RateLimitExceeded`."""
         if not rates or not self._factor:
-            return {}
-        return _headers(self._count(self._rates(tuple(rates)), key), self._now())
+            return NO_HEADERS
+        now, parsed = self._now(), self._rates(tuple(rates))
+        return _headers(parsed, self._count(parsed, (*rates, *key), now), now)
 
     def _parse(self, texts: tuple[str, ...]) -> tuple[Rate, ...]:
         rates = map(_parse_rate, texts)
         return tuple(Rate(int(rate.amount * self._factor), rate.seconds) for rate in rates)
 
-    def _count(self, rates: tuple[Rate, ...], key: tuple[str, ...]) -> dict[Rate, Window]:
+    def _count(self, rates: Sequence[Rate], key: tuple[str, ...], now: float) -> list[Window]:
         """Count a request in the window of each rate, or in none. Raises `RateLimitExceeded`."""
-        now = self._now()
-        self._prune(now)
-        windows = {rate: self._window((rate, key), now) for rate in rates}
-        for rate, window in windows.items():
-            if window.used >= rate.amount:
+        if now >= self._next_prune:
+            self._prune(now)
+        windows = self._windows.get(key)
+        if windows is None:
+            windows = self._windows[key] = [Window(rate, now + rate.seconds) for rate in rates]
+        for window in windows:
+            if window.used >= window.rate.amount and now < window.end:
                 raise RateLimitExceeded(_pause(window, now))
-        for rate, window in windows.items():
+        for window in windows:
+            if now >= window.end:
+                window.end, window.used = now + window.rate.seconds, 0
             window.used += 1
-            self._windows[rate, key] = window
         return windows
 
-    def _window(self, key: WindowKey, now: float) -> Window:
-        """Return the current window, or a new one that starts now."""
-        window = self._windows.get(key)
-        return window if window and now < window.end else Window(now + key[0].seconds)
-
     def _prune(self, now: float) -> None:
-        if now >= self._next_prune:
-            self._windows = {key: window for key, window in self._windows.items() if now < window.end}
-            self._next_prune = now + PRUNE_INTERVAL_SECONDS
+        self._windows = {
+            key: windows for key, windows in self._windows.items() if any(now < window.end for window in windows)
+        }
+        self._next_prune = now + PRUNE_INTERVAL_SECONDS
 
 
 def _parse_rate(text: str) -> Rate:
@@ -103,16 +103,22 @@ def _parse_rate(text: str) -> Rate:
     return Rate(int(amount), SECONDS[unit])
 
 
-def _headers(windows: Mapping[Rate, Window], now: float) -> dict[str, str]:
+def _headers(rates: tuple[Rate, ...], windows: Sequence[Window], now: float) -> dict[str, str]:
     """As in draft-ietf-httpapi-ratelimit-headers-02: the tightest limit, then every rate with its window."""
-    remaining = {rate: rate.amount - window.used for rate, window in windows.items()}
-    tightest = min(windows, key=lambda rate: remaining[rate])
-    policy = ", ".join(f"{rate.amount};w={rate.seconds}" for rate in windows)
+    tightest = windows[0]
+    for window in windows:
+        if window.rate.amount - window.used < tightest.rate.amount - tightest.used:
+            tightest = window
     return {
-        "ratelimit-limit": f"{tightest.amount}, {policy}",
-        "ratelimit-remaining": str(remaining[tightest]),
-        "ratelimit-reset": str(_pause(windows[tightest], now)),
+        "ratelimit-limit": f"{tightest.rate.amount}, {_policy(rates)}",
+        "ratelimit-remaining": str(tightest.rate.amount - tightest.used),
+        "ratelimit-reset": str(_pause(tightest, now)),
     }
+
+
+@lru_cache
+def _policy(rates: tuple[Rate, ...]) -> str:
+    return ", ".join(f"{rate.amount};w={rate.seconds}" for rate in rates)
 
 
 def _pause(window: Window, now: float) -> int:
