@@ -3,7 +3,6 @@
 from urllib.parse import parse_qsl, urlsplit
 
 from gateway.core.faults import refuse
-from gateway.core.model import READ
 from gateway.dialects.protocol import Call
 from gateway.service.http_messages import Message
 
@@ -12,9 +11,7 @@ VALUES = {"true": True, "false": False, "1": True, "0": False}
 
 
 def is_dry_run(message: Message, call: Call) -> bool:
-    """Return whether a writing call is a dry run. Raises `Refusal`: invalid_parameter."""
-    if DRY_RUN not in message.query or call.right == READ:
-        return False
+    """Return whether a writing call with the parameter is a dry run. Raises `Refusal`: invalid_parameter."""
     given = {value for name, value in parse_qsl(urlsplit(message.target).query, True) if name == DRY_RUN}
     if len(given) != 1 or not given <= VALUES.keys():
         raise refuse("invalid_parameter", f"it must be one of {', '.join(VALUES)}", f"/{DRY_RUN}")

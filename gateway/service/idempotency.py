@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.fingerprint import fingerprint
-from gateway.core.model import READ, Command, IdempotencyKey
+from gateway.core.model import Command, IdempotencyKey
 from gateway.dialects.protocol import Call
 from gateway.service.http_messages import Message
 
@@ -22,14 +22,12 @@ FINGERPRINT_VERSION = 2
 
 def idempotency_key(
     message: Message, call: Call, expires: int, commands: Sequence[Command | Refusal]
-) -> IdempotencyKey | None:
-    """Return the key of a request, None without one. Raises `Refusal`: invalid_parameter.
+) -> IdempotencyKey:
+    """Return the key of a request that has one. Raises `Refusal`: invalid_parameter.
 
     The fingerprint covers the canonical commands, so the same request in another media type has the same one.
     """
-    key = message.headers.get(KEY_HEADER)
-    if key is None or call.right == READ:
-        return None
+    key = message.headers[KEY_HEADER]
     if not (key.isascii() and key.isprintable() and 0 < len(key) <= MAX_KEY_LENGTH):
         raise refuse("invalid_parameter", f"it must be 1 to {MAX_KEY_LENGTH} ASCII characters", "/Idempotency-Key")
     # Public calls have a key space of their own: any page may use them, and must not reach the keys of others.

@@ -8,19 +8,19 @@ from typing import Any
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import READ, Tree
 from gateway.core.numbers import replace_unrepresentable
-from gateway.dialects.protocol import COMMAND_TYPES, IMPORT, Call, Dialect, ParsedCommand, Request, Result
+from gateway.dialects.protocol import Call, Dialect, ParsedCommand, Request, Result
 from gateway.media import Bounds
 from gateway.schema.compiled import coerce_integer
-from gateway.service.body_bounds import BodyBounds
 from gateway.service.catalog import Catalog, Grant, require_database, require_right
 from gateway.service.command_validation import validate_commands
 from gateway.service.dry_run_parameter import DRY_RUN, is_dry_run
-from gateway.service.exchange import Exchange
+from gateway.service.exchange import NO_HEADERS, Exchange
 from gateway.service.failures import OutageLog, log_unexpected
 from gateway.service.fair_queue import FairQueue
 from gateway.service.http_messages import Message, Response
 from gateway.service.idempotency import KEY_HEADER, KEY_LIFETIME, idempotency_key
 from gateway.service.operations import Operations
+from gateway.service.plans import Plan, Plans
 from gateway.service.prepared_request import PreparedRequest
 from gateway.service.rate_limits import RateLimitExceeded, RateLimits
 from gateway.stores.errors import Unavailable
@@ -59,7 +59,7 @@ class Pipeline:
         self._catalog = catalog
         self._operations = operations
         self._rates = rates
-        self._bounds = BodyBounds(bounds, max_batch)
+        self._plans = Plans(bounds, max_batch)
         self._max_batch = max_batch
         self._now = now
         self._outages = OutageLog()
@@ -68,13 +68,13 @@ class Pipeline:
 
     async def respond(self, dialect: Dialect, call: Call, message: Message) -> Response:
         """Return the response to a request. Every failure is a response too."""
-        exchange = Exchange(dialect, message)
+        plan, exchange = self._plans.find(dialect, call), Exchange(dialect, message)
         try:
             await self._catalog.refresh()
             if len(message.body) < LARGE_BODY_BYTES:
-                request = self._prepare(exchange, call)
+                request = self._prepare(exchange, plan)
             else:
-                request = await self._prepare_in_thread(exchange, call)
+                request = await self._prepare_in_thread(exchange, plan)
             token = request.token.id
             if not self._queue.try_enter(token):
                 await self._queue.enter(token)
@@ -108,33 +108,35 @@ class Pipeline:
         log_unexpected(error, exchange.message.id)
         return exchange.reject([Fault("internal_error")])
 
-    async def _prepare_in_thread(self, exchange: Exchange, call: Call) -> PreparedRequest:
+    async def _prepare_in_thread(self, exchange: Exchange, plan: Plan) -> PreparedRequest:
         async with self._large_bodies:
-            return await asyncio.to_thread(self._prepare, exchange, call)
+            return await asyncio.to_thread(self._prepare, exchange, plan)
 
-    def _prepare(self, exchange: Exchange, call: Call) -> PreparedRequest:
+    def _prepare(self, exchange: Exchange, plan: Plan) -> PreparedRequest:
         """Decode, authorize, parse and validate a request. Raises `Refusal`."""
-        message, dialect, now = exchange.message, exchange.dialect, self._now()
-        request = exchange.decode(call.body_types, self._bounds.of(call), now)
-        grant, is_dry = self._authorize(exchange, call, request)
-        rate_headers = self._rates.spend(call.rates, call.method, call.path, grant.token.id)
+        message, call, now = exchange.message, plan.call, self._now()
+        request = exchange.decode(call.body_types, plan.bounds, now)
+        grant, is_dry = self._authorize(exchange, plan, request)
+        rate_headers = NO_HEADERS
+        if call.rates:
+            rate_headers = self._rates.spend(call.rates, call.method, call.path, grant.token.id)
         parsed = call.parse(request)
         if len(parsed.commands) > self._max_batch:
             raise refuse("too_many_profiles", f"at most {self._max_batch} profiles a request")
         if parsed.database is not None:
             require_database(grant, parsed.database if request.is_typed else coerce_integer(parsed.database))
-        type, has_marks = COMMAND_TYPES[call.operation], bool(exchange.unrepresentable)
-        commands = validate_commands(grant.schema, parsed.commands, type, request.is_typed, has_marks)
+        has_marks = bool(exchange.unrepresentable)
+        commands = validate_commands(grant.schema, parsed.commands, plan.type, request.is_typed, has_marks)
         key = None
-        if KEY_HEADER in message.headers:
+        if plan.is_write and KEY_HEADER in message.headers:
             key = idempotency_key(message, call, parsed.expires or now + KEY_LIFETIME, commands)
         return PreparedRequest(
-            dialect=dialect,
+            dialect=plan.dialect,
             token=grant.token,
             database=grant.database,
             schema=grant.schema,
             commands=commands,
-            sources=_sources(parsed.commands, has_marks) if call.operation == IMPORT else (),
+            sources=_sources(parsed.commands, has_marks) if plan.keeps_sources else (),
             idempotency_key=key,
             job=parsed.job,
             is_dry_run=is_dry,
@@ -145,14 +147,16 @@ class Pipeline:
             needs_consent=parsed.needs_consent,
         )
 
-    def _authorize(self, exchange: Exchange, call: Call, request: Request) -> tuple[Grant, bool]:
+    def _authorize(self, exchange: Exchange, plan: Plan, request: Request) -> tuple[Grant, bool]:
         """Return the grant, and whether the request is a dry run, which needs the right to read too."""
-        exchange.grant = grant = self._catalog.grant(exchange.dialect.credential(request), exchange.dialect)
-        token = grant.token
-        require_right(token, call.right)
-        if is_dry := DRY_RUN in request.query and is_dry_run(exchange.message, call):
+        exchange.grant = grant = self._catalog.grant(plan.dialect.credential(request), plan.dialect)
+        token, is_dry = grant.token, False
+        require_right(token, plan.call.right)
+        if plan.is_write and DRY_RUN in request.query and is_dry_run(exchange.message, plan.call):
+            is_dry = True
             require_right(token, READ)
-        self._rates.admit(token.id)
+        if self._rates.limits_tokens:
+            self._rates.admit(token.id)
         return grant, is_dry
 
 

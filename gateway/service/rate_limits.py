@@ -52,6 +52,7 @@ class RateLimits:
     """
 
     def __init__(self, factor: float, token_rate: str | None = None, now: Callable[[], float] = time.monotonic) -> None:
+        self.limits_tokens = bool(token_rate)
         self._factor = factor
         self._token_rates = (_parse_rate(token_rate),) if token_rate else ()
         self._now = now
@@ -61,8 +62,7 @@ class RateLimits:
 
     def admit(self, token: str) -> None:
         """Count a request against `token_rate`. Raises `RateLimitExceeded`."""
-        if self._token_rates:
-            self._count(self._token_rates, ("", token), self._now())
+        self._count(self._token_rates, ("", token), self._now())
 
     def spend(self, rates: Sequence[str], *key: str) -> Mapping[str, str]:
         """Count a request against a vendor's rates; return the headers. Raises `RateLimitExceeded`."""

@@ -1,0 +1,52 @@
+"""Plans: what is the same for every request of a call, decided once.
+
+A plan replaces what a request would otherwise decide again: the bounds of its body, and the type of its commands.
+"""
+
+from msgspec import Struct
+
+from gateway.core.model import READ, CommandType
+from gateway.dialects.protocol import BATCHES, COMMAND_TYPES, IMPORT, Call, Dialect
+from gateway.media import Bounds
+
+MAX_FULL_PROFILES = 100
+"""Profiles of a batch that may have the maximum number of nodes; the others are smaller."""
+
+
+class Plan(Struct, frozen=True):
+    """How the requests of one call are carried out."""
+
+    dialect: Dialect
+    call: Call
+    bounds: Bounds
+    """The limits of a decoded body."""
+    type: CommandType
+    is_write: bool
+    keeps_sources: bool
+    """Whether a job keeps what its rejected commands were parsed from."""
+
+
+class Plans:
+    """The plan of each call. `max_batch` is the maximum number of profiles in a request."""
+
+    def __init__(self, single: Bounds, max_batch: int) -> None:
+        self._single = single
+        nodes = single.nodes * min(max_batch, MAX_FULL_PROFILES)
+        items = max(single.items, max_batch)
+        self._batch = Bounds(single.depth + 2, nodes, single.name, single.text, items)  # two levels lead to a profile
+        self._plans: dict[tuple[str, str, str], Plan] = {}
+
+    def find(self, dialect: Dialect, call: Call) -> Plan:
+        """Return the plan of a call."""
+        key = dialect.name, call.method, call.path
+        return self._plans.get(key) or self._plans.setdefault(key, self._new(dialect, call))
+
+    def _new(self, dialect: Dialect, call: Call) -> Plan:
+        return Plan(
+            dialect=dialect,
+            call=call,
+            bounds=self._batch if call.operation in BATCHES else self._single,
+            type=COMMAND_TYPES[call.operation],
+            is_write=call.right != READ,
+            keeps_sources=call.operation == IMPORT,
+        )
