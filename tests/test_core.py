@@ -1,6 +1,7 @@
 """The pure core by its tables in `fixtures/functions` and `fixtures/matching`, and by laws."""
 
 import json
+import sys
 import unicodedata
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import matching, normalization
+from gateway.core import matching, normalization, result_cache
 from gateway.core.apply import difference, merge_patch
 from gateway.core.faults import CATALOG
 from gateway.core.pointer import join_pointer, split_pointer, value_at
@@ -114,6 +115,25 @@ def test_a_text_past_every_value_has_no_form_and_is_not_kept() -> None:
     ]
     assert answers == ["a" * normalization.MAX_TEXT_LENGTH, None, "b", "b"]
     assert seen == ["a" * normalization.MAX_TEXT_LENGTH, "b"]
+
+
+def test_a_full_cache_keeps_what_is_still_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(result_cache, "CACHE_SIZE", 2)
+    computed: list[str] = []
+    look_up = result_cache.ResultCache(lambda text: computed.append(text) or text.upper()).__getitem__  # type: ignore[func-returns-value]
+    assert [look_up(text) for text in "abcaacdeab"] == list("ABCAACDEAB")
+    assert computed == ["a", "b", "c", "d", "e", "b"]
+
+
+def test_a_result_that_is_cached_costs_no_call() -> None:
+    calls: list[str] = []
+    normalization.email("known@example.com")
+    sys.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        normalization.email("known@example.com")
+    finally:
+        sys.setprofile(None)
+    assert calls == []
 
 
 # --- merge and difference ---
