@@ -10,8 +10,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from gateway.dialects import load_dialects
+from gateway.server.dispatch import Dispatch
 from gateway.server.public_address import PublicAddress, parse_networks
-from gateway.server.raw_paths import RawPathMiddleware
 from gateway.settings import Settings
 from tests.test_app import TOKEN, UPDATE, asked, seeded_store
 
@@ -81,7 +81,11 @@ def test_unreserved_characters_alone_are_decoded(raw: str, path: str) -> None:
         paths.append(scope["path"])
 
     paths: list[str] = []
-    asyncio.run(RawPathMiddleware(app, [])({"type": "http", "raw_path": raw.encode()}, None, None))  # type: ignore[arg-type]
+
+    async def called() -> None:
+        await Dispatch(app, [])({"type": "http", "raw_path": raw.encode()}, None, None)  # type: ignore[arg-type]
+
+    asyncio.run(called())
     assert paths == [path]
 
 

@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 
 from gateway import stores
 from gateway.core.erasure import Pseudonym
@@ -19,15 +18,14 @@ from gateway.media import Bounds
 from gateway.optional_dependencies import require_extra
 from gateway.server.access_log import AccessLog, write_stdout
 from gateway.server.bodies import BodyReader
-from gateway.server.concurrency import ConcurrencyLimit
+from gateway.server.dispatch import Dispatch
 from gateway.server.endpoints import EndpointContext, NotFoundEndpoint, routes_of
 from gateway.server.health import health_routes
 from gateway.server.housekeeping import configure_garbage_collection, housekeeping
 from gateway.server.public_address import PublicAddress, parse_networks
 from gateway.server.published_files import description_routes
-from gateway.server.raw_paths import RawPathMiddleware
-from gateway.server.request_ids import RequestIds
-from gateway.server.responses import Responder
+from gateway.server.request_ids import request_ids
+from gateway.server.responses import ResponseLog
 from gateway.service.catalog import Catalog
 from gateway.service.geolocation import Geolocator
 from gateway.service.operations import Operations
@@ -65,8 +63,8 @@ def create(
     """Create the application. Tests pass their own dialects, clock (ms), ids and store."""
     dialects = load_dialects(settings.as_dict()) if dialects is None else list(dialects)
     metrics = _metrics() if settings.metrics_token else None
-    responder = Responder(AccessLog(write_stdout) if settings.access_log else None, metrics)
-    context = _context(settings, responder)
+    responses = ResponseLog(AccessLog(write_stdout) if settings.access_log else None, metrics)
+    context = _context(settings, responses)
     slash_merging_prefixes = [each.slash_merging_prefix for each in dialects if each.slash_merging_prefix]
     routes = [route for dialect in dialects for route in routes_of(dialect, context)]
     if metrics and settings.metrics_token:
@@ -76,19 +74,16 @@ def create(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         app.state.store = store = await open_store(settings.store)
-        app.state.pipeline = service(store, await open_pseudonyms(store, settings.secret_file))
+        context.pipeline = service(store, await open_pseudonyms(store, settings.secret_file))
         async with housekeeping(store, settings.keep_changes_days * DAY, now or _now):
             yield {"connection_metrics": metrics}
         await store.close()
-        responder.close()
+        responses.close()
 
-    app = Starlette(
-        routes=[*health_routes(), *routes, *description_routes(dialects)],
-        lifespan=lifespan,
-        middleware=[Middleware(RawPathMiddleware, routes, slash_merging_prefixes)],
-    )
+    app = Starlette(routes=[*health_routes(), *routes, *description_routes(dialects)], lifespan=lifespan)
     app.router.redirect_slashes = False
     app.router.default = NotFoundEndpoint(dialects, context)
+    app.middleware_stack = Dispatch(app.build_middleware_stack(), routes, slash_merging_prefixes)
     return app
 
 
@@ -113,12 +108,15 @@ def _service(
     return Pipeline(Catalog(store, dialects), operations, rates, _bounds(settings), settings.max_batch, now)
 
 
-def _context(settings: Settings, responder: Responder) -> EndpointContext:
-    bodies = BodyReader(settings.max_compression, settings.max_held_bodies)
-    concurrency = ConcurrencyLimit(settings.max_requests)
-    address = PublicAddress(parse_networks(settings.trusted_proxies))
+def _context(settings: Settings, responses: ResponseLog) -> EndpointContext:
     return EndpointContext(
-        settings.max_body, settings.max_batch_body, bodies, concurrency, responder, RequestIds(), address
+        settings.max_body,
+        settings.max_batch_body,
+        settings.max_requests,
+        BodyReader(settings.max_compression, settings.max_held_bodies),
+        responses,
+        request_ids(),
+        PublicAddress(parse_networks(settings.trusted_proxies)),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from gateway.core.excerpt import excerpt
 from gateway.server.content_encoding import WINDOW_BITS, ContentDecoder, body_too_large
-from gateway.server.errors import ClientDisconnected, RequestRefusal
+from gateway.server.errors import ClientDisconnected, RequestRefusal, overloaded
 from gateway.server.request_head import WHITE_SPACE
 
 Event: TypeAlias = Mapping[str, Any]
@@ -37,9 +37,12 @@ class BodyReader:
         Raises `RequestRefusal` (body_too_large, unsupported_media_type, malformed_body, overloaded) and
         `ClientDisconnected`.
         """
-        encoding = _content_encoding(headers, limit)
-        event = await _next_event(receive)
-        if encoding or event.get("more_body"):
+        values, encoding = dict(headers), b""
+        length = values.get(b"content-length", b"0")
+        if b"content-encoding" in values or (length.isdigit() and int(length) > limit):
+            encoding = _content_encoding(headers, limit)
+        event = await receive()
+        if encoding or event.get("more_body") or event["type"] == "http.disconnect":
             return await self._read_chunks(ContentDecoder(encoding, limit, self._max_ratio), event, receive)
         body: bytes = event.get("body", b"")
         if len(body) > limit:
@@ -50,6 +53,8 @@ class BodyReader:
         chunks, size = [], 0
         try:
             while True:
+                if event["type"] == "http.disconnect":
+                    raise ClientDisconnected
                 chunk = decoder.decode(event.get("body", b""))
                 size += len(chunk)
                 self._count(len(chunk))
@@ -57,21 +62,14 @@ class BodyReader:
                 if not event.get("more_body"):
                     decoder.finish()
                     return b"".join(chunks)
-                event = await _next_event(receive)
+                event = await receive()
         finally:
             self._incomplete_bytes -= size
 
     def _count(self, size: int) -> None:
         self._incomplete_bytes += size
         if self._incomplete_bytes > self._max_incomplete_bytes:
-            raise RequestRefusal("overloaded", "too many large bodies are on their way", {"retry-after": "1"})
-
-
-async def _next_event(receive: Receive) -> Event:
-    event = await receive()
-    if event["type"] == "http.disconnect":
-        raise ClientDisconnected
-    return event
+            raise overloaded("too many large bodies are on their way")
 
 
 def _content_encoding(headers: Sequence[tuple[bytes, bytes]], limit: int) -> bytes:

@@ -1,8 +1,10 @@
 """The endpoints of the dialects: ASGI in, a message to the pipeline, its response out."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from time import perf_counter
+from types import MappingProxyType
+from typing import NoReturn
 from urllib.parse import parse_qsl, unquote
 
 from starlette.routing import Route
@@ -11,28 +13,33 @@ from starlette.types import Receive, Scope, Send
 from gateway.core.faults import Fault
 from gateway.dialects.protocol import BATCHES, Call, Dialect
 from gateway.server.bodies import BodyReader
-from gateway.server.concurrency import ConcurrencyLimit
 from gateway.server.cors import cors_of
-from gateway.server.errors import ClientDisconnected, RequestRefusal
+from gateway.server.errors import ClientDisconnected, RequestRefusal, overloaded
 from gateway.server.public_address import PublicAddress
 from gateway.server.request_head import WHITE_SPACE
-from gateway.server.request_ids import RequestIds
-from gateway.server.responses import Responder
-from gateway.service.http_messages import Message, Response
+from gateway.server.request_ids import is_safe
+from gateway.server.responses import ResponseLog, response_body, response_start
+from gateway.service.http_messages import Message
 from gateway.service.pipeline import Pipeline
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class EndpointContext:
     """What all endpoints share. The maximum sizes of bodies are in bytes."""
 
     max_body: int
     max_batch_body: int
+    max_requests: int
     bodies: BodyReader
-    concurrency: ConcurrencyLimit
-    responder: Responder
-    request_ids: RequestIds
+    responses: ResponseLog
+    request_ids: Iterator[str]
     address: PublicAddress
+    pipeline: Pipeline = field(init=False)
+    """Set when the application starts."""
+    running: int = 0
+    """Requests that the pipeline works on, of at most `max_requests`."""
 
     def max_body_of(self, call: Call) -> int:
         """Return the maximum size of a call's body."""
@@ -45,31 +52,34 @@ class Endpoint:
     def __init__(self, dialect: Dialect, route: str, calls: Mapping[str, Call], context: EndpointContext) -> None:
         self._dialect = dialect
         self._route = route
-        self._calls = {**calls, "HEAD": calls["GET"]} if "GET" in calls else calls
+        calls = {**calls, "HEAD": calls["GET"]} if "GET" in calls else calls
+        self._calls = {method: (call, context.max_body_of(call)) for method, call in calls.items()}
         self._context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = perf_counter()
+        started, context = perf_counter(), self._context
         try:
-            message, response = await self._respond(scope, receive)
+            call, max_body = self._calls.get(scope["method"]) or self._reject_method()
+            message = message_of(scope, await context.bodies.read(scope["headers"], receive, max_body), context)
+            if context.running >= context.max_requests:
+                raise overloaded(f"{context.max_requests} requests are being worked on")
+            context.running += 1
+            try:
+                response = await context.pipeline.respond(self._dialect, call, message)
+            finally:
+                context.running -= 1
+        except RequestRefusal as refusal:
+            message = message_of(scope, b"", context)
+            response = context.pipeline.reject(self._dialect, message, refusal.faults[0], refusal.headers)
         except ClientDisconnected:
             return
-        await self._context.responder.respond(send, self._dialect.name, self._route, message, response, started)
+        await send(response_start(response, message.id))
+        await send(response_body(response, message.method))
+        context.responses.add(self._dialect.name, self._route, message, response, started)
 
-    async def _respond(self, scope: Scope, receive: Receive) -> tuple[Message, Response]:
-        pipeline: Pipeline = scope["app"].state.pipeline
-        call = self._calls.get(scope["method"])
-        try:
-            if call is None:
-                methods = ", ".join(self._calls)
-                raise RequestRefusal("method_not_allowed", f"this call takes {methods}", {"allow": methods})
-            body = await self._context.bodies.read(scope["headers"], receive, self._context.max_body_of(call))
-            message = message_of(scope, body, self._context)
-            with self._context.concurrency:
-                return message, await pipeline.respond(self._dialect, call, message)
-        except RequestRefusal as refusal:
-            message = message_of(scope, b"", self._context)
-            return message, pipeline.reject(self._dialect, message, refusal.faults[0], refusal.headers)
+    def _reject_method(self) -> NoReturn:
+        methods = ", ".join(self._calls)
+        raise RequestRefusal("method_not_allowed", f"this call takes {methods}", {"allow": methods})
 
 
 class NotFoundEndpoint:
@@ -82,14 +92,15 @@ class NotFoundEndpoint:
         self._context = context
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        started = perf_counter()
+        started, context = perf_counter(), self._context
         path: str = scope["path"]
         matching = (dialect for prefix, dialect in self._prefixes if f"{path}/".startswith(f"{prefix}/"))
         dialect = next(matching, self._default)
-        pipeline: Pipeline = scope["app"].state.pipeline
-        message = message_of(scope, b"", self._context)
-        response = pipeline.reject(dialect, message, Fault("unknown_call"), {})
-        await self._context.responder.respond(send, dialect.name, "", message, response, started)
+        message = message_of(scope, b"", context)
+        response = context.pipeline.reject(dialect, message, Fault("unknown_call"), {})
+        await send(response_start(response, message.id))
+        await send(response_body(response, message.method))
+        context.responses.add(dialect.name, "", message, response, started)
 
 
 def routes_of(dialect: Dialect, context: EndpointContext) -> list[Route]:
@@ -107,12 +118,16 @@ def routes_of(dialect: Dialect, context: EndpointContext) -> list[Route]:
 def message_of(scope: Scope, body: bytes, context: EndpointContext) -> Message:
     """Return the message of an ASGI request with this body."""
     headers = _joined_headers(scope["headers"])
-    query_string = scope["query_string"].decode("latin-1")
-    query = dict(parse_qsl(query_string, keep_blank_values=True)) if query_string else {}
-    path = {name: unquote(value) for name, value in scope.get("path_params", {}).items()}
-    target = f"{scope['path']}?{query_string}" if query_string else scope["path"]
-    base, id = context.address.base_of(scope, headers), context.request_ids.id_of(headers)
-    return Message(scope["method"], headers, body, query, path, target, id, base)
+    target, query, path = scope["path"], NOTHING, scope.get("path_params") or NOTHING
+    if scope["query_string"]:
+        query_string = scope["query_string"].decode("latin-1")
+        target, query = f"{target}?{query_string}", dict(parse_qsl(query_string, keep_blank_values=True))
+    if "%" in target and path:
+        path = {name: unquote(value) for name, value in path.items()}
+    id = headers.get("x-request-id")
+    if id is None or not is_safe(id):
+        id = next(context.request_ids)
+    return Message(scope["method"], headers, body, query, path, target, id, context.address.base_of(scope, headers))
 
 
 def _joined_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -15,3 +15,8 @@ class RequestRefusal(Refusal):
 
 class ClientDisconnected(Exception):
     """The client disconnected before its body was complete."""
+
+
+def overloaded(detail: str) -> RequestRefusal:
+    """The refusal of a request while there is too much to do."""
+    return RequestRefusal("overloaded", detail, {"retry-after": "1"})
