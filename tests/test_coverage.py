@@ -9,7 +9,7 @@ import pytest
 
 from gateway.core.faults import CATALOG, Fault
 from gateway.dialects import load_dialects
-from gateway.dialects.altcraft.data import ACTIONS
+from gateway.dialects.altcraft.field_parser import ACTIONS
 from gateway.dialects.altcraft.fields import FIELDS, READ_ONLY_FIELDS
 from gateway.dialects.altcraft.matching import SEARCH_MODES
 from gateway.dialects.altcraft.requests import OPTIONS, SEGMENT_PARAMETERS

@@ -11,7 +11,7 @@ import yaml
 
 from gateway.cli.main import main
 from gateway.dialects import load_dialects
-from gateway.dialects.altcraft.data import ACTIONS
+from gateway.dialects.altcraft.field_parser import ACTIONS
 from gateway.dialects.altcraft.matching import SEARCH_MODES
 from gateway.dialects.altcraft.requests import OPTIONS, SEGMENT_PARAMETERS, SUBSCRIPTION_MEMBERS
 from gateway.openapi.files import PATHS

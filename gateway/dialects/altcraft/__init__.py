@@ -8,7 +8,7 @@ from gateway.core.model import Document
 from gateway.dialects.altcraft import errors
 from gateway.dialects.altcraft.calls import CALLS, ROOT
 from gateway.dialects.altcraft.fields import FIELDS, LOCATED_FIELDS, RESERVED_NAMES
-from gateway.dialects.altcraft.parameters import strip_text
+from gateway.dialects.altcraft.parameters import XML_SPACE
 from gateway.dialects.protocol import CONTENT_TYPES, Credential, Reply, Request
 
 
@@ -30,22 +30,29 @@ class Altcraft:
 
     def media_type(self, request: Request) -> str | None:
         """Return the `format` parameter of the query, or else of the body. An empty one in the body is ignored."""
-        member = strip_text(_member(request.tree, "format"))
-        values = (request.query.get("format"), None if member == "" else member)
-        formats = [value for value in values if value is not None]
-        if not all(value in ("json", "xml") for value in formats):
-            raise refuse("invalid_parameter", "it must be json or xml", "/format")
-        return formats[0] if formats else None
+        tree = request.tree
+        member = tree.get("format") if isinstance(tree, dict) else None
+        if isinstance(member, str):
+            member = member.strip(XML_SPACE) or None
+        format = request.query.get("format")
+        for value in (format, member):
+            if value is not None and value not in ("json", "xml"):
+                raise refuse("invalid_parameter", "it must be json or xml", "/format")
+        return member if format is None else format
 
     def credential(self, request: Request) -> Credential:
         """Return the token of the body, or else a Bearer token (RFC 6750), or else the token of the query."""
+        tree = request.tree
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        bearer = bearer if scheme.lower() == "bearer" else ""
-        for token in (_member(request.tree, "token"), bearer, request.query.get("token")):
+        for token in (
+            tree.get("token") if isinstance(tree, dict) else None,
+            bearer if scheme.lower() == "bearer" else None,
+            request.query.get("token"),
+        ):
             if not isinstance(token, str | None):
                 raise refuse("invalid_parameter", "it must be a string", "/token")
-            if token and token.strip():
-                return Credential(token.strip())
+            if token and (secret := token.strip()):
+                return Credential(secret)
         raise refuse("no_token")
 
     def apply_patch(self, _document: Document, _patch: Sequence[Any]) -> Document:
@@ -59,7 +66,3 @@ class Altcraft:
 def dialect(settings: Mapping[str, Any]) -> Altcraft:
     """Create the dialect with the statuses that the settings require."""
     return Altcraft(bool(settings.get("altcraft_always_200", False)))
-
-
-def _member(tree: Any, name: str) -> Any:
-    return tree.get(name) if isinstance(tree, dict) else None

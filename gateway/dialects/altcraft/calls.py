@@ -21,12 +21,12 @@ from gateway.dialects.protocol import (
 
 ROOT = "/api/v1.1"
 
-_parse_update = partial(requests.parse_profile, create=False, search=True)
-_parse_import = partial(requests.parse_profile, create=True, search=True)
-_parse_add = partial(requests.parse_profile, create=True, search=False)
-_parse_update_batch = partial(requests.parse_batch, create=False, search=True)
-_parse_import_batch = partial(requests.parse_batch, create=True, search=True)
-_parse_add_batch = partial(requests.parse_batch, create=True, search=False)
+_parse_update = partial(requests.parse_profile, rule=requests.REQUIRE, search=True)
+_parse_import = partial(requests.parse_profile, rule=requests.CREATE, search=True)
+_parse_add = partial(requests.parse_profile, rule=requests.CREATE, search=False)
+_parse_update_batch = partial(requests.parse_batch, rule=requests.REQUIRE, search=True)
+_parse_import_batch = partial(requests.parse_batch, rule=requests.CREATE, search=True)
+_parse_add_batch = partial(requests.parse_batch, rule=requests.CREATE, search=False)
 _parse_search = partial(requests.parse_search, SEARCH_MODES)
 _parse_removal = partial(requests.parse_search, DELETE_MODES)
 _parse_segment_add = partial(requests.parse_segment, "add")

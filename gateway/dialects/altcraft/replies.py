@@ -1,12 +1,11 @@
 """Results as Altcraft's replies."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.core.consent import visible_members
+from gateway.core.consent import INTERNAL_MEMBERS, visible_members
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Database, Profile
-from gateway.core.pointer import value_at
 from gateway.core.times import format_time
 from gateway.dialects.altcraft.errors import render_errors
 from gateway.dialects.altcraft.fields import (
@@ -19,9 +18,13 @@ from gateway.dialects.altcraft.fields import (
 )
 from gateway.dialects.protocol import Reply, Result
 
+_NO_MEMBERS: Mapping[str, Any] = {}
+_INTERNAL_MEMBERS = frozenset(INTERNAL_MEMBERS)
+
 SUCCESS = {"error": 0, "error_text": "Successful operation"}
 
-_PATHS = tuple({**FIELDS, **COMPUTED_FIELDS}.items())
+_PLACES = tuple((name, path[:-1], path[-1]) for name, path in {**FIELDS, **COMPUTED_FIELDS}.items())
+"""The name of each field of `data`, the path of the object of a document that has it, and its member there."""
 
 
 def render_success(_result: Result) -> Reply:
@@ -29,17 +32,19 @@ def render_success(_result: Result) -> Reply:
 
 
 def render_profile_id(result: Result) -> Reply:
-    return Reply(200, _render_outcome(result.outcomes[0]))
+    return Reply(200, _render_outcomes(result)[0])
 
 
 def render_batch(result: Result) -> Reply:
-    return Reply(200, {**SUCCESS, "result": [_render_outcome(outcome) for outcome in result.outcomes]})
+    return Reply(200, {**SUCCESS, "result": _render_outcomes(result)})
 
 
-def _render_outcome(outcome: Any) -> dict[str, Any]:
-    if isinstance(outcome, Profile):
-        return {**SUCCESS, "profile_id": outcome.id}
-    return render_errors(outcome)
+def _render_outcomes(result: Result) -> list[dict[str, Any]]:
+    outcomes: Sequence[Any] = result.outcomes
+    return [
+        {**SUCCESS, "profile_id": outcome.id} if isinstance(outcome, Profile) else render_errors(outcome)
+        for outcome in outcomes
+    ]
 
 
 def render_profile(result: Result) -> Reply:
@@ -84,11 +89,15 @@ def _render_data(profile: Profile, database: Database) -> dict[str, Any]:
     """Return `data` of a profile. An own field whose name the vendor's data has is left out."""
     document = profile.document
     system = {"id": profile.id, "db_id": database.id, "_createtime": format_time(profile.created)}
-    for name, path in _PATHS:
-        if (value := value_at(document, path)) is not None:
+    for name, group, member in _PLACES:
+        holder = document.get(group[0], _NO_MEMBERS) if group else document
+        if (value := holder.get(member)) is not None:
             system[name] = value
-    subscriptions = [visible_members(each) for each in document.get("subscriptions", ())]
-    own = document.get("custom", {})
+    subscriptions = [
+        each if _INTERNAL_MEMBERS.isdisjoint(each) else visible_members(each)
+        for each in document.get("subscriptions", ())
+    ]
+    own = document.get("custom", _NO_MEMBERS)
     if not DATA_NAMES.isdisjoint(own):
         own = {name: value for name, value in own.items() if name not in DATA_NAMES}
     return {**own, **system, "subscriptions": subscriptions}

@@ -1,22 +1,21 @@
 """Altcraft's requests as canonical commands. The leaves keep their types: the schema coerces and validates them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Set
 from typing import Any
-
-from msgspec.structs import replace
 
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Update
-from gateway.dialects.altcraft.data import parse_data, parse_subscription
-from gateway.dialects.altcraft.matching import SEARCH_MODES, mode_faults, parse_match
+from gateway.dialects.altcraft.data import parse_data
+from gateway.dialects.altcraft.matching import NO_MATCH, SEARCH_MODES, mode_faults, parse_match
 from gateway.dialects.altcraft.parameters import (
-    has_value,
     parse_parameters,
+    present_members,
     require,
     require_list,
     require_object,
     trim_members,
 )
+from gateway.dialects.altcraft.subscriptions import parse_subscription
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 
 SUBSCRIPTION_MEMBERS = (
@@ -24,105 +23,102 @@ SUBSCRIPTION_MEMBERS = (
     *("email", "email_data", "phone", "phone_data", "provider", "subscription_id", "push_data", "cc_data"),
     *("field_name", "field_value"),
 )
-ON_CONFLICT = {"email": "reject", "custom": "reject"}
 OPTIONS = ("skip_triggers", "skip_invalid_subscriptions", "detect_geo")
+_OPTION_NAMES = frozenset(OPTIONS)
 SEGMENT_PARAMETERS = {"add": "add_to_segments", "remove": "remove_from_segments"}
+
+ON_CONFLICT = {"email": "reject", "custom": "reject"}
+NO_RULE: Update = {}
+CREATE: Update = {"on_conflict": ON_CONFLICT, "if_absent": "create"}
+REQUIRE: Update = {"on_conflict": ON_CONFLICT, "if_absent": "reject"}
+"""The rules of a command: none for one that is no update, or whether an update may create a profile."""
 
 MATCH_VALUES = ("email", "phone", "profile_id", "subscription_id", "field_value")
 """The parameters that identify one profile. Beside the data of a batch they are ignored."""
 
-DATA_MATCH_NAMES = ("profile_id",)
-"""The match values that `data` may contain and that are never fields of the profile."""
+ELEMENT_MATCH_NAMES = ("profile_id", "phone", "provider", "subscription_id", "field_name", "field_value")
+"""The match values that an element of a batch may have. All but `profile_id` are fields unless its mode needs them."""
 
-ELEMENT_MATCH_NAMES = (*DATA_MATCH_NAMES, "phone", "provider", "subscription_id", "field_name", "field_value")
-"""The same for an element of a batch. All but `profile_id` are fields unless the element's mode needs them."""
+_ELEMENT_NAMES = frozenset(ELEMENT_MATCH_NAMES)
 
 
-def parse_profile(request: Request, *, create: bool, search: bool) -> ParsedRequest:
+def parse_profile(request: Request, *, rule: Update, search: bool) -> ParsedRequest:
     """Parse `update`, `import` (which may create) and `add` (which creates without a search)."""
-    parameters = parse_parameters(request)
-    data = require_object(require(parameters, "data"), "data", request.is_typed)
-    common = _write_members(parameters, create)
-    own = {**_match_values(data, DATA_MATCH_NAMES, request.is_typed), **parameters}
-    return ParsedRequest(
-        common["database"], [_parse_update(common, own, data, search, DATA_MATCH_NAMES, request.is_typed)]
-    )
+    parameters, is_typed = parse_parameters(request), request.is_typed
+    data = parameters.get("data")
+    if not isinstance(data, dict):
+        data = require_object(require(parameters, "data"), "data", is_typed)
+    common = _common_members(parameters, rule)
+    if "profile_id" in data:
+        parameters = {**_match_values(data, ("profile_id",), is_typed), **parameters}
+    return ParsedRequest(common["database"], [_parse_update(common, parameters, data, search, is_typed)])
 
 
-def parse_batch(request: Request, *, create: bool, search: bool) -> ParsedRequest:
+def parse_batch(request: Request, *, rule: Update, search: bool) -> ParsedRequest:
     """Parse the batches of `update`, `import` and `add`. Each element of `data` has its own match values."""
-    parameters = {name: value for name, value in parse_parameters(request).items() if name not in MATCH_VALUES}
-    elements = require_list(require(parameters, "data"), "data", request.is_typed)
-    if search and (faults := mode_faults(parameters, SEARCH_MODES)):
+    parameters, is_typed = dict(parse_parameters(request)), request.is_typed
+    for name in MATCH_VALUES:
+        parameters.pop(name, None)
+    elements = require_list(require(parameters, "data"), "data", is_typed)
+    if search and (faults := mode_faults(parameters.get("matching"), SEARCH_MODES)):
         raise Refusal(faults)
-    common = _write_members(parameters, create)
-    commands = [_parse_element(common, parameters, element, search, request.is_typed) for element in elements]
+    common = _common_members(parameters, rule)
+    commands = [_parse_element(common, parameters, element, search, is_typed) for element in elements]
     return ParsedRequest(common["database"], commands)
 
 
-def parse_search(modes: Iterable[str], request: Request) -> ParsedRequest:
+def parse_search(modes: Collection[str], request: Request) -> ParsedRequest:
     """Parse `get` and `delete`: a match in one of the modes."""
-    parameters = parse_parameters(request)
-    match, faults = parse_match(parameters, {}, modes)
-    return replace(_parsed_request({**_common_members(parameters), "match": match}, faults), needs_consent=True)
+    parameters, faults = parse_parameters(request), []  # type: ignore[var-annotated]
+    match = parse_match(parameters, {}, faults, modes)
+    command = {**_common_members(parameters), "match": match}
+    return ParsedRequest(command["database"], [ParsedCommand(command, faults)], needs_consent=True)
 
 
 def parse_segment(action: str, request: Request) -> ParsedRequest:
     """Parse `segstatic/add` and `segstatic/remove`: one profile, one segment."""
+    faults: list[Fault] = []
     parameters = parse_parameters(request)
-    match, faults = parse_match(parameters, {}, default="profile_id")
+    match = parse_match(parameters, {}, faults, default="profile_id")
     update = _common_members(parameters)
-    segments = {action: [require(parameters, "segment_id")]}
-    return _parsed_request({**update, "match": match, "segments": segments}, faults)
+    update |= {"match": match, "segments": {action: [require(parameters, "segment_id")]}}
+    return ParsedRequest(update["database"], [ParsedCommand(update, faults)])
 
 
 def parse_subscription_call(request: Request) -> ParsedRequest:
     """Parse `subscriptions/set`, whose parameters are a profile's id and the members of a subscription."""
+    faults: list[Fault] = []
     parameters = parse_parameters(request)
     match = {"mode": "profile_id", "values": {"profile_id": require(parameters, "profile_id")}}
     require(parameters, "resource_id")
-    members = _present(parameters, SUBSCRIPTION_MEMBERS)
-    subscription, faults = parse_subscription(members, "/subscriptions/0", request.is_typed)
+    members = present_members(parameters, SUBSCRIPTION_MEMBERS)
+    subscription = parse_subscription(members, "/subscriptions/0", faults, request.is_typed)
     update = {**_common_members(parameters), "match": match, "subscriptions": [subscription]}
-    return _parsed_request(update, faults)
+    return ParsedRequest(update["database"], [ParsedCommand(update, faults)])
 
 
 def parse_description(request: Request) -> ParsedRequest:
     """Parse `databases/list`, `databases/fields_get` and `resources/fields_get`."""
-    parameters = parse_parameters(request)
-    id = next((parameters[name] for name in ("id", "resource_id") if has_value(parameters, name)), None)
-    resource = {} if id is None else {"resource_id": id}
-    database = parameters["db_id"] if has_value(parameters, "db_id") else None
-    return ParsedRequest(database, [ParsedCommand({"match": {"mode": "none", "values": {}, **resource}})])
-
-
-def _parsed_request(update: Update, faults: list[Fault]) -> ParsedRequest:
-    return ParsedRequest(update["database"], [ParsedCommand(update, faults)])
+    present = present_members(parse_parameters(request), ("id", "resource_id", "db_id"))
+    match = dict(NO_MATCH)
+    if ids := [present[name] for name in ("id", "resource_id") if name in present]:
+        match["resource_id"] = ids[0]
+    return ParsedRequest(present.get("db_id"), [ParsedCommand({"match": match})])
 
 
 # --- members that the calls share ---
 
 
-def _common_members(parameters: Mapping[str, Any]) -> Update:
-    update: Update = {"database": require(parameters, "db_id")}
-    if options := _present(parameters, OPTIONS):
-        update["options"] = options
-    return update
-
-
-def _write_members(parameters: Mapping[str, Any], create: bool) -> Update:
-    """Return the members that the parameters add to every update of a request."""
-    update = _common_members(parameters)
-    update |= {"on_conflict": ON_CONFLICT, "if_absent": "create" if create else "reject"}
-    segments = {action: parameters[name] for action, name in SEGMENT_PARAMETERS.items() if has_value(parameters, name)}
-    if segments:
-        update["segments"] = segments
-    return update
-
-
-def _present(parameters: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """Return those of the named parameters that have a value."""
-    return {name: parameters[name] for name in names if has_value(parameters, name)}
+def _common_members(parameters: Mapping[str, Any], rule: Update = NO_RULE) -> Update:
+    """Return the members that the parameters add to each command of a request. Only an update has a rule."""
+    command: Update = {"database": require(parameters, "db_id")}
+    if not _OPTION_NAMES.isdisjoint(parameters) and (options := present_members(parameters, OPTIONS)):
+        command["options"] = options
+    command |= rule
+    for action, name in SEGMENT_PARAMETERS.items() if rule else ():
+        if (segments := parameters.get(name)) is not None:
+            command.setdefault("segments", {})[action] = segments
+    return command
 
 
 # --- one update ---
@@ -133,32 +129,37 @@ def _parse_element(
 ) -> ParsedCommand:
     """Parse an element of a batch. Its match values replace the parameters."""
     try:
-        data = require_object(element, "data", is_typed)
+        data = element if isinstance(element, dict) else require_object(element, "data", is_typed)
     except Refusal as refusal:
         return ParsedCommand(None, refusal.faults)
-    own = {**parameters, **_match_values(data, ELEMENT_MATCH_NAMES, is_typed)}
-    return _parse_update(common, own, data, search, ELEMENT_MATCH_NAMES, is_typed)
+    if _ELEMENT_NAMES.isdisjoint(data):
+        return _parse_update(common, parameters, data, search, is_typed)
+    own = _match_values(data, ELEMENT_MATCH_NAMES, is_typed)
+    return _parse_update(common, {**parameters, **own}, data, search, is_typed, own.keys())
 
 
 def _match_values(data: Mapping[str, Any], names: tuple[str, ...], is_typed: bool) -> dict[str, Any]:
     """Return those of the named members of `data` that have a value. In XML they are trimmed."""
-    values = _present(data, names)
+    values = present_members(data, names)
     return values if is_typed else trim_members(values)
 
 
 def _parse_update(
     common: Update,
     parameters: Mapping[str, Any],
-    data: dict[str, Any],
+    data: Mapping[str, Any],
     search: bool,
-    match_names: tuple[str, ...],
     is_typed: bool,
+    element_values: Set[str] = frozenset(),
 ) -> ParsedCommand:
-    no_match: tuple[dict[str, Any], list[Fault]] = ({"mode": "none", "values": {}}, [])
-    match, faults = parse_match(parameters, data, is_typed=is_typed) if search else no_match
-    excluded = {name for name in match_names if name in match["values"] or name in DATA_MATCH_NAMES}
-    fields = {name: value for name, value in data.items() if name not in excluded}
-    update = {**common, "match": match, **parse_data(fields, faults, is_typed)}
+    """Parse one update. `element_values` are the match values in `data` that are fields unless the mode needs them."""
+    faults: list[Fault] = []
+    match = parse_match(parameters, data, faults, is_typed=is_typed) if search else NO_MATCH
+    if element_values:
+        data = {
+            name: value for name, value in data.items() if name not in element_values or name not in match["values"]
+        }
+    update = {**common, "match": match, **parse_data(data, faults, is_typed)}
     if match["mode"] == "profile_id":
         # Only the gateway assigns ids: an unknown id never creates a profile.
         update["if_absent"] = "reject"
