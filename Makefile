@@ -12,7 +12,7 @@ DEVELOPMENT = $(shell $(PYTHON) -c "import tomllib; \
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-laws test-hostile test-durability test-sdks test-contracts test-cluster \
-	bench bench-smoke bench-noisy bench-slow \
+	bench bench-quick bench-smoke bench-noisy bench-slow \
 	profile check format docs build pins clean
 
 help: ## Show this list
@@ -53,8 +53,11 @@ test-sdks: install ## Run the vendors' own SDKs against a real server; needs nod
 test-cluster: install ## Kill the leader of a PostgreSQL cluster (Patroni, etcd) under load, three times; some minutes
 	PIP_CONSTRAINT= $(BIN)/python -m tests.cluster
 
-bench: install ## Measure the gateway beside a bare server; TOPICS="json xml" picks some, SECONDS=2 takes less
+bench: install ## Measure the gateway beside a bare server and Fastify; TOPICS="updates reads" picks some, SECONDS=2 takes less
 	$(BIN)/python -m bench $(TOPICS) $(SECONDS:%=--seconds %)
+
+bench-quick: install ## Compare the gateway's speed with another commit in two minutes; BASE=HEAD~1
+	$(BIN)/python -m bench.compare $(BASE)
 
 bench-smoke: install ## Run every measurement briefly, to test that it works
 	$(BIN)/python -m bench --smoke

@@ -1,7 +1,8 @@
-"""What the gateway costs beside a bare server, measured: `make bench`. Nothing here is part of the gateway.
+"""Measurements of the gateway beside a bare server and two peers: `make bench`. Nothing here is part of the gateway.
 
-A topic is a function from a `Scale` to a `Finding`, in a file of its own and with a row in `__main__.TOPICS`. It starts
-what it needs (`servers`), sends requests that were rendered beforehand (`bodies`) from a process beside (`load`: by wrk
-or by `client`), and answers rows of goal and figure with every turn behind them (`report`). `floor` and `peer` are what
-the gateway is held against; `weights` shows where its time goes.
+A topic is a function from a `Scale` to a `Finding`, with a row in `__main__.TOPICS`. It starts servers (`servers`),
+sends requests that were rendered beforehand (`bodies`, `vendor_bodies`) from another process (`load`: wrk or `client`),
+and returns rows with goal and figure, and every turn behind them (`report`). The kinds of requests and their goals are
+a table (`shapes`), which `shares` measures beside the floor (`floor`) and the peers (`fastify/`, `peer`). `compare`
+measures two commits in turn, and `weights` prints where the time goes.
 """

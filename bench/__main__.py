@@ -1,17 +1,22 @@
-"""`python -m bench [TOPIC ...]`: measures, prints the table of goals, writes `bench/results.md` after a full run."""
+"""`python -m bench [TOPIC ...]`: measures, prints the table, writes `bench/results.md` after all topics."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import click
 
-from bench import batches, memory, postgresql, report, start, updates, volume, workers
+from bench import batches, memory, postgresql, report, start, volume, workers
+from bench.environment import has_npm
 from bench.report import Finding
 from bench.scale import SMOKE, Scale
+from bench.shapes import SHAPES
+from bench.shares import shares
 
-TOPICS: dict[str, Callable[[Scale], Finding]] = {
-    "json": updates.json,
-    "xml": updates.xml,
+Measure = Callable[[Scale], Finding]
+
+TOPICS: dict[str, Measure] = {
+    **{topic: partial(shares, shapes) for topic, shapes in SHAPES.items()},
     "batches": batches.batches,
     "volume": volume.volume,
     "postgresql": postgresql.postgresql,
@@ -19,27 +24,36 @@ TOPICS: dict[str, Callable[[Scale], Finding]] = {
     "memory": memory.memory,
     "start": start.start,
 }
-"""What can be measured, in the order of the table. A topic starts what it needs, and leaves nothing behind."""
+"""All topics, in the order of the table. A topic starts its servers, and removes everything at its end."""
+
+SMOKE_TOPICS: dict[str, Measure] = {
+    "requests": partial(shares, [shape for shapes in SHAPES.values() for shape in shapes]),
+    **{topic: measure for topic, measure in TOPICS.items() if topic not in SHAPES},
+}
+"""The same in less time: one store for all shapes."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("topics", nargs=-1, type=click.Choice([*TOPICS]), metavar=f"[{'|'.join(TOPICS)}]...")
 @click.option("--seconds", type=float, help="seconds of one turn of one server")
 @click.option("--rounds", type=int, help="rounds")
-@click.option("--smoke", is_flag=True, help="as little as shows that it runs; the figures say nothing")
+@click.option("--smoke", is_flag=True, help="briefly, to test that everything runs; the figures mean nothing")
 def main(topics: tuple[str, ...], seconds: float | None, rounds: int | None, smoke: bool) -> None:
     """Measure some topics, or all of them."""
     scale = SMOKE if smoke else Scale()
     scale = replace(scale, seconds=seconds or scale.seconds, rounds=rounds or scale.rounds)
     machine = list(report.machine(scale))
     click.echo("\n".join(machine))
+    if scale.with_fastify and not has_npm():
+        click.echo("npm is missing: measured without Fastify")
     found = {}
-    for topic in topics or TOPICS:
-        found[topic] = TOPICS[topic](scale)
+    measures = SMOKE_TOPICS if smoke and not topics else TOPICS
+    for topic in topics or measures:
+        found[topic] = measures[topic](scale)
         click.echo(f"\n{report.of(topic, found[topic])}")
-    if found.keys() == TOPICS.keys() and scale == Scale():
+    if found.keys() == TOPICS.keys() and not smoke:
         report.RESULTS.write_text(report.written(machine, found))
-        click.echo(f"\n{report.RESULTS} is written")
+        click.echo(f"\nwritten: {report.RESULTS}")
 
 
 main()

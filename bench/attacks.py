@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
-from bench.servers import Server, asked, gateway, sqlite
+from bench.servers import Server, gateway, get_status, sqlite
 from tests.hostile.attacks import ATTACKS, Attack
 from tests.hostile.server import Request
 
@@ -45,7 +45,7 @@ def main() -> None:
             answered(connection, attack_named("new-names").request(number))
         growth = server.memory() - before
         largest = max([peak(server), *(one.largest for one in costs)])
-        is_well = asked(server.port, "/readyz") == 200
+        is_well = get_status(server.port, "/readyz") == 200
     text = "\n".join(report(costs, growth, largest, is_well))
     RESULTS.write_text(text + "\n")
     print(text)

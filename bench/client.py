@@ -1,8 +1,8 @@
-"""A load generator for where there is no wrk: as many connections as asked for, each one request at a time.
+"""A load generator for machines without wrk: some connections, each with one request at a time.
 
-`python -m bench.client PORT FILE CONNECTIONS SECONDS PAUSE`, in a process of its own; says what came of it as JSON.
-Its requests are rendered beforehand and its replies are only counted and looked at for their status, so that it does
-less for a request than any server can. With 0 seconds each request is sent once.
+`python -m bench.client PORT FILE CONNECTIONS SECONDS PAUSE`, in its own process, prints the results as JSON. Its
+requests are rendered beforehand, and of a response it reads only the status and the length, so that it does less for a
+request than any server can. With 0 seconds each request is sent once.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ LENGTH = b"content-length:"
 
 @dataclass
 class Run:
-    """What all connections share: the requests left, the end, and what came of those that were sent."""
+    """The state that all connections share: the requests left, the end, and the times of those that were sent."""
 
     requests: Iterator[bytes]
     until: float
@@ -73,7 +73,7 @@ class Connection(asyncio.Protocol):
 
 
 def is_whole(received: bytes) -> bool:
-    """Whether a reply is there to its end."""
+    """Whether a response is complete."""
     head, end, body = received.partition(END)
     if not end:
         return False
@@ -82,7 +82,7 @@ def is_whole(received: bytes) -> bool:
 
 
 async def run(port: int, requests: list[bytes], connections: int, seconds: float, pause: float) -> dict[str, float]:
-    """Sends requests and says how many there were, how many failed, and how long they took in milliseconds."""
+    """Send requests; return how many there were and how many failed, and their times in milliseconds."""
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
     shared = Run(cycle(requests), began + seconds, pause) if seconds else Run(iter(requests), float("inf"), pause)
@@ -97,6 +97,7 @@ async def run(port: int, requests: list[bytes], connections: int, seconds: float
         "seconds": took,
         "median": times[len(times) // 2] * 1000,
         "p99": times[len(times) * 99 // 100] * 1000,
+        "mean": sum(times) / len(times) * 1000,
     }
 
 

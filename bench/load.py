@@ -1,6 +1,6 @@
-"""Sends load and says what came of it: by wrk where it is installed, else by a client of our own. Starts no server.
+"""Sends load and measures it: by wrk where it is installed, else by `bench.client`. Starts no server.
 
-Either is one process with one thread. A request that is refused ends the run: what is refused is not worth measuring.
+Either is one process with one thread. A request that is refused ends the run.
 """
 
 import json
@@ -18,7 +18,7 @@ from bench.servers import Server
 
 CONNECTIONS = 32
 LONGEST = 900
-"""Seconds after which a generator is stuck."""
+"""Seconds after which a load generator is stopped."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Measured:
     seconds: float
     median: float
     p99: float
+    mean: float
     cpu: float | None
     """Processor time of the server, in microseconds a request, where it is known."""
 
@@ -36,6 +37,11 @@ class Measured:
     def rate(self) -> float:
         """Requests a second."""
         return self.requests / self.seconds
+
+    @property
+    def spread(self) -> float:
+        """The p99, divided by the mean."""
+        return self.p99 / self.mean
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,11 @@ class Run:
 def rounds(
     servers: Mapping[str, Server], requests: Callable[[], Iterable[bytes]], seconds: float, count: int
 ) -> Iterator[Run]:
-    """The servers in turn, round after round, with the same requests in one round."""
+    """The servers in turn, round after round, with the same requests in one round; each other round in reverse."""
     for number in range(1, count + 1):
         same = list(requests())
-        for name, server in servers.items():
-            yield Run(name, number, measure(server, same, seconds))
+        for name in list(servers)[:: 1 if number % 2 else -1]:
+            yield Run(name, number, measure(servers[name], same, seconds))
 
 
 def measure(
@@ -78,7 +84,7 @@ def send(server: Server, requests: Iterable[bytes], connections: int = CONNECTIO
 
 
 def generator(seconds: float) -> str:
-    """Which generator serves: wrk counts in whole seconds."""
+    """The name of the load generator: wrk counts in whole seconds."""
     return "wrk" if seconds == int(seconds) and shutil.which("wrk") else "client"
 
 
@@ -100,10 +106,10 @@ def _measured(server: Server, command: list[Path | str]) -> Measured:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LONGEST)
     if done.returncode:
         raise SystemExit(done.stderr or done.stdout)
-    said = json.loads(done.stdout.splitlines()[-1])
-    if (failures := said.pop("failures")) or not said["requests"]:
-        raise SystemExit(f"{failures} of {said['requests']} requests failed\n{done.stderr}")
-    return Measured(**said, cpu=(server.cpu() - before) / said["requests"] * 1e6)
+    found = json.loads(done.stdout.splitlines()[-1])
+    if (failures := found.pop("failures")) or not found["requests"]:
+        raise SystemExit(f"{failures} of {found['requests']} requests failed\n{done.stderr}")
+    return Measured(**found, cpu=(server.cpu() - before) / found["requests"] * 1e6)
 
 
 @contextmanager

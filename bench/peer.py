@@ -1,9 +1,9 @@
-"""The peer: the gateway that most teams would write in an afternoon, fairly tuned.
+"""The FastAPI peer: a gateway for one vendor's update and import, written in an afternoon and tuned.
 
-FastAPI, pydantic, xmltodict and SQLAlchemy. A profile is found by e-mail or phone, checked, merged and kept in SQLite,
-one transaction a request, durable before the answer (WAL, synchronous=FULL). It knows two of one vendor's calls, no
-update functions, no record of changes and two ways to match: it has less to do than the gateway. It runs in an
-environment of its own, and imports nothing of the gateway's.
+FastAPI, pydantic, xmltodict and SQLAlchemy. It finds a profile by e-mail or phone, validates the request, merges it,
+and stores the profile in SQLite before it responds (WAL, synchronous=FULL), with one transaction a request. It has no
+update functions, dry runs, journal or other vendors: it does less than the gateway. It runs in its own environment, and
+imports nothing of the gateway.
 """
 
 import json
@@ -43,12 +43,12 @@ class Profile(Base):
 engine = create_engine(os.environ["PEER_STORE"])
 sessions = sessionmaker(engine, expire_on_commit=False)
 writing = Lock()
-"""SQLite takes one writer: to wait here costs less than to be refused there and to try again."""
+"""SQLite has one writer: waiting here costs less than a busy error and another attempt."""
 
 
 @event.listens_for(engine, "connect")
 def durable(connection: Any, _record: Any) -> None:
-    """What is committed is on the disk."""
+    """Sync each commit to the disk."""
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 10000"):
         connection.execute(f"PRAGMA {pragma}")
 
@@ -56,7 +56,7 @@ def durable(connection: Any, _record: Any) -> None:
 Base.metadata.create_all(engine)
 
 
-# --- what is asked ---
+# --- the requests ---
 
 
 class Subscription(BaseModel):
@@ -77,7 +77,7 @@ class Subscription(BaseModel):
 
 
 class Data(BaseModel):
-    """What is written; fields that nobody declared are welcome."""
+    """The members of a profile; others are accepted."""
 
     model_config = ConfigDict(extra="allow")
     email: str | None = Field(None, pattern=r"^[^@\s]+@[^@\s]+$")
@@ -104,56 +104,56 @@ app = FastAPI()
 
 @app.post("/api/v1.1/profiles/update/")
 async def update(request: Request) -> Response:
-    """Changes a profile."""
-    return await answered(request, create=False)
+    """Update a profile."""
+    return await respond(request, create=False)
 
 
 @app.post("/api/v1.1/profiles/import/")
 async def import_(request: Request) -> Response:
-    """Changes a profile, or makes it."""
-    return await answered(request, create=True)
+    """Update a profile, or create it."""
+    return await respond(request, create=True)
 
 
-async def answered(request: Request, create: bool) -> Response:
-    """The answer, in the request's media type."""
+async def respond(request: Request, create: bool) -> Response:
+    """The response, in the media type of the request."""
     body, is_xml = await request.body(), "xml" in request.headers.get("content-type", "")
     try:
-        asked = Update.model_validate(xml(body)) if is_xml else Update.model_validate_json(body)
+        message = Update.model_validate(xml(body)) if is_xml else Update.model_validate_json(body)
     except (ValueError, KeyError, xmltodict.expat.ExpatError) as reason:
         return reply(is_xml, 400, str(reason))
-    if asked.token not in TOKENS:
+    if message.token not in TOKENS:
         return reply(is_xml, 403, "unknown token")
-    return reply(is_xml, *await run_in_threadpool(kept, asked, create))
+    return reply(is_xml, *await run_in_threadpool(store, message, create))
 
 
 def xml(body: bytes) -> Any:
-    """A body in XML as the same in JSON would be."""
+    """The tree of an XML body, as the same body in JSON has it."""
     return xmltodict.parse(body, xml_attribs=False, force_list=LISTS)["xml"]
 
 
-def kept(asked: Update, create: bool) -> tuple[int, str, str | None]:
-    """Status, text and id, once the change is on the disk."""
+def store(message: Update, create: bool) -> tuple[int, str, str | None]:
+    """Status, text and id, after the change is on the disk."""
     with writing, sessions.begin() as session:
-        profile = found(session, asked)
+        profile = found(session, message)
         if profile is None and not create:
-            return 404, "there is no such profile", None
+            return 404, "profile not found", None
         if profile is None:
             profile = Profile(id=uuid4().hex[:24], data={})
             session.add(profile)
-        profile.data = profile.data | asked.data.model_dump(exclude_unset=True)
+        profile.data = profile.data | message.data.model_dump(exclude_unset=True)
         profile.email = profile.data.get("email")
         profile.phone = next(iter(profile.data.get("phones") or ()), None)
     return 0, "Successful operation", profile.id
 
 
-def found(session: Session, asked: Update) -> Profile | None:
-    """The profile that is meant."""
-    column, value = (Profile.email, asked.email) if asked.matching == "email" else (Profile.phone, asked.phone)
+def found(session: Session, message: Update) -> Profile | None:
+    """The profile that the request names."""
+    column, value = (Profile.email, message.email) if message.matching == "email" else (Profile.phone, message.phone)
     return session.scalars(select(Profile).where(column == value)).first()
 
 
 def reply(is_xml: bool, error: int, text: str, profile_id: str | None = None) -> Response:
-    """An answer in the vendor's words."""
+    """A response in the vendor's format."""
     tree = {"error": error, "error_text": text, **({"profile_id": profile_id} if profile_id else {})}
     if is_xml:
         return Response(xmltodict.unparse({"xml": tree}), error or 200, media_type="application/xml")

@@ -1,4 +1,4 @@
-"""How long it takes from the command to the first answer that the gateway is ready."""
+"""The time from the command to the first response that the gateway is ready."""
 
 from statistics import median
 
@@ -10,7 +10,7 @@ GOAL = 1.0
 
 
 def start(scale: Scale) -> Finding:
-    """On an empty store, which gets its tables, and on the same again."""
+    """On an empty store, in which the tables are created, and on the same store again."""
     first: list[float] = []
     again: list[float] = []
     for _ in range(scale.rounds):
@@ -18,8 +18,8 @@ def start(scale: Scale) -> Finding:
             for seconds in (first, again):
                 with servers.gateway(store) as gateway:
                     seconds.append(gateway.seconds_to_ready)
-    return Finding([row("an empty store", median(first)), row("a known store", median(again))])
+    return Finding([row("an empty store", median(first)), row("an existing store", median(again))])
 
 
 def row(store: str, seconds: float) -> Row:
-    return Row(f"start to ready, on {store}", f"≤ {GOAL:g} s", f"{seconds:.2f} s")
+    return Row.at_most(f"start to ready, on {store}", GOAL, seconds, "{:.2f} s")

@@ -66,8 +66,19 @@ def _helps(command: click.Command, name: str, parent: click.Context | None = Non
 # --- performance ---
 
 MEASURED = {
-    "JSON update": ("json", "gateway"),
-    "XML update": ("xml", "gateway"),
+    "JSON update": ("updates", "JSON update, gateway"),
+    "XML update": ("updates", "XML update, gateway"),
+    "JSON update that changes the phone": ("phones", "JSON update of the phone, gateway"),
+    "XML update that changes the phone": ("phones", "XML update of the phone, gateway"),
+    "JSON creation": ("creations", "JSON creation by import, gateway"),
+    "XML creation": ("creations", "XML creation by import, gateway"),
+    "JSON update by six functions": ("functions", "JSON update by six functions, gateway"),
+    "XML update by six functions": ("functions", "XML update by six functions, gateway"),
+    "Courier `POST /profiles/{id}`": ("vendors", "Courier POST, gateway"),
+    "Klaviyo `POST /api/profile-import`": ("vendors", "Klaviyo profile-import, gateway"),
+    "Klaviyo `POST /client/profiles`": ("vendors", "Klaviyo client profile, gateway"),
+    "Altcraft `profiles/get`": ("reads", "profiles/get, gateway"),
+    "Courier `GET /profiles/{id}`": ("reads", "Courier GET, gateway"),
     "JSON update among 1,000,000 stored profiles": ("volume", "many"),
     "JSON update, two processes": ("workers", "SQLite, 2"),
     "JSON update on PostgreSQL": ("postgresql", "grouped"),
@@ -114,7 +125,7 @@ def _results() -> tuple[str, list[str]]:
 
 def _outcomes(topics: Sequence[str], topic: str) -> list[tuple[str, str]]:
     text = next((each for each in topics if each.startswith(f"{topic}\n")), "")
-    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| ([^|]+) \|$", text, flags=re.MULTILINE)
+    rows = re.findall(r"^\| ([^|]+) \| [^|]* \| ([^|]+) \| (?:yes|no|) \|$", text, flags=re.MULTILINE)
     return [row for row in rows if row[0] not in ("work", "---")]
 
 
