@@ -1,8 +1,7 @@
 """The check at start of the private internals of libraries, and what a start prints."""
 
 import pytest
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import Server, ServerState
 
 from gateway.media import xml_parser
 from gateway.server import dependencies
@@ -15,11 +14,11 @@ def test_the_installed_libraries_have_all_internals() -> None:
 
 
 def test_a_missing_internal_of_uvicorn_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = ((HttpToolsProtocol, ("cycle", "no_such_name")), (FlowControl, ("neither_this",)))
+    missing = ((ServerState, ("tasks", "no_such_name")), (Server, ("neither_this",)))
     monkeypatch.setattr(dependencies, "UVICORN_INTERNALS", missing)
     [message] = missing_internals()
     assert message.startswith("uvicorn ")
-    assert "HttpToolsProtocol.no_such_name, FlowControl.neither_this;" in message
+    assert "ServerState.no_such_name, Server.neither_this;" in message
 
 
 def test_a_missing_dictionary_of_lxml_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,18 +5,15 @@ from importlib.metadata import version
 from types import FunctionType
 from typing import Any
 
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.config import Config
+from uvicorn.server import ServerState
 from uvicorn.supervisors import Multiprocess, multiprocess
 
 from gateway.media.xml_parser import replaces_dictionary
 
 UVICORN_INTERNALS: tuple[tuple[Any, tuple[str, ...]], ...] = (
-    (HttpToolsProtocol, ("connections", "cycle", "flow", "headers", "loop", "parser", "pipeline", "transport")),
-    (HttpToolsProtocol, ("_unset_keepalive_if_required", "expect_100_continue", "on_response_complete")),
-    (HttpToolsProtocol, ("shutdown", "url")),
-    (RequestResponseCycle, ("disconnected", "keep_alive", "message_event", "response_complete", "response_started")),
-    (FlowControl, ("read_paused", "resume_reading")),
+    (Config, ("asgi_version", "loaded_app", "root_path", "timeout_keep_alive")),
+    (ServerState, ("connections", "default_headers", "tasks", "total_requests")),
     (Multiprocess, ("signal_queue", "sockets", "terminate_all")),
     (multiprocess.Process, ("_server", "always_pong", "config", "parent_conn", "server")),
 )

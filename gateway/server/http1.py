@@ -1,7 +1,6 @@
-"""HTTP/1.1 on a connection: uvicorn's protocol, with limits on slow and greedy clients.
+"""HTTP/1.1 on a connection of uvicorn's server, with limits on slow and greedy clients.
 
-- An unwanted Upgrade is ignored (RFC 9110, 7.8). uvicorn drops the body of such a request, and Java's HttpClient sends
-  one first on each connection.
+- An Upgrade is ignored (RFC 9110, 7.8). Java's HttpClient sends one first on each connection.
 - Every wait has a limit. One timer per second checks all connections: a timer for each request costs more than the
   rest of the protocol.
 - An error response follows the responses to earlier requests. The connection is first closed in one direction, because
@@ -9,29 +8,31 @@
 - Trailers are not headers (RFC 9110, 6.5.1). `request_head` has the other checks.
 - When the server stops, requests that have arrived by then get a response.
 
-Relies on private attributes of uvicorn, which `dependencies` checks at start. Independent of the application.
+Takes the place of uvicorn's own protocols, which do more for each request. Independent of the application.
 """
 
 import asyncio
+import math
+from collections import deque
 from http import HTTPStatus
 from typing import Any, cast
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.server.connection_limits import ConnectionLimits
 from gateway.server.connection_metrics import ConnectionMetrics
 from gateway.server.http_errors import HttpError, error_of, error_response, head_too_large, too_many_headers
-from gateway.server.request_head import WHITE_SPACE, check_head
-from gateway.server.write_buffer import BufferedTransport
-
-UPGRADE_HEADERS = (b"upgrade", b"connection", b"http2-settings")
-"""The headers of an Upgrade."""
+from gateway.server.request_cycle import RequestCycle
+from gateway.server.request_head import WHITE_SPACE, check_head, without_upgrade
+from gateway.server.request_scope import connection_scope, request_scope
 
 FRAMING_BYTES_PER_BYTE = 8
 """Bytes of framing allowed for each byte of a body, as chunks of one byte need them."""
+
+MAX_WAITING_BYTES = 65_536
+"""Bytes of a body that wait for the application. With more, no more is read until it takes them."""
 
 LINGER_SECONDS = 2.0
 """Time that a rejected client may continue to send before its connection is closed."""
@@ -80,7 +81,7 @@ class Http1Connections:
         loop.call_later(self._interval, self._check, loop, server_state)
 
 
-class Http1Protocol(HttpToolsProtocol):
+class Http1Protocol(asyncio.Protocol):
     """The HTTP/1.1 protocol of one connection."""
 
     def __init__(
@@ -91,11 +92,23 @@ class Http1Protocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self.headers = []
+        self.loop = _loop or asyncio.get_running_loop()
+        self.server_state = server_state
+        self.sent = self.loop.create_future()
+        self.sent.set_result(None)
+        self.writable: asyncio.Event | None = None
+        self._config = config
+        self._app_state = app_state
         self._clock = connections
         self._limits = connections.limits
         self._metrics: ConnectionMetrics = app_state.get("connection_metrics") or ConnectionMetrics()
+        self._parser = httptools.HttpRequestParser(self)
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)  # the response to what was before it
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._cycle: RequestCycle | None = None
+        self._pipeline: deque[RequestCycle] = deque()
+        self._is_reading = True
         self._phase = HEAD
         self._phase_began = self._progressed = connections.now
         self._received = self._request_start = self._progress = self._body_bytes = self._framing_bytes = 0
@@ -106,19 +119,36 @@ class Http1Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, or reject it with 503 if there are too many."""
-        self._buffered = BufferedTransport(transport, self.loop)
-        super().connection_made(cast(asyncio.Transport, self._buffered))
+        self.transport = transport
+        self.server_state.connections.add(self)  # type: ignore[arg-type]  # uvicorn's own protocols, by name
+        self._scope = connection_scope(self._config, transport)
         self._metrics.opened()
-        if len(self.connections) > self._limits.connections:
+        if len(self.server_state.connections) > self._limits.connections:
             self._phase = DRAINING
             self._metrics.rejected(503)
             transport.write(error_response(HTTPStatus.SERVICE_UNAVAILABLE, "there are too many connections"))
             transport.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Count the end of the connection."""
-        super().connection_lost(exc)
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Count the end of the connection, and let its request see it."""
+        self.server_state.connections.discard(self)
+        if self._cycle:
+            self._cycle.disconnect()
+        self.resume_writing()
+        self._pipeline.clear()
+        self._cycle = None
+        del self._parser  # it refers to this connection, as the request does
         self._metrics.closed()
+
+    def pause_writing(self) -> None:
+        """Let the application wait: the client does not read its response."""
+        self.writable = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        """Let the application send again."""
+        if self.writable:
+            self.writable.set()
+            self.writable = None
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser. Ignore an Upgrade; reject what exceeds a limit or is not HTTP/1.1."""
@@ -127,17 +157,16 @@ class Http1Protocol(HttpToolsProtocol):
         if self._phase == IDLE:
             self._enter(HEAD)
         self._received += len(data)
-        self._unset_keepalive_if_required()
         start, self._body_bytes = self._request_start, 0
         upgrade_end = 0
         try:
-            self.parser.feed_data(data)
+            self._parser.feed_data(data)
             if self._phase == BODY:
                 # The data may include the head of the request, if it started just now.
                 self._check_framing(len(data) - (self._limits.head_bytes if self._request_start != start else 0))
             if self._phase == HEAD and self._received - self._request_start > self._limits.head_bytes:
                 raise head_too_large(self._limits)
-            if len(self.headers) > self._limits.headers:  # or trailers
+            if len(self._headers) > self._limits.headers:  # or trailers
                 raise too_many_headers(self._limits)
         except httptools.HttpParserUpgrade as upgrade:
             upgrade_end = upgrade.args[0]
@@ -148,64 +177,89 @@ class Http1Protocol(HttpToolsProtocol):
         if upgrade_end:  # outside the handler: the parser's errors have their cause as their context
             self._parse_without_upgrade(data[upgrade_end:])
 
-    def eof_received(self) -> bool:  # type: ignore[override]
+    def eof_received(self) -> bool:
         """Half-close: keep the connection open while responses are pending. An unfinished body cancels them."""
-        is_pending = self.cycle is not None and not self.cycle.response_complete
+        is_pending = self._is_pending()
         if is_pending and self._phase in (IDLE, HEAD):
             self._phase = DRAINING
-        self._buffered.flush()
         return is_pending and self._phase == DRAINING
 
     def shutdown(self) -> None:
         """Close the connection after its current request, or after `DRAIN_SECONDS` if it is idle."""
         self._is_stopping = True
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.keep_alive = False
+        if self._cycle:
+            self._cycle.keep_alive = False
         self.loop.call_later(DRAIN_SECONDS, self._close_idle)
 
     # --- callbacks of the parser ---
 
+    def on_url(self, url: bytes) -> None:
+        """Add a piece of the target. The first one starts a request."""
+        if not self._url:
+            self._headers = []
+        self._url += url
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add a header or trailer, without the white space around its value."""
-        name, value = name.lower(), value.strip(WHITE_SPACE)
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
+        self._headers.append((name.lower(), value.strip(WHITE_SPACE)))
 
     def on_headers_complete(self) -> None:
         """Start the request, unless its head is rejected or is parsed again without its Upgrade."""
-        if self.parser.should_upgrade():
+        parser, limits = self._parser, self._limits
+        if parser.should_upgrade():
             return
-        limits, received = self._limits, self._received - self._request_start
-        version = self.parser.get_http_version()
-        check_head(version, self.url, self.headers, received, limits)
-        if version == "1.0":
-            self.expect_100_continue = False  # HTTP/1.0 has no interim responses (RFC 9110, 15.2)
-        if len(self.pipeline) >= limits.pipelined:
+        version = parser.get_http_version()
+        values = check_head(version, self._url, self._headers, self._received - self._request_start, limits)
+        if len(self._pipeline) >= limits.pipelined:
             raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE, f"at most {limits.pipelined} requests may wait in line")
-        super().on_headers_complete()
-        self.headers = []  # the parser adds trailers to it
+        is_current = version == "1.1"  # HTTP/1.0 has no interim responses (RFC 9110, 15.2)
+        keep_alive = is_current and not self._is_stopping and parser.should_keep_alive()
+        expects_continue = is_current and values.get(b"expect", b"").lower() == b"100-continue"
+        scope = request_scope(self._scope, version, parser.get_method(), self._url, self._headers)
+        scope["state"] = self._app_state.copy()
+        cycle = RequestCycle(self, scope, keep_alive, expects_continue)
+        self._url, self._headers = b"", []  # the parser adds trailers to them
+        if self._is_pending():
+            self._pause_reading()
+            self._pipeline.append(cycle)
+        else:
+            self._start(cycle)
+        self._cycle = cycle
         self._enter(BODY)
-        if self._is_stopping:
-            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        """Count the bytes of the body."""
+        """Count the bytes of the body, and pass them on while the response is not complete."""
         self._body_bytes += len(body)
-        super().on_body(body)
+        cycle = cast(RequestCycle, self._cycle)
+        if not cycle.response_complete and cycle.add_body(body) > MAX_WAITING_BYTES:
+            self._pause_reading()
 
     def on_message_complete(self) -> None:
         """End the request, unless it is parsed again without its Upgrade."""
-        if not self.parser.should_upgrade():
-            super().on_message_complete()
-            self._phase = IDLE
+        if not self._parser.should_upgrade():
+            cycle = cast(RequestCycle, self._cycle)
+            cycle.has_more = False
+            cycle.wake()
+            self._phase, self._phase_began = IDLE, self._clock.now
 
-    def on_response_complete(self) -> None:
+    # --- callbacks of the request ---
+
+    def resume_reading(self) -> None:
+        """Read on, if reading was paused."""
+        if not self._is_reading:
+            self._is_reading = True
+            self.transport.resume_reading()
+
+    def response_completed(self) -> None:
         """Start the next pipelined request; after the last pending response send the error response, if any."""
-        if self._phase == DRAINING and not self.pipeline:
+        self.server_state.total_requests += 1
+        if self._phase == DRAINING and not self._pipeline:
             self._finish(self._final_response)
-        else:
-            super().on_response_complete()
+        elif not self.transport.is_closing():
+            self.resume_reading()
+            self._phase_began = self._clock.now if self._phase == IDLE else self._phase_began
+            if self._pipeline:
+                self._start(self._pipeline.popleft())
 
     # --- limits ---
 
@@ -216,9 +270,9 @@ class Http1Protocol(HttpToolsProtocol):
         """
         now, unsent = self._clock.now, self.transport.get_write_buffer_size()
         progress = -unsent or self._received
-        if progress != self._progress or (self.flow.read_paused and not unsent):
+        if progress != self._progress or (not self._is_reading and not unsent):
             self._progress, self._progressed = progress, now
-        if self.flow.read_paused:
+        if not self._is_reading:
             self._phase_began += interval
         waited, stalled = now - self._phase_began, now - self._progressed
         if unsent:
@@ -228,14 +282,21 @@ class Http1Protocol(HttpToolsProtocol):
             self._reject(HttpError(HTTPStatus.REQUEST_TIMEOUT, "the headers took too long"))
         elif self._phase == BODY and (stalled > self._limits.body_seconds or self._is_too_slow(waited)):
             self._reject(HttpError(HTTPStatus.REQUEST_TIMEOUT, "the body took too long"))
-        elif self._phase == LINGERING and waited > LINGER_SECONDS:
+        elif waited > self._max_idle_seconds(interval):
             self.transport.close()
+
+    def _max_idle_seconds(self, interval: float) -> float:
+        """Return how long a connection may stay open in its phase, if nothing happens."""
+        if self._phase == LINGERING:
+            return LINGER_SECONDS
+        is_idle = self._phase == IDLE and not self._is_pending()
+        return self._config.timeout_keep_alive + interval if is_idle else math.inf
 
     def _is_too_slow(self, waited: float) -> bool:
         """Whether a body is below the minimum rate, or continues after its response is complete."""
         if waited <= self._limits.body_seconds:
             return False
-        return self.cycle.response_complete or self._received - self._request_start < self._limits.body_rate * waited
+        return not self._is_pending() or self._received - self._request_start < self._limits.body_rate * waited
 
     def _check_framing(self, received: int) -> None:
         """Raise `HttpError` if chunk extensions or trailers are out of proportion to the body."""
@@ -248,18 +309,32 @@ class Http1Protocol(HttpToolsProtocol):
         self._phase, self._phase_began, self._request_start = phase, self._clock.now, self._received
         self._framing_bytes = 0
 
+    # --- requests ---
+
+    def _start(self, cycle: RequestCycle) -> None:
+        self.server_state.tasks.add(self.loop.create_task(cycle.run(self._config.loaded_app)))
+
+    def _is_pending(self) -> bool:
+        """Whether a request has no complete response yet."""
+        return self._cycle is not None and not self._cycle.response_complete
+
+    def _pause_reading(self) -> None:
+        if self._is_reading:
+            self._is_reading = False
+            self.transport.pause_reading()
+
     # --- closing ---
 
     def _reject(self, error: HttpError) -> None:
         """Send an error response after the pending ones, and close the connection."""
         response = error_response(error.status, str(error)) if self._received else b""
-        is_pending = self.cycle is not None and not self.cycle.response_complete
+        is_pending = self._is_pending()
         if self._phase == BODY:
             # The newest request has no complete body. It leaves the pipeline, or runs and sees a disconnect.
-            is_pending = bool(self.pipeline)
+            is_pending = bool(self._pipeline)
             if is_pending:
-                self.pipeline.popleft()
-            elif self.cycle.response_started:
+                self._pipeline.pop()
+            elif self._cycle and self._cycle.response_started:
                 response = b""
         if response:
             self._metrics.rejected(error.status)
@@ -270,12 +345,11 @@ class Http1Protocol(HttpToolsProtocol):
 
     def _finish(self, response: bytes) -> None:
         self._enter(LINGERING)
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        if self._cycle and not self._cycle.response_complete:
+            self._cycle.disconnect()
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        self.resume_reading()
         if response:
             self.transport.write(response)
             self.transport.write_eof()
@@ -283,19 +357,17 @@ class Http1Protocol(HttpToolsProtocol):
             self.transport.close()
 
     def _close_idle(self) -> None:
-        is_complete = self.cycle is None or self.cycle.response_complete
-        if is_complete and (self._phase == IDLE or self._received == self._request_start):
+        if not self._is_pending() and (self._phase == IDLE or self._received == self._request_start):
             self.transport.close()
 
     # --- Upgrade ---
 
     def _parse_without_upgrade(self, rest: bytes) -> None:
         """Parse the head again without the headers of its Upgrade, followed by the rest of the data."""
-        method = self.parser.get_method()
+        method = self._parser.get_method()
         if method == b"CONNECT":  # the parser treats the method as an Upgrade
             return self._reject(HttpError(HTTPStatus.NOT_IMPLEMENTED, "this is no proxy"))
-        lines = [method + b" " + self.url + b" HTTP/" + self.parser.get_http_version().encode()]
-        lines += [name + b": " + value for name, value in self.headers if name not in UPGRADE_HEADERS]
-        self.parser = httptools.HttpRequestParser(self)
-        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+        head = without_upgrade(method, self._parser.get_http_version(), self._url, self._headers)
+        self._parser, self._url = httptools.HttpRequestParser(self), b""
+        self.data_received(head + rest)
         return None

@@ -1,7 +1,7 @@
 """Checks of a request's head that the parser does not make (RFC 9112). Pure functions."""
 
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import TypeAlias
 
@@ -16,12 +16,17 @@ WHITE_SPACE = b" \t"
 HTTP_VERSIONS = ("1.1", "1.0")
 """The parser accepts other versions too, and frames them as HTTP/1.1."""
 
+UPGRADE_HEADERS = (b"upgrade", b"connection", b"http2-settings")
+"""The headers of an Upgrade."""
+
 HOST_CHARACTERS = b"-._~%!$&'()*+,;=:[]" + (string.ascii_letters + string.digits).encode()
 """The characters of a host and port (RFC 3986, 3.2.2)."""
 
 
-def check_head(version: str, url: bytes, headers: Headers, received: int, limits: ConnectionLimits) -> None:
-    """Raise `HttpError` if a head exceeds a limit or is not correct HTTP/1.1.
+def check_head(
+    version: str, url: bytes, headers: Headers, received: int, limits: ConnectionLimits
+) -> Mapping[bytes, bytes]:
+    """Return the headers by name. Raises `HttpError` if a head exceeds a limit or is not correct HTTP/1.1.
 
     `received` is an upper bound of its size; the exact sum is only needed where that exceeds the limit.
     """
@@ -31,12 +36,18 @@ def check_head(version: str, url: bytes, headers: Headers, received: int, limits
         raise head_too_large(limits)
     if version not in HTTP_VERSIONS:
         raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "this server speaks HTTP/1.1")
-    names, values = [name for name, _ in headers], dict(headers)
-    hosts = names.count(b"host")
-    if (hosts != 1 and (hosts or version == "1.1")) or values.get(b"host", b"").translate(None, HOST_CHARACTERS):
+    values = dict(headers)
+    host = values.get(b"host")
+    is_valid = version == "1.0" if host is None else not host.translate(None, HOST_CHARACTERS)
+    if not is_valid or (len(values) < len(headers) and _count(headers, b"host") > 1):
         raise HttpError(HTTPStatus.BAD_REQUEST, "a request of HTTP/1.1 has one Host")
     if b"transfer-encoding" in values:
         _check_transfer_coding(version, headers)
+    return values
+
+
+def _count(headers: Headers, name: bytes) -> int:
+    return sum(1 for each, _ in headers if each == name)
 
 
 def _check_transfer_coding(version: str, headers: Headers) -> None:
@@ -49,3 +60,10 @@ def _check_transfer_coding(version: str, headers: Headers) -> None:
 
 def _head_size(url: bytes, headers: Headers) -> int:
     return len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
+
+
+def without_upgrade(method: bytes, version: str, url: bytes, headers: Headers) -> bytes:
+    """Return a head again, without the headers of its Upgrade."""
+    lines = [b"%b %b HTTP/%b" % (method, url, version.encode())]
+    lines += [b"%b: %b" % header for header in headers if header[0] not in UPGRADE_HEADERS]
+    return b"\r\n".join(lines) + b"\r\n\r\n"

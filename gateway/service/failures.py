@@ -27,7 +27,7 @@ class OutageLog:
         self._is_out = False
 
 
-def log_unexpected(error: Exception, request_id: str) -> None:
+def log_unexpected(error: BaseException, request_id: str) -> None:
     """Log the type and the place of an error, but not its text, which may contain personal data."""
     frames = []
     trace = error.__traceback__
