@@ -15,7 +15,7 @@ import asyncio
 import math
 from collections import deque
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import httptools
 from uvicorn.config import Config
@@ -23,6 +23,7 @@ from uvicorn.server import ServerState
 
 from gateway.server.connection_limits import ConnectionLimits
 from gateway.server.connection_metrics import ConnectionMetrics
+from gateway.server.flow_control import FlowControl
 from gateway.server.http_errors import HttpError, error_of, error_response, head_too_large, too_many_headers
 from gateway.server.request_cycle import RequestCycle
 from gateway.server.request_head import WHITE_SPACE, check_head, without_upgrade
@@ -81,7 +82,7 @@ class Http1Connections:
         loop.call_later(self._interval, self._check, loop, server_state)
 
 
-class Http1Protocol(asyncio.Protocol):
+class Http1Protocol(FlowControl):
     """The HTTP/1.1 protocol of one connection."""
 
     def __init__(
@@ -96,24 +97,22 @@ class Http1Protocol(asyncio.Protocol):
         self.server_state = server_state
         self.sent = self.loop.create_future()
         self.sent.set_result(None)
-        self.writable: asyncio.Event | None = None
         self._config = config
         self._app_state = app_state
         self._clock = connections
         self._limits = connections.limits
         self._metrics: ConnectionMetrics = app_state.get("connection_metrics") or ConnectionMetrics()
         self._parser = httptools.HttpRequestParser(self)
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)  # the response to what was before it
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)  # so that a last request gets its response
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._cycle: RequestCycle | None = None
+        self._running: RequestCycle | None = None
+        self._cycle: RequestCycle | None = None  # the newest
         self._pipeline: deque[RequestCycle] = deque()
-        self._is_reading = True
         self._phase = HEAD
         self._phase_began = self._progressed = connections.now
         self._received = self._request_start = self._progress = self._body_bytes = self._framing_bytes = 0
-        self._final_response = b""
-        self._is_stopping = False
+        self._final_response, self._is_stopping = b"", False
 
     # --- callbacks of the transport ---
 
@@ -132,23 +131,14 @@ class Http1Protocol(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         """Count the end of the connection, and let its request see it."""
         self.server_state.connections.discard(self)
-        if self._cycle:
-            self._cycle.disconnect()
+        for cycle in (self._running, self._cycle):
+            if cycle:
+                cycle.disconnect()
         self.resume_writing()
         self._pipeline.clear()
-        self._cycle = None
-        del self._parser  # it refers to this connection, as the request does
+        self._running = self._cycle = None
+        del self._parser  # it refers to this connection, as a request does
         self._metrics.closed()
-
-    def pause_writing(self) -> None:
-        """Let the application wait: the client does not read its response."""
-        self.writable = asyncio.Event()
-
-    def resume_writing(self) -> None:
-        """Let the application send again."""
-        if self.writable:
-            self.writable.set()
-            self.writable = None
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser. Ignore an Upgrade; reject what exceeds a limit or is not HTTP/1.1."""
@@ -179,10 +169,9 @@ class Http1Protocol(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Half-close: keep the connection open while responses are pending. An unfinished body cancels them."""
-        is_pending = self._is_pending()
-        if is_pending and self._phase in (IDLE, HEAD):
+        if self._is_pending() and self._phase in (IDLE, HEAD):
             self._phase = DRAINING
-        return is_pending and self._phase == DRAINING
+        return self._is_pending() and self._phase == DRAINING
 
     def shutdown(self) -> None:
         """Close the connection after its current request, or after `DRAIN_SECONDS` if it is idle."""
@@ -220,7 +209,7 @@ class Http1Protocol(asyncio.Protocol):
         cycle = RequestCycle(self, scope, keep_alive, expects_continue)
         self._url, self._headers = b"", []  # the parser adds trailers to them
         if self._is_pending():
-            self._pause_reading()
+            self.pause_reading()
             self._pipeline.append(cycle)
         else:
             self._start(cycle)
@@ -230,25 +219,16 @@ class Http1Protocol(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         """Count the bytes of the body, and pass them on while the response is not complete."""
         self._body_bytes += len(body)
-        cycle = cast(RequestCycle, self._cycle)
-        if not cycle.response_complete and cycle.add_body(body) > MAX_WAITING_BYTES:
-            self._pause_reading()
+        if self._cycle and not self._cycle.response_complete and self._cycle.add_body(body) > MAX_WAITING_BYTES:
+            self.pause_reading()
 
     def on_message_complete(self) -> None:
         """End the request, unless it is parsed again without its Upgrade."""
-        if not self._parser.should_upgrade():
-            cycle = cast(RequestCycle, self._cycle)
-            cycle.has_more = False
-            cycle.wake()
+        if self._cycle and not self._parser.should_upgrade():
+            self._cycle.finish_body()
             self._phase, self._phase_began = IDLE, self._clock.now
 
     # --- callbacks of the request ---
-
-    def resume_reading(self) -> None:
-        """Read on, if reading was paused."""
-        if not self._is_reading:
-            self._is_reading = True
-            self.transport.resume_reading()
 
     def response_completed(self) -> None:
         """Start the next pipelined request; after the last pending response send the error response, if any."""
@@ -256,8 +236,10 @@ class Http1Protocol(asyncio.Protocol):
         if self._phase == DRAINING and not self._pipeline:
             self._finish(self._final_response)
         elif not self.transport.is_closing():
-            self.resume_reading()
-            self._phase_began = self._clock.now if self._phase == IDLE else self._phase_began
+            if self._phase == IDLE:
+                self._phase_began = self._clock.now
+            if not self.is_reading:
+                self.resume_reading()
             if self._pipeline:
                 self._start(self._pipeline.popleft())
 
@@ -270,9 +252,9 @@ class Http1Protocol(asyncio.Protocol):
         """
         now, unsent = self._clock.now, self.transport.get_write_buffer_size()
         progress = -unsent or self._received
-        if progress != self._progress or (not self._is_reading and not unsent):
+        if progress != self._progress or (not self.is_reading and not unsent):
             self._progress, self._progressed = progress, now
-        if not self._is_reading:
+        if not self.is_reading:
             self._phase_began += interval
         waited, stalled = now - self._phase_began, now - self._progressed
         if unsent:
@@ -312,16 +294,13 @@ class Http1Protocol(asyncio.Protocol):
     # --- requests ---
 
     def _start(self, cycle: RequestCycle) -> None:
-        self.server_state.tasks.add(self.loop.create_task(cycle.run(self._config.loaded_app)))
+        self._running = cycle
+        cycle.task = self.loop.create_task(cycle.run(self._config.loaded_app))
+        self.server_state.tasks.add(cycle.task)
 
     def _is_pending(self) -> bool:
         """Whether a request has no complete response yet."""
         return self._cycle is not None and not self._cycle.response_complete
-
-    def _pause_reading(self) -> None:
-        if self._is_reading:
-            self._is_reading = False
-            self.transport.pause_reading()
 
     # --- closing ---
 
@@ -359,8 +338,6 @@ class Http1Protocol(asyncio.Protocol):
     def _close_idle(self) -> None:
         if not self._is_pending() and (self._phase == IDLE or self._received == self._request_start):
             self.transport.close()
-
-    # --- Upgrade ---
 
     def _parse_without_upgrade(self, rest: bytes) -> None:
         """Parse the head again without the headers of its Upgrade, followed by the rest of the data."""

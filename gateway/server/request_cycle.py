@@ -34,6 +34,7 @@ class Connection(Protocol):
     server_state: ServerState
     sent: "asyncio.Future[None]"
     """A future that is done."""
+    is_reading: bool
     writable: asyncio.Event | None
     """Set when the client has read enough; None while there is no need to wait."""
 
@@ -48,9 +49,12 @@ class RequestCycle:
     """A request: the parser adds the body, and the application takes it and sends the response."""
 
     __slots__ = (
-        "_body", "_connection", "_event", "_head", "_is_head", "_is_ready", "_length", "_scope",
-        "disconnected", "expects_continue", "has_more", "keep_alive", "response_complete", "response_started",
+        "_body", "_connection", "_event", "_has_more", "_head", "_is_disconnected", "_is_head", "_is_ready", "_length",
+        "_scope", "expects_continue", "keep_alive", "response_complete", "response_started", "task",
     )  # fmt: skip
+
+    task: "asyncio.Task[None]"
+    """The task of `run`."""
 
     def __init__(self, connection: Connection, scope: Event, keep_alive: bool, expects_continue: bool) -> None:
         self._connection = connection
@@ -63,8 +67,9 @@ class RequestCycle:
         self._length: int | None = 0
         self.keep_alive = keep_alive
         self.expects_continue = expects_continue
-        self.has_more = True
-        self.disconnected = self.response_started = self.response_complete = False
+        self._has_more = True
+        self._is_disconnected = False
+        self.response_started = self.response_complete = False
 
     # --- from the connection ---
 
@@ -76,26 +81,28 @@ class RequestCycle:
             self._body = bytearray(self._body) + piece
         else:
             self._body += piece
-        self.wake()
-        return len(self._body)
-
-    def wake(self) -> None:
-        """Let `receive` return."""
         self._is_ready = True
         if self._event:
-            self._event.set()
-            self._event = None
+            self._wake()
+        return len(self._body)
+
+    def finish_body(self) -> None:
+        """Note that the body is complete."""
+        self._has_more, self._is_ready = False, True
+        if self._event:
+            self._wake()
 
     def disconnect(self) -> None:
         """End the request: what the application still sends is discarded."""
-        self.disconnected = True
-        self.wake()
+        self._is_disconnected = True
+        if self._event:
+            self._wake()
 
     async def run(self, app: ASGIApp) -> None:
         """Run the application. A failure of it is a response with the status 500, if none has begun."""
         try:
             await app(self._scope, self.receive, self.send)
-            if not self.response_complete and not self.disconnected:
+            if not self.response_complete and not self._is_disconnected:
                 raise RuntimeError("the application has not completed its response")
         except BaseException as error:
             log_unexpected(error, "")
@@ -105,29 +112,31 @@ class RequestCycle:
                 await self.send({"type": "http.response.start", "status": 500, "headers": FAILURE_HEADERS})
                 await self.send({"type": "http.response.body", "body": FAILURE})
         finally:
-            self._connection.server_state.tasks.discard(asyncio.current_task())
+            self._connection.server_state.tasks.discard(self.task)
 
-    # --- from the application ---
+    # --- from the application, as ASGI ---
 
     async def receive(self) -> Event:
         """ASGI: return the next piece of the body, or that the client is gone or has its response."""
-        if self.expects_continue:
+        connection = self._connection
+        if self.expects_continue and not connection.transport.is_closing():
             self.expects_continue = False
-            self._connection.transport.write(CONTINUE)
-        self._connection.resume_reading()
-        if not self._is_ready:
+            connection.transport.write(CONTINUE)
+        if not connection.is_reading:
+            connection.resume_reading()
+        if not (self._is_ready or self._is_disconnected or self.response_complete):
             event = self._event = self._event or asyncio.Event()
             await event.wait()
-        if self.disconnected or self.response_complete:
+        if self._is_disconnected or self.response_complete:
             return {"type": "http.disconnect"}
         self._is_ready = False
         body, self._body = bytes(self._body), b""
-        return {"type": "http.request", "body": body, "more_body": self.has_more}
+        return {"type": "http.request", "body": body, "more_body": self._has_more}
 
     def send(self, event: Event) -> Awaitable[None]:
         """ASGI: send the start or a piece of the response. The start is kept until the first piece."""
         connection = self._connection
-        if self.disconnected:
+        if self._is_disconnected:
             return connection.sent
         if connection.writable:
             return self._send_when_writable(event, connection.writable)
@@ -165,10 +174,17 @@ class RequestCycle:
             self._connection.transport.write(head + body)
         if not has_more:
             self.response_complete = True
-            self.wake()
+            if self._event:
+                self._wake()
             if not self.keep_alive:
                 self._connection.transport.close()
             self._connection.response_completed()
+
+    def _wake(self) -> None:
+        """Let each `receive` that waits return."""
+        assert self._event
+        self._event.set()
+        self._event = None
 
 
 def _chunk(piece: bytes) -> bytes:
