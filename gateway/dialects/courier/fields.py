@@ -20,6 +20,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 """The path of each field in a canonical profile. Any other member is kept under `courier`."""
 
+FIELD_TYPES: Mapping[str, type] = {**dict.fromkeys(FIELDS, str), **dict.fromkeys(OBJECT_FIELDS, dict)}
+
 STRING_MEMBERS = ("gender", "birthdate")
 """The members of a canonical profile that may have another type than this dialect's."""
 
@@ -55,19 +57,14 @@ def segment_of(list_id: Any) -> Any:
     return int(list_id) if is_integer and str(int(list_id)) == list_id else list_id
 
 
-def has_type(name: str, value: Any) -> bool:
-    """Whether a value has the type that Courier's field requires."""
-    return isinstance(value, dict if name in OBJECT_FIELDS else str)
-
-
 def type_faults(profile: Mapping[str, Any]) -> list[Fault]:
     """Return a fault for each field whose value has the wrong type."""
     return [
         Fault(
             "invalid_field",
-            f"it must be {'an object' if name in OBJECT_FIELDS else 'a string'}",
+            f"it must be {'an object' if type is dict else 'a string'}",
             join_pointer("profile", name),
         )
-        for name in FIELDS
-        if profile.get(name) is not None and not has_type(name, profile[name])
+        for name, type in FIELD_TYPES.items()
+        if profile.get(name) is not None and not isinstance(profile[name], type)
     ]

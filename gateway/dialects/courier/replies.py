@@ -1,32 +1,44 @@
 """Results as Courier's replies."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.model import Database, Document, Profile
-from gateway.core.pointer import value_at
 from gateway.core.times import format_time
-from gateway.dialects.courier.fields import FIELDS, NAMESPACE, has_type, segment_of
+from gateway.dialects.courier.fields import FIELD_TYPES, FIELDS, NAMESPACE, PHONE, segment_of
 from gateway.dialects.protocol import Reply, Result
 
 PAGE_SIZE = 100
 """Lists on a page."""
 
 
+SUCCESS = {"status": "SUCCESS"}
+PREFERENCES: Mapping[str, Any] = {"categories": {}, "notifications": {}}
+
+_MEMBERS = tuple((name, path[0], FIELD_TYPES[name]) for name, path in FIELDS.items())
+"""Each field, the member of a document that has it, and its type."""
+
+
 def render_success(_result: Result) -> Reply:
-    return Reply(200, {"status": "SUCCESS"})
+    return Reply(200, SUCCESS)
 
 
 def render_profile(result: Result) -> Reply:
     (profile,) = result.outcomes
     assert isinstance(profile, Profile)
-    preferences: dict[str, Any] = {"categories": {}, "notifications": {}}
-    return Reply(200, {"profile": render_document(profile.document), "preferences": preferences})
+    return Reply(200, {"profile": render_document(profile.document), "preferences": PREFERENCES})
 
 
 def render_document(document: Document) -> dict[str, Any]:
     """Return Courier's view of a document. A value of another dialect that has the wrong type is left out."""
-    values = {name: value_at(document, path) for name, path in FIELDS.items()}
-    return {**document.get(NAMESPACE, {}), **{name: value for name, value in values.items() if has_type(name, value)}}
+    view = dict(document.get(NAMESPACE, {}))
+    for name, member, type in _MEMBERS:
+        value = document.get(member)
+        if name == PHONE and isinstance(value, list):
+            value = value[0] if value else None
+        if isinstance(value, type):
+            view[name] = value
+    return view
 
 
 def render_lists(result: Result) -> Reply:

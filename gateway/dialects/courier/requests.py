@@ -29,6 +29,7 @@ FIRST_MILLISECONDS = 100_000_000_000
 
 _UNITS_MS = {"second": 1_000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000, "week": 604_800_000}
 _DURATION = re.compile(rf"([0-9]{{1,9}}) ?({'|'.join(_UNITS_MS)})s?", re.ASCII | re.IGNORECASE)
+_PHONES_POINTER = join_pointer(PHONES)
 OPERATION_MEMBERS = ("op", "from", "path", "value")
 """The members of a JSON Patch operation. Others are ignored (RFC 6902, section 4)."""
 
@@ -88,17 +89,17 @@ def merge_members(profile: Mapping[str, Any]) -> Update:
     appear in its place.
     """
     patch: dict[str, Any] = {}
-    operations = []
+    parts: Update = {}
     for name, value in profile.items():
         if name == PHONE and value is not None:
-            operations.append({"function": "set_first", "pointer": join_pointer(PHONES), "value": [value]})
+            parts["operations"] = [{"function": "set_first", "pointer": _PHONES_POINTER, "value": [value]}]
         elif name in FIELDS:
             patch[FIELDS[name][0]] = value
+            if value is None and name in STRING_MEMBERS:
+                parts.setdefault("string_members", []).append(name)
         else:
             patch.setdefault(NAMESPACE, {})[name] = value
-    cleared = [name for name in STRING_MEMBERS if name in patch and patch[name] is None]
-    parts: Update = {"profile": patch, "operations": operations, "string_members": cleared}
-    return {part: value for part, value in parts.items() if value}
+    return {"profile": patch, **parts} if patch else parts
 
 
 def replacement_members(profile: Mapping[str, Any]) -> Update:
@@ -166,7 +167,9 @@ def _parse_operation(value: Any) -> Any:
 
 def _parsed_request(request: Request, parts: Update, **context: Any) -> ParsedRequest:
     match = {"mode": "external_id", "values": {"external_id": _parse_recipient_id(request)}}
-    return ParsedRequest(None, [ParsedCommand({"match": match, **parts})], context, _parse_expiration(request))
+    expiration = request.headers.get(EXPIRATION_HEADER)
+    expires = None if expiration is None else _parse_expiration(expiration, request.now)
+    return ParsedRequest(None, [ParsedCommand({"match": match, **parts})], context, expires)
 
 
 def _parse_recipient_id(request: Request) -> str:
@@ -177,13 +180,10 @@ def _parse_recipient_id(request: Request) -> str:
     return id
 
 
-def _parse_expiration(request: Request) -> int | None:
-    """Return when the Idempotency-Key expires (ms since 1970), or None without the header."""
-    text = request.headers.get(EXPIRATION_HEADER)
-    if text is None:
-        return None
-    expires = _parse_expiration_time(text, request.now)
-    if expires is None or not request.now < expires <= request.now + MAX_EXPIRATION_MS:
+def _parse_expiration(text: str, now: int) -> int:
+    """Return when the Idempotency-Key expires (ms since 1970)."""
+    expires = _parse_expiration_time(text, now)
+    if expires is None or not now < expires <= now + MAX_EXPIRATION_MS:
         detail = "it must be a time to come within a year: a duration such as 1 Day, a number since 1970, or ISO 8601"
         raise refuse("invalid_parameter", detail, join_pointer(EXPIRATION_HEADER))
     return expires
