@@ -6,7 +6,13 @@ from typing import Any
 
 def join_pointer(*names: str | int) -> str:
     """Return the pointer of these names and indices."""
-    return "".join(f"/{str(name).replace('~', '~0').replace('/', '~1')}" for name in names)
+    pointer = ""
+    for name in names:
+        text = str(name)
+        if "/" in text or "~" in text:
+            text = text.replace("~", "~0").replace("/", "~1")
+        pointer += f"/{text}"
+    return pointer
 
 
 def split_pointer(pointer: str) -> list[str]:

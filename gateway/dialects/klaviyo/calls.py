@@ -12,7 +12,7 @@ from gateway.dialects.klaviyo.errors import NESTED
 from gateway.dialects.klaviyo.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, JobType
 from gateway.dialects.klaviyo.jsonapi.documents import trim_names
 from gateway.dialects.klaviyo.replies import render_accepted, render_profile, render_profiles
-from gateway.dialects.klaviyo.revisions import FIRST_REVISION, require_revision
+from gateway.dialects.klaviyo.revisions import FIRST_REVISION, check_revision
 from gateway.dialects.protocol import (
     ATOMIC,
     FIND,
@@ -256,7 +256,7 @@ def _build_call(group: CallGroup, row: CallRow, is_lenient: bool) -> Call:
         path,
         operation,
         right,
-        require_revision(_parse_resources(parse), group.first_revision, is_lenient),
+        _with_revision(parse, group.first_revision, is_lenient),
         render,
         max_body_bytes=MAX_BODY_BYTES,
         rates=group.rates,
@@ -269,18 +269,22 @@ RESOURCE_MEMBERS = ("data", "attributes", "relationships", "profile", "profiles"
 """The members of a body that contain resources, or lead to them."""
 
 
-def _parse_resources(parse: Callable[[Request], ParsedRequest]) -> Callable[[Request], ParsedRequest]:
-    """Return `parse` for bodies of XML too, whose types and ids may have white space around them.
+def _with_revision(
+    parse: Callable[[Request], ParsedRequest], first_revision: str, is_lenient: bool
+) -> Callable[[Request], ParsedRequest]:
+    """Return `parse` with a check of the revision before it. In XML, types and ids may have white space around them.
 
     The result needs consent where the reply shows the subscriptions of profiles.
     """
 
     def parse_request(request: Request) -> ParsedRequest:
+        check_revision(request, first_revision, is_lenient)
         if not request.is_typed:
             request = replace(request, tree=trim_names(request.tree, RESOURCE_MEMBERS))
         parsed = parse(request)
-        is_visible = "subscriptions" in parsed.context.get("additional", ())
-        needs_consent = is_visible or parsed.context.get("sort") == SUPPRESSED
-        return replace(parsed, needs_consent=True) if needs_consent else parsed
+        context = parsed.context
+        if "subscriptions" in context.get("additional", ()) or context.get("sort") == SUPPRESSED:
+            return replace(parsed, needs_consent=True)
+        return parsed
 
     return parse_request

@@ -175,7 +175,8 @@ def render_device(token: PushToken, profile: Profile) -> dict[str, Any]:
 
 def token_context(request: Request) -> dict[str, Any]:
     """Return the requested attributes of tokens, for the context of a reply."""
-    names = parse_field_names(parse_parameters(request), FIELDS_PARAMETER)
+    parameters = parse_parameters(request)
+    names = parse_field_names(parameters, FIELDS_PARAMETER) if parameters else ()
     members = {name.partition(".")[0] for name in names}
     if unknown := sorted(members - {"id", *TOKEN_FIELDS}):
         raise unknown_field(FIELDS_PARAMETER, unknown[0], "push-token")

@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.core.faults import Fault
 from gateway.core.pointer import join_pointer, split_pointer
-from gateway.dialects.klaviyo.fields import COORDINATES, FIELDS, IDENTIFIERS, coordinate_text_path
+from gateway.dialects.klaviyo.fields import COORDINATES, FIELDS, IDENTIFIERS, NAMESPACE
 from gateway.dialects.klaviyo.jsonapi.documents import ATTRIBUTES
 from gateway.dialects.klaviyo.jsonapi.errors import ErrorType, render_envelope, render_error
 from gateway.dialects.klaviyo.requests import PROFILE
@@ -156,8 +156,12 @@ def vendor_pointer(pointer: str) -> str:
     return "/data"
 
 
+_ATTRIBUTES = (*FIELDS.items(), *((f"location.{member}", (NAMESPACE, member)) for member in COORDINATES))
+"""The attributes and their canonical paths. The text of a coordinate has its own."""
+
+
 def _attribute_pointer(path: list[str]) -> str:
-    for name, field_path in (*FIELDS.items(), *((name, coordinate_text_path(name)) for name in COORDINATES)):
+    for name, field_path in _ATTRIBUTES:
         if tuple(path[: len(field_path)]) == field_path:
             rest = () if name == "phone_number" else path[len(field_path) :]
             return join_pointer(*name.split("."), *rest)

@@ -34,8 +34,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 """The canonical path of each attribute. `phone_number` is the first of a list."""
 
-COORDINATES = ("location.latitude", "location.longitude")
-"""Numbers, or text of a number. The profile keeps the text as sent beside the number."""
+COORDINATES = ("latitude", "longitude")
+"""Members of a location that are numbers, or text of a number. The profile keeps the text as sent beside the number."""
 
 WRITE_ONLY_FIELDS = ("anonymous_id", "_kx")
 """Identifiers that the vendor accepts and never returns."""
@@ -50,7 +50,8 @@ IDENTIFIERS = {
 }
 """The match value of each identifier."""
 
-LOCATION_MEMBERS = tuple(name.partition(".")[2] for name in FIELDS if name.startswith("location."))
+LOCATION_PATHS = {name.partition(".")[2]: path for name, path in FIELDS.items() if name.startswith("location.")}
+"""The canonical path of each member of a location."""
 TIME_FIELDS = ("created", "updated", "last_event_date")
 ADDITIONAL_FIELDS = ("subscriptions", "predictive_analytics")
 """Attributes that are returned on request only. The gateway has no predictive analytics: the second is null."""
@@ -62,11 +63,6 @@ READABLE_FIELDS = (
 """The names that a sparse fieldset accepts."""
 
 _COORDINATE = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,32})?([eE](-[0-9]{1,3}|\+?[0-9]{1,2}))?")
-
-
-def coordinate_text_path(name: str) -> tuple[str, ...]:
-    """Return the canonical path of a coordinate's text."""
-    return (NAMESPACE, name.partition(".")[2])
 
 
 def parse_coordinate(text: str) -> float | None:

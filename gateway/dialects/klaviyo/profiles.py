@@ -1,6 +1,6 @@
 """Calls on profiles: create, update, search, list, and what a profile is related to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.core.faults import Fault, Refusal
@@ -10,7 +10,7 @@ from gateway.dialects.klaviyo.bodies_of_2023 import check_address
 from gateway.dialects.klaviyo.consents import SUPPRESSIONS
 from gateway.dialects.klaviyo.devices import token_context
 from gateway.dialects.klaviyo.fields import IDENTIFIERS
-from gateway.dialects.klaviyo.jsonapi.documents import parse_object, parse_resource
+from gateway.dialects.klaviyo.jsonapi.documents import BodyFaults, parse_object, parse_resource
 from gateway.dialects.klaviyo.jsonapi.filters import (
     EQUALITY_OPERATORS,
     ORDER_OPERATORS,
@@ -112,19 +112,24 @@ def parse_client_profile(request: Request) -> ParsedRequest:
     Bodies of 2022 have the identifiers of the profile in `meta.identifiers`, beside its attributes.
     """
     data, faults = parse_resource(request, "profile")
-    meta = parse_object(data.get("meta"), "/data/meta", faults)
+    identifiers = _parse_identifiers(data, faults) if "meta" in data else {}
+    if faults:
+        raise Refusal(faults)
+    attributes = public_attributes(parse_profile_attributes(data, faults))
+    match = match_identifiers({"id": data.get("id"), **attributes, **identifiers}, faults)
+    attributes |= {name: value for name, value in identifiers.items() if name != "id"} if identifiers else {}
+    update = {**match, **parse_members(attributes, data, faults), **CLIENT_RULES}
+    update["match"] = {**update["match"], "on_multiple": "first"}
+    return ParsedRequest(None, [ParsedCommand(update, faults)])
+
+
+def _parse_identifiers(data: Mapping[str, Any], faults: BodyFaults) -> dict[str, Any]:
+    meta = parse_object(data["meta"], "/data/meta", faults)
     members = parse_object(meta.get("identifiers"), "/data/meta/identifiers", faults)
     identifiers = {name: value for name, value in members.items() if name in IDENTIFIERS and value not in (None, "")}
     for name in sorted(identifiers.keys() & {"email", "phone_number"}):
         check_address(name, identifiers[name], f"/data/meta/identifiers/{name}", faults)
-    if faults:
-        raise Refusal(faults)
-    more = {name: value for name, value in identifiers.items() if name != "id"}
-    attributes = {**public_attributes(parse_profile_attributes(data, faults)), **more}
-    match = match_identifiers({"id": data.get("id"), **attributes, **identifiers}, faults)
-    update = {**match, **parse_members(attributes, data, faults), **CLIENT_RULES}
-    update["match"] = {**update["match"], "on_multiple": "first"}
-    return ParsedRequest(None, [ParsedCommand(update, faults)])
+    return identifiers
 
 
 def parse_search(request: Request) -> ParsedRequest:

@@ -1,18 +1,18 @@
 """Profiles as resources of JSON:API, and the replies that several calls share."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from gateway.core.listing import sort_value
 from gateway.core.model import Created, Document, Profile
-from gateway.core.pointer import value_at
 from gateway.dialects.klaviyo.consents import render_consents
 from gateway.dialects.klaviyo.devices import token_resource, tokens_of
 from gateway.dialects.klaviyo.fields import (
     COORDINATES,
     FIELDS,
+    LOCATION_PATHS,
+    NAMESPACE,
     WRITE_ONLY_FIELDS,
-    coordinate_text_path,
     parse_coordinate,
 )
 from gateway.dialects.klaviyo.jsonapi.cursors import render_page
@@ -29,10 +29,13 @@ def render_accepted(_result: Result) -> Reply:
 
 def render_profile(result: Result) -> Reply:
     """Render a profile with 201 if the request created it, or else with 200."""
-    profile = profile_of(result)
+    profile, context = profile_of(result), result.context
+    resource = profile_resource(profile, context)
+    status = 201 if isinstance(profile, Created) else 200
+    if not context["include"]:
+        return render_resource(resource, status)
     related = _related_resources(profile, result)
-    resource = add_linkage(profile_resource(profile, result.context), related)
-    return _with_related(render_resource(resource, 201 if isinstance(profile, Created) else 200), [related], result)
+    return _with_related(render_resource(add_linkage(resource, related), status), [related], result)
 
 
 def render_profiles(result: Result) -> Reply:
@@ -99,26 +102,43 @@ def _select_fields(attributes: dict[str, Any], names: Sequence[str]) -> dict[str
 
 def render_attributes(profile: Profile, additional: Sequence[str] = ()) -> dict[str, Any]:
     """Return all attributes of a profile. One without a value of the vendor's type is null."""
-    attributes: dict[str, Any] = {}
-    location: dict[str, Any] = {}
-    for name, path in FIELDS.items():
-        if name not in WRITE_ONLY_FIELDS:
-            target, member = (location, name[9:]) if name.startswith("location.") else (attributes, name)
-            target[member] = _render_value(profile.document, name, path)
-    times = {"created": render_time(profile.created), "updated": render_time(profile.updated), "last_event_date": None}
-    more = {name: render_consents(profile) if name == "subscriptions" else None for name in additional}
-    return {**attributes, "location": location, **times, **more}
+    document = profile.document
+    attributes = _render_texts(document, _ATTRIBUTES)
+    location = _render_texts(document, _LOCATION)
+    own, properties = document.get(NAMESPACE, _NO_MEMBERS), document.get("custom")
+    for member in COORDINATES:
+        if member in document or member in own:
+            location[member] = _render_coordinate(document.get(member), own.get(member))
+    attributes["properties"] = properties if isinstance(properties, dict) else {}
+    attributes["location"] = location
+    attributes["created"], attributes["updated"] = render_time(profile.created), render_time(profile.updated)
+    attributes["last_event_date"] = None
+    for name in additional:
+        attributes[name] = render_consents(profile) if name == "subscriptions" else None
+    return attributes
 
 
-def _render_value(document: Document, name: str, path: tuple[str, ...]) -> Any:
-    value = value_at(document, path)
-    if name == "properties":
-        return value if isinstance(value, dict) else {}
-    if name in COORDINATES:
-        return _render_coordinate(value, value_at(document, coordinate_text_path(name)))
-    if name == "phone_number" and isinstance(value, list):
-        value = next(iter(value), None)
-    return value if isinstance(value, str) else None
+_NO_MEMBERS: Mapping[str, Any] = {}
+_Places: TypeAlias = Sequence[tuple[str, tuple[str, ...], str]]
+"""Names, the path of the object of a document that has each value, and its member there."""
+
+_ATTRIBUTES: _Places = [
+    (name, path[:-1], path[-1])
+    for name, path in FIELDS.items()
+    if name != "properties" and name not in WRITE_ONLY_FIELDS and not name.startswith("location.")
+]
+_LOCATION: _Places = [(member, path[:-1], path[-1]) for member, path in LOCATION_PATHS.items()]
+
+
+def _render_texts(document: Document, places: _Places) -> dict[str, Any]:
+    """Return the text at each place, the first one of the phones. What is no text is null."""
+    texts = {}
+    for name, group, member in places:
+        value = (document.get(group[0], _NO_MEMBERS) if group else document).get(member)
+        if name == "phone_number" and isinstance(value, list):
+            value = value[0] if value else None
+        texts[name] = value if isinstance(value, str) else None
+    return texts
 
 
 def _render_coordinate(number: Any, text: Any) -> Any:

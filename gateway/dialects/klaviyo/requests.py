@@ -16,10 +16,9 @@ from gateway.dialects.klaviyo.fields import (
     COORDINATES,
     FIELDS,
     IDENTIFIERS,
-    LOCATION_MEMBERS,
+    LOCATION_PATHS,
     NAMESPACE,
     READABLE_FIELDS,
-    coordinate_text_path,
     parse_coordinate,
 )
 from gateway.dialects.klaviyo.jsonapi.documents import (
@@ -44,6 +43,7 @@ PROFILE = "/data/attributes/profile"
 PATCHES = "/data/meta/patch_properties"
 MAX_PROFILE_CHARACTERS = 100_000
 """Characters of JSON in one profile (the vendor: 100 KB)."""
+_ENCODER = json.JSONEncoder(default=str)
 
 FIELDS_PARAMETER, ADDITIONAL_FIELDS_PARAMETER = "fields[profile]", "additional-fields[profile]"
 
@@ -58,9 +58,14 @@ CLIENT_RULES: Update = {
 """The rules of the client endpoints: an identifier stays with its owner, and a profile keeps those that it has."""
 
 
+NO_SELECTION: Mapping[str, Any] = {"fields": (), "additional": (), "include": ()}
+
+
 def profile_context(request: Request, includable: Sequence[str] = ()) -> dict[str, Any]:
     """Return the context of a reply with profiles: the links' parts, the requested attributes, what it includes."""
     parameters = parse_parameters(request)
+    if not parameters:
+        return {**link_context(request), **NO_SELECTION}
     include = parse_include(parameters, includable)
     fields = _parse_field_names(parameters, FIELDS_PARAMETER, READABLE_FIELDS)
     additional = _parse_field_names(parameters, ADDITIONAL_FIELDS_PARAMETER, ADDITIONAL_FIELDS)
@@ -81,7 +86,7 @@ def _parse_field_names(parameters: Mapping[str, str], parameter: str, known: tup
 def parse_profile_attributes(data: Mapping[str, Any], faults: BodyFaults) -> dict[str, Any]:
     """Return the attributes of a profile. A profile has a maximum size."""
     attributes = parse_attributes(data, faults)
-    if len(json.dumps(data, default=str)) > MAX_PROFILE_CHARACTERS:
+    if len(_ENCODER.encode(data)) > MAX_PROFILE_CHARACTERS:
         detail = f"a profile may have at most {MAX_PROFILE_CHARACTERS} characters"
         faults.append(Fault("invalid_parameter", detail, "/data"))
     return attributes if faults.is_typed else {**attributes, **_trimmed_identifiers(attributes)}
@@ -112,7 +117,11 @@ def match_id(id: str) -> Update:
 
 def match_identifiers(identifiers: Mapping[str, Any], faults: BodyFaults) -> Update:
     """Return the match by all identifiers. A profile is not created from an id alone."""
-    values = {IDENTIFIERS[name]: identifiers[name] for name in IDENTIFIERS if identifiers.get(name) not in (None, "")}
+    values = {}
+    for name, kind in IDENTIFIERS.items():
+        value = identifiers.get(name)
+        if value is not None and value != "":
+            values[kind] = value
     if not values:
         require_identifier(identifiers, faults)
         return {"match": NO_MATCH}
@@ -130,6 +139,8 @@ def require_identifier(identifiers: Mapping[str, Any], faults: BodyFaults) -> No
 
 def reject_empty_identifiers(data: Mapping[str, Any], attributes: Mapping[str, Any], faults: BodyFaults) -> None:
     """Add a fault for each identifier of a resource that is an empty string. null clears an identifier."""
+    if "" not in attributes.values() and data.get("id") != "":
+        return
     empty = [f"{ATTRIBUTES}/{name}" for name in IDENTIFIERS if attributes.get(name) == ""]
     empty += ["/data/id"] if data.get("id") == "" else []
     faults += [Fault("invalid_parameter", "it must not be empty", pointer) for pointer in empty]
@@ -159,53 +170,62 @@ def parse_members(attributes: Mapping[str, Any], data: Mapping[str, Any], faults
     """Return the merge patch and the operations of a resource: those of its attributes, then those of its meta."""
     profile: dict[str, Any] = {}
     operations: list[dict[str, Any]] = []
-    meta = parse_object(data.get("meta"), "/data/meta", faults)
-    patches = parse_object(meta.get("patch_properties"), PATCHES, faults)
+    meta = parse_object(data["meta"], "/data/meta", faults) if "meta" in data else {}
+    patches = parse_object(meta.get("patch_properties"), PATCHES, faults) if meta else {}
     _parse_attributes(profile, operations, attributes, faults)
-    _parse_unset(profile, operations, patches, faults)
-    operations += _parse_appends(patches, "custom", PATCHES, faults)
-    operations += _parse_identifier_patches(meta, faults)
-    members = {"profile": profile, "operations": operations}
-    return {name: value for name, value in members.items() if value}
+    if meta:
+        _parse_unset(profile, operations, patches, faults)
+        operations += _parse_appends(patches, "custom", PATCHES, faults)
+        operations += _parse_identifier_patches(meta, faults)
+    members = {"profile": profile} if profile else {}
+    return {**members, "operations": operations} if operations else members
+
+
+_PATHS = {name: path for name, path in FIELDS.items() if "." not in name and name not in ("phone_number", "properties")}
 
 
 def _parse_attributes(
     profile: dict[str, Any], operations: list[dict[str, Any]], attributes: Mapping[str, Any], faults: BodyFaults
 ) -> None:
     for name, value in attributes.items():
-        if name == "location":
+        if path := _PATHS.get(name):
+            group = profile if len(path) == 1 else profile.setdefault(path[0], {})
+            group[path[-1]] = value
+        elif name == "phone_number":
+            if value is None or value == "":
+                profile["phone_numbers"] = value
+            else:
+                operations.append({"function": "set_first", "pointer": "/phone_numbers", "value": [value]})
+        elif name == "location":
             _parse_location(profile, value, faults)
         elif name == "properties":
             _parse_properties(profile, operations, value, faults)
-        elif name == "phone_number" and value not in (None, ""):
-            operations.append({"function": "set_first", "pointer": "/phone_numbers", "value": [value]})
-        elif name in FIELDS and "." not in name:
-            _set_value(profile, FIELDS[name], value)
         else:
             faults.append(Fault("unknown_field", pointer=ATTRIBUTES + join_pointer(name)))
-
-
-def _set_value(target: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    for name in path[:-1]:
-        target = target.setdefault(name, {})
-    target[path[-1]] = value
 
 
 def _parse_location(profile: dict[str, Any], location: Any, faults: BodyFaults) -> None:
     """Set the members of a location. null clears all of them."""
     pointer = f"{ATTRIBUTES}/location"
-    members = dict.fromkeys(LOCATION_MEMBERS) if location is None else parse_object(location, pointer, faults)
+    members = dict.fromkeys(LOCATION_PATHS) if location is None else parse_object(location, pointer, faults)
     for member, value in members.items():
-        name = f"location.{member}"
-        if name in COORDINATES:
-            value = value.value if isinstance(value, TypedText) else value
-            text = value if isinstance(value, str) else None
-            _set_value(profile, FIELDS[name], value if text is None else parse_coordinate(text))
-            _set_value(profile, coordinate_text_path(name), text or None)
-        elif name in FIELDS:
-            _set_value(profile, FIELDS[name], value)
-        else:
+        path = LOCATION_PATHS.get(member)
+        if path is None:
             faults.append(Fault("unknown_field", pointer=pointer + join_pointer(member)))
+            continue
+        if member in COORDINATES:
+            _set_coordinate(profile, member, value)
+        else:
+            group = profile if len(path) == 1 else profile.setdefault(path[0], {})
+            group[path[-1]] = value
+
+
+def _set_coordinate(profile: dict[str, Any], member: str, value: Any) -> None:
+    """Set the number of a coordinate, and beside it the text as sent."""
+    value = value.value if isinstance(value, TypedText) else value
+    text = value if isinstance(value, str) else None
+    profile[member] = value if text is None else parse_coordinate(text)
+    profile.setdefault(NAMESPACE, {})[member] = text or None
 
 
 def _parse_properties(
@@ -226,7 +246,7 @@ def _parse_properties(
         if isinstance(value, dict) or is_deferred:
             operations.append({"function": "set", "pointer": join_pointer("custom", name), "value": value})
         else:
-            _set_value(profile, ("custom", name), value)
+            profile.setdefault("custom", {})[name] = value
 
 
 def _parse_unset(
@@ -241,7 +261,7 @@ def _parse_unset(
         return
     for name in names:
         operations[:] = [each for each in operations if each["pointer"] != join_pointer("custom", name)]
-        _set_value(profile, ("custom", name), None)
+        profile.setdefault("custom", {})[name] = None
 
 
 def _parse_appends(patches: Mapping[str, Any], member: str, pointer: str, faults: BodyFaults) -> list[dict[str, Any]]:

@@ -28,7 +28,8 @@ class BodyFaults(list[Fault]):
 
     def add_nested(self, pointer: str, faults: Iterable[Fault]) -> None:
         """Add the faults of a nested resource, whose `/data` is `pointer` + `/data` in this body."""
-        self += [replace(fault, pointer=pointer + fault.pointer) for fault in faults]
+        for fault in faults:
+            self.append(replace(fault, pointer=pointer + fault.pointer))
 
 
 def parse_resource(request: Request, type: str) -> tuple[dict[str, Any], BodyFaults]:
@@ -36,7 +37,7 @@ def parse_resource(request: Request, type: str) -> tuple[dict[str, Any], BodyFau
     data = request.tree.get("data")
     if not isinstance(data, dict):
         raise refuse("missing_parameter", "it must be an object", "/data")
-    return data, BodyFaults(request.is_typed, type_faults(data, type, "/data"))
+    return data, BodyFaults(request.is_typed, () if data.get("type") == type else type_faults(data, type, "/data"))
 
 
 def trim_names(resource: Any, members: Collection[str]) -> Any:
@@ -48,8 +49,14 @@ def trim_names(resource: Any, members: Collection[str]) -> Any:
         return [trim_names(each, members) for each in resource]
     if not isinstance(resource, dict):
         return resource
-    inner = {name: trim_names(resource[name], members) for name in members if name in resource}
-    return {**resource, **inner, **{name: trim(resource[name]) for name in ("type", "id") if name in resource}}
+    trimmed = dict(resource)
+    for name in members:
+        if name in resource:
+            trimmed[name] = trim_names(resource[name], members)
+    for name in ("type", "id"):
+        if isinstance(resource.get(name), str):
+            trimmed[name] = resource[name].strip(XML_SPACE)
+    return trimmed
 
 
 def trim(value: Any) -> Any:
@@ -64,9 +71,12 @@ def type_faults(data: Mapping[str, Any], type: str, pointer: str) -> list[Fault]
 
 def parse_attributes(data: Mapping[str, Any], faults: BodyFaults) -> dict[str, Any]:
     """Return the attributes of a resource. Each resource must have them."""
-    if data.get("attributes") is None:
+    attributes = data.get("attributes")
+    if isinstance(attributes, dict):
+        return attributes
+    if attributes is None:
         faults.append(Fault("missing_parameter", "it is missing", ATTRIBUTES))
-    return parse_object(data.get("attributes"), ATTRIBUTES, faults)
+    return parse_object(attributes, ATTRIBUTES, faults)
 
 
 def reject_unknown(members: Mapping[str, Any], names: Container[str], pointer: str, faults: BodyFaults) -> None:
@@ -85,19 +95,18 @@ def parse_text(attributes: Mapping[str, Any], name: str, faults: BodyFaults) -> 
 
 def parse_object(value: Any, pointer: str, faults: BodyFaults) -> dict[str, Any]:
     """Return an object. An empty value is an empty object."""
-    if faults.is_empty(value):
-        return {}
-    if not isinstance(value, dict):
+    if isinstance(value, dict):
+        return value
+    if not faults.is_empty(value):
         faults.append(Fault("invalid_parameter", "it must be an object", pointer))
-        return {}
-    return value
+    return {}
 
 
 def parse_list(value: Any, faults: BodyFaults) -> list[Any]:
     """Return a list. In XML a single element is not distinguishable from a list of one."""
-    if faults.is_empty(value):
-        return []
-    return value if isinstance(value, list) else [value]
+    if isinstance(value, list):
+        return value
+    return [] if faults.is_empty(value) else [value]
 
 
 def parse_related_ids(data: Mapping[str, Any], name: str, type: str, faults: BodyFaults) -> list[str]:

@@ -15,6 +15,8 @@ from gateway.dialects.protocol import Reply, Request
 def parse_parameters(request: Request) -> dict[str, str]:
     """Return the parameters of the query. The values of a repeated parameter are joined by commas."""
     parameters: dict[str, str] = {}
+    if "?" not in request.target:
+        return parameters
     for name, value in parse_qsl(urlsplit(request.target).query, keep_blank_values=True):
         parameters[name] = f"{parameters[name]},{value}" if name in parameters else value
     return parameters
@@ -61,7 +63,7 @@ def relationship_links(link: str, name: str) -> dict[str, str]:
 
 def link_relationships(link: str, names: Iterable[str]) -> dict[str, Any]:
     """Return relationships that have links only."""
-    return {name: {"links": relationship_links(link, name)} for name in names}
+    return {name: {"links": {"self": f"{link}/relationships/{name}", "related": f"{link}/{name}"}} for name in names}
 
 
 def render_resource(resource: Mapping[str, Any], status: int = 200) -> Reply:
