@@ -36,12 +36,14 @@ SMOKE_TOPICS: dict[str, Measure] = {
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("topics", nargs=-1, type=click.Choice([*TOPICS]), metavar=f"[{'|'.join(TOPICS)}]...")
 @click.option("--seconds", type=float, help="seconds of one turn of one server")
-@click.option("--rounds", type=int, help="rounds")
+@click.option("--rounds", type=int, help="turns of each server")
+@click.option("--requests", type=int, help="requests after which memory is measured again")
 @click.option("--smoke", is_flag=True, help="briefly, to test that everything runs; the figures mean nothing")
-def main(topics: tuple[str, ...], seconds: float | None, rounds: int | None, smoke: bool) -> None:
+def main(topics: tuple[str, ...], seconds: float | None, rounds: int | None, requests: int | None, smoke: bool) -> None:
     """Measure some topics, or all of them."""
     scale = SMOKE if smoke else Scale()
-    scale = replace(scale, seconds=seconds or scale.seconds, rounds=rounds or scale.rounds)
+    given = {"seconds": seconds, "rounds": rounds, "requests": requests}
+    scale = replace(scale, **{name: value for name, value in given.items() if value})
     machine = list(report.machine(scale))
     click.echo("\n".join(machine))
     if scale.with_fastify and not has_npm():

@@ -14,7 +14,7 @@ import click
 from bench import servers
 from bench.environment import HOME, ROOT
 from bench.load import Run
-from bench.report import line, middle, ratios, table
+from bench.report import least_cpu, line, middle, ratios, table
 from bench.scale import Scale
 from bench.shapes import SHAPES, Shape
 from bench.shares import turns
@@ -47,10 +47,10 @@ def main(revision: str, rounds: int, titles: Sequence[str]) -> None:
 
 
 def row(shape: Shape, runs: Sequence[Run]) -> str:
-    """The figures of a shape. The least processor time of the rounds is what other programs disturb least."""
+    """The figures of a shape."""
     base, tree = f"{shape.title}, base", f"{shape.title}, tree"
     rates = sorted(ratios(runs, tree, base, "rate"))
-    base_cpu, tree_cpu = (min(run.measured.cpu or 0 for run in runs if run.server == name) for name in (base, tree))
+    base_cpu, tree_cpu = least_cpu(runs, base), least_cpu(runs, tree)
     return line(
         shape.title,
         f"{middle(runs, base):,.0f} → {middle(runs, tree):,.0f}/s",
@@ -64,6 +64,8 @@ def row(shape: Shape, runs: Sequence[Run]) -> str:
 def checkout(revision: str) -> Iterator[None]:
     """The files of a revision in `.bench/base`."""
     HOME.mkdir(exist_ok=True)
+    if BASE.exists():
+        git("worktree", "remove", "--force", str(BASE))
     git("worktree", "add", "--force", "--detach", str(BASE), revision)
     try:
         yield

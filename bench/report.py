@@ -73,6 +73,11 @@ def middle(runs: Iterable[Run], server: str, what: str = "rate") -> float:
     return float(median(getattr(run.measured, what) for run in runs if run.server == server))
 
 
+def least_cpu(runs: Iterable[Run], server: str) -> float:
+    """The least processor time (µs a request) of the rounds: other programs disturb it least."""
+    return min(run.measured.cpu or 0 for run in runs if run.server == server)
+
+
 def goals(rows: Iterable[Row]) -> str:
     """The table of goals and figures."""
     answers = {None: "", True: "yes", False: "no"}

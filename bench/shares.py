@@ -7,7 +7,7 @@ from itertools import count
 from bench import servers
 from bench.environment import has_npm
 from bench.load import Run, rounds, send
-from bench.report import Finding, Row, middle, ratio
+from bench.report import Finding, Row, least_cpu, middle, ratio
 from bench.scale import Scale
 from bench.servers import Server
 from bench.shapes import Peer, Shape
@@ -93,8 +93,10 @@ def shape_rows(shape: Shape, runs: Sequence[Run]) -> Iterator[Row]:
     """The share of the floor, the p99, and both beside each peer that was measured."""
     gateway, floor = f"{shape.title}, gateway", f"{shape.title}, floor"
     p99, spread = middle(runs, gateway, "p99"), middle(runs, gateway, "spread")
-    rate = f"({middle(runs, gateway):,.0f}/s)"
-    yield Row.at_least(shape.title, shape.share, ratio(runs, gateway, floor), "{:.2f} of the floor", rate)
+    figures = (
+        f"({middle(runs, gateway):,.0f}/s; CPU {least_cpu(runs, gateway):.0f} µs, floor {least_cpu(runs, floor):.0f})"
+    )
+    yield Row.at_least(shape.title, shape.share, ratio(runs, gateway, floor), "{:.2f} of the floor", figures)
     yield Row.at_most(f"{shape.title}: p99", MAX_SPREAD, spread, "{:.1f} × its mean", f"({p99:.1f} ms)")
     for peer, goal in shape.peers.items():
         if any(run.server == f"{shape.title}, {peer}" for run in runs):
@@ -104,7 +106,7 @@ def shape_rows(shape: Shape, runs: Sequence[Run]) -> Iterator[Row]:
 def _peer_rows(shape: Shape, runs: Sequence[Run], peer: Peer, goal: float | None) -> Iterator[Row]:
     gateway, beside = f"{shape.title}, gateway", f"{shape.title}, {peer}"
     its_p99 = f"({middle(runs, beside, 'p99'):.1f} ms)"
-    its_rate = f"({middle(runs, beside):,.0f}/s)"
+    its_rate = f"({middle(runs, beside):,.0f}/s; CPU {least_cpu(runs, beside):.0f} µs)"
     max_p99 = MAX_SHARE_OF_P99 if peer == "fastify" else None
     yield Row.at_least(f"{shape.title} beside {NAMES[peer]}", goal, ratio(runs, gateway, beside), "{:.2f} ×", its_rate)
     yield Row.at_most(
