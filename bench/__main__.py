@@ -42,8 +42,12 @@ SMOKE_TOPICS: dict[str, Measure] = {
 def main(topics: tuple[str, ...], seconds: float | None, rounds: int | None, requests: int | None, smoke: bool) -> None:
     """Measure some topics, or all of them."""
     scale = SMOKE if smoke else Scale()
-    given = {"seconds": seconds, "rounds": rounds, "requests": requests}
-    scale = replace(scale, **{name: value for name, value in given.items() if value})
+    scale = replace(
+        scale,
+        seconds=seconds or scale.seconds,
+        rounds=rounds or scale.rounds,
+        requests=requests or scale.requests,
+    )
     machine = list(report.machine(scale))
     click.echo("\n".join(machine))
     if scale.with_fastify and not has_npm():
