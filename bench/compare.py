@@ -17,7 +17,7 @@ from bench.load import Run
 from bench.report import least_cpu, line, middle, ratios, table
 from bench.scale import Scale
 from bench.shapes import SHAPES, Shape
-from bench.shares import SETTINGS, turns
+from bench.shares import RATE_LIMITS, turns
 
 SCALE = Scale(seconds=1, rounds=9, profiles=2_000)
 BY_TITLE = {shape.title: shape for shapes in SHAPES.values() for shape in shapes}
@@ -38,8 +38,8 @@ def main(revision: str, rounds: int, titles: Sequence[str]) -> None:
     click.echo(table(HEADS, []))
     with checkout(base), ExitStack() as open_:
         beside = {
-            "base": open_.enter_context(servers.gateway_on_sqlite(BASE, **SETTINGS)),
-            "tree": open_.enter_context(servers.gateway_on_sqlite(**SETTINGS)),
+            "base": open_.enter_context(servers.gateway_on_sqlite(BASE, RATE_LIMITS=RATE_LIMITS)),
+            "tree": open_.enter_context(servers.gateway_on_sqlite(RATE_LIMITS=RATE_LIMITS)),
         }
         for index, title in enumerate(titles or TITLES):
             known = range(index * scale.profiles, (index + 1) * scale.profiles)

@@ -25,8 +25,8 @@ NEW = 1_000_000
 """The number of the first new profile."""
 
 LENGTH_TOLERANCE = 0.1
-SETTINGS = {"RATE_LIMITS": "1e6"}
-"""The vendors' rate limits are checked, but no load reaches them."""
+RATE_LIMITS = "1e6"
+"""The factor of the vendors' rate limits: they are checked, but no load reaches them."""
 
 NAMES = {"fastify": "Fastify", "fastapi": "FastAPI"}
 
@@ -38,7 +38,7 @@ def shares(shapes: Sequence[Shape], scale: Scale) -> Finding:
     rows: list[Row] = []
     runs: list[Run] = []
     with ExitStack() as open_:
-        gateway = open_.enter_context(servers.gateway_on_sqlite(**SETTINGS))
+        gateway = open_.enter_context(servers.gateway_on_sqlite(RATE_LIMITS=RATE_LIMITS))
         floors = {media: open_.enter_context(servers.floor(media)) for media in {shape.media for shape in shapes}}
         peers = {name: open_.enter_context(servers.PEERS[name]()) for name in _peers(shapes, scale)}
         for index, shape in enumerate(shapes):
