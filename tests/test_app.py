@@ -16,6 +16,7 @@ from gateway.stores import open_store
 from gateway.stores.errors import Unavailable
 from gateway.stores.protocol import Store
 from tests.cases import TOKENS, Case, seed_store
+from tests.stores import journal_entries
 from tests.test_geolocation import written
 
 TOKEN = next(iter(TOKENS))
@@ -119,30 +120,30 @@ def test_every_listed_schema_exists() -> None:
 def test_old_changes_are_pruned() -> None:
     async def converse(client: httpx.AsyncClient) -> list[Any]:
         await client.post("/api/v1.1/profiles/import", json=UPDATE)
-        return [change async for change in store.changes(1)]
+        return await journal_entries(store)
 
     store = asyncio.run(seeded_store())
     kept = asked(converse, store)
-    assert [change.patch[0]["op"] for change in kept] == ["add"]
+    assert [(entry.kind, entry.members[0].pointer) for entry in kept] == [("create", "")]
     assert kept[0].origin.triggers
 
     async def forgotten() -> list[Any]:
         assert await store.prune(kept[0].origin.time + 1, 500) == 1
-        return [change async for change in store.changes(1)]
+        return await journal_entries(store)
 
     assert asyncio.run(forgotten()) == []
 
 
 @pytest.mark.parametrize("skip", [True, False])
-def test_skip_triggers_is_kept_with_the_change(skip: bool) -> None:
+def test_skip_triggers_is_in_the_journal(skip: bool) -> None:
     async def converse(client: httpx.AsyncClient) -> list[Any]:
         await client.post("/api/v1.1/profiles/import", json={**UPDATE, "skip_triggers": skip})
-        return [change async for change in store.changes(1)]
+        return await journal_entries(store)
 
     store = asyncio.run(seeded_store())
-    (change,) = asked(converse, store)
-    assert change.origin.triggers is not skip
-    assert (change.origin.dialect, change.origin.token) == ("altcraft", "t1")
+    (entry,) = asked(converse, store)
+    assert entry.origin.triggers is not skip
+    assert (entry.origin.dialect, entry.origin.token) == ("altcraft", "t1")
 
 
 def test_detect_geo_fills_fields_from_an_address(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core import matching, normalization, result_cache
-from gateway.core.apply import difference, merge_patch
+from gateway.core.apply import merge_patch
+from gateway.core.difference import difference
 from gateway.core.faults import CATALOG
 from gateway.core.pointer import join_pointer, split_pointer, value_at
 from gateway.core.times import format_time, parse_time

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.apply import difference, merge_patch
+from gateway.core.apply import merge_patch
+from gateway.core.difference import difference
 from gateway.core.faults import Refusal
 from gateway.core.model import CommandType, Database
 from gateway.dialects.courier.fields import FIELDS, OBJECT_FIELDS

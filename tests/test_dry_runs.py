@@ -4,6 +4,7 @@ import asyncio
 import random
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import jsonpatch
 from msgspec.structs import replace
 
 from gateway.core.faults import Fault
-from gateway.core.model import ChangeRecord, Job, Profile, Query
+from gateway.core.journal import forward_patch
+from gateway.core.model import Job, JournalEntry, Profile, Query
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import Dialect, Reply, Result
 from gateway.server.app import create
@@ -20,6 +22,7 @@ from gateway.settings import Settings
 from gateway.stores import open_store
 from gateway.stores.protocol import Store
 from tests.cases import HOST, NOW, Case, seed_store, sequential_ids
+from tests.stores import journal_entries
 
 REQUESTS = 1_000
 TOKEN = "abcdefghijklmnqrstuvwxyz"
@@ -246,10 +249,10 @@ class World:
         self.time = NOW
         self.documents: dict[str, Any] = {}
 
-    async def read(self) -> list[ChangeRecord]:
-        """Read the current profiles. Return the changes of the current time."""
+    async def read(self) -> list[JournalEntry]:
+        """Read the current profiles. Return the entries of the current time."""
         self.documents = {each.id: each.document for each in await self._store.page(1, Query(1000))}
-        return [record async for record in self._store.changes(1, self.time)]
+        return [each for each in await journal_entries(self._store) if each.origin.time == self.time]
 
 
 async def compare(client: httpx.AsyncClient, world: World, recorder: OutcomeRecorder, requests: Requests) -> list[str]:
@@ -272,16 +275,17 @@ async def compare(client: httpx.AsyncClient, world: World, recorder: OutcomeReco
     return [row["outcome"] for row in rows]
 
 
-def check_changes(rows: list[Any], records: list[ChangeRecord], before: dict[str, Any], after: dict[str, Any]) -> None:
+def check_changes(rows: list[Any], entries: list[JournalEntry], before: dict[str, Any], after: dict[str, Any]) -> None:
     """Check that the patches of the dry run lead to the documents after the request."""
     changes = [change for row in rows for change in row["changes"]]
-    assert [change["patch"] for change in changes] == [record.patch for record in records]
+    patches = [sorted(change["patch"], key=itemgetter("path")) for change in changes]
+    assert patches == [sorted(forward_patch(entry), key=itemgetter("path")) for entry in entries]
     documents = dict(before)
-    for change, record in zip(changes, records, strict=True):
-        assert change["profile"] in (None, record.profile)
+    for change, entry in zip(changes, entries, strict=True):
+        assert change["profile"] in (None, entry.profile)
         removed = change["patch"] == [{"op": "remove", "path": ""}]
-        document = documents.get(record.profile)
-        documents[record.profile] = None if removed else jsonpatch.apply_patch(document, change["patch"])
+        document = documents.get(entry.profile)
+        documents[entry.profile] = None if removed else jsonpatch.apply_patch(document, change["patch"])
     assert {id: document for id, document in documents.items() if document is not None} == after
 
 

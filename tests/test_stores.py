@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -19,7 +20,6 @@ from gateway.core.listing import select_page, sort_value
 from gateway.core.model import (
     AddressLedger,
     Change,
-    ChangeRecord,
     Created,
     Database,
     Edit,
@@ -30,7 +30,10 @@ from gateway.core.model import (
     IdempotencyKey,
     Identity,
     Job,
+    JournalEntry,
+    JournalRange,
     Ledger,
+    MemberChange,
     Origin,
     Profile,
     Query,
@@ -53,15 +56,16 @@ from tests.stores import (
     alter,
     append,
     change,
-    change_records,
     content_of,
     create,
     creation,
     fail,
     increment,
+    journal_entries,
     one,
     postgresql,
     remove,
+    unplaced_entries,
 )
 
 ENGINES: dict[str, Callable[[Path], str]] = {
@@ -127,7 +131,7 @@ async def test_an_edit_may_write_several_profiles(store: Store) -> None:
     writes = creation("b", BOB).writes + creation("a", ANN, PHONE).writes
     await store.change([change(lambda _: EditResult(None, writes))])
     assert [profile.id for profile in await store.find(1, [ANN, BOB])] == ["a", "b"]
-    assert {each.profile for each in await change_records(store)} == {"a", "b"}
+    assert {each.profile for each in await journal_entries(store)} == {"a", "b"}
 
 
 async def test_a_dry_run_sees_earlier_writes_and_leaves_no_trace(store: Store) -> None:
@@ -250,7 +254,7 @@ async def test_a_failing_edit_is_raised_without_a_trace_and_the_other_changes_ar
     assert [answer.profile.document["n"] for answer in answers] == list(range(1, 21))
     assert (await one(store, ANN)).document == {"n": 20}
     assert await store.find(1, [BOB, PHONE, ("id", "y"), ("id", "z")]) == []
-    assert [each.version for each in await change_records(store)] == list(range(1, 22))
+    assert [each.version for each in await journal_entries(store)] == list(range(1, 22))
 
 
 async def test_a_failing_edit_is_raised_after_the_others_of_its_call_are_stored(store: Store) -> None:
@@ -268,7 +272,7 @@ async def test_the_changes_of_a_cancelled_caller_are_whole(store: Store) -> None
     await asyncio.gather(call, return_exceptions=True)
     applied: set[str] = set()
     async with asyncio.timeout(20):
-        while not applied or applied != {each.profile for each in await change_records(store)}:
+        while not applied or applied != {each.profile for each in await journal_entries(store)}:
             # Other calls run before the rest of a large call.
             await store.change([change(create("last", ANN), ANN)])
             applied = {"last", *(profile.id for profile in await store.find(1, keys))}
@@ -325,7 +329,7 @@ async def test_databases_are_separate(store: Store) -> None:
     await each_alone(store, *(change(increment(ANN), ANN, database=1 + number % 2) for number in range(30)))
     for database in (1, 2):
         assert (await one(store, ANN, database)).document == {"of": database, "n": 15}
-        assert len(await change_records(store, database)) == 16
+        assert len(await journal_entries(store, database)) == 16
     await store.change([change(remove(ANN, ANN), database=2)])
     assert (await one(store, ANN)).version == 16
     assert await store.find(2, [ANN, ("id", "a")]) == []
@@ -345,7 +349,7 @@ async def test_returns_documents_unaltered(store: Store, document: dict[str, Any
     await store.change([change(create("a", ANN, **document))])
     found = (await one(store, ANN)).document
     assert repr(found) == repr(document)
-    assert (await change_records(store))[0].patch[0]["value"] == document
+    assert (await journal_entries(store))[0].members[0].after == document
 
 
 async def test_compares_identities_character_by_character(store: Store) -> None:
@@ -362,8 +366,8 @@ async def test_shares_no_document_with_its_callers(store: Store) -> None:
     edited.profile.document["list"].append(3)
     (await one(store, ANN)).document["list"].append(4)
     assert (await one(store, ANN)).document == {"list": [1]}
-    (await change_records(store))[0].patch.clear()
-    assert len((await change_records(store))[0].patch) == 1
+    (await journal_entries(store))[0].members[0].after.clear()
+    assert (await journal_entries(store))[0].members[0].after
 
 
 # Races
@@ -372,7 +376,7 @@ async def test_shares_no_document_with_its_callers(store: Store) -> None:
 async def test_one_identity_is_created_once(store: Store) -> None:
     answers = await each_alone(store, *(change(create(f"p{n}", ANN, pause=PAUSE), ANN) for n in range(32)))
     assert {answer.profile.id for answer in answers} == {(await one(store, ANN)).id}
-    assert len(await change_records(store)) == 1
+    assert len(await journal_entries(store)) == 1
 
 
 async def test_one_person_is_created_once_by_either_of_two_identities(store: Store) -> None:
@@ -402,40 +406,59 @@ async def test_an_acknowledged_change_is_found(store: Store) -> None:
     await asyncio.gather(*(counting_up() for _ in range(8)))
 
 
-# Change records
+# The journal
 
 
-async def test_records_each_change(store: Store) -> None:
-    origin = Origin("token 7", "altcraft", 5000, triggers=False)
+async def test_each_write_has_an_entry_in_the_journal(store: Store) -> None:
+    origin = Origin("token 7", "altcraft", 5000, triggers=False, request="r1", observed=4000)
     created = structs.replace(change(create("a", ANN, name="Ann")), origin=origin)
     await store.change([created, change(increment(ANN), time=6000), change(remove(ANN, ANN), time=7000)])
-    first, second, third = await change_records(store)
+    first, second, third = await journal_entries(store)
     assert (first.database, first.profile, first.version, first.origin) == (1, "a", 1, origin)
-    assert first.patch == [{"op": "add", "path": "", "value": {"name": "Ann"}}]
+    assert (first.kind, first.members) == ("create", (MemberChange("", after={"name": "Ann"}),))
     assert (second.version, second.origin) == (2, Origin("token", "dialect", 6000))
-    assert (third.version, third.patch) == (3, [{"op": "remove", "path": ""}])
+    assert second.members == (MemberChange("", {"name": "Ann"}, {"name": "Ann", "n": 1}),)
+    assert (third.version, third.kind) == (3, "remove")
+    assert third.members == (MemberChange("", {"name": "Ann", "n": 1}),)
+    assert 0 < first.position < second.position < third.position
 
 
-async def test_returns_change_records_since_a_time_oldest_first(store: Store) -> None:
+async def test_the_journal_is_read_in_parts_in_the_order_of_the_writes(store: Store) -> None:
+    await store.change([change(create("a", ANN)), change(create("b", BOB))])
+    await store.change([change(create("a", ANN), database=2)])
+    await store.change([change(increment(ANN), ANN, time=time) for time in (3000, 2000, 3000)])
+    read: list[JournalEntry] = []
+    while part := await settled_journal(store, read[-1].position if read else 0, 2):
+        assert len(part) <= 2
+        read += part
+    assert read == await journal_entries(store)
+    assert [(each.profile, each.version) for each in read] == [("a", 1), ("b", 1), ("a", 2), ("a", 3), ("a", 4)]
+    assert [each.version for each in await store.journal(1, 0, 10, "a")] == [1, 2, 3, 4]
+    assert [each.version for each in await store.journal(1, read[2].position, 1, "a")] == [3]
+    assert await store.journal(1, 0, 10, "A") == []
+
+
+async def test_the_journal_is_read_while_entries_are_added(store: Store) -> None:
     await store.change([change(create("a", ANN))])
-    await store.change([change(increment(ANN), ANN, time=time) for time in (3000, 2000, 3000, 2500)])
-    assert [each.origin.time for each in await change_records(store)] == [1000, 2000, 2500, 3000, 3000]
-    assert [each.version for each in await change_records(store, since=2500)] == [5, 2, 4]
-    assert await change_records(store, since=3001) == []
+    read: list[JournalEntry] = []
+    for n in range(40):
+        await store.change([change(increment(ANN), ANN, time=1000 - n) for _ in range(3)])
+        read += await store.journal(1, read[-1].position if read else 0, 5)
+    while part := await settled_journal(store, read[-1].position if read else 0, 50):
+        read += part
+    assert [each.version for each in read] == list(range(1, 122))
 
 
-async def test_returns_many_change_records_while_others_are_added(store: Store) -> None:
-    await store.change([change(create("a", ANN))])
-    await store.change([change(increment(ANN), ANN, time=1000 + n // 7) for n in range(1300)])
-    versions = []
-    async for each in store.changes(1):
-        versions.append(each.version)
-        if len(versions) % 400 == 0:
-            await store.change([change(increment(ANN), ANN, time=999)])
-    assert versions == list(range(1, 1302))
+async def settled_journal(store: Store, after: int, limit: int) -> list[JournalEntry]:
+    """Return entries once all that are stored can be read: a reader waits for the transactions of other tests."""
+    last = (await journal_entries(store))[-1].position
+    async with asyncio.timeout(30):
+        while (await store.journal_range(1)).newest != last:
+            await asyncio.sleep(0.01)
+    return await store.journal(1, after, limit)
 
 
-async def test_prunes_old_change_records_in_steps(store: Store) -> None:
+async def test_old_entries_are_pruned_in_steps(store: Store) -> None:
     for database in (1, 2):
         await store.change([change(create("a", ANN), database=database, time=0)])
         await store.change([change(increment(ANN), ANN, database=database, time=time) for time in range(1, 20)])
@@ -443,8 +466,39 @@ async def test_prunes_old_change_records_in_steps(store: Store) -> None:
     steps = [await store.prune(before=15, limit=8) for _ in range(5)]
     assert steps == [8, 8, 8, 6, 0]
     for database in (1, 2):
-        assert [each.origin.time for each in await change_records(store, database)] == [15, 16, 17, 18, 19]
+        assert [each.origin.time for each in await journal_entries(store, database)] == [15, 16, 17, 18, 19]
         assert (await one(store, ANN, database)).document == {"n": 19}
+
+
+async def test_a_reader_can_tell_what_was_pruned(store: Store) -> None:
+    assert await store.journal_range(1) == JournalRange()
+    await store.change([change(create("a", ANN), time=0)])
+    await store.change([change(increment(ANN), ANN, time=time) for time in range(1, 10)])
+    positions = [each.position for each in await journal_entries(store)]
+    await settled_journal(store, 0, 1)
+    assert await store.journal_range(1) == JournalRange(positions[0], positions[-1], 0)
+    await store.prune(before=4, limit=100)
+    assert await store.journal_range(1) == JournalRange(positions[4], positions[-1], positions[3])
+    await store.prune(before=100, limit=100)
+    assert await store.journal_range(1) == JournalRange(0, 0, positions[-1])
+    assert await store.journal_range(2) == JournalRange()
+
+
+async def test_a_reader_that_lags_behind_holds_its_entries(store: Store) -> None:
+    for database in (1, 2):
+        await store.change([change(create("a", ANN), database=database, time=0)])
+        await store.change([change(increment(ANN), ANN, database=database, time=time) for time in range(1, 6)])
+    third = (await journal_entries(store))[2].position
+    assert await store.prune(5, 100, {1: third, 7: 0}) == 2 + 5
+    assert [each.version for each in await journal_entries(store)] == [3, 4, 5, 6]
+    assert [each.version for each in await journal_entries(store, 2)] == [6]
+    assert await store.prune(5, 100, {1: 0}) == 0
+
+
+async def test_each_store_has_an_id(store: Store) -> None:
+    other = await open_store("memory:", create=True)
+    assert re.fullmatch("[0-9a-f]{32}", store.id)
+    assert store.id != other.id
 
 
 # The registry
@@ -651,7 +705,7 @@ async def test_returns_the_same_results_as_memory(store: Store, groups: list[lis
         for database in (1, 2):
             assert await store.find(database, [key]) == await memory.find(database, [key])
     for database in (1, 2):
-        assert await change_records(store, database) == await change_records(memory, database)
+        assert await unplaced_entries(store, database) == await unplaced_entries(memory, database)
 
 
 def _remove_all(find: Find) -> EditResult:
@@ -830,18 +884,24 @@ async def test_a_document_that_is_too_large_is_refused_and_leaves_no_trace(store
     assert isinstance(answer, Refusal)
     assert answer.faults[0].code == "profile_too_large"
     assert await store.find(1, [("id", small.id), ("id", large.id)]) == []
-    assert [change async for change in store.changes(1)] == []
+    assert await journal_entries(store) == []
 
 
 # Snapshots
 
 ORIGIN = Origin("token", "dialect", 7, triggers=False)
+MEMBERS = (
+    MemberChange("/n", 1, 1.0),
+    MemberChange("/added", after=None),
+    MemberChange("/a~1b", "\x00"),
+    MemberChange("/old", after=[True], is_before_known=False),
+)
 RECORDS = [
     *(
-        ChangeRecord(1, "a", version, structs.replace(ORIGIN, time=7 + version // 3), [{"op": "test"}])
+        JournalEntry(0, 1, "a", version, "update", structs.replace(ORIGIN, time=7 + version // 3), MEMBERS)
         for version in range(1, 9)
     ),
-    ChangeRecord(1, "A", 1, structs.replace(ORIGIN, time=3), []),
+    JournalEntry(0, 1, "A", 1, "merge", structs.replace(ORIGIN, time=3, request="r"), ()),
     *(
         Job(id, 5, 2, 1, ("a",), ({"index": 0, "sent": {"b": 1, "a": None}},), (7, "x"), "other")
         for id in ("j", "J", "é")
@@ -853,10 +913,11 @@ RECORDS = [
 
 
 async def everything(store: Store, database: int = 1) -> list[Any]:
-    """Return all rows of a snapshot."""
+    """Return all rows of a snapshot, without the positions of the journal."""
     async with store.snapshot() as snapshot:
-        sections = (snapshot.profiles, snapshot.jobs, snapshot.changes, snapshot.answers)
-        return [row for section in sections for row in [each async for each in section(database)]]
+        sections = (snapshot.profiles, snapshot.jobs, snapshot.journal, snapshot.answers)
+        rows = [row for section in sections for row in [each async for each in section(database)]]
+        return [structs.replace(row, position=0) if isinstance(row, JournalEntry) else row for row in rows]
 
 
 async def test_a_snapshot_has_everything_in_one_order(store: Store) -> None:
@@ -868,7 +929,7 @@ async def test_a_snapshot_has_everything_in_one_order(store: Store) -> None:
     assert [each.id for each in rows[:7]] == ["B", "a", "b", "é", "J", "j", "é"]
     assert rows[0] == profiles[1]
     assert rows[4] == RECORDS[10]
-    assert rows[7:16] == [RECORDS[8], *RECORDS[:8]]
+    assert rows[7:16] == RECORDS[:9]
     assert rows[16:] == [RECORDS[14], RECORDS[12], RECORDS[13]]
     assert [type(each.profile) for each in rows[16:]] == [Created, type(None), Profile]
     assert await everything(store, 2) == []
@@ -882,7 +943,8 @@ async def test_a_snapshot_is_read_from_a_position(store: Store) -> None:
     async with store.snapshot() as snapshot:
         assert [each.id async for each in snapshot.profiles(1, "a")] == ["b", "c"]
         assert [each.id async for each in snapshot.jobs(1, "J")] == ["j", "é"]
-        assert [each.version async for each in snapshot.changes(1, 9)] == [6, 7, 8, 1, 1, 1]
+        positions = [each.position async for each in snapshot.journal(1)]
+        assert [each.version async for each in snapshot.journal(1, positions[-5])] == [6, 7, 8, 1]
         assert [each.once.key async for each in snapshot.answers(1, "/0")] == ["/k", "K" * 262]
 
 
@@ -892,7 +954,7 @@ async def test_a_snapshot_is_of_one_moment(store: Store) -> None:
         await store.change([change(increment(ANN), ANN), change(create("b", BOB), BOB)])
         await store.restore(1, RECORDS)
         assert [each async for each in snapshot.profiles(1)] == [Profile("a", {}, 1, 1000, 1000)]
-        assert [each.version async for each in snapshot.changes(1)] == [1]
+        assert [each.version async for each in snapshot.journal(1)] == [1]
         assert [each async for each in snapshot.jobs(1)] + [each async for each in snapshot.answers(1)] == []
     assert [each.id for each in (await everything(store))[:2]] == ["a", "b"]
 
@@ -910,30 +972,33 @@ async def test_records_are_restored_once(store: Store) -> None:
     assert await store.restore(1, RECORDS) == len(RECORDS) - 11
     before = await everything(store)
     others = [
-        replace(RECORDS[0], patch=[]),
+        structs.replace(RECORDS[0], members=()),
         replace(RECORDS[9], failed=0),
         StoredAnswer(IdempotencyKey("/k", "other", until=99), Profile("a", {}, 1, 2, 3)),
     ]
     assert await store.restore(1, [*others, *RECORDS]) == 0
     assert await everything(store) == before
-    assert await store.restore(2, [replace(RECORDS[0], database=2), *RECORDS[9:]]) == 7
+    assert await store.restore(2, [structs.replace(RECORDS[0], database=2), *RECORDS[9:]]) == 7
 
 
 async def test_restored_records_are_found_and_replayed(store: Store) -> None:
     await store.restore(1, RECORDS)
     assert await store.job(1, "j") == RECORDS[9]
-    assert (await change_records(store))[0] == RECORDS[8]
+    assert structs.replace((await journal_entries(store))[8], position=0) == RECORDS[8]
     [answer] = await store.change([creation_of(1, IdempotencyKey("K" * 262, "g", until=99))])
     assert answer == EditResult(RECORDS[13].profile)
     assert await store.prune(before=10_000, limit=100) == 12
 
 
-async def test_a_write_without_a_patch_has_no_change_record(store: Store) -> None:
+async def test_a_write_without_members_has_no_entry(store: Store) -> None:
     profile = Profile("a", {}, 5, 1, 1)
-    await store.change([change(lambda _: EditResult(profile, (Write(None, profile, frozenset([ANN]), patch=None),)))])
-    await store.change([change(lambda _: EditResult(None, (Write(profile, None, lost=frozenset([ANN]), patch=None),)))])
+    for write in (
+        Write(None, profile, frozenset([ANN]), members=None),
+        Write(profile, None, lost=frozenset([ANN]), members=None),
+    ):
+        await store.change([change(lambda _, write=write: EditResult(None, (write,)))])
     assert await store.find(1, [ANN, ("id", "a")]) == []
-    assert await change_records(store) == []
+    assert await journal_entries(store) == []
 
 
 # --- ledgers and erasure ---

@@ -5,7 +5,7 @@ The requests are canonical commands and run through the service's operations. Af
 
 import asyncio
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,22 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec import structs
 
 from gateway.core.faults import Refusal
 from gateway.core.fingerprint import fingerprint
-from gateway.core.model import Command, CommandType, Database, IdempotencyKey, Identity, Profile, Query, Token, Update
+from gateway.core.model import (
+    Command,
+    CommandType,
+    Database,
+    IdempotencyKey,
+    Identity,
+    JournalEntry,
+    Profile,
+    Query,
+    Token,
+    Update,
+)
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import COMMAND_TYPES
 from gateway.schema.compiled import CompiledSchema
@@ -233,9 +245,15 @@ async def everything(store: Store, database: int, now: int) -> list[Any]:
     """Return the content of a database, and the profiles that each identity names, without expired answers."""
     named = [await store.find(database, [identity]) for identity in IDENTITIES]
     async with store.snapshot() as snapshot:
-        parts = snapshot.profiles(database), snapshot.changes(database), snapshot.jobs(database)
+        parts = snapshot.profiles(database), _unplaced(snapshot.journal(database)), snapshot.jobs(database)
         answers = [each async for each in snapshot.answers(database) if each.once.until >= now]
         return [named, answers, *[[row async for row in part] for part in parts]]
+
+
+async def _unplaced(entries: AsyncIterator[JournalEntry]) -> AsyncIterator[JournalEntry]:
+    """Yield entries without their positions, which are the engine's."""
+    async for entry in entries:
+        yield structs.replace(entry, position=0)
 
 
 IDENTITIES: list[Identity] = [

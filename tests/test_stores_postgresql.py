@@ -14,13 +14,13 @@ from msgspec import structs
 
 from gateway.core.model import (
     Change,
-    ChangeRecord,
     Database,
     EditResult,
     Find,
     IdempotencyKey,
     Identity,
     Job,
+    JournalEntry,
     Origin,
     Profile,
     Query,
@@ -37,11 +37,11 @@ from tests.stores import (
     add_databases,
     alter,
     change,
-    change_records,
     content_of,
     create,
     creation,
     increment,
+    journal_entries,
     one,
     postgresql,
     remove,
@@ -254,7 +254,7 @@ async def _use(store: Store) -> None:
     await store.change([change(remove(keys[0], keys[0]), keys[0])])
     await store.change([change(alter(ANN, dict, gained=[BOB], lost=[PHONE]), ANN)])
     await store.add_job(1, Job("j", 1, 0, 0))
-    await store.restore(1, [Job("j", 1, 0, 0), ChangeRecord(1, "p1", 1, Origin("t", "d", 1000), [])])
+    await store.restore(1, [Job("j", 1, 0, 0), JournalEntry(0, 1, "p1", 1, "update", Origin("t", "d", 1000), ())])
     assert [job.id for job in await store.jobs(1, "import", Query(5, "created"))] == ["j"]
     assert [each.id for each in await store.page(1, Query(3, "id"))] == ["before", "p1", "p10"]
     assert await store.prune(before=10, limit=5) == 1
@@ -415,7 +415,7 @@ async def test_no_increment_is_lost_whichever_key_names_the_profile(store: Store
     ]
     answers = await asyncio.gather(*calls)
     assert sorted(answer.profile.document["n"] for [answer] in answers) == list(range(1, 121))
-    assert len(await change_records(store)) == 121
+    assert len(await journal_entries(store)) == 121
 
 
 async def test_edits_that_need_the_keys_of_each_other_do_not_deadlock(store: Store, other: Store) -> None:
@@ -443,7 +443,7 @@ async def test_an_identity_that_one_adds_another_does_not_create(store: Store, o
         await asyncio.gather(store.change([adding]), other.change([change(create(f"other {n}", key), key)]))
         # Either order is right: two profiles where it was created before it was added, else one.
         found = {profile.id for profile in await store.find(1, [key])}
-        assert len(await change_records(store)) == sum(
+        assert len(await journal_entries(store)) == sum(
             [1 + len(await store.find(1, [identity(m)])) for m in range(n + 1)]
         )
         assert f"{n}" in found
@@ -458,7 +458,7 @@ async def test_two_stores_run_a_change_with_a_key_once(store: Store, other: Stor
         ]
         [first], [second] = await asyncio.gather(*calls)
         assert first.profile == second.profile
-    assert len(await change_records(store)) == 20
+    assert len(await journal_entries(store)) == 20
 
 
 async def test_new_keys_remove_expired_ones(store: Store, admin: psycopg.Connection[Any]) -> None:
@@ -519,7 +519,7 @@ async def assert_nothing_is_lost(store: Store, counts: list[tuple[int, int]]) ->
     kept = [(await one(store, identity(number))).document["n"] for number in range(len(counts))]
     for n, (acknowledged, failed) in zip(kept, counts, strict=True):
         assert 0 < acknowledged <= n <= acknowledged + failed
-    assert len(await change_records(store)) == sum(kept) + len(kept)
+    assert len(await journal_entries(store)) == sum(kept) + len(kept)
 
 
 async def test_killed_backends_lose_and_repeat_nothing(store: Store, admin: psycopg.Connection[Any]) -> None:

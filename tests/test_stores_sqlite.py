@@ -16,7 +16,7 @@ from gateway.stores.errors import Unavailable, Unusable
 from gateway.stores.protocol import Store
 from gateway.stores.sqlite import checkpoints, layout, writer
 from gateway.stores.sqlite import file as file_module
-from tests.stores import ANN, BOB, add_databases, change, change_records, content_of, create, increment, one
+from tests.stores import ANN, BOB, add_databases, change, content_of, create, increment, journal_entries, one
 from tests.stores.processes import expect_line, results, send_line, start_child
 
 pytestmark = pytest.mark.anyio
@@ -291,7 +291,7 @@ async def test_a_killed_process_loses_nothing_it_acknowledged(file: Path) -> Non
         kept = [(await one(store, identity(number))).document["n"] for number in range(len(reached))]
         # One step more may be stored: the kill may come between the commit and the output.
         assert all(n <= m <= n + 1 for n, m in zip(reached, kept, strict=True))
-        assert len(await change_records(store)) == sum(kept) + len(kept)
+        assert len(await journal_entries(store)) == sum(kept) + len(kept)
         await store.close()
         reached = kept
 
@@ -398,7 +398,7 @@ async def test_is_unavailable_while_another_process_has_the_lock(file: Path, mon
         release()
     await store.change([change(create("b", BOB))])
     assert [profile.id for profile in await store.find(1, [ANN, BOB, identity(0)])] == ["b"]
-    assert [each.profile for each in await change_records(store)] == ["b"]
+    assert [each.profile for each in await journal_entries(store)] == ["b"]
     await store.close()
 
 
@@ -457,7 +457,7 @@ async def test_a_change_that_cannot_be_synced_is_not_acknowledged(disk: type[Fai
     disk.is_bad = False
     await store.change([change(increment(ANN), ANN)])
     assert (await one(store, ANN)).document == {"n": 1}
-    assert len(await change_records(store)) == 2
+    assert len(await journal_entries(store)) == 2
 
 
 async def test_is_not_ready_after_a_failure_until_there_is_room(
@@ -586,7 +586,7 @@ async def test_the_log_does_not_grow_without_end(file: Path, store: Store, monke
         await store.change([change(create(f"p{n}", identity(n), text="x" * 1000), identity(n))])
     # Without a checkpoint, six pages each would be 2,400.
     assert file.with_name(f"{file.name}-wal").stat().st_size < 1200 * 4096
-    assert len(await change_records(store)) == 400
+    assert len(await journal_entries(store)) == 400
 
 
 async def test_the_log_shrinks_after_a_long_reader(file: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

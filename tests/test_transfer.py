@@ -16,12 +16,13 @@ from msgspec import structs
 
 from gateway.cli.main import main
 from gateway.core.model import (
-    ChangeRecord,
     Created,
     Database,
     EditResult,
     IdempotencyKey,
     Job,
+    JournalEntry,
+    MemberChange,
     Origin,
     Profile,
     Resource,
@@ -50,12 +51,14 @@ TWO = Database(2, "Два", closed=True)
 TOKEN = Token("t1", "hash 1", 1, frozenset({"write", "read"}), 1000)
 ANN = Profile("a", {"email": "Ann@Example.com", "custom": {"card": "7", "n": 1.0, "long": 2**63 - 1}}, 3, 10, 20)
 BOB = Profile("b", {"phone_numbers": ["+7 951 105-90-00"], "custom": {"имя": "\u2028", "": [None, {}]}}, 1, 5, 5)
-CHANGES = [
-    ChangeRecord(1, "a", n, Origin("t1", "altcraft", 100 + n // 3), [{"op": "test", "path": ""}]) for n in range(1, 8)
+MEMBERS = (MemberChange("", {"n": 1.0}, {"n": 1, "long": 2**63 - 1}), MemberChange("/x", after="\u2028"))
+ENTRIES = [
+    JournalEntry(0, 1, "a", n, "update", Origin("t1", "altcraft", 100 + n // 3, n > 2, "r", 99), MEMBERS)
+    for n in range(1, 8)
 ]
 RECORDS = [
     Job("j", 3, 2, 1, ("a",), ({"index": 0, "sent": {"b": 1, "a": None}},), (5, "x"), "other"),
-    *CHANGES,
+    *ENTRIES,
     StoredAnswer(IdempotencyKey("/k", "f", 9), None),
     StoredAnswer(IdempotencyKey("/n", "g", 9), Created("b", {"custom": {}}, 1, 5, 5)),
 ]
@@ -69,10 +72,10 @@ async def filled_store(url: str) -> Store:
     await store.add_token(TOKEN)
     await store.add_token(Token("t2", "hash 2", 2, frozenset(), 999, revoked=True))
     for database, profiles in ((1, (BOB, ANN)), (2, (structs.replace(ANN, document={}),))):
-        writes = tuple(Write(None, profile, patch=None) for profile in profiles)
+        writes = tuple(Write(None, profile, members=None) for profile in profiles)
         await store.change([change(lambda _, writes=writes: EditResult(None, writes), database=database)])
     await store.restore(1, RECORDS)
-    await store.restore(2, [replace(CHANGES[0], database=2)])
+    await store.restore(2, [structs.replace(ENTRIES[0], database=2)])
     return store
 
 
@@ -128,9 +131,9 @@ def test_a_dump_has_every_row_in_order(dump: bytes) -> None:
     assert kinds == [
         ("dump", None),
         *[("database", 1), ("token", 1), ("profile", 1), ("profile", 1), ("job", 1)],
-        *[("change", 1)] * 7,
+        *[("journal", 1)] * 7,
         *[("answer", 1)] * 2,
-        *[("database", 2), ("token", 2), ("profile", 2), ("change", 2)],
+        *[("database", 2), ("token", 2), ("profile", 2), ("journal", 2)],
         ("end", None),
     ]
     assert [line["id"] for line in lines if line["kind"] == "profile"] == ["a", "b", "a"]
@@ -188,7 +191,7 @@ def test_a_whole_dump_is_complete(dump: bytes, tmp_path: Path) -> None:
         find_position(output)
 
 
-@pytest.mark.parametrize("content", [b"photo", b"{}\n", b'{"kind":"dump","format":3}\n', b'{"kind":"dump"}\n' * 9])
+@pytest.mark.parametrize("content", [b"photo", b"{}\n", b'{"kind":"dump","format":4}\n', b'{"kind":"dump"}\n' * 9])
 def test_does_not_continue_another_file(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "dump").write_bytes(content)
     with (tmp_path / "dump").open("r+b") as output, pytest.raises(InvalidLine):
@@ -228,7 +231,7 @@ def remove_line(dump: bytes, line: int) -> bytes:
     [
         (lambda _: b"", "line 1: it is missing"),
         (lambda _: b"photo", "line 1: expected value"),
-        (lambda dump: with_members(dump, 1, format=3), "line 1: Invalid enum value 3"),
+        (lambda dump: with_members(dump, 1, format=4), "line 1: Invalid enum value 4"),
         (lambda dump: remove_line(dump, 1), "line 1: the first line of a dump"),
         (lambda dump: dump.replace(b'"version":3', b'"version":3,"version":3'), 'line 4: Detected duplicate key "vers'),
         (lambda dump: dump.replace(b"}\n", b"\n"), "line 1: EOF"),
@@ -353,7 +356,7 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [*map(str, arguments)])
 
 
-WRITTEN = "20 lines written to {} (dump: 1, database: 2, token: 2, profile: 3, job: 1, change: 8, answer: 2, end: 1)\n"
+WRITTEN = "20 lines written to {} (dump: 1, database: 2, token: 2, profile: 3, job: 1, journal: 8, answer: 2, end: 1)\n"
 
 
 def test_the_commands_move_a_store_and_back(tmp_path: Path, dump: bytes) -> None:

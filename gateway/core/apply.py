@@ -1,4 +1,4 @@
-"""Applies an update to a document, and computes the difference between two documents.
+"""Applies an update to a document.
 
 Documents are never changed in place. The new document shares every unchanged value with the old one, so `is` finds
 most of what an update does not change.
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.core.consent import UNCHANGED, combine_subscriptions, outlasts
+from gateway.core.difference import json_equal
 from gateway.core.faults import Fault
 from gateway.core.matching import subscription_address
 from gateway.core.model import Document, Update
@@ -186,40 +187,3 @@ def _edit_segments(document: Document, segments: Mapping[str, list[int | str]]) 
 
 def _numbers_first(segment: int | str) -> tuple[bool, int | str]:
     return isinstance(segment, str), segment
-
-
-def difference(before: Any, after: Any, at: str = "") -> list[dict[str, Any]]:
-    """Return the JSON Patch (RFC 6902) from one document to another. Objects are compared by member, lists as a whole.
-
-    It runs on every update. The libraries search for the shortest patch, which takes a hundred times as long.
-    """
-    removed = sorted(name for name in before if name not in after)
-    patch: list[dict[str, Any]] = [{"op": "remove", "path": at + join_pointer(name)} for name in removed]
-    for name, value in after.items():
-        current = before.get(name, _ABSENT)
-        if current is value:
-            continue
-        if current is _ABSENT:
-            patch.append({"op": "add", "path": at + join_pointer(name), "value": value})
-        elif isinstance(value, dict) and isinstance(current, dict):
-            patch += difference(current, value, at + join_pointer(name))
-        elif not json_equal(current, value):
-            patch.append({"op": "replace", "path": at + join_pointer(name), "value": value})
-    return patch
-
-
-_ABSENT = object()
-
-
-def json_equal(one: Any, other: Any) -> bool:
-    """Compare as JSON does: 1, 1.0 and true are equal in Python, and different in JSON."""
-    if one is other:
-        return True
-    kind = type(one)
-    if kind is not type(other):
-        return False
-    if kind is dict:
-        return one.keys() == other.keys() and all(json_equal(value, other[name]) for name, value in one.items())
-    if kind is list:
-        return len(one) == len(other) and all(map(json_equal, one, other))
-    return bool(one == other) and (kind is not float or repr(one) == repr(other))

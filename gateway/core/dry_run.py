@@ -6,6 +6,7 @@ Every dialect has the same form, described by `schemas/dry-run.schema.json`.
 from collections.abc import Collection, Sequence
 from typing import TypeAlias
 
+from gateway.core.difference import difference
 from gateway.core.faults import Fault, Refusal
 from gateway.core.matching import ID, identities
 from gateway.core.model import Created, EditResult, Identity, Profile, Tree, Write
@@ -60,9 +61,19 @@ def _row(
         "outcome": outcome,
         "profile": profile.id if profile else None,
         "matched_by": {"kind": identity[0], "value": identity[1]} if identity else None,
-        "changes": [{"profile": _id(write), "patch": list(write.patch or ())} for write in writes],
+        "changes": [{"profile": _id(write), "patch": _patch(write)} for write in writes],
         "faults": [_render_fault(fault) for fault in faults],
     }
+
+
+def _patch(write: Write) -> list[Tree]:
+    """Return the JSON Patch (RFC 6902) of a write."""
+    if write.before is None or write.after is None:
+        return [{"op": "add", "path": "", "value": write.after.document}] if write.after else [_REMOVAL]
+    return difference(write.before.document, write.after.document)
+
+
+_REMOVAL = {"op": "remove", "path": ""}
 
 
 def _outcome_name(result: EditResult) -> str:

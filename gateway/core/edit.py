@@ -12,12 +12,14 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.core.apply import append_at, apply_update, difference, remove_empty_namespaces, restore_value
+from gateway.core.apply import append_at, apply_update, remove_empty_namespaces, restore_value
 from gateway.core.conflicts import former_values, kept_places, require_findable
 from gateway.core.consent import ReadLedgers, apply_consent
+from gateway.core.difference import member_changes
 from gateway.core.faults import Fault, Refusal
+from gateway.core.journal import creation, removal
 from gateway.core.matching import identities, identity_changes, split_tags
-from gateway.core.model import Created, Document, Edit, EditResult, Find, Identity, Profile, Update, Write
+from gateway.core.model import Created, Document, Edit, EditResult, Find, Identity, JournalKind, Profile, Update, Write
 from gateway.core.pointer import split_pointer
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.selection import not_found, require_profile, select_first, select_profile
@@ -117,9 +119,9 @@ def id_edit(id: str, now: int) -> Edit:
     return lambda _find: EditResult(Profile(id, {}, 1, now, now))
 
 
-def removal_write(profile: Profile, tables: ProfileTables) -> Write:
+def removal_write(profile: Profile, tables: ProfileTables, kind: JournalKind = "remove") -> Write:
     """Return the write that removes a profile with its identities."""
-    return Write(profile, None, lost=identities(profile.document, tables), patch=({"op": "remove", "path": ""},))
+    return Write(profile, None, lost=identities(profile.document, tables), members=removal(profile.document), kind=kind)
 
 
 def _select(
@@ -186,17 +188,15 @@ def document_result(
     gained: frozenset[Identity],
     lost: frozenset[Identity],
     context: EditContext,
+    kind: JournalKind = "update",
 ) -> EditResult:
     """Return the result that stores a document, as a new profile if there is none. An equal one is not stored."""
     document = remove_empty_namespaces(document, context.tables)
-    patch = (
-        tuple(difference(profile.document, document)) if profile else ({"op": "add", "path": "", "value": document},)
-    )
-    if not patch:
-        return EditResult(profile)
-    after: Profile
     if profile is None:
-        after = Created(context.new_id, document, 1, context.now, context.now)
-    else:
-        after = Profile(profile.id, document, profile.version + 1, profile.created, context.now)
-    return EditResult(after, (Write(profile, after, gained, lost, patch),))
+        created = Created(context.new_id, document, 1, context.now, context.now)
+        return EditResult(created, (Write(None, created, gained, lost, creation(document), "create"),))
+    members = tuple(member_changes(profile.document, document))
+    if not members:
+        return EditResult(profile)
+    after = Profile(profile.id, document, profile.version + 1, profile.created, context.now)
+    return EditResult(after, (Write(profile, after, gained, lost, members, kind),))

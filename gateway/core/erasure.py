@@ -9,10 +9,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+from msgspec import structs
+
 from gateway.core.consent import ReadLedgers, addresses_of, own_addresses
 from gateway.core.edit import removal_write
 from gateway.core.matching import ALIAS, CUSTOM, ID, identities
-from gateway.core.model import Address, Edit, EditResult, Erasure, Find, Identity, Job, Ledger, Tree
+from gateway.core.model import (
+    Address,
+    Edit,
+    EditResult,
+    Erasure,
+    Find,
+    Identity,
+    Job,
+    Ledger,
+    MemberChange,
+    Profile,
+    Tree,
+    Write,
+)
 from gateway.core.normalization import email
 from gateway.core.profile_tables import ProfileTables
 
@@ -39,12 +54,17 @@ def erasure_edit(key: Sequence[Identity], tables: ProfileTables, pseudonym: Pseu
         ids = frozenset(names) | {value for kind, value in own if kind in (ID, ALIAS)}
         return EditResult(
             next(iter(profiles), None),
-            tuple(removal_write(each, tables) for each in profiles),
+            tuple(_erasure_write(each, tables) for each in profiles),
             ledgers=_moved(find.ledgers(addresses), pseudonym) if pseudonym else {},
             erasure=Erasure(ids, own | {(ID, id) for id in ids}),
         )
 
     return edit
+
+
+def _erasure_write(profile: Profile, tables: ProfileTables) -> Write:
+    """Return the write that removes a profile. Its entry in the journal has no value of the person."""
+    return structs.replace(removal_write(profile, tables, "erase"), members=(MemberChange("", is_before_known=False),))
 
 
 def _moved(ledgers: Mapping[Address, Ledger], pseudonym: Pseudonym) -> dict[Address, Ledger | None]:

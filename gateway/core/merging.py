@@ -32,8 +32,8 @@ def merge_edit(destination: Sequence[Identity], sources: Sequence[str], context:
         if faults := context.validate(document, profile.document):
             raise Refusal(faults)
         gained, lost = identity_changes(profile.document, document, context.tables)
-        result = document_result(profile, document, gained, lost, context)
-        removals = (removal_write(other, context.tables) for other in others.values())
+        result = document_result(profile, document, gained, lost, context, "merge")
+        removals = (removal_write(other, context.tables, "merge") for other in others.values())
         return replace(result, writes=(*removals, *result.writes))
 
     return edit

@@ -6,9 +6,9 @@ A value that each request creates is a msgspec `Struct`: a frozen dataclass take
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 Tree: TypeAlias = Any
 """A decoded body: dicts, lists, strings, numbers, booleans and None. From XML its leaves are strings, not yet typed."""
@@ -63,18 +63,43 @@ class Created(Profile, frozen=True):
     """A profile as the change that created it returns it. Later searches return a `Profile`."""
 
 
+JournalKind: TypeAlias = Literal["create", "update", "remove", "merge", "split", "erase"]
+"""What a write does. A merge writes an entry of this kind for each of its profiles."""
+
+JOURNAL_KINDS: tuple[JournalKind, ...] = ("create", "update", "remove", "merge", "split", "erase")
+
+Position: TypeAlias = int
+"""The place of an entry in the journal of a store. Later ones are higher; the rest is the engine's: a position may have
+more than 64 bits, and numbers are left out. 0 is before every entry."""
+
+
+class MemberChange(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The value of one member before and after a write; `UNSET` where it is absent.
+
+    `pointer` is a JSON Pointer into the document; "" is the document itself, which is absent before a creation and
+    after a removal. No pointer of a write leads into another one, and none into a list.
+    """
+
+    pointer: str
+    before: Any = UNSET
+    after: Any = UNSET
+    is_before_known: bool = True
+    """False where the value before is not stored: after an erasure, and in entries of layouts without a journal."""
+
+
 class Write(Struct, frozen=True):
     """The change of one profile from `before` to `after`; None means that it does not exist.
 
-    `patch` is the JSON Patch (RFC 6902) that the record of changes stores. None: the write is not recorded, as in an
-    import, which restores the record of another store.
+    `members` are what it changes, for the journal. None: the write has no entry, as in an import, which restores the
+    journal of another store.
     """
 
     before: Profile | None
     after: Profile | None
     gained: frozenset[Identity] = frozenset()
     lost: frozenset[Identity] = frozenset()
-    patch: tuple[Mapping[str, Any], ...] | None = ()
+    members: tuple[MemberChange, ...] | None = ()
+    kind: JournalKind = "update"
 
 
 class Fact(Struct, frozen=True):
@@ -141,12 +166,18 @@ class EditResult(Struct, frozen=True):
 
 
 class Origin(Struct, frozen=True):
-    """The source of a change, stored with its record. `time` is in milliseconds since 1970 in UTC."""
+    """The source of a change, for the journal.
+
+    `time` is when it was accepted, `observed` when the client says that it happened, both in milliseconds since 1970 in
+    UTC. `request` is the id of the request.
+    """
 
     token: str
     dialect: str
     time: int
     triggers: bool = True
+    request: str = ""
+    observed: int | None = None
 
 
 class IdempotencyKey(Struct, frozen=True):
@@ -170,15 +201,28 @@ class Change(Struct, frozen=True):
     once: IdempotencyKey | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeRecord:
-    """One row of the record of changes."""
+class JournalEntry(Struct, frozen=True):
+    """One write, as the journal has it. `version` is that of the profile after it; a removal counts as one more."""
 
+    position: Position
     database: int
     profile: str
     version: int
+    kind: JournalKind
     origin: Origin
-    patch: list[dict[str, Any]]
+    members: tuple[MemberChange, ...]
+
+
+class JournalRange(Struct, frozen=True):
+    """The entries that the journal of a database has.
+
+    `oldest` and `newest` are the positions of the first and the last entry that can be read, 0 if there is none.
+    `removed` is the highest position that was pruned, 0 if none: a reader that continues before it misses entries.
+    """
+
+    oldest: Position = 0
+    newest: Position = 0
+    removed: Position = 0
 
 
 @dataclass(frozen=True, slots=True)

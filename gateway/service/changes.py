@@ -105,7 +105,7 @@ class ChangeBuilder:
 
     def _origin(self, command: Command, request: PreparedRequest) -> Origin:
         triggers = not command.get("options", {}).get("skip_triggers", False)
-        return Origin(request.token.id, request.dialect.name, self._now(), triggers)
+        return Origin(request.token.id, request.dialect.name, self._now(), triggers, request.request_id)
 
 
 def key_of(command: Command, request: PreparedRequest) -> tuple[Identity, ...]:

@@ -18,7 +18,7 @@ STEP_PROFILES = 200
 MAX_EXAMPLES = 5
 
 NO_ORIGIN = Origin("", "", 0)
-"""Indexing alters no document and makes no change record."""
+"""Indexing alters no document and has no entry in the journal."""
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ def _index(ids: Sequence[Identity], before: ProfileTables, after: ProfileTables,
         old, new = identities(profile.document, before), identities(profile.document, after)
         gained = frozenset(each for each in new if each[0] in kinds)
         if gained or old - new:
-            writes.append(Write(profile, profile, gained, frozenset(old - new), patch=None))
+            writes.append(Write(profile, profile, gained, frozenset(old - new), members=None))
     return EditResult(None, tuple(writes))
 
 

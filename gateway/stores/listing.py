@@ -1,27 +1,23 @@
-"""Pages of profiles, jobs and change records in SQL: the part that all SQL engines share.
+"""Pages of profiles, jobs and the journal in SQL: the part that all SQL engines share.
 
 There is no index on a profile's times or members, which each change would have to keep. A page by one of them reads all
 profiles of the database.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from gateway.core.listing import SORTED_LAST
-from gateway.core.model import ChangeRecord, Job, Profile, Query
-from gateway.stores.rows import Row, change_of, job_of
+from gateway.core.model import Job, Profile, Query
+from gateway.stores.rows import Row, job_of
 
 PROFILES = "SELECT id, document, version, created, updated FROM profiles"
 JOBS = "SELECT id, created, total, failed FROM jobs"
 JOB = "SELECT id, created, total, failed, outcome, kind FROM jobs WHERE database = ? AND id = ?"
 ADD_JOB = "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-CHANGES = """SELECT time, {position}, profile, version, token, dialect, triggers, patch FROM changes
-    WHERE database = ? AND (time, {position}) > (?, ?) ORDER BY time, {position} LIMIT ?"""
-
-CHANGES_PER_READ = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +38,6 @@ class SqlListing:
     """The methods of a `Store` that list, over the reads of an engine."""
 
     PAGE_SYNTAX: PageSyntax
-    POSITION: str
-    """The column that orders the change records of one millisecond."""
 
     async def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Return the rows of a query, whose parameters are `?`. Raises `Unavailable`."""
@@ -66,15 +60,6 @@ class SqlListing:
         sql, values = page_statement(self.PAGE_SYNTAX, JOBS, database, query, ("created",), kind=kind)
         rows = await self._read_page(sql, values)
         return [Job(id, created, total, failed, kind=kind) for id, created, total, failed in rows]
-
-    async def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
-        # A transaction that stays open while the consumer pauses would keep SQLite from emptying its log and PostgreSQL
-        # from vacuuming. So each part is a query of its own.
-        sql, after = CHANGES.format(position=self.POSITION), (since, 0)
-        while rows := await self._read(sql, (database, *after, CHANGES_PER_READ)):
-            for time, _, *rest in rows:
-                yield change_of((database, time, *rest))
-            after = rows[-1][:2]
 
 
 def page_statement(

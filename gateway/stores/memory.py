@@ -5,10 +5,14 @@ It runs on one event loop. A change is atomic since nothing in it waits.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import islice
+from math import inf
+from secrets import token_hex
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -21,14 +25,16 @@ from gateway.core.model import (
     Address,
     AddressLedger,
     Change,
-    ChangeRecord,
     EditResult,
     Erasure,
     Find,
     IdempotencyKey,
     Identity,
     Job,
+    JournalEntry,
+    JournalRange,
     Ledger,
+    Position,
     Profile,
     Query,
     StoredAnswer,
@@ -38,9 +44,13 @@ from gateway.stores.errors import StoreNotFound
 from gateway.stores.memory_registry import MemoryRegistry
 from gateway.stores.protocol import Record
 from gateway.stores.rows import (
+    Row,
     answer_text,
     document_text,
+    entry_of,
+    entry_row,
     id_and_version,
+    journal_row,
     ledger_of,
     ledger_text,
     profile_of,
@@ -66,9 +76,12 @@ class MemoryStore(MemoryRegistry):
 
     def __init__(self) -> None:
         super().__init__()
+        self.id = token_hex(16)
         self._profiles: dict[tuple[int, str], bytes] = {}
         self._identities: dict[tuple[int, str, str], set[str]] = defaultdict(set)
-        self._changes: list[tuple[ChangeRecord, bytes]] = []
+        self._journal: list[tuple[Position, Row]] = []
+        self._last_position = 0
+        self._removed: dict[int, Position] = {}
         self._jobs: dict[tuple[int, str], bytes] = {}
         self._ledgers: dict[tuple[int, Address], str] = {}
         self._answers: dict[tuple[int, str], tuple[str, int, str]] = {}
@@ -82,10 +95,16 @@ class MemoryStore(MemoryRegistry):
     async def ledgers(self, database: int, addresses: Sequence[Address]) -> dict[Address, Ledger]:
         return self._find_ledgers(database, addresses)
 
-    async def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
-        for record, patch in self._oldest_first():
-            if record.database == database and record.origin.time >= since:
-                yield replace(record, patch=orjson.loads(patch))
+    async def journal(
+        self, database: int, after: Position, limit: int, profile: str | None = None
+    ) -> list[JournalEntry]:
+        rows = _journal_of(self._journal, database, after)
+        own = [entry_of(*each) for each in rows if profile is None or each[1][1] == profile]
+        return own[:limit]
+
+    async def journal_range(self, database: int) -> JournalRange:
+        positions = [position for position, _ in _journal_of(self._journal, database, 0)] or [0]
+        return JournalRange(positions[0], positions[-1], self._removed.get(database, 0))
 
     async def page(self, database: int, query: Query) -> list[Profile]:
         own = (Profile(**orjson.loads(text)) for (at, _), text in self._profiles.items() if at == database)
@@ -105,10 +124,16 @@ class MemoryStore(MemoryRegistry):
         page = [each for each in own if is_after((each.created, each.id), query)][: query.limit]
         return [replace(job, profiles=(), failures=(), lists=()) for job in page]
 
-    async def prune(self, before: int, limit: int) -> int:
-        changes = self._oldest_first()
-        old = [record for record, _ in changes if record.origin.time < before][:limit]
-        self._changes = changes[len(old) :]
+    async def prune(self, before: int, limit: int, keep_from: Mapping[int, Position] = MappingProxyType({})) -> int:
+        old = {
+            position: database
+            for position, (database, _, _, _, time, *_) in self._journal
+            if time < before and position < keep_from.get(database, inf)
+        }
+        old = dict(islice(old.items(), limit))
+        self._journal = [each for each in self._journal if each[0] not in old]
+        for position, database in old.items():
+            self._removed[database] = max(position, self._removed.get(database, 0))
         jobs = [key for key, text in self._jobs.items() if _job(text).created < before][:limit]
         for key in jobs:
             del self._jobs[key]
@@ -117,7 +142,7 @@ class MemoryStore(MemoryRegistry):
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator["MemorySnapshot"]:
         yield MemorySnapshot(
-            dict(self._profiles), dict(self._jobs), self._oldest_first(), dict(self._answers), dict(self._ledgers)
+            dict(self._profiles), dict(self._jobs), list(self._journal), dict(self._answers), dict(self._ledgers)
         )
 
     async def restore(self, database: int, records: Sequence[Record]) -> int:
@@ -138,11 +163,13 @@ class MemoryStore(MemoryRegistry):
             )
             for write in result.writes:
                 document_text(write)
-            texts = [(orjson.dumps(write.after and asdict(write.after)), _text(write.patch)) for write in result.writes]
+            texts = [
+                (orjson.dumps(write.after and asdict(write.after)), _row(change, write)) for write in result.writes
+            ]
         except Exception as error:
             return error
-        for write, (profile, patch) in zip(result.writes, texts, strict=True):
-            self._write(change, write, profile, patch)
+        for write, (profile, row) in zip(result.writes, texts, strict=True):
+            self._write(change, write, profile, row)
         for address, ledger in result.ledgers.items():
             self._ledgers.pop((change.database, address), None)
             if ledger is not None:
@@ -161,8 +188,8 @@ class MemoryStore(MemoryRegistry):
             return None
         return replay(change.once, row[0], row[2])
 
-    def _write(self, change: Change, write: Write, profile: bytes, patch: bytes | None) -> None:
-        database, (id, version) = change.database, id_and_version(write)
+    def _write(self, change: Change, write: Write, profile: bytes, row: Row | None) -> None:
+        database, (id, _) = change.database, id_and_version(write)
         self._profiles[database, id] = profile
         if write.after is None:
             del self._profiles[database, id]
@@ -170,8 +197,12 @@ class MemoryStore(MemoryRegistry):
             self._identities[database, *identity].discard(id)
         for identity in write.gained:
             self._identities[database, *identity].add(id)
-        if patch is not None:
-            self._changes.append((ChangeRecord(database, id, version, change.origin, []), patch))
+        if row is not None:
+            self._append(row)
+
+    def _append(self, row: Row) -> None:
+        self._last_position += 1
+        self._journal.append((self._last_position, row))
 
     def _erase(self, database: int, erasure: Erasure) -> None:
         for key, (_, _, text) in list(self._answers.items()):
@@ -185,10 +216,11 @@ class MemoryStore(MemoryRegistry):
     def _restore(self, database: int, record: Record) -> bool:
         """Add a record that is new. Return whether it is."""
         match record:
-            case ChangeRecord():
-                existing = {(each.database, each.origin.time, each.profile, each.version) for each, _ in self._changes}
+            case JournalEntry():
+                existing = {(at, time, id, version) for _, (at, id, version, _, time, *_) in self._journal}
                 is_new = (database, record.origin.time, record.profile, record.version) not in existing
-                self._changes += [(replace(record, patch=[]), orjson.dumps(record.patch))] if is_new else []
+                if is_new:
+                    self._append(entry_row(record))
             case Job():
                 is_new = (database, record.id) not in self._jobs
                 self._jobs.setdefault((database, record.id), orjson.dumps(record))
@@ -211,9 +243,6 @@ class MemoryStore(MemoryRegistry):
             each: ledger_of(self._ledgers[database, each]) for each in addresses if (database, each) in self._ledgers
         }
 
-    def _oldest_first(self) -> list[tuple[ChangeRecord, bytes]]:
-        return sorted(self._changes, key=lambda change: change[0].origin.time)
-
 
 class MemorySnapshot:
     """A `Snapshot`: copies of the tables."""
@@ -222,15 +251,15 @@ class MemorySnapshot:
         self,
         profiles: dict[tuple[int, str], bytes],
         jobs: dict[tuple[int, str], bytes],
-        changes: list[tuple[ChangeRecord, bytes]],
+        journal: list[tuple[Position, Row]],
         answers: dict[tuple[int, str], tuple[str, int, str]],
         ledgers: dict[tuple[int, Address], str],
     ) -> None:
-        self._profiles, self._jobs, self._changes = profiles, jobs, changes
+        self._profiles, self._jobs, self._journal = profiles, jobs, journal
         self._answers, self._ledgers = answers, ledgers
 
     async def size(self) -> int:
-        return sum(map(len, (self._profiles, self._jobs, self._changes, self._answers, self._ledgers)))
+        return sum(map(len, (self._profiles, self._jobs, self._journal, self._answers, self._ledgers)))
 
     async def profiles(self, database: int, after: str = "") -> AsyncIterator[Profile]:
         for key in _keys_after(self._profiles, database, after):
@@ -240,10 +269,9 @@ class MemorySnapshot:
         for key in _keys_after(self._jobs, database, after):
             yield _job(self._jobs[key])
 
-    async def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
-        for record, patch in self._changes:
-            if record.database == database and record.origin.time >= since:
-                yield replace(record, patch=orjson.loads(patch))
+    async def journal(self, database: int, after: Position = 0) -> AsyncIterator[JournalEntry]:
+        for each in _journal_of(self._journal, database, after):
+            yield entry_of(*each)
 
     async def answers(self, database: int, after: str = "") -> AsyncIterator[StoredAnswer]:
         for key in _keys_after(self._answers, database, after):
@@ -260,8 +288,14 @@ def _keys_after(table: dict[tuple[int, str], Any], database: int, after: str) ->
     return sorted((at, name) for at, name in table if at == database and name > after)
 
 
-def _text(patch: Any) -> bytes | None:
-    return None if patch is None else orjson.dumps(patch)
+def _journal_of(journal: Iterable[tuple[Position, Row]], database: int, after: Position) -> list[tuple[Position, Row]]:
+    """Return the rows of a database after a position."""
+    return [(position, row) for position, row in journal if row[0] == database and position > after]
+
+
+def _row(change: Change, write: Write) -> Row | None:
+    """Return the row of a write in the journal, if it has one."""
+    return None if write.members is None else journal_row(change, write, *id_and_version(write))
 
 
 def _job(text: bytes) -> Job:

@@ -3,8 +3,9 @@
 An engine works with databases, ids, identities and documents. It depends on no field of a profile and on no dialect.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from types import MappingProxyType
 from typing import Protocol, TypeAlias
 
 from gateway.core.faults import Refusal
@@ -12,12 +13,14 @@ from gateway.core.model import (
     Address,
     AddressLedger,
     Change,
-    ChangeRecord,
     Database,
     EditResult,
     Identity,
     Job,
+    JournalEntry,
+    JournalRange,
     Ledger,
+    Position,
     Profile,
     Query,
     Resource,
@@ -26,7 +29,7 @@ from gateway.core.model import (
     Token,
 )
 
-Record: TypeAlias = ChangeRecord | Job | StoredAnswer | AddressLedger
+Record: TypeAlias = JournalEntry | Job | StoredAnswer | AddressLedger
 """What a database stores beside its profiles."""
 
 
@@ -45,8 +48,8 @@ class Snapshot(Protocol):
         """Return the jobs after an id, by id."""
         ...
 
-    def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
-        """Return the change records since a time (ms, included), oldest first."""
+    def journal(self, database: int, after: Position = 0) -> AsyncIterator[JournalEntry]:
+        """Return the entries of the journal after a position, by position."""
         ...
 
     def answers(self, database: int, after: str = "") -> AsyncIterator[StoredAnswer]:
@@ -67,8 +70,11 @@ class Store(Protocol):
     file: str | None
     """The path of the file that the store is; None if it is no file."""
 
+    id: str
+    """A random name, made with the store: positions in its journal mean nothing in another store."""
+
     async def change(self, changes: Sequence[Change]) -> list[EditResult | Refusal]:
-        """Run each change's edit. Store its writes, identities, ledgers and change records: all or nothing for each.
+        """Run each change's edit. Store its writes, identities, ledgers and journal entries: all or nothing for each.
 
         Changes are isolated from one another and applied in order. Results have the same order. They are returned only
         when everything that they report is durable. An edit's `Refusal` is its result, and has no effect. Any other
@@ -112,14 +118,26 @@ class Store(Protocol):
         """Return jobs of a kind without their results, by `created`. The rest of the query is as for profiles."""
         ...
 
-    def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
-        """Return the change records of a database since a time (ms, included), oldest first."""
+    async def journal(
+        self, database: int, after: Position, limit: int, profile: str | None = None
+    ) -> list[JournalEntry]:
+        """Return at most `limit` entries of the journal after a position, by position; those of one profile if given.
+
+        A reader that continues after the last position that it read misses no entry: where writes are stored at the
+        same time, entries are returned once no earlier one can follow. Those of one profile are returned at once. The
+        entries of a profile have the order of its versions.
+        """
         ...
 
-    async def prune(self, before: int, limit: int) -> int:
-        """Remove at most `limit` change records, and as many jobs, older than `before` (ms). Return how many.
+    async def journal_range(self, database: int) -> JournalRange:
+        """Return the positions that `journal` can read now."""
+        ...
 
-        It is one step among the other changes, and they wait for it: some hundreds are a good limit.
+    async def prune(self, before: int, limit: int, keep_from: Mapping[int, Position] = MappingProxyType({})) -> int:
+        """Remove at most `limit` journal entries, and as many jobs, older than `before` (ms). Return how many.
+
+        `keep_from`: by database, the position from which on entries stay, whatever their age. The removal is one step
+        among the other changes, and they wait for it: some hundreds are a good limit.
         """
         ...
 
@@ -130,8 +148,8 @@ class Store(Protocol):
     async def restore(self, database: int, records: Sequence[Record]) -> int:
         """Store records of a snapshot, all or nothing. Return how many of them were new.
 
-        A stored record is not altered. Change records are compared by time, profile and version, jobs by id, answers by
-        key, ledgers by address. The order of the change records is kept. Profiles are restored by `change`.
+        A stored record is not altered. Entries are compared by time, profile and version, jobs by id, answers by
+        key, ledgers by address. Entries get new positions, in their order. Profiles are restored by `change`.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Change records, jobs and stored answers as rows of the layout, and back, for every engine."""
+"""Journal entries, jobs and stored answers as rows of the layout, and back, for every engine."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -10,13 +10,16 @@ from msgspec.structs import asdict
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import (
     AddressLedger,
-    ChangeRecord,
+    Change,
     Created,
     EditResult,
     IdempotencyKey,
     Job,
+    JournalEntry,
     Ledger,
+    MemberChange,
     Origin,
+    Position,
     Profile,
     StoredAnswer,
     Write,
@@ -113,17 +116,38 @@ def answer_of(row: Sequence[Any]) -> StoredAnswer:
     return StoredAnswer(IdempotencyKey(*once), profile_of(profile))
 
 
-def change_row(change: ChangeRecord) -> Row:
-    """Return a change record as a row: database, time, profile, version, token, dialect, triggers, patch as JSON."""
-    origin = change.origin
-    source = origin.token, origin.dialect, origin.triggers
-    return change.database, origin.time, change.profile, change.version, *source, json_text(change.patch)
+def journal_row(change: Change, write: Write, id: str, version: int) -> Row:
+    """Return the journal entry of a write as a row without its position.
+
+    Its columns: database, profile, version, kind, time, observed, token, dialect, request, triggers, members as JSON.
+    """
+    database, origin, members = change.database, change.origin, ENCODER.encode(write.members).decode()
+    return (
+        *(database, id, version, write.kind, origin.time, origin.observed, origin.token, origin.dialect),
+        *(origin.request, origin.triggers, members),
+    )
 
 
-def change_of(row: Sequence[Any]) -> ChangeRecord:
-    """Return the change record of a row."""
-    database, time, profile, version, token, dialect, triggers, patch = row
-    return ChangeRecord(database, profile, version, Origin(token, dialect, time, bool(triggers)), orjson.loads(patch))
+def entry_row(entry: JournalEntry) -> Row:
+    """Return a journal entry as a row without its position."""
+    origin, members = entry.origin, ENCODER.encode(entry.members).decode()
+    return (
+        *(entry.database, entry.profile, entry.version, entry.kind, origin.time, origin.observed, origin.token),
+        *(origin.dialect, origin.request, origin.triggers, members),
+    )
+
+
+def entry_of(position: Position, row: Sequence[Any]) -> JournalEntry:
+    """Return the journal entry of a position and a row."""
+    database, profile, version, kind, time, observed, token, dialect, request, triggers, members = row
+    origin = Origin(token, dialect, time, bool(triggers), request, observed)
+    return JournalEntry(position, database, profile, version, kind, origin, MEMBERS.decode(members))
+
+
+JOURNAL_COLUMNS = "database, profile, version, kind, time, observed, token, dialect, request, triggers, members"
+
+ENCODER = msgspec.json.Encoder()
+MEMBERS = msgspec.json.Decoder(tuple[MemberChange, ...])
 
 
 def ledger_text(ledger: Ledger) -> str:

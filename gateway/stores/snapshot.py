@@ -5,14 +5,13 @@ from typing import Any
 
 import orjson
 
-from gateway.core.model import AddressLedger, ChangeRecord, Job, Profile, StoredAnswer
+from gateway.core.model import AddressLedger, Job, JournalEntry, Profile, StoredAnswer
 from gateway.stores.protocol import Record
 from gateway.stores.rows import (
     Row,
     answer_of,
     answer_row,
-    change_of,
-    change_row,
+    entry_row,
     job_of,
     job_row,
     ledger_of,
@@ -21,8 +20,6 @@ from gateway.stores.rows import (
 
 PROFILES = "SELECT id, document, version, created, updated FROM profiles WHERE database = ? AND id > ? ORDER BY id"
 JOBS = "SELECT id, created, total, failed, outcome, kind FROM jobs WHERE database = ? AND id > ? ORDER BY id"
-CHANGES = """SELECT database, time, profile, version, token, dialect, triggers, patch FROM changes
-    WHERE database = ? AND time >= ? ORDER BY time, {position}"""
 ANSWERS = "SELECT key, fingerprint, until, profile FROM once WHERE database = ? AND key > ? ORDER BY key"
 LEDGERS = "SELECT address, ledger FROM ledgers WHERE database = ? AND address > ? ORDER BY address"
 
@@ -30,8 +27,6 @@ LEDGERS = "SELECT address, ledger FROM ledgers WHERE database = ? AND address > 
 class SqlSnapshot:
     """A `Snapshot` over the read transaction of an engine."""
 
-    POSITION: str
-    """The column that orders the change records of one millisecond."""
     SIZE: str
     """The query of about how many rows there are."""
 
@@ -51,10 +46,6 @@ class SqlSnapshot:
         async for row in self.rows(JOBS, (database, after)):
             yield job_of(row)
 
-    async def changes(self, database: int, since: int = 0) -> AsyncIterator[ChangeRecord]:
-        async for row in self.rows(CHANGES.format(position=self.POSITION), (database, since)):
-            yield change_of(row)
-
     async def answers(self, database: int, after: str = "") -> AsyncIterator[StoredAnswer]:
         async for row in self.rows(ANSWERS, (database, after)):
             yield answer_of(row)
@@ -64,22 +55,22 @@ class SqlSnapshot:
             yield AddressLedger(address, ledger_of(text))
 
 
-def change_times(records: Iterable[Record]) -> list[int]:
-    """Return the times of the change records, each once and in order."""
-    return sorted({record.origin.time for record in records if isinstance(record, ChangeRecord)})
+def entry_times(records: Iterable[Record]) -> list[int]:
+    """Return the times of the journal entries, each once and in order."""
+    return sorted({record.origin.time for record in records if isinstance(record, JournalEntry)})
 
 
 def rows_to_restore(
     database: int, records: Sequence[Record], existing: set[Row]
 ) -> tuple[list[Row], list[Row], list[Row], list[Row]]:
-    """Return the rows of the change records, the jobs, the answers and the ledgers.
+    """Return the rows of the journal entries, the jobs, the answers and the ledgers.
 
-    The change records are each there once, without those in `existing` by time, profile and version.
+    The entries are each there once, without those in `existing` by time, profile and version.
     """
-    changes = [record for record in records if isinstance(record, ChangeRecord)]
-    by_key = {(change.origin.time, change.profile, change.version): change for change in changes}
+    entries = [record for record in records if isinstance(record, JournalEntry)]
+    by_key = {(entry.origin.time, entry.profile, entry.version): entry for entry in entries}
     return (
-        [change_row(change) for key, change in by_key.items() if key not in existing],
+        [entry_row(entry) for key, entry in by_key.items() if key not in existing],
         [job_row(database, record) for record in records if isinstance(record, Job)],
         [answer_row(database, record) for record in records if isinstance(record, StoredAnswer)],
         [ledger_row(database, record) for record in records if isinstance(record, AddressLedger)],

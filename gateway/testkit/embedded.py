@@ -146,7 +146,8 @@ async def _add_profile(store: Store, row: Mapping[str, Any], tables: ProfileTabl
 
 
 async def stored_profiles(store: Store) -> list[dict[str, Any]]:
-    """Return the profiles of database 1. Their ids are those in the record of changes."""
-    ids = dict.fromkeys([change.profile async for change in store.changes(1)])
+    """Return the profiles of database 1. Their ids are those in the journal."""
+    async with store.snapshot() as snapshot:
+        ids = dict.fromkeys([entry.profile async for entry in snapshot.journal(1)])
     found = [await store.find(1, [("id", id)]) for id in ids]
     return [{"id": profile.id, "document": profile.document} for profiles in found for profile in profiles]

@@ -10,18 +10,18 @@ from mmap import ACCESS_READ, mmap
 from os import SEEK_END
 from typing import Any, BinaryIO
 
-from gateway.core.model import AddressLedger, ChangeRecord, Job, Profile, StoredAnswer
+from gateway.core.model import AddressLedger, Job, JournalEntry, Profile, StoredAnswer
 from gateway.stores.protocol import Snapshot, Store
 from gateway.transfer.lines import (
     AnswerLine,
     AnyLine,
-    ChangeLine,
     ContentLine,
     DatabaseLine,
     DumpLine,
     EndLine,
     InvalidLine,
     JobLine,
+    JournalLine,
     LedgerLine,
     ProfileLine,
     RowLine,
@@ -34,13 +34,13 @@ from gateway.transfer.lines import (
 HEADER = encode_line(DumpLine())
 COUNT_CHUNK_BYTES = 1 << 20
 
-CONTENT_ORDER = (LedgerLine, ProfileLine, JobLine, ChangeLine, AnswerLine)
+CONTENT_ORDER = (LedgerLine, ProfileLine, JobLine, JournalLine, AnswerLine)
 """The content of a database, in this order."""
 
 
 @dataclass(frozen=True, slots=True)
 class DumpPosition:
-    """Where a dump continues: after `lines` lines. `last` is the last of them, or the first change to repeat."""
+    """Where a dump continues: after `lines` lines. `last` is the last of them that has content."""
 
     lines: int = 0
     last: ContentLine | None = None
@@ -82,21 +82,21 @@ async def _rows(store: Store, snapshot: Snapshot, last: ContentLine | None) -> A
 
 def _sections(
     snapshot: Snapshot, database: int, last: ContentLine | None
-) -> Sequence[AsyncIterator[AddressLedger | Profile | Job | ChangeRecord | StoredAnswer]]:
+) -> Sequence[AsyncIterator[AddressLedger | Profile | Job | JournalEntry | StoredAnswer]]:
     """Return the content of a database after a line."""
     first = CONTENT_ORDER.index(type(last)) if last else 0
     sections: Sequence[AsyncIterator[Any]] = (
         snapshot.ledgers(database, last.address if isinstance(last, LedgerLine) else ""),
         snapshot.profiles(database, last.id if isinstance(last, ProfileLine) else ""),
         snapshot.jobs(database, last.id if isinstance(last, JobLine) else ""),
-        snapshot.changes(database, last.time if isinstance(last, ChangeLine) else 0),
+        snapshot.journal(database),
         snapshot.answers(database, last.key if isinstance(last, AnswerLine) else ""),
     )
     return sections[first:]
 
 
 def find_position(file: BinaryIO) -> DumpPosition:
-    """Return where the dump in this file continues. Truncate what cannot continue: half a line, half a millisecond.
+    """Return where the dump in this file continues. Truncate what is written again.
 
     Raises `DumpComplete` where the dump is whole, `InvalidLine` where the file is no dump.
     """
@@ -114,22 +114,22 @@ def find_position(file: BinaryIO) -> DumpPosition:
 
 
 def _find_cut(content: mmap) -> tuple[int, ContentLine | None]:
-    """Return where to truncate, and the line to continue from. A database's first lines are all written again."""
-    repeated: ChangeLine | None = None
+    """Return where to truncate, and the line to continue from.
+
+    A database's first lines are all written again. So is its journal: no line of it names a place in the store.
+    """
     end = content.rfind(b"\n") + 1
     for start, line in _lines_backwards(content, end):
         match line:
             case EndLine():
                 raise DumpComplete
-            case DatabaseLine() | TokenLine() if not repeated:
+            case DatabaseLine() | TokenLine() | JournalLine():
                 end = start
-            case ChangeLine() if not repeated or (line.database, line.time) == (repeated.database, repeated.time):
-                repeated, end = line, start
-            case LedgerLine() | ProfileLine() | JobLine() | AnswerLine() if not repeated:
+            case LedgerLine() | ProfileLine() | JobLine() | AnswerLine():
                 return end, line
             case _:
                 break
-    return end, repeated
+    return end, None
 
 
 def _lines_backwards(content: mmap, end: int) -> Iterator[tuple[int, AnyLine]]:

@@ -14,12 +14,14 @@ from msgspec import Meta, Struct
 from gateway.core.model import (
     RIGHTS,
     AddressLedger,
-    ChangeRecord,
     Created,
     Database,
     IdempotencyKey,
     Job,
+    JournalEntry,
+    JournalKind,
     Ledger,
+    MemberChange,
     Origin,
     Profile,
     Resource,
@@ -27,12 +29,13 @@ from gateway.core.model import (
     StoredAnswer,
     Token,
 )
+from gateway.stores.journal_migration import entry_of_patch
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Time = Count
 """Milliseconds since 1970 in UTC."""
 Name = Annotated[str, Meta(min_length=1, max_length=300)]
-DumpRow: TypeAlias = Database | Token | Profile | Job | ChangeRecord | StoredAnswer | AddressLedger
+DumpRow: TypeAlias = Database | Token | Profile | Job | JournalEntry | StoredAnswer | AddressLedger
 
 
 class InvalidLine(ValueError):
@@ -46,8 +49,9 @@ class Line(Struct, forbid_unknown_fields=True, tag_field="kind"):
 class DumpLine(Line, tag="dump"):
     """The first line."""
 
-    format: Literal[1, 2] = 2
-    """Format 1 has no ledgers. A load of it derives them from the profiles."""
+    format: Literal[1, 2, 3] = 3
+    """Format 1 has no ledgers: a load of it derives them from the profiles. Formats 1 and 2 have records of changes,
+    without the values before, in place of the journal."""
 
 
 class EndLine(Line, tag="end"):
@@ -122,7 +126,7 @@ class JobLine(Line, tag="job"):
 
 
 class ChangeLine(Line, tag="change"):
-    """A change record. Those of one millisecond are in the order of the changes."""
+    """A record of changes, as formats 1 and 2 have it."""
 
     database: Count
     time: Time
@@ -132,6 +136,22 @@ class ChangeLine(Line, tag="change"):
     dialect: str
     triggers: bool
     patch: list[dict[str, Any]]
+
+
+class JournalLine(Line, tag="journal"):
+    """An entry of the journal. They are in its order; each store gives them positions of its own."""
+
+    database: Count
+    profile: Name
+    version: Count
+    change: JournalKind
+    time: Time
+    observed: Time | None
+    token: str
+    dialect: str
+    request: str
+    triggers: bool
+    members: tuple[MemberChange, ...]
 
 
 class AnswerProfile(Struct, forbid_unknown_fields=True):
@@ -163,8 +183,8 @@ class LedgerLine(Line, tag="ledger"):
     ledger: Ledger
 
 
-ContentLine: TypeAlias = ProfileLine | JobLine | ChangeLine | AnswerLine | LedgerLine
-RowLine: TypeAlias = DatabaseLine | TokenLine | ContentLine
+ContentLine: TypeAlias = ProfileLine | JobLine | JournalLine | AnswerLine | LedgerLine
+RowLine: TypeAlias = DatabaseLine | TokenLine | ContentLine | ChangeLine
 AnyLine: TypeAlias = DumpLine | RowLine | EndLine
 
 
@@ -206,9 +226,8 @@ def line_of(database: int, row: DumpRow) -> RowLine:
             return JobLine(
                 database, row.id, row.created, row.total, row.failed, row.profiles, failures, row.lists, row.kind
             )
-        case ChangeRecord(origin=origin):
-            source = origin.token, origin.dialect, origin.triggers
-            return ChangeLine(database, origin.time, row.profile, row.version, *source, row.patch)
+        case JournalEntry():
+            return _journal_line(database, row)
         case StoredAnswer(once, profile):
             return AnswerLine(
                 database, once.key, once.fingerprint, once.until, _answer_profile(profile) if profile else None
@@ -235,12 +254,23 @@ def row_of(line: RowLine) -> DumpRow:
             )
         case ChangeLine():
             origin = Origin(line.token, line.dialect, line.time, line.triggers)
-            return ChangeRecord(line.database, line.profile, line.version, origin, line.patch)
+            return entry_of_patch(line.database, line.profile, line.version, origin, line.patch)
+        case JournalLine():
+            origin = Origin(line.token, line.dialect, line.time, line.triggers, line.request, line.observed)
+            return JournalEntry(0, line.database, line.profile, line.version, line.change, origin, line.members)
         case AnswerLine():
             once = IdempotencyKey(line.key, line.fingerprint, line.until)
             return StoredAnswer(once, _stored_profile(line.profile) if line.profile else None)
         case LedgerLine():
             return AddressLedger(line.address, line.ledger)
+
+
+def _journal_line(database: int, entry: JournalEntry) -> JournalLine:
+    origin = entry.origin
+    return JournalLine(
+        *(database, entry.profile, entry.version, entry.kind, origin.time, origin.observed, origin.token),
+        *(origin.dialect, origin.request, origin.triggers, entry.members),
+    )
 
 
 def _answer_profile(profile: Profile) -> AnswerProfile:

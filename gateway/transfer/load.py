@@ -31,7 +31,7 @@ MAX_GROUP_LINES, MAX_GROUP_BYTES = 200, 1 << 20
 """The size of a group: a load has no more lines in memory."""
 
 NO_ORIGIN = Origin("", "", 0)
-"""A load makes no change records of its own: the dump contains them."""
+"""A load has no entries in the journal of its own: the dump contains them."""
 
 
 class ExistingProfiles(StrEnum):
@@ -219,7 +219,7 @@ def _put_profiles(
             raise RowConflict(f"line {line}: profile {profile.id} is there already, and differs")
         new = identities(profile.document, tables)
         old = identities(before.document, tables) if before else frozenset()
-        writes.append(Write(before, profile, new - old, old - new, patch=None))
+        writes.append(Write(before, profile, new - old, old - new, members=None))
         stored[profile.id] = profile
     loaded = [] if has_ledgers else [write.after for write in writes if write.after]
     return EditResult(None, tuple(writes), ledgers=ledgers_of_profiles(loaded, find.ledgers))

@@ -11,15 +11,18 @@ from typing import Any
 from msgspec import structs
 
 from gateway.core.faults import refuse
+from gateway.core.journal import creation as creation_of
+from gateway.core.journal import removal
 from gateway.core.model import (
     Change,
-    ChangeRecord,
     Database,
     Document,
     Edit,
     EditResult,
     Find,
     Identity,
+    JournalEntry,
+    MemberChange,
     Origin,
     Profile,
     Write,
@@ -39,8 +42,8 @@ def change(edit: Edit, *identities: Identity, database: int = 1, time: int = 100
 def creation(id: str, *identities: Identity, **document: Any) -> EditResult:
     """Return the result that creates a profile."""
     profile = Profile(id, document, 1, 1000, 1000)
-    patch = ({"op": "add", "path": "", "value": document},)
-    return EditResult(profile, (Write(None, profile, frozenset(identities), frozenset(), patch),))
+    members = creation_of(document)
+    return EditResult(profile, (Write(None, profile, frozenset(identities), frozenset(), members, "create"),))
 
 
 def create(id: str, *identities: Identity, pause: float = 0, **document: Any) -> Edit:
@@ -72,8 +75,8 @@ def alter(
         after = structs.replace(
             before, document=new_document(before.document), version=before.version + 1, updated=before.updated + 1
         )
-        patch = ({"op": "replace", "path": "", "value": after.document},)
-        return EditResult(after, (Write(before, after, frozenset(gained), frozenset(lost), patch),))
+        members = (MemberChange("", before.document, after.document),)
+        return EditResult(after, (Write(before, after, frozenset(gained), frozenset(lost), members),))
 
     return edit
 
@@ -89,7 +92,8 @@ def append(key: Identity, item: int) -> Edit:
 def remove(key: Identity, *lost: Identity) -> Edit:
     def edit(find: Find) -> EditResult:
         [before] = find([key])
-        return EditResult(before, (Write(before, None, lost=frozenset(lost), patch=({"op": "remove", "path": ""},)),))
+        write = Write(before, None, lost=frozenset(lost), members=removal(before.document), kind="remove")
+        return EditResult(before, (write,))
 
     return edit
 
@@ -109,8 +113,15 @@ async def one(store: Store, key: Identity, database: int = 1) -> Profile:
     return profile
 
 
-async def change_records(store: Store, database: int = 1, since: int = 0) -> list[ChangeRecord]:
-    return [each async for each in store.changes(database, since)]
+async def journal_entries(store: Store, database: int = 1) -> list[JournalEntry]:
+    """Return all entries: a snapshot has them whatever other transactions run on the server."""
+    async with store.snapshot() as snapshot:
+        return [each async for each in snapshot.journal(database)]
+
+
+async def unplaced_entries(store: Store, database: int) -> list[JournalEntry]:
+    """Return all entries without their positions, which are the engine's."""
+    return [structs.replace(each, position=0) for each in await journal_entries(store, database)]
 
 
 @dataclass(frozen=True)
@@ -118,16 +129,16 @@ class StoreContent:
     """The content of a store. `named`: the profiles that each of the identities names."""
 
     named: dict[tuple[int, Identity], list[Profile]]
-    changes: list[ChangeRecord]
+    journal: list[JournalEntry]
     registry: list[Any]
 
 
 async def content_of(store: Store, identities: Sequence[Identity], databases: Sequence[int] = (1, 2)) -> StoreContent:
-    changes = [each for database in databases for each in await change_records(store, database)]
-    ids = [("id", id) for id in sorted({each.profile for each in changes})]
+    journal = [each for database in databases for each in await unplaced_entries(store, database)]
+    ids = [("id", id) for id in sorted({each.profile for each in journal})]
     keys = [*identities, *ids]
     named = {(database, key): await store.find(database, [key]) for database in databases for key in keys}
-    return StoreContent(named, changes, [*await store.databases(), *await store.tokens()])
+    return StoreContent(named, journal, [*await store.databases(), *await store.tokens()])
 
 
 async def add_databases(store: Store) -> Store:

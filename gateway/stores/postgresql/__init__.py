@@ -6,18 +6,31 @@ Any number of processes may use it. Changes go through the one queue of this pro
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 import psycopg
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Address, Change, EditResult, Identity, Job, Ledger, Profile
+from gateway.core.model import (
+    Address,
+    Change,
+    EditResult,
+    Identity,
+    Job,
+    JournalEntry,
+    JournalRange,
+    Ledger,
+    Position,
+    Profile,
+)
 from gateway.stores.errors import Duplicate, Missing, Unavailable
 from gateway.stores.group_commit import GroupCommit
 from gateway.stores.listing import ADD_JOB, PageSyntax, SqlListing
 from gateway.stores.postgresql.connections import Connection, Engine, close_on_failure, to_psycopg, transaction
 from gateway.stores.postgresql.group import run_together
+from gateway.stores.postgresql.journal import RANGE, entries_statement, entry_of_row, prune_journal, range_of_row
 from gateway.stores.postgresql.layout import migrate, require_layout
 from gateway.stores.postgresql.locks import table_key
 from gateway.stores.postgresql.registry_version import RegistryVersion, increment
@@ -31,15 +44,11 @@ FIND = """SELECT id, document, version, created, updated FROM profiles WHERE dat
     SELECT profile FROM unnest(%(kinds)b::text[], %(values)b::text[]) AS wanted (kind, value)
         JOIN identities USING (kind, value) WHERE database = %(database)s
     UNION SELECT unnest(%(ids)b::text[])) ORDER BY id"""
-PRUNE = """WITH old AS (SELECT old.* FROM databases, LATERAL (
-        SELECT database, time, number FROM changes WHERE database = databases.id AND time < %(before)s
-        LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS old LIMIT %(limit)s)
-    DELETE FROM changes USING old
-    WHERE changes.database = old.database AND changes.time = old.time AND changes.number = old.number"""
 PRUNE_JOBS = """WITH old AS (SELECT old.* FROM databases, LATERAL (
         SELECT database, id FROM jobs WHERE database = databases.id AND created < %(before)s
         LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS old LIMIT %(limit)s)
     DELETE FROM jobs USING old WHERE jobs.database = old.database AND jobs.id = old.id"""
+STORE_ID = "SELECT id FROM store"
 LEDGERS = "SELECT address, ledger FROM ledgers WHERE database = %s AND key = ANY (%s::text[])"
 REWRITE_REGISTRY_VERSION = "UPDATE epoch SET number = number"
 STATE = "SELECT current_setting('transaction_read_only') = 'on', (SELECT version FROM layout)"
@@ -67,9 +76,10 @@ async def open(url: str, create: bool) -> "PostgresqlStore":
         connection = await engine.connect()
         async with close_on_failure(connection):
             await migrate(connection, create)
+            [[id]] = await (await connection.execute(STORE_ID)).fetchall()
             version = RegistryVersion(engine)
             await version.begin(connection)
-            return PostgresqlStore(engine, version)
+            return PostgresqlStore(engine, version, id)
     except psycopg.Error as error:
         raise Unavailable(str(error)) from error
 
@@ -78,10 +88,10 @@ class PostgresqlStore(SqlRegistry, SqlListing):
     """A `Store` on some connections, one of which listens for changes of the registry."""
 
     PAGE_SYNTAX = PageSyntax("%({})s", MEMBER, str, lambda value: value.replace("\x00", "\x01"))
-    POSITION = "number"
     file = None
 
-    def __init__(self, engine: Engine, version: RegistryVersion) -> None:
+    def __init__(self, engine: Engine, version: RegistryVersion, id: str) -> None:
+        self.id = id
         self._engine = engine
         self._version = version
         self._page_room = asyncio.Semaphore(MAX_PAGE_READS)
@@ -108,9 +118,25 @@ class PostgresqlStore(SqlRegistry, SqlListing):
     async def add_job(self, database: int, job: Job) -> None:
         await self._write((to_psycopg(ADD_JOB), job_row(database, job)))
 
-    async def prune(self, before: int, limit: int) -> int:
+    async def journal(
+        self, database: int, after: Position, limit: int, profile: str | None = None
+    ) -> list[JournalEntry]:
+        rows = await self._fetch(*entries_statement(database, after, limit, profile))
+        return list(map(entry_of_row, rows))
+
+    async def journal_range(self, database: int) -> JournalRange:
+        [positions] = await self._fetch(RANGE, {"database": database})
+        return range_of_row(positions)
+
+    async def prune(self, before: int, limit: int, keep_from: Mapping[int, Position] = MappingProxyType({})) -> int:
         values = {"before": before, "limit": limit}
-        return await self._write((PRUNE, values), (PRUNE_JOBS, values))
+
+        async def remove(connection: Connection) -> int:
+            async with transaction(connection):
+                count = await prune_journal(connection, before, limit, keep_from)
+                return count + await _execute(connection, [(PRUNE_JOBS, values)])
+
+        return await self._engine.run(remove)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[PostgresqlSnapshot]:

@@ -15,6 +15,7 @@ import orjson
 from gateway.core.model import Address, Change, EditResult, Erasure, Find, Identity, Ledger, Profile, Write
 from gateway.stores.erasure import JOBS_AFTER, JOBS_PER_READ, UPDATE_JOB, erased_outcomes
 from gateway.stores.postgresql.connections import Connection, commit, to_psycopg
+from gateway.stores.postgresql.journal import ADD_ENTRIES
 from gateway.stores.postgresql.locks import ID, LEDGER, ONCE, Key, LockConflict, Locks, columns, table_key
 from gateway.stores.postgresql.text_encoding import index_text
 from gateway.stores.registry import Statement
@@ -23,7 +24,7 @@ from gateway.stores.rows import (
     answer_text,
     document_text,
     id_and_version,
-    json_text,
+    journal_row,
     ledger_of,
     ledger_text,
     profile_of,
@@ -42,9 +43,6 @@ REMOVE_IDENTITIES = """DELETE FROM identities
         AND identities.profile = gone.profile"""
 ADD_IDENTITIES = """INSERT INTO identities SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[])
     ON CONFLICT DO NOTHING"""
-ADD_CHANGES = """INSERT INTO changes (database, time, profile, version, token, dialect, triggers, patch)
-    SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::text[],
-        %b::boolean[], %b::text[])"""
 REMOVE_EXPIRED = """DELETE FROM once USING (
         SELECT old.* FROM unnest(%b::bigint[], %b::bigint[], %b::bigint[]) AS kept (database, time, count),
             LATERAL (SELECT database, key FROM once WHERE database = kept.database AND until < time LIMIT 2 * count
@@ -63,7 +61,7 @@ REMOVE_ANSWERS = r"""DELETE FROM once
     WHERE database = %s AND replace(profile, '\u0000', '\u0001')::json -> 1 ->> 'id' = ANY(%s::text[])"""
 
 MAX_WRITE_CHARACTERS = 16 * 1024 * 1024
-"""Characters of documents and patches after which a transaction runs no further change: all are sent at once."""
+"""Characters of documents and journal entries after which a transaction runs no further change."""
 
 
 async def run_together(connection: Connection, changes: Sequence[Change]) -> list[Any]:
@@ -113,7 +111,7 @@ class PostgresqlGroup:
         self._answers: dict[Key, Row] = {}
         self._ledgers: dict[Key, Ledger | None] = {}
         self._answer_times: dict[int, list[int]] = defaultdict(list)
-        self._records: list[Row] = []
+        self._entries: list[Row] = []
         self._characters = 0
 
     def run(self) -> set[Key]:
@@ -153,7 +151,7 @@ class PostgresqlGroup:
             PUT_PROFILES: [(*key, *row) for key, row in profiles if row is not None],
             REMOVE_IDENTITIES: [row for row, is_added in identities if not is_added],
             ADD_IDENTITIES: [row for row, is_added in identities if is_added],
-            ADD_CHANGES: self._records,
+            ADD_ENTRIES: self._entries,
             REMOVE_EXPIRED: [(database, min(times), len(times)) for database, times in self._answer_times.items()],
             PUT_LEDGERS: [
                 (key[0], index_text(key[2]), key[2], ledger_text(each)) for key, each in ledgers if each is not None
@@ -170,7 +168,7 @@ class PostgresqlGroup:
                 return result, _add_nothing
             database = change.database
             result = change.edit(Find(partial(self._find, database), partial(self._find_ledgers, database)))
-            texts = [(document_text(write), json_text(write.patch)) for write in result.writes]
+            texts = [(document_text(write), _entry(change, write)) for write in result.writes]
             profile = answer_text(result) if change.once else ""
             return result, partial(self._add, change, result, texts, profile)
         except Exception as error:
@@ -224,9 +222,9 @@ class PostgresqlGroup:
         own = self._profiles
         return own[database, id] if (database, id) in own else self._locks.profiles[database, id]
 
-    def _add(self, change: Change, result: EditResult, texts: list[tuple[str, str]], profile: str) -> None:
-        for write, (document, patch) in zip(result.writes, texts, strict=True):
-            self._add_write(change, write, document, patch)
+    def _add(self, change: Change, result: EditResult, texts: list[tuple[str, Row | None]], profile: str) -> None:
+        for write, (document, entry) in zip(result.writes, texts, strict=True):
+            self._add_write(change.database, write, document, entry)
         for address, ledger in result.ledgers.items():
             self._ledgers[change.database, LEDGER, address] = ledger
         if result.erasure:
@@ -235,17 +233,17 @@ class PostgresqlGroup:
             self._answers[change.database, ONCE, once.key] = once.fingerprint, once.until, profile
             self._answer_times[change.database].append(change.origin.time)
 
-    def _add_write(self, change: Change, write: Write, document: str, patch: str) -> None:
-        database, origin, (id, version) = change.database, change.origin, id_and_version(write)
+    def _add_write(self, database: int, write: Write, document: str, entry: Row | None) -> None:
+        id, version = id_and_version(write)
         after = write.after
         self._profiles[database, id] = (document, version, after.created, after.updated) if after else None
         for is_added, identities in ((False, write.lost), (True, write.gained)):
             for identity in identities:
                 self._identities[database, *identity][id] = is_added
-        if write.patch is not None:
-            source = origin.token, origin.dialect, origin.triggers
-            self._records.append((database, origin.time, id, version, *source, patch))
-        self._characters += len(document) + len(patch)
+        if entry is not None:
+            self._entries.append(entry)
+            self._characters += len(entry[-1])
+        self._characters += len(document)
 
 
 async def _erase(connection: Connection, database: int, erasure: Erasure) -> None:
@@ -255,6 +253,10 @@ async def _erase(connection: Connection, database: int, erasure: Erasure) -> Non
         for row in erased_outcomes(database, rows, erasure):
             await connection.execute(update_job, row)
         after = rows[-1][0]
+
+
+def _entry(change: Change, write: Write) -> Row | None:
+    return None if write.members is None else journal_row(change, write, *id_and_version(write))
 
 
 def _add_nothing() -> None:

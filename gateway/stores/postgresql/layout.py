@@ -5,7 +5,10 @@ The layout can be partitioned: every key of profile data begins with the databas
 
 from gateway.stores.consent_migration import ledger_rows_of_profiles
 from gateway.stores.errors import StoreNotFound, Unavailable, Unusable
+from gateway.stores.journal_migration import row_of_record
 from gateway.stores.postgresql.connections import Connection
+from gateway.stores.postgresql.journal import ADD_ENTRIES
+from gateway.stores.postgresql.locks import columns
 from gateway.stores.postgresql.text_encoding import index_text
 
 LAYOUT_VERSION = "SELECT version FROM layout"
@@ -15,8 +18,7 @@ MIGRATION_LOCK = 0x70726F66696C6573
 
 # Texts compare by code point ("C"), as Python's do. Documents are text, not json: PostgreSQL would parse each of them
 # again to check what orjson wrote, and jsonb would alter the form of numbers and the order of members.
-# The key of a change record begins with its time, so one index both orders and partitions; `number` orders the records
-# of one millisecond. Pages of profiles have some free room, for updates that alter no index (HOT).
+# Pages of profiles have some free room, for updates that alter no index (HOT).
 MIGRATIONS = (
     """
     CREATE TABLE databases (
@@ -68,12 +70,31 @@ MIGRATIONS = (
     );
     """,
     "ALTER TABLE tokens ADD COLUMN name text NOT NULL DEFAULT ''",
+    """
+    CREATE TABLE store (id text NOT NULL);
+    INSERT INTO store VALUES (replace(gen_random_uuid()::text, '-', ''));
+    CREATE TABLE journal (
+        database bigint NOT NULL, transaction xid8 NOT NULL DEFAULT pg_current_xact_id(),
+        number bigint GENERATED ALWAYS AS IDENTITY, profile text COLLATE "C" NOT NULL, version bigint NOT NULL,
+        kind text NOT NULL, time bigint NOT NULL, observed bigint, token text NOT NULL, dialect text NOT NULL,
+        request text NOT NULL, triggers boolean NOT NULL, members text NOT NULL,
+        PRIMARY KEY (database, profile, transaction, number)
+    );
+    CREATE INDEX journal_in_order ON journal (database, transaction, number);
+    CREATE INDEX journal_in_time ON journal (database, time);
+    CREATE TABLE pruned (database bigint PRIMARY KEY, transaction xid8 NOT NULL, number bigint NOT NULL);
+    """,
 )
 """The steps from nothing to this version's layout. A released step is never altered: a change is a new step."""
 
 
-LEDGERS_VERSION = 3
-"""The layout that has ledgers. Those of older layouts are derived from the profiles."""
+LEDGERS_VERSION, JOURNAL_VERSION = 3, 5
+"""The layouts that have ledgers, and a journal. The ledgers of older layouts are derived from the profiles, the entries
+of the journal from the records of changes."""
+
+RECORDS = """SELECT database, time, profile, version, token, dialect, triggers, patch FROM changes
+    ORDER BY database, time, number"""
+RECORDS_PER_INSERT = 500
 
 
 async def migrate(connection: Connection, create: bool) -> None:
@@ -90,6 +111,8 @@ async def migrate(connection: Connection, create: bool) -> None:
             await connection.execute(step)
         if 0 < version < LEDGERS_VERSION:
             await _fill_ledgers(connection)
+        if version < JOURNAL_VERSION:
+            await _fill_journal(connection)
         await connection.execute("UPDATE layout SET version = %s WHERE version <> %s", (len(MIGRATIONS),) * 2)
 
 
@@ -130,3 +153,13 @@ async def _fill_ledgers(connection: Connection) -> None:
     keyed = [(database, index_text(address), address, text) for database, address, text in rows]
     async with connection.cursor() as insertion:
         await insertion.executemany("INSERT INTO ledgers VALUES (%s, %s, %s, %s)", keyed)
+
+
+async def _fill_journal(connection: Connection) -> None:
+    """Move the records of changes of the first layout into the journal."""
+    async with connection.cursor("records") as cursor:
+        await cursor.execute(RECORDS)
+        while records := await cursor.fetchmany(RECORDS_PER_INSERT):
+            rows = list(map(row_of_record, records))
+            await connection.execute(ADD_ENTRIES, columns(rows, len(rows[0])))
+    await connection.execute("DROP TABLE changes")

@@ -5,13 +5,15 @@ from typing import Any
 
 import psycopg
 
+from gateway.core.model import JournalEntry, Position
 from gateway.stores.errors import Unavailable
 from gateway.stores.postgresql.connections import Connection, to_psycopg
+from gateway.stores.postgresql.journal import ADD_ENTRIES, ALL_ENTRIES, entry_of_row, split_position
 from gateway.stores.postgresql.locks import columns
 from gateway.stores.postgresql.text_encoding import index_text
 from gateway.stores.protocol import Record
 from gateway.stores.rows import Row
-from gateway.stores.snapshot import SqlSnapshot, change_times, rows_to_restore
+from gateway.stores.snapshot import SqlSnapshot, entry_times, rows_to_restore
 
 # A dump reads whole tables, so the planner may choose any plan; and the consumer may take any time between two rows.
 BEGIN = """BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
@@ -20,13 +22,10 @@ BEGIN = """BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
     SELECT number FROM epoch"""
 ROWS_PER_FETCH = 500
 
-# One restoration at a time: two that insert the same change record would both find it missing.
+# One restoration at a time: two that insert the same journal entry would both find it missing.
 LOCK = "SELECT pg_advisory_xact_lock(%s)"
 RESTORATION_LOCK = 0x726573746F72696E
-EXISTING_CHANGES = "SELECT time, profile, version FROM changes WHERE database = %s AND time = ANY (%b)"
-ADD_CHANGES = """INSERT INTO changes (database, time, profile, version, token, dialect, triggers, patch)
-    SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::text[],
-        %b::boolean[], %b::text[])"""
+EXISTING_ENTRIES = "SELECT time, profile, version FROM journal WHERE database = %s AND time = ANY (%b)"
 ADD_JOBS = """INSERT INTO jobs
     SELECT * FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[], %b::text[],
         %b::text[])
@@ -41,9 +40,8 @@ ADD_LEDGERS = """INSERT INTO ledgers SELECT * FROM unnest(%b::bigint[], %b::text
 class PostgresqlSnapshot(SqlSnapshot):
     """The content of the database in the read transaction of a connection."""
 
-    POSITION = "number"
     SIZE = """SELECT coalesce(sum(greatest(reltuples, 0)), 0)
-        FROM unnest(ARRAY['profiles', 'jobs', 'changes', 'once']) AS name,
+        FROM unnest(ARRAY['profiles', 'jobs', 'journal', 'once']) AS name,
             LATERAL pg_partition_tree(name::regclass) JOIN pg_class ON oid = relid WHERE isleaf"""
 
     def __init__(self, connection: Connection) -> None:
@@ -59,14 +57,18 @@ class PostgresqlSnapshot(SqlSnapshot):
         except psycopg.Error as error:
             raise Unavailable(str(error)) from error
 
+    async def journal(self, database: int, after: Position = 0) -> AsyncIterator[JournalEntry]:
+        async for row in self.rows(ALL_ENTRIES, (database, *split_position(after))):
+            yield entry_of_row(row)
+
 
 async def restore(connection: Connection, database: int, records: Sequence[Record]) -> int:
     """Insert the records that are new. Return how many."""
     await connection.execute(LOCK, (RESTORATION_LOCK,))
-    cursor = await connection.execute(EXISTING_CHANGES, (database, change_times(records)))
+    cursor = await connection.execute(EXISTING_ENTRIES, (database, entry_times(records)))
     existing = set(await cursor.fetchall())
-    changes, jobs, answers, ledgers = rows_to_restore(database, records, existing)
-    inserts = [(ADD_CHANGES, changes), (ADD_JOBS, jobs), (ADD_ANSWERS, answers)]
+    entries, jobs, answers, ledgers = rows_to_restore(database, records, existing)
+    inserts = [(ADD_ENTRIES, entries), (ADD_JOBS, jobs), (ADD_ANSWERS, answers)]
     inserts.append((ADD_LEDGERS, [(at, index_text(address), address, text) for at, address, text in ledgers]))
     statements = [(sql, columns(rows, len(rows[0]))) for sql, rows in inserts if rows]
     return sum([(await connection.execute(sql, values)).rowcount for sql, values in statements])

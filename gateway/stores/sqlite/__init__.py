@@ -10,13 +10,25 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import apsw
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Address, Change, EditResult, Identity, Job, Ledger, Profile
+from gateway.core.model import (
+    Address,
+    Change,
+    EditResult,
+    Identity,
+    Job,
+    JournalEntry,
+    JournalRange,
+    Ledger,
+    Position,
+    Profile,
+)
 from gateway.stores.errors import Duplicate, Missing, Unavailable
 from gateway.stores.group_commit import GroupCommit
 from gateway.stores.listing import ADD_JOB, PageSyntax, SqlListing
@@ -27,16 +39,16 @@ from gateway.stores.sqlite.checkpoints import Checkpoints
 from gateway.stores.sqlite.connections import CACHE_KIB, ENGINE_FAILURES, WRITER_CACHE_KIB, connect
 from gateway.stores.sqlite.file import Presence, create_file, has_mark, require_room, warn_of_rights
 from gateway.stores.sqlite.group import Step, find_ledgers, look_up, unique_by_id
+from gateway.stores.sqlite.journal import prune_journal, read_journal, read_range
 from gateway.stores.sqlite.layout import migrate, new_content, require_layout, require_own_tables
 from gateway.stores.sqlite.snapshot import SqliteSnapshot, restore
 from gateway.stores.sqlite.writer import Writer
 
-PRUNE = """DELETE FROM changes WHERE rowid IN (
-    SELECT changes.rowid FROM databases CROSS JOIN changes ON database = databases.id WHERE time < ? LIMIT ?)"""
 PRUNE_JOBS = "DELETE FROM jobs WHERE rowid IN (SELECT rowid FROM jobs WHERE created < ? LIMIT ?)"
 REGISTRY_VERSION = "SELECT number FROM epoch"
 INCREMENT_REGISTRY_VERSION = "UPDATE epoch SET number = number + 1"
 REWRITE_REGISTRY_VERSION = "UPDATE epoch SET number = number"
+STORE_ID = "SELECT id FROM store"
 LAYOUT_VERSION = "PRAGMA user_version"
 
 MAX_GROUP_CHANGES = 128
@@ -85,7 +97,6 @@ class SqliteStore(SqlRegistry, SqlListing):
     """A `Store` on four connections to one file: for writes, look-ups, pages and checkpoints."""
 
     PAGE_SYNTAX = PageSyntax(":{}", "COALESCE(json_extract(document, :member), :last)", '$."{}"'.format, str)
-    POSITION = "rowid"
 
     def __init__(
         self, writer: apsw.Connection, reader: apsw.Connection, pages: apsw.Connection, checkpoints: apsw.Connection
@@ -97,6 +108,7 @@ class SqliteStore(SqlRegistry, SqlListing):
         self._page_reader.pragma("query_only", True)
         self._page_lock = asyncio.Lock()
         self._presence = Presence(writer)
+        [[self.id]] = self._execute(STORE_ID)
         self._checkpoints = Checkpoints(writer, checkpoints)
         self._writer = Writer(writer, self._checkpoints, self._presence)
         self._queue = GroupCommit(self._writer.run, MAX_GROUP_CHANGES)
@@ -117,10 +129,17 @@ class SqliteStore(SqlRegistry, SqlListing):
 
         await self._run(add)
 
-    async def prune(self, before: int, limit: int) -> int:
+    async def journal(
+        self, database: int, after: Position, limit: int, profile: str | None = None
+    ) -> list[JournalEntry]:
+        return read_journal(self._execute, database, after, limit, profile)
+
+    async def journal_range(self, database: int) -> JournalRange:
+        return read_range(self._execute, database)
+
+    async def prune(self, before: int, limit: int, keep_from: Mapping[int, Position] = MappingProxyType({})) -> int:
         def remove(connection: apsw.Connection) -> int:
-            connection.execute(PRUNE, (before, limit))
-            count = connection.changes()
+            count = prune_journal(connection, before, limit, keep_from)
             connection.execute(PRUNE_JOBS, (before, limit))
             return count + connection.changes()
 
@@ -185,7 +204,7 @@ class SqliteStore(SqlRegistry, SqlListing):
             except ENGINE_FAILURES as error:
                 raise Unavailable(str(error)) from error
 
-    def _execute(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+    def _execute(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         self._presence.require()
         try:
             return self._reader.execute(sql, values).fetchall()

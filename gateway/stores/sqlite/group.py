@@ -17,10 +17,12 @@ from gateway.core.faults import Refusal
 from gateway.core.model import Address, Change, EditResult, Erasure, Find, Identity, Ledger, Profile, Write
 from gateway.stores.erasure import JOBS_AFTER, JOBS_PER_READ, UPDATE_JOB, erased_outcomes
 from gateway.stores.rows import (
+    JOURNAL_COLUMNS,
     Row,
     answer_text,
     document_text,
     id_and_version,
+    journal_row,
     json_text,
     ledger_of,
     ledger_text,
@@ -50,7 +52,7 @@ PUT_PROFILES = """INSERT INTO profiles VALUES {rows} ON CONFLICT DO UPDATE
 REMOVE_PROFILES = "DELETE FROM profiles WHERE (database, id) IN (VALUES {rows})"
 REMOVE_IDENTITIES = "DELETE FROM identities WHERE (database, kind, value, profile) IN (VALUES {rows})"
 ADD_IDENTITIES = "INSERT INTO identities VALUES {rows} ON CONFLICT DO NOTHING"
-ADD_CHANGES = "INSERT INTO changes VALUES {rows}"
+ADD_ENTRIES = f"INSERT INTO journal ({JOURNAL_COLUMNS}) VALUES {{rows}}"
 FIND_ANSWER = "SELECT fingerprint, profile FROM once WHERE database = ? AND key = ? AND until >= ?"
 PUT_ANSWERS = "INSERT OR REPLACE INTO once VALUES {rows}"
 FIND_LEDGER = "SELECT ledger FROM ledgers WHERE database = ? AND address = ?"
@@ -64,7 +66,7 @@ REMOVE_EXPIRED = """DELETE FROM once WHERE rowid IN (SELECT once.rowid FROM (VAL
 
 WRITES = (
     *(REMOVE_PROFILES, PUT_PROFILES, REMOVE_IDENTITIES, ADD_IDENTITIES),
-    *(ADD_CHANGES, REMOVE_EXPIRED, PUT_ANSWERS, PUT_LEDGERS, REMOVE_LEDGERS),
+    *(ADD_ENTRIES, REMOVE_EXPIRED, PUT_ANSWERS, PUT_LEDGERS, REMOVE_LEDGERS),
 )
 
 
@@ -219,7 +221,7 @@ class SqliteGroup:
         return touched.isdisjoint(keys) and touched.isdisjoint(named)
 
     def _add_write(self, change: Change, write: Write, document: str) -> None:
-        database, origin, pending = change.database, change.origin, self._pending
+        database, pending = change.database, self._pending
         id, version = id_and_version(write)
         key = (database, "id", id)
         if key in self._touched or self._pending_characters > MAX_PENDING_CHARACTERS:
@@ -234,9 +236,8 @@ class SqliteGroup:
             pending[REMOVE_PROFILES].append((database, id))
         pending[REMOVE_IDENTITIES] += [(database, *identity, id) for identity in write.lost]
         pending[ADD_IDENTITIES] += [(database, *identity, id) for identity in write.gained]
-        if write.patch is not None:
-            source = origin.token, origin.dialect, origin.triggers
-            pending[ADD_CHANGES].append((database, origin.time, id, version, *source, json_text(write.patch)))
+        if write.members is not None:
+            pending[ADD_ENTRIES].append(journal_row(change, write, id, version))
 
 
 def _erase(connection: apsw.Connection, database: int, erasure: Erasure) -> None:

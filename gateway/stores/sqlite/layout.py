@@ -12,12 +12,14 @@ import apsw
 
 from gateway.stores.consent_migration import ledger_rows_of_profiles
 from gateway.stores.errors import Unusable
+from gateway.stores.journal_migration import row_of_record
 from gateway.stores.sqlite.connections import transaction
 from gateway.stores.sqlite.file import APPLICATION_ID, another_program
+from gateway.stores.sqlite.snapshot import ADD_ENTRY
 
 # Profiles and changes have a rowid: in the tree of a key, a row of more than 1,000 bytes spills into a page of its own
 # (a new profile's change then used 4,660 bytes, not 1,380). Identities are keys alone and need no second tree. The
-# rowid of a change also orders the changes of one millisecond.
+# position of an entry is never used again: a plain rowid would be, after the newest rows were removed.
 MIGRATIONS = (
     """
     CREATE TABLE databases (
@@ -71,17 +73,34 @@ MIGRATIONS = (
     ) STRICT, WITHOUT ROWID;
     """,
     "ALTER TABLE tokens ADD COLUMN name TEXT NOT NULL DEFAULT ''",
+    """
+    CREATE TABLE store (id TEXT NOT NULL) STRICT;
+    INSERT INTO store VALUES (lower(hex(randomblob(16))));
+    CREATE TABLE journal (
+        position INTEGER PRIMARY KEY AUTOINCREMENT, database INTEGER NOT NULL, profile TEXT NOT NULL,
+        version INTEGER NOT NULL, kind TEXT NOT NULL, time INTEGER NOT NULL, observed INTEGER, token TEXT NOT NULL,
+        dialect TEXT NOT NULL, request TEXT NOT NULL, triggers INTEGER NOT NULL, members TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX journal_of_database ON journal (database);
+    CREATE INDEX journal_of_profile ON journal (database, profile);
+    CREATE INDEX journal_in_time ON journal (database, time);
+    CREATE TABLE pruned (database INTEGER PRIMARY KEY, position INTEGER NOT NULL) STRICT;
+    """,
 )
 """The steps from an empty file to this version's layout. A released step is never altered: a change is a new step."""
 
 
-LEDGERS_VERSION = 4
-"""The layout that has ledgers. Those of older layouts are derived from the profiles."""
+LEDGERS_VERSION, JOURNAL_VERSION = 4, 6
+"""The layouts that have ledgers, and a journal. The ledgers of older layouts are derived from the profiles, the entries
+of the journal from the records of changes."""
 
+
+RECORDS = """SELECT database, time, profile, version, token, dialect, triggers, patch FROM changes
+    ORDER BY database, time, rowid"""
 
 READ_ONLY = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 
-OWN_TABLES = frozenset({"databases", "tokens", "epoch", "profiles", "identities", "changes"})
+OWN_TABLES = frozenset({"databases", "tokens", "epoch", "profiles", "identities"})
 """The tables of the first layout, by which a file of an older version without our mark is recognized."""
 
 
@@ -90,6 +109,7 @@ def new_content() -> bytes:
     connection = apsw.Connection(":memory:")
     for step in MIGRATIONS:
         connection.execute(step)
+    _fill_journal(connection)
     _mark(connection)
     return connection.serialize("main")
 
@@ -111,6 +131,8 @@ def migrate(connection: apsw.Connection) -> None:
             connection.execute(step)
         if version < LEDGERS_VERSION:
             _fill_ledgers(connection)
+        if version < JOURNAL_VERSION:
+            _fill_journal(connection)
         _mark(connection)
 
 
@@ -143,6 +165,12 @@ def _mark(connection: apsw.Connection) -> None:
 def _fill_ledgers(connection: apsw.Connection) -> None:
     profiles = connection.execute("SELECT database, document, updated FROM profiles ORDER BY updated")
     connection.executemany("INSERT INTO ledgers VALUES (?, ?, ?)", ledger_rows_of_profiles(profiles))
+
+
+def _fill_journal(connection: apsw.Connection) -> None:
+    """Move the records of changes of the first layout into the journal."""
+    connection.executemany(ADD_ENTRY, map(row_of_record, connection.execute(RECORDS)))
+    connection.execute("DROP TABLE changes")
 
 
 def _version(connection: apsw.Connection) -> int:

@@ -5,16 +5,19 @@ from typing import Any
 
 import apsw
 
+from gateway.core.model import JournalEntry, Position
 from gateway.stores.errors import Unavailable
 from gateway.stores.listing import ADD_JOB
 from gateway.stores.protocol import Record
-from gateway.stores.rows import Row, json_text
-from gateway.stores.snapshot import SqlSnapshot, change_times, rows_to_restore
+from gateway.stores.rows import JOURNAL_COLUMNS, Row, entry_of, json_text
+from gateway.stores.snapshot import SqlSnapshot, entry_times, rows_to_restore
 from gateway.stores.sqlite.connections import ENGINE_FAILURES
 
-EXISTING_CHANGES = """SELECT time, profile, version FROM changes
+JOURNAL = f"""SELECT position, {JOURNAL_COLUMNS} FROM journal WHERE database = ? AND position > ?
+    ORDER BY position"""
+EXISTING_ENTRIES = """SELECT time, profile, version FROM journal
     WHERE database = ? AND time IN (SELECT value FROM json_each(?))"""
-ADD_CHANGE = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+ADD_ENTRY = f"INSERT INTO journal ({JOURNAL_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 ADD_ANSWER = "INSERT INTO once VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 ADD_LEDGER = "INSERT INTO ledgers VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 
@@ -22,10 +25,9 @@ ADD_LEDGER = "INSERT INTO ledgers VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 class SqliteSnapshot(SqlSnapshot):
     """The content of the file in the read transaction of a connection."""
 
-    POSITION = "rowid"
     # The highest rowid is at least the number of rows, and close to it unless many were removed: no row is counted.
     SIZE = "SELECT " + " + ".join(
-        f"(SELECT coalesce(max(rowid), 0) FROM {table})" for table in ("profiles", "jobs", "changes", "once")
+        f"(SELECT coalesce(max(rowid), 0) FROM {table})" for table in ("profiles", "jobs", "journal", "once")
     )
 
     def __init__(self, connection: apsw.Connection) -> None:
@@ -38,13 +40,17 @@ class SqliteSnapshot(SqlSnapshot):
         except ENGINE_FAILURES as error:
             raise Unavailable(str(error)) from error
 
+    async def journal(self, database: int, after: Position = 0) -> AsyncIterator[JournalEntry]:
+        async for position, *row in self.rows(JOURNAL, (database, after)):
+            yield entry_of(position, row)
+
 
 def restore(connection: apsw.Connection, database: int, records: Sequence[Record]) -> int:
     """Insert the records that are new. Return how many."""
     before = connection.total_changes()
-    existing = set(connection.execute(EXISTING_CHANGES, (database, json_text(change_times(records)))))
-    changes, jobs, answers, ledgers = rows_to_restore(database, records, existing)
-    connection.executemany(ADD_CHANGE, changes)
+    existing = set(connection.execute(EXISTING_ENTRIES, (database, json_text(entry_times(records)))))
+    entries, jobs, answers, ledgers = rows_to_restore(database, records, existing)
+    connection.executemany(ADD_ENTRY, entries)
     connection.executemany(ADD_JOB, jobs)
     connection.executemany(ADD_ANSWER, answers)
     connection.executemany(ADD_LEDGER, ledgers)

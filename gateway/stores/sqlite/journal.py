@@ -1,0 +1,50 @@
+"""The journal in a SQLite file: its statements, but for those of a group."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import apsw
+
+from gateway.core.model import JournalEntry, JournalRange, Position
+from gateway.stores.rows import JOURNAL_COLUMNS, Row, entry_of, json_text
+
+READ = f"SELECT position, {JOURNAL_COLUMNS} FROM journal WHERE database = ? AND position > ? ORDER BY position LIMIT ?"
+READ_PROFILE = f"""SELECT position, {JOURNAL_COLUMNS} FROM journal
+    WHERE database = ? AND profile = ? AND position > ? ORDER BY position LIMIT ?"""
+RANGE = """SELECT (SELECT min(position) FROM journal WHERE database = :database),
+    (SELECT max(position) FROM journal WHERE database = :database),
+    (SELECT position FROM pruned WHERE database = :database)"""
+PRUNE = """DELETE FROM journal WHERE position IN (
+        SELECT position FROM databases CROSS JOIN journal ON database = databases.id
+            LEFT JOIN json_each(:keep_from) AS kept ON kept.key = CAST(database AS TEXT)
+        WHERE time < :before AND position < coalesce(kept.value, 9223372036854775807) LIMIT :limit)
+    RETURNING database, position"""
+MARK_REMOVED = "INSERT INTO pruned VALUES (?, ?) ON CONFLICT DO UPDATE SET position = max(position, excluded.position)"
+
+
+def read_journal(
+    read: Callable[[str, Sequence[Any]], list[Row]], database: int, after: Position, limit: int, profile: str | None
+) -> list[JournalEntry]:
+    """Return entries, as `Store.journal` does. Writers take turns: no position comes up behind a higher one."""
+    if profile is None:
+        rows = read(READ, (database, after, limit))
+    else:
+        rows = read(READ_PROFILE, (database, profile, after, limit))
+    return [entry_of(position, row) for position, *row in rows]
+
+
+def read_range(read: Callable[[str, Any], list[Row]], database: int) -> JournalRange:
+    """Return the positions of a database's entries."""
+    [positions] = read(RANGE, {"database": database})
+    return JournalRange(*(position or 0 for position in positions))
+
+
+def prune_journal(connection: apsw.Connection, before: int, limit: int, keep_from: Mapping[int, Position]) -> int:
+    """Remove entries, as `Store.prune` does. Return how many."""
+    kept = json_text({str(database): position for database, position in keep_from.items()})
+    removed = list(connection.execute(PRUNE, {"before": before, "limit": limit, "keep_from": kept}))
+    highest: dict[int, Position] = {}
+    for database, position in removed:
+        highest[database] = max(position, highest.get(database, 0))
+    connection.executemany(MARK_REMOVED, highest.items())
+    return len(removed)
