@@ -27,22 +27,12 @@ CLOSE_SECONDS = 2
 """Time for the last batches when the gateway stops."""
 
 Row: TypeAlias = tuple[float, str, str, str, str, str, int | None, int, str, str, float, int, int]
-"""The values of a line: seconds since 1970, `MEMBERS`; in place of milliseconds the seconds that a request took."""
+"""The values of `MEMBERS`; `time` in seconds since 1970, and seconds in place of `ms`."""
 
 MEMBERS = (
-    "id",
-    "dialect",
-    "method",
-    "route",
-    "token",
-    "database",
-    "status",
-    "fault",
-    "pointer",
-    "ms",
-    "received",
+    "time", "id", "dialect", "method", "route", "token", "database", "status", "fault", "pointer", "ms", "received",
     "sent",
-)
+)  # fmt: skip
 
 
 def write_stdout(lines: bytes) -> None:
@@ -98,9 +88,9 @@ class AccessLog:
 
 
 def _line(row: Row) -> bytes:
-    members = dict(zip(MEMBERS, row[1:], strict=True))
-    members["ms"] = round(row[10] * 1000, 2)
-    return _encode({"time": _utc(row[0]), **members})
+    members: dict[str, Any] = dict(zip(MEMBERS, row, strict=True))
+    members["time"], members["ms"] = _utc(row[0]), round(row[10] * 1000, 2)
+    return _encode(members)
 
 
 def _encode(line: dict[str, Any]) -> bytes:

@@ -104,7 +104,7 @@ class RequestCycle:
             await app(self._scope, self.receive, self.send)
             if not self.response_complete and not self._is_disconnected:
                 raise RuntimeError("the application has not completed its response")
-        except BaseException as error:
+        except BaseException as error:  # a cancellation too: the server cancels what outlasts its stop
             log_unexpected(error, "")
             if self.response_started:
                 self._connection.transport.close()

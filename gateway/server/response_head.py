@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from http import HTTPStatus
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 
@@ -20,18 +20,13 @@ closes = re.compile(rb"(?:.*,)?\s*close\s*(?:,.*)?", re.IGNORECASE).fullmatch
 is_token = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 
 
-class ResponseHead(NamedTuple):
-    """An encoded head. `length` is the size of the body, None if it is sent in chunks."""
-
-    encoded: bytes
-    length: int | None
-    keep_alive: bool
-
-
 def response_head(
     status: int, defaults: Sequence[tuple[bytes, bytes]], headers: Headers, keep_alive: bool, is_head: bool
-) -> ResponseHead:
-    """Return the head of a response. `defaults` are headers that every response has; `is_head` is whether to a HEAD.
+) -> tuple[bytes, int | None, bool]:
+    """Return the head of a response, the size of its body, and whether the connection is kept.
+
+    The size is None for a body in chunks. `defaults` are headers that every response has; `is_head` is whether the
+    request was a HEAD.
 
     Raises `ValueError` if a header contains what would end it.
     """
@@ -56,7 +51,7 @@ def response_head(
     breaks = len(lines) - 1 + len(defaults)
     if encoded.count(b"\n") != breaks or encoded.count(b"\r") != breaks or encoded.translate(None, CONTROLS) != encoded:
         raise ValueError("a header of the response has a control character")
-    return ResponseHead(encoded + b"\r\n\r\n", length, keep_alive)
+    return encoded + b"\r\n\r\n", length, keep_alive
 
 
 @lru_cache(100)
