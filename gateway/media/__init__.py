@@ -1,7 +1,7 @@
 """Media types: bytes ⇄ tree, and the choice of the media type of a reply.
 
 Each codec is one module, listed in `CODECS`. A codec depends on no dialect and no field. Only this package imports
-lxml, xmltodict and the JSON libraries. To add a media type, add a module with the members of `Codec` to `CODECS`.
+lxml and the JSON libraries. To add a media type, add a module with the members of `Codec` to `CODECS`.
 """
 
 from collections.abc import Sequence
@@ -49,6 +49,7 @@ def guess_codec(body: bytes) -> Codec | None:
     return xml if start.startswith(b"<") else None
 
 
+@lru_cache(maxsize=256)
 def reply_codec(
     format_parameter: str | None, accept: str | None, request_codec: Codec | None, own_types: tuple[str, ...] = ()
 ) -> Codec:
@@ -61,11 +62,6 @@ def reply_codec(
     for codec in CODECS:
         if codec.name == format_parameter:
             return codec
-    return _negotiate_codec(accept, (request_codec or CODECS[0]).media_type, own_types)
-
-
-@lru_cache(maxsize=256)
-def _negotiate_codec(accept: str | None, default: str, own_types: tuple[str, ...]) -> Codec:
     # The ranges of Accept are offers too: `text/xml`, `application/vnd.api+json` or `;charset=utf-8` then select the
     # codec that accepts them.
     own_names = {parsed.name for each in own_types if (parsed := media_type(each))}
@@ -74,4 +70,4 @@ def _negotiate_codec(accept: str | None, default: str, own_types: tuple[str, ...
         parsed = media_type(element)
         if parsed and ("+" not in parsed.name or parsed.name in own_names):
             offers.update((element, codec) for codec in CODECS if codec.accepts(parsed.name))
-    return offers[negotiate(accept, tuple(offers), default)]
+    return offers[negotiate(accept, tuple(offers), (request_codec or CODECS[0]).media_type)]

@@ -9,6 +9,9 @@ from encodings.aliases import aliases
 from gateway.core.excerpt import excerpt
 from gateway.core.faults import refuse
 
+UTF_8 = frozenset((None, "utf-8", "utf8"))
+"""The charset parameters of most bodies: none, and UTF-8 as it is mostly written."""
+
 _ACCEPTED = {
     *("ascii", "utf_8", "utf_16_be", "utf_16_le", "koi8_r", "koi8_u", "latin_1"),
     *(f"cp{number}" for number in range(1250, 1259)),

@@ -1,6 +1,6 @@
 """The interface of a codec, and the size limits of a decoded tree, the same for every media type."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.core.faults import Refusal, refuse
@@ -14,6 +14,8 @@ class Bounds:
 
     `depth`: levels of objects and lists. `nodes`: elements in total, the root included. `name`, `text`: characters of a
     member name and of a string. `items`: elements of one list.
+
+    `small`: a body of at most so many bytes exceeds no limit but `depth`, because each element takes a byte.
     """
 
     depth: int = 32
@@ -21,6 +23,10 @@ class Bounds:
     name: int = 4_096
     text: int = 1_048_576
     items: int = 10_000
+    small: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "small", min(self.nodes, self.name, self.text, self.items))
 
     def check(self, tree: Tree, size: int) -> bool:
         """Validate the tree of a body of `size` bytes. Return whether it has a number that is no integer of 64 bits.

@@ -1,19 +1,24 @@
-"""The codec of `application/json` (RFC 8259): jiter decodes, orjson encodes.
+"""The codec of `application/json` (RFC 8259): msgspec decodes plain bodies, jiter the others; orjson encodes.
 
 The decoder rejects what JSON parsers disagree on (RFC 7493, I-JSON): duplicate members, lone surrogates, U+0000, NaN
 and infinities. It rejects or marks integers outside signed 64 bits and numbers that a 64-bit float cannot represent. A
 number without a fraction is an integer: `5`, `5.0` and `5e0` are equal.
+
+A plain body is one that a few passes in C prove to be free of all that: written again it has as many strings (no member
+stood twice), each integer has at most 53 bits, and it has no U+0000. jiter decodes what is not proved, and gives the
+reason of every refusal. For a plain body both return the same tree.
 """
 
 import re
 
 import jiter
+import msgspec
 import orjson
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
 from gateway.core.numbers import INTEGERS, UnrepresentableNumber, parse_number
-from gateway.media.charsets import to_utf8
+from gateway.media.charsets import UTF_8, to_utf8
 from gateway.media.codec import DEFAULT_BOUNDS, Bounds, mark_unrepresentable
 
 name = "json"
@@ -29,6 +34,17 @@ def accepts(media_type: str) -> bool:
     return media_type in ("application/json", "text/json") or media_type.endswith("+json")
 
 
+def _exact_number(literal: str) -> int | float:
+    number = parse_number(literal)
+    if number is None:
+        raise ValueError(literal)
+    return number
+
+
+_parse = msgspec.json.Decoder(float_hook=_exact_number).decode
+_NOT_PLAIN = (msgspec.MsgspecError, ValueError, TypeError, RecursionError, Refusal)
+
+
 def decode(
     body: bytes,
     charset: str | None = None,
@@ -36,6 +52,35 @@ def decode(
     unrepresentable: list[UnrepresentableNumber] | None = None,
 ) -> Tree:
     """See `Codec`. Ignores a byte order mark (RFC 8259, 8.1)."""
+    if charset in UTF_8:
+        try:
+            tree = _parse(body)
+            written = orjson.dumps(tree, None, orjson.OPT_STRICT_INTEGER)
+            if len(body) > bounds.small or body.count(b"{") + body.count(b"[") > bounds.depth:
+                bounds.check(tree, len(body))
+        except _NOT_PLAIN:
+            return decode_thoroughly(body, charset, bounds, unrepresentable)
+        quotes = body.count(b'"')
+        if quotes == written.count(b'"') if b"\\" not in body else _has_all_strings(body, quotes, written):
+            return tree
+    return decode_thoroughly(body, charset, bounds, unrepresentable)
+
+
+def _has_all_strings(body: bytes, quotes: int, written: bytes) -> bool:
+    """Whether a body with escapes is proved to have no U+0000, and as many strings as its tree, written again."""
+    # Without an escaped backslash, each `\"` is an escaped quotation mark and each `\u0000` an escaped U+0000.
+    if rb"\\" in body or rb"\u0000" in body or rb"\\" in written:
+        return False
+    return quotes - body.count(rb"\"") == written.count(b'"') - written.count(rb"\"")
+
+
+def decode_thoroughly(
+    body: bytes,
+    charset: str | None = None,
+    bounds: Bounds = DEFAULT_BOUNDS,
+    unrepresentable: list[UnrepresentableNumber] | None = None,
+) -> Tree:
+    """Decode any body, as `decode` does, and state the reason of a refusal."""
     text = to_utf8(body, charset)
     try:
         tree = jiter.from_json(text, catch_duplicate_keys=True, allow_inf_nan=False, float_mode="lossless-float")

@@ -1,4 +1,6 @@
-"""The codec of `application/xml`: lxml decodes, xmltodict encodes. Leaves are strings; `gateway.schema` coerces them.
+"""The codec of `application/xml`. Leaves are strings; `gateway.schema` coerces them.
+
+xml_plain.py decodes plain bodies, lxml the others; lxml alone refuses. xml_writer.py encodes.
 
 The root is `<xml>`. An element name is a member name (xml_names.py escapes other characters). The attributes are
 `array` and those of XML Schema instances (xml_attributes.py). Each XML body equals a JSON body:
@@ -24,20 +26,20 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
-from typing import Any
 
-import xmltodict
 from lxml import etree
 
 from gateway.core.excerpt import excerpt
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Tree
 from gateway.core.numbers import UnrepresentableNumber
-from gateway.media.charsets import to_utf8
+from gateway.media.charsets import UTF_8, to_utf8
 from gateway.media.codec import DEFAULT_BOUNDS, Bounds
 from gateway.media.xml_attributes import IGNORED_ATTRIBUTES, local_name, malformed, read_attributes, typed_value
-from gateway.media.xml_names import element_name, member_name
+from gateway.media.xml_names import member_name
 from gateway.media.xml_parser import parse_document
+from gateway.media.xml_plain import MAX_EQUALS_SIGNS_IN_TEXT, decode_plain
+from gateway.media.xml_writer import write_content
 
 name = "xml"
 media_type = "application/xml"
@@ -47,12 +49,11 @@ _XML_DECLARATION = re.compile(rb"<\?xml\s[^>]*?\sencoding\s*=\s*[\"']([A-Za-z][A
 _DOCTYPE = re.compile(rb"(?s:\s++|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE")
 _WHITE_SPACE = " \t\r\n"
 MAX_NAME_LENGTH = 4096
-ATTRIBUTES_PER_ELEMENT, MAX_EQUALS_SIGNS_IN_TEXT = 2, 30_000
-"""A body may have so many `=`: those of attributes, which take 700 bytes of memory each, and those in text."""
+ATTRIBUTES_PER_ELEMENT = 2
+"""A body may have so many `=` in attributes, which take 700 bytes of memory each, and `MAX_EQUALS_SIGNS_IN_TEXT`."""
 
 _UNNAMED = ""  # no element name maps to the empty member name
-_ARRAY = {"@array": "true"}
-_ILLEGAL_CHARACTER = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'
 
 
 def accepts(media_type: str) -> bool:
@@ -67,6 +68,17 @@ def decode(
     unrepresentable: list[UnrepresentableNumber] | None = None,
 ) -> Tree:
     """See `Codec`. The encoding: the byte order mark, else the charset, else the XML declaration (RFC 7303, 3)."""
+    tree = decode_plain(body, bounds) if charset in UTF_8 else None
+    return decode_thoroughly(body, charset, bounds, unrepresentable) if tree is None else tree
+
+
+def decode_thoroughly(
+    body: bytes,
+    charset: str | None = None,
+    bounds: Bounds = DEFAULT_BOUNDS,
+    unrepresentable: list[UnrepresentableNumber] | None = None,
+) -> Tree:
+    """Decode any body, as `decode` does, and state the reason of a refusal."""
     root = _root(to_utf8(body, charset or _declared_encoding(body)), bounds)
     if _name(root.tag) != "xml":
         raise refuse("malformed_body", f'the root element is {excerpt(root.tag)}, not "xml"')
@@ -80,9 +92,8 @@ def decode(
 
 def encode(tree: Tree) -> bytes:
     """See `Codec`. Omits what XML cannot represent: control characters, and members with an empty name."""
-    document: str = xmltodict.unparse({"xml": _encodable(tree)}, short_empty_elements=True)
-    # XML parsers read a bare carriage return as a line feed (XML 1.0, 2.11).
-    return document.replace("\r", "&#13;").encode()
+    content = write_content(tree)
+    return f"{_DECLARATION}<xml>{content}</xml>".encode() if content else f"{_DECLARATION}<xml/>".encode()
 
 
 def _declared_encoding(body: bytes) -> str | None:
@@ -182,30 +193,3 @@ def _name(tag: object) -> str | None:
             "malformed_body", f"the element {excerpt(tag)} has a name of more than {MAX_NAME_LENGTH} characters"
         )
     return _UNNAMED if tag == "_" else member_name(tag)
-
-
-def _encodable(value: Tree) -> Any:
-    """Return the content of an element in the form that xmltodict expects."""
-    if isinstance(value, str):
-        return _ILLEGAL_CHARACTER.sub("", value)
-    if isinstance(value, dict):
-        named = [(element_name(member), inner) for member, inner in value.items()]
-        return {
-            name: _encodable_list(inner) if isinstance(inner, list) else _encodable(inner)
-            for name, inner in named
-            if name
-        }
-    if isinstance(value, list):
-        return {"_": [_encodable(item) for item in value] or _ARRAY}
-    return value
-
-
-def _encodable_list(items: list[Tree]) -> Any:
-    """Return the elements of a list; the first one has `array='true'`."""
-    written = [_encodable(item) for item in items]
-    if not written:
-        return _ARRAY
-    first, *rest = written
-    if not rest and first in ("", None, {}):
-        return {"_": first}
-    return [_ARRAY | (first if isinstance(first, dict) else {"#text": first}), *rest]
