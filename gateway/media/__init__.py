@@ -4,7 +4,7 @@ Each codec is one module, listed in `CODECS`. A codec depends on no dialect and 
 lxml and the JSON libraries. To add a media type, add a module with the members of `Codec` to `CODECS`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from gateway.core.excerpt import excerpt
@@ -17,6 +17,7 @@ __all__ = ["CODECS", "Bounds", "Codec", "codec_for", "guess_codec", "negotiate",
 
 CODECS: Sequence[Codec] = (json, xml)
 """Every codec. The first one is the default for replies."""
+_CODECS_BY_NAME: Mapping[str | None, Codec] = {codec.name: codec for codec in CODECS}
 
 MAX_GUESS_BYTES = 256
 _MARKS_AND_WHITE_SPACE = b"\xef\xbb\xbf\xff\xfe \t\r\n"
@@ -49,7 +50,6 @@ def guess_codec(body: bytes) -> Codec | None:
     return xml if start.startswith(b"<") else None
 
 
-@lru_cache(maxsize=256)
 def reply_codec(
     format_parameter: str | None, accept: str | None, request_codec: Codec | None, own_types: tuple[str, ...] = ()
 ) -> Codec:
@@ -59,9 +59,12 @@ def reply_codec(
     counts only if it is one of them: browsers send `application/xhtml+xml`, which is not the XML of an API.
     Never fails: ignores a format that names no codec and an Accept that no codec satisfies.
     """
-    for codec in CODECS:
-        if codec.name == format_parameter:
-            return codec
+    named = _CODECS_BY_NAME.get(format_parameter)
+    return named or _negotiate_codec(accept, (request_codec or CODECS[0]).media_type, own_types)
+
+
+@lru_cache(maxsize=256)
+def _negotiate_codec(accept: str | None, default: str, own_types: tuple[str, ...]) -> Codec:
     # The ranges of Accept are offers too: `text/xml`, `application/vnd.api+json` or `;charset=utf-8` then select the
     # codec that accepts them.
     own_names = {parsed.name for each in own_types if (parsed := media_type(each))}
@@ -70,4 +73,4 @@ def reply_codec(
         parsed = media_type(element)
         if parsed and ("+" not in parsed.name or parsed.name in own_names):
             offers.update((element, codec) for codec in CODECS if codec.accepts(parsed.name))
-    return offers[negotiate(accept, tuple(offers), (request_codec or CODECS[0]).media_type)]
+    return offers[negotiate(accept, tuple(offers), default)]
