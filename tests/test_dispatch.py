@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.routing import Match, Route, Router
 from starlette.types import Receive, Scope, Send
@@ -70,6 +70,8 @@ SHORT = st.lists(st.sampled_from(["a", "b", "", "{x}", "{y}"]), min_size=1, max_
 )
 
 
+@example([["a", "{x}"], ["{x}", "b"]], ["a", "b"])
+@example([["{x}", "b"], ["a", "{x}"], ["a", "{y}"]], ["a", "b"])
 @given(st.lists(SHORT, min_size=1, max_size=8), st.lists(st.sampled_from(["a", "b", "", "{}", "c"]), min_size=1))
 def test_of_routes_that_overlap_the_first_is_found(templates: list[list[str]], segments: list[str]) -> None:
     routes = [Route("/" + "/".join(each), App()) for each in templates]
