@@ -22,9 +22,11 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "settings": (set(), {"msgspec"}),
     "service": ({*BELOW_SERVICE, "optional_dependencies", "settings"}, {"maxminddb", "msgspec"}),
     "transfer": ({*BELOW_SERVICE, "service"}, {"jiter", "msgspec", "orjson"}),
+    "feed": ({*BELOW_SERVICE, "service"}, {"msgspec"}),
+    "api": ({*BELOW_SERVICE, "service", "feed"}, {"msgspec"}),
     "openapi": ({*BELOW_SERVICE, "optional_dependencies", "service"}, {"lxml"}),
     "server": (
-        {*BELOW_SERVICE, "optional_dependencies", "service", "openapi", "settings"},
+        {*BELOW_SERVICE, "optional_dependencies", "service", "feed", "api", "openapi", "settings"},
         {"httptools", "orjson", "prometheus_client", "starlette", "uvicorn"},
     ),
     "testkit": (
@@ -32,7 +34,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"httpx", "msgspec", "pytest", "starlette", "uvicorn", "uvloop"},
     ),
     "cli": (
-        {*BELOW_SERVICE, "service", "transfer", "openapi", "server", "testkit", "optional_dependencies", "settings"},
+        {*BELOW_SERVICE, "service", "feed", "transfer", "openapi", "server", "testkit", "optional_dependencies", "settings"},
         {"click", "httpx", "msgspec", "orjson", "uvicorn"},
     ),
     "__main__": ({"cli"}, set()),

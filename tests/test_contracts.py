@@ -15,6 +15,7 @@ from lxml import etree
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.applications import Starlette
 
+from gateway.api.calls import CALLS
 from gateway.cli.main import main
 from gateway.core.numbers import UnrepresentableNumber
 from gateway.dialects import load_dialects
@@ -183,7 +184,20 @@ def test_every_part_of_a_description_is_there_and_used() -> None:
 
 def test_names_of_operations_are_unique() -> None:
     names = [operation["operationId"] for operation in OPERATIONS.values()]
-    assert len(names) == len(set(names)) == sum(len(dialect.calls) for dialect in DIALECTS.values())
+    assert len(names) == len(set(names)) == sum(len(dialect.calls) for dialect in DIALECTS.values()) + len(CALLS)
+
+
+def test_every_call_of_the_gateways_own_api_is_described_with_its_parameters() -> None:
+    own = {name: operation for name, operation in OPERATIONS.items() if operation["tags"] == ["gateway"]}
+    assert own.keys() == {f"{call.method} {call.path}" for call in CALLS}
+    for name, operation in own.items():
+        in_path = [parameter(each)["name"] for each in operation["parameters"] if parameter(each)["in"] == "path"]
+        assert in_path == re.findall(r"\{(\w+)\}", name)
+
+
+def parameter(reference: dict[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = DOCUMENT["components"]["parameters"][reference["$ref"].rpartition("/")[2]]
+    return found
 
 
 @pytest.mark.parametrize("name", DIALECTS)

@@ -6,6 +6,7 @@ setting, and 1 for an error of the store or the system.
 
 import click
 
+from gateway.cli.changes import changes
 from gateway.cli.check import check
 from gateway.cli.contracts import contracts
 from gateway.cli.databases import database
@@ -17,7 +18,7 @@ from gateway.cli.shadow import shadow
 from gateway.cli.tokens import tokens
 from gateway.cli.transfer import dump, load
 
-COMMANDS = (serve, database, tokens, resource, segment, dump, load, contracts, check, record, shadow)
+COMMANDS = (serve, database, tokens, resource, segment, dump, load, changes, contracts, check, record, shadow)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

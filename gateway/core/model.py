@@ -45,8 +45,8 @@ Address: TypeAlias = str
 Edit: TypeAlias = "Callable[[Find], EditResult]"
 """The pure function that a store runs inside its atomic step, maybe several times. It raises `Refusal` to reject."""
 
-READ, WRITE, DELETE = "read", "write", "delete"
-RIGHTS = (READ, WRITE, DELETE)
+READ, WRITE, DELETE, DELIVER = "read", "write", "delete", "deliver"
+RIGHTS = (READ, WRITE, DELETE, DELIVER)
 
 
 class Profile(Struct, frozen=True):

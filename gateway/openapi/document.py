@@ -1,7 +1,8 @@
 """Generates OpenAPI 3.1 for every call.
 
 `schemas/<dialect>.openapi.json` has the components of a dialect, and for each call the names of its parameters, body
-and replies among them. Media types, rights, errors and headers come from the calls and the catalog of faults.
+and replies among them. Media types, rights, errors and headers come from the calls and the catalog of faults. The
+gateway's own API is described in full, in `schemas/gateway.openapi.json`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,6 +28,12 @@ DRY_RUN = {
     "description": "Return what the call would do, and store nothing. The token needs the right to read too.",
     "schema": {"enum": ["true", "false", "1", "0"]},
 }
+
+OWN_API = "gateway"
+"""The gateway's own API. Its file in `schemas/` has the paths themselves."""
+
+OWN_FAULTS = ("unknown_cursor", "expired_cursor", "expired_history")
+"""Faults of that API alone."""
 
 SECRET_TOKEN_FAULTS, COMPANY_FAULTS = {"no_token", "unknown_token", "missing_right"}, {"unknown_company"}
 """Faults of a secret token, and of the company id that public calls have instead."""
@@ -67,13 +74,15 @@ def openapi(dialects: Sequence[Dialect], schemas: Schemas, version: str) -> JSON
         for call in _in_described_order(dialect, descriptions[dialect.name]):
             operation = _operation(dialect, call, descriptions[dialect.name], examples[dialect.name])
             paths.setdefault(call.path, {})[call.method.lower()] = operation
+    own, components = schemas(f"{OWN_API}.openapi"), _components(dialects, descriptions, schemas)
+    described = {**descriptions, OWN_API: own}
     return {
         "openapi": "3.1.0",
         "info": _info(version),
         "servers": [{"url": "/", "description": "This gateway."}],
-        "tags": [{"name": name, "description": dialect["description"]} for name, dialect in descriptions.items()],
-        "paths": paths,
-        "components": _components(dialects, descriptions, schemas),
+        "tags": [{"name": name, "description": each["description"]} for name, each in described.items()],
+        "paths": {**paths, **own["paths"]},
+        "components": {kind: {**named, **own["components"].get(kind, {})} for kind, named in components.items()},
     }
 
 
@@ -251,7 +260,7 @@ def _faults(dialect: Dialect) -> dict[str, list[Fault]]:
     """Return by status the faults of the dialect's calls."""
     found: dict[str, list[Fault]] = {}
     for code in CATALOG:
-        if code != "method_not_allowed":
+        if code != "method_not_allowed" and code not in OWN_FAULTS:
             fault = Fault(code)
             found.setdefault(str(dialect.render_faults([fault]).status), []).append(fault)
     return found

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 from starlette.applications import Starlette
 
 from gateway import stores
+from gateway.api.pipeline import ApiPipeline
 from gateway.core.erasure import Pseudonym
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import Dialect
+from gateway.feed.watch import JournalWatch
 from gateway.media import Bounds
 from gateway.optional_dependencies import require_extra
 from gateway.server.access_log import AccessLog, write_stdout
+from gateway.server.api_endpoints import ApiContext, api_routes
 from gateway.server.bodies import BodyReader
 from gateway.server.dispatch import Dispatch
 from gateway.server.endpoints import EndpointContext, NotFoundEndpoint, routes_of
@@ -67,16 +70,22 @@ def create(
     context = _context(settings, responses)
     slash_merging_prefixes = [each.slash_merging_prefix for each in dialects if each.slash_merging_prefix]
     routes = [route for dialect in dialects for route in routes_of(dialect, context)]
+    api = ApiContext(context)
+    routes += api_routes(api)
     if metrics and settings.metrics_token:
         routes.append(metrics.route(settings.metrics_token))
-    service = partial(_service, settings, dialects, now or _now, new_id or _new_id)
+    rates = RateLimits(settings.rate_limits, settings.token_rate)
+    service = partial(_service, settings, rates, now or _now, new_id or _new_id)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         app.state.store = store = await open_store(settings.store)
-        context.pipeline = service(store, await open_pseudonyms(store, settings.secret_file))
+        catalog, watch = Catalog(store, dialects), JournalWatch(store)
+        context.pipeline = service(store, catalog, await open_pseudonyms(store, settings.secret_file))
+        api.pipeline = ApiPipeline(store, catalog, rates, watch, _bounds(settings))
         async with housekeeping(store, settings.keep_changes_days * DAY, now or _now):
-            yield {"connection_metrics": metrics}
+            yield {"connection_metrics": metrics, "stop_waiting": watch.stop}
+        watch.stop()
         await store.close()
         responses.close()
 
@@ -97,15 +106,15 @@ def _metrics() -> "Metrics":
 
 def _service(
     settings: Settings,
-    dialects: Sequence[Dialect],
+    rates: RateLimits,
     now: Callable[[], int],
     new_id: Callable[[], str],
     store: Store,
+    catalog: Catalog,
     pseudonym: Pseudonym | None,
 ) -> Pipeline:
     operations = Operations(store, Geolocator(settings.geoip), now, new_id, pseudonym)
-    rates = RateLimits(settings.rate_limits, settings.token_rate)
-    return Pipeline(Catalog(store, dialects), operations, rates, _bounds(settings), settings.max_batch, now)
+    return Pipeline(catalog, operations, rates, _bounds(settings), settings.max_batch, now)
 
 
 def _context(settings: Settings, responses: ResponseLog) -> EndpointContext:

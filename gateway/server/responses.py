@@ -22,8 +22,13 @@ class ResponseLog:
         self._access_log = access_log
         self._metrics = metrics
 
-    def add(self, dialect: str, route: str, message: Message, response: Response, started: float) -> None:
-        """Record the response to a request that started at `started` (`perf_counter`)."""
+    def add(
+        self, dialect: str, route: str, message: Message, response: Response, started: float, sent: int | None = None
+    ) -> None:
+        """Record the response to a request that started at `started` (`perf_counter`).
+
+        `sent` are the bytes of a body that was streamed.
+        """
         seconds = perf_counter() - started
         status, fault = response.status, response.fault
         if self._access_log:
@@ -41,7 +46,7 @@ class ResponseLog:
                     response.pointer,
                     seconds,
                     len(message.body),
-                    len(response.body),
+                    len(response.body) if sent is None else sent,
                 )
             )
         if self._metrics:
@@ -63,6 +68,12 @@ def response_start(response: Response, request_id: str) -> Event:
     headers.append((b"content-length", b"%d" % len(response.body)))
     headers.append((b"x-request-id", request_id.encode()))
     return {"type": "http.response.start", "status": response.status, "headers": headers}
+
+
+def stream_start(response: Response, request_id: str) -> Event:
+    """Return the ASGI event that starts a response whose body follows in parts, and has no length yet."""
+    start = response_start(response, request_id)
+    return {**start, "headers": [each for each in start["headers"] if each[0] != b"content-length"]}
 
 
 def response_body(response: Response, method: str) -> Event:

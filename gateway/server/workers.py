@@ -41,7 +41,10 @@ class GracefulServer(Server):
     """A server that accepts waiting connections before it stops listening."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop. Called once."""
+        """Stop. Called once. Requests that wait for an event are answered at once, and streams end."""
+        stop_waiting = self.lifespan.state.get("stop_waiting")
+        if stop_waiting:
+            stop_waiting()
         await asyncio.sleep(ACCEPT_SECONDS)
         await super().shutdown(sockets)
 

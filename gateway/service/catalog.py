@@ -65,6 +65,13 @@ class Catalog:
             found = self._grants[name, dialect.name] = self._new_grant(token, dialect)
         return found
 
+    def token(self, secret: str) -> Token:
+        """Return the token of a secret. Raises `Refusal`: unknown_token."""
+        token = self._tokens.get(fingerprint(secret))
+        if token is None:
+            raise refuse("unknown_token")
+        return token
+
     def _company_token(self, company: str | None) -> Token:
         database = next((each.id for each in self._databases.values() if each.company_id == company), None)
         if database is None or company is None:

@@ -78,7 +78,7 @@ class Exchange:
     def _chosen_codec(self) -> Codec:
         """Return the codec of the response: as the decoded request chose, else as the headers do."""
         if self.codec is None:
-            self.codec = self._reply_codec(self.message.query.get("format"), _request_codec(self.message))
+            self.codec = self._reply_codec(self.message.query.get("format"), request_codec(self.message))
         return self.codec
 
     def _reply_codec(self, format_parameter: str | None, request_codec: Codec | None) -> Codec:
@@ -87,7 +87,7 @@ class Exchange:
         return media.reply_codec(format_parameter, headers.get("accept"), request_codec, own_types)
 
 
-def _request_codec(message: Message) -> Codec | None:
+def request_codec(message: Message) -> Codec | None:
     """Return the codec of the body by its Content-Type, else by its first character, for the reply that rejects it."""
     try:
         return media.codec_for(message.headers.get("content-type"))[0]

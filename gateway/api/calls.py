@@ -1,0 +1,38 @@
+"""The calls: method, path, the rights that each requires, and the functions that parse, run and render it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.api import operations, replies, requests
+from gateway.api.context import CallContext
+from gateway.core.model import READ
+from gateway.dialects.protocol import Reply, Request
+
+DATABASE = "/gateway/v1/databases/{database}"
+PROFILE = f"{DATABASE}/profiles/{{profile}}"
+
+
+class ApiCall(Struct, frozen=True):
+    """One call. `run` gets what `parse` returns; `render` gets what `run` returns. `parse` and `run` raise `Refusal`.
+
+    With `streams`, the call returns server-sent events where Accept asks for them.
+    """
+
+    method: str
+    path: str
+    rights: tuple[str, ...]
+    parse: Callable[[Request], Any]
+    run: Callable[[CallContext, Any], Awaitable[Any]]
+    render: Callable[[Any], Reply]
+    streams: bool = False
+
+
+CALLS: tuple[ApiCall, ...] = (
+    ApiCall("GET", PROFILE, (READ,), requests.parse_profile, operations.find_profile, replies.render_profile),
+    ApiCall("GET", f"{PROFILE}/history", (READ,), requests.parse_page, operations.read_history, replies.render_history),
+    ApiCall(
+        "GET", f"{DATABASE}/changes", (READ,), requests.parse_feed, operations.read_feed, replies.render_feed, True
+    ),
+)

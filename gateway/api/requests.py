@@ -1,0 +1,98 @@
+"""The parameters of each call, from the path and the query of a request. Every function raises `Refusal`."""
+
+import re
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from gateway.core.faults import refuse
+from gateway.core.times import parse_time
+from gateway.dialects.protocol import Request
+from gateway.feed.events import Selection
+
+DEFAULT_LIMIT, MAX_LIMIT = 100, 1_000
+"""Entries or events of a page."""
+
+MAX_WAIT_SECONDS = 300
+
+BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
+
+_INTEGER = re.compile(r"[0-9]{1,9}", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+"""RFC 3339, 5.6."""
+
+
+class ProfileParameters(Struct, frozen=True):
+    """A profile's id, and the time (ms since 1970) at which to return it; None is now."""
+
+    profile: str
+    at: int | None
+
+
+class PageParameters(Struct, frozen=True):
+    """A profile's id, and a page of its entries after a cursor, "" for the oldest."""
+
+    profile: str
+    after: str
+    limit: int
+
+
+class FeedParameters(Struct, frozen=True):
+    """A page of events after a cursor, "" for the oldest. `wait` is the time in seconds to wait for the first one."""
+
+    after: str
+    limit: int
+    wait: float
+    selection: Selection
+
+
+def parse_profile(request: Request) -> ProfileParameters:
+    """Parse the call that returns a profile."""
+    text = request.query.get("at")
+    return ProfileParameters(request.path["profile"], None if text is None else _parse_time(text))
+
+
+def parse_page(request: Request) -> PageParameters:
+    """Parse a call that returns the entries of a profile."""
+    return PageParameters(request.path["profile"], request.query.get("after", ""), _limit(request.query))
+
+
+def parse_feed(request: Request) -> FeedParameters:
+    """Parse the call of the feed. A client that reconnects to a stream sends Last-Event-ID instead of `after`."""
+    query = request.query
+    after = request.headers.get("last-event-id") or query.get("after", "")
+    selection = Selection(_boolean(query, "values"), _boolean(query, "all"))
+    return FeedParameters(after, _limit(query), _wait(query), selection)
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    text = query.get("limit", str(DEFAULT_LIMIT))
+    if not _INTEGER.fullmatch(text) or not 1 <= int(text) <= MAX_LIMIT:
+        raise refuse("invalid_parameter", f"it must be an integer from 1 to {MAX_LIMIT}", "/limit")
+    return int(text)
+
+
+def _wait(query: Mapping[str, str]) -> float:
+    text = query.get("wait", "0")
+    if not _SECONDS.fullmatch(text) or float(text) > MAX_WAIT_SECONDS:
+        raise refuse("invalid_parameter", f"it must be a number of seconds from 0 to {MAX_WAIT_SECONDS}", "/wait")
+    return float(text)
+
+
+def _boolean(query: Mapping[str, str], name: str) -> bool:
+    text = query.get(name, "false")
+    if text not in BOOLEANS:
+        raise refuse("invalid_parameter", f"it must be one of {', '.join(BOOLEANS)}", f"/{name}")
+    return BOOLEANS[text]
+
+
+def _parse_time(text: str) -> int:
+    # In a query, a `+` that is not encoded is a space.
+    text = re.sub(r" (?=\d\d:\d\d$)", "+", text)
+    try:
+        if _TIME.fullmatch(text):
+            return parse_time(text.upper())
+    except (ValueError, OverflowError):
+        pass
+    raise refuse("invalid_parameter", "it must be a time with an offset, such as 2026-01-31T12:00:00Z", "/at")
