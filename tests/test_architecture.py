@@ -34,7 +34,17 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"httpx", "msgspec", "pytest", "starlette", "uvicorn", "uvloop"},
     ),
     "cli": (
-        {*BELOW_SERVICE, "service", "feed", "transfer", "openapi", "server", "testkit", "optional_dependencies", "settings"},
+        {
+            *BELOW_SERVICE,
+            "service",
+            "feed",
+            "transfer",
+            "openapi",
+            "server",
+            "testkit",
+            "optional_dependencies",
+            "settings",
+        },
         {"click", "httpx", "msgspec", "orjson", "uvicorn"},
     ),
     "__main__": ({"cli"}, set()),

@@ -9,6 +9,7 @@ import click
 import pytest
 import yaml
 
+from gateway.api.calls import CALLS, ApiCall
 from gateway.cli.main import main
 from gateway.dialects import load_dialects
 from gateway.dialects.altcraft.field_parser import ACTIONS
@@ -107,6 +108,11 @@ def test_the_index_names_every_page() -> None:
 def test_every_call_is_documented(dialect: str, method: str, path: str) -> None:
     name = path.removeprefix("/api/v1.1/") if dialect == "altcraft" else f"{method} {path}"
     assert f"`{name}`" in page(dialect)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method} {call.path}")
+def test_every_call_of_the_gateways_own_api_is_documented(call: ApiCall) -> None:
+    assert f"| `{call.method} {call.path}` |" in page("gateway-api")
 
 
 @pytest.mark.parametrize(

@@ -25,14 +25,14 @@ PAGES = [
     *(
         ROOT / "docs" / f"{name}.md"
         for name in (
-            *("getting-started", "altcraft", "courier", "klaviyo", "fields-and-types"),
+            *("getting-started", "altcraft", "courier", "klaviyo", "gateway-api", "fields-and-types"),
             *("testing", "contracts", "operating"),
         )
     ),
 ]
 
-VARIABLE = re.compile(r"[0-9a-f]{24}|\d{4}-\d\d-\d\dT[\d:.]+Z|in [\d.]+ s")
-"""Profile ids, times and durations differ from run to run."""
+VARIABLE = re.compile(r"[0-9a-f]{32}|[0-9a-f]{24}|\d{4}-\d\d-\d\dT[\d:.]+Z|in [\d.]+ s|(?<=\"token\":\")[0-9a-f]{8}")
+"""Ids of stores, profiles and requests, times and durations differ from run to run."""
 
 REFUSED = re.compile(r'"error": ?[1-9]|<error>[1-9]|"errors"|"type": ?"\w+_error"')
 

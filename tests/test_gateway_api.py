@@ -301,10 +301,9 @@ def test_waits_and_streams_end_where_the_server_stops(url: str, workers: str) ->
 
 def test_a_client_that_disconnects_frees_its_stream(host: ServerThread, tmp_path: Path) -> None:
     with serving(host, tmp_path, max_requests=1) as (_, client):
-        for _ in range(3):
-            with client.stream("GET", CHANGES, headers=STREAM) as reply:
-                assert reply.status_code == 200
-                assert client.get(CHANGES, headers=BEARER).status_code == 503
-                write(client, "A")
-            statuses = (client.get(CHANGES, headers=BEARER).status_code for _ in range(5000))
-            assert 200 in statuses
+        with client.stream("GET", CHANGES, headers=STREAM) as reply:
+            assert reply.status_code == 200
+            assert client.get(CHANGES, headers=BEARER).status_code == 503
+            write(client, "A")
+        statuses = (client.get(CHANGES, headers=BEARER).status_code for _ in range(5000))
+        assert 200 in statuses

@@ -120,8 +120,8 @@ def _info(version: str) -> JSON:
     return {
         "title": "Profile Gateway",
         "version": version,
-        "description": "The profile APIs of three vendors over the same profiles, in XML and in JSON. "
-        "Every path may end in a slash. Unknown parameters of a query are ignored.",
+        "description": "The profile APIs of three vendors over the same profiles, and the gateway's own, in XML and "
+        "in JSON. Every path may end in a slash. Unknown parameters of a query are ignored.",
         "license": {"name": "MIT", "identifier": "MIT"},
     }
 
