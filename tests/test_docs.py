@@ -14,7 +14,8 @@ from gateway.cli.main import main
 from gateway.dialects import load_dialects
 from gateway.dialects.altcraft.field_parser import ACTIONS
 from gateway.dialects.altcraft.matching import SEARCH_MODES
-from gateway.dialects.altcraft.requests import OPTIONS, SEGMENT_PARAMETERS, SUBSCRIPTION_MEMBERS
+from gateway.dialects.altcraft.requests import OPTIONS, SEGMENT_PARAMETERS
+from gateway.dialects.altcraft.subscription_calls import SUBSCRIPTION_MEMBERS
 from gateway.openapi.files import PATHS
 from gateway.schema.formats import FORMATS
 from gateway.server.metrics import Metrics

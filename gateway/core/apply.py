@@ -7,7 +7,7 @@ most of what an update does not change.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gateway.core.consent import UNCHANGED, combine_subscriptions, outlasts
+from gateway.core.consent import DELETED, UNCHANGED, combine_subscriptions, outlasts
 from gateway.core.difference import json_equal
 from gateway.core.faults import Fault
 from gateway.core.matching import subscription_address
@@ -137,14 +137,19 @@ def _edit_subscriptions(
 ) -> Document:
     """Merge each edit into the subscription of the same resource, channel and address, or add it.
 
-    With `skip_invalid`, an edit with a fault is ignored.
+    An edit with `deleted` needs a subscription. Any edit restores a deleted one, unless it deletes it. With
+    `skip_invalid`, an edit with a fault is ignored.
     """
     before = document.get("subscriptions", [])
     subscriptions = {subscription_address(one): one for one in before}
     for index, edit in enumerate(edits):
         place = subscription_address(edit)
+        if DELETED in edit and place not in subscriptions:
+            faults.append(Fault("unknown_subscription", pointer=join_pointer("subscriptions", index)))
         old = subscriptions.get(place, {})
         one = merge_patch(old, _as_patch(edit, old.get("status")))
+        if DELETED in one and not edit.get(DELETED):
+            one = {name: value for name, value in one.items() if name != DELETED}
         if "operations" in edit:
             found: list[Fault] = []
             one = _apply_operations(one, edit["operations"], join_pointer("subscriptions", index), found)

@@ -33,9 +33,10 @@ FACT_STATUSES = ("unsubscribed", "complained", *PERMANENT)
 STRICTNESS = ("subscribed", "unconfirmed", "suspended", "unsubscribed", "complained", "invalid", "hardbounced")
 """Statuses from the loosest to the strictest."""
 
-LIFTS, REASONS, OWN_STATUS = "lifts", "reasons", "own_status"
-INTERNAL_MEMBERS = (LIFTS, REASONS, OWN_STATUS)
-"""Members of a subscription that no client sees. `lifts`: the highest number of a fact that the subscription lifts.
+LIFTS, REASONS, OWN_STATUS, DELETED = "lifts", "reasons", "own_status", "deleted"
+INTERNAL_MEMBERS = (LIFTS, REASONS, OWN_STATUS, DELETED)
+"""Members of a subscription that no client sees under these names. `deleted`: it is found by no search, and gives no
+consent, but keeps its status for a later edit, which restores it. `lifts`: the highest number of a fact that it lifts.
 In an effective document only, where facts apply: `reasons`, reason → time of the facts, and `own_status`, the status
 without them."""
 
@@ -99,7 +100,7 @@ def effective_document(
     An own address with facts but without a subscription gets one, so that every dialect shows the facts.
     """
     subscriptions = [_effective(one, ledgers) for one in document.get("subscriptions", ())]
-    present = {address_of(one) for one in subscriptions if "resource_id" not in one}
+    present = {address_of(one) for one in subscriptions if "resource_id" not in one and DELETED not in one}
     missing = [each for each in dict.fromkeys(own_addresses(identities)) if each in ledgers and each not in present]
     bare = [_with_facts(_bare_subscription(each), ledgers[each]) for each in missing]
     subscriptions += [one for one in bare if "status" in one]
@@ -140,11 +141,6 @@ def suppressions_of(document: Document) -> dict[str, int]:
     subscriptions = (one for one in document.get("subscriptions", ()) if "resource_id" not in one)
     reasons: dict[str, int] = next((one.get(REASONS, {}) for one in subscriptions if address_of(one) == address), {})
     return {reason: time for reason, time in reasons.items() if reason in SUPPRESSION_REASONS}
-
-
-def visible_members(subscription: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a subscription without its internal members."""
-    return {name: value for name, value in subscription.items() if name not in INTERNAL_MEMBERS}
 
 
 def resource_key(subscription: Mapping[str, Any]) -> str:
@@ -272,6 +268,6 @@ def combine_subscriptions(subscriptions: Iterable[Mapping[str, Any]]) -> list[Ma
 def _strictest_of(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str, Any]:
     status = strictest(first.get("status"), second.get("status"))
     lifts = min(first.get(LIFTS, 0), second.get(LIFTS, 0))
-    members = {"status": status, LIFTS: lifts or None}
+    members = {"status": status, LIFTS: lifts or None, DELETED: (DELETED in first and DELETED in second) or None}
     kept = {name: value for name, value in first.items() if name not in members}
     return {**kept, **{name: value for name, value in members.items() if value is not None}}

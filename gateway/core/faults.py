@@ -38,6 +38,7 @@ CATALOG: dict[str, CatalogEntry] = {
     "unknown_call": CatalogEntry(404, "there is no such call"),
     "unknown_database": CatalogEntry(404, "there is no such database"),
     "unknown_resource": CatalogEntry(404, "there is no such resource"),
+    "unknown_subscription": CatalogEntry(404, "the profile has no such subscription"),
     "unknown_segment": CatalogEntry(404, "there is no such segment"),
     "unknown_job": CatalogEntry(404, "there is no such job"),
     "profile_not_found": CatalogEntry(404, "no profile matches"),

@@ -176,7 +176,7 @@ def _has_same_identities(before: Document, after: Document, tables: ProfileTable
 
 def _identities_of_subscription(subscription: Mapping[str, Any]) -> Iterable[tuple[str, str | None]]:
     address = _ADDRESS_BY_CHANNEL.get(subscription["channel"])
-    if address is None:
+    if address is None or "deleted" in subscription:
         return
     (kind, *name), value = address(subscription)
     yield "/".join((kind, *name)), value

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 from gateway.core.model import Tree
+from gateway.core.repeated import Repeated
 from gateway.media.xml_names import element_name
 
 MAX_CACHED_NAMES, MAX_CACHED_NAME_LENGTH = 2_000, 100
@@ -45,6 +46,9 @@ def _members(members: dict[str, Tree]) -> str:
             continue
         if kind is list:
             written.append(_list(name, value))
+            continue
+        if kind is Repeated:
+            written.append(_elements(name, "", value) if value else f"<{name}{_ARRAY}/>")
             continue
         if kind is str and value.isprintable() and not ("&" in value or "<" in value or ">" in value):
             text = value

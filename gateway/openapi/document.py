@@ -106,7 +106,8 @@ def _components(dialects: Sequence[Dialect], descriptions: Mapping[str, JSON], s
         # Here, since most tools ignore it beside a reference.
         found["schemas"][name] = {**found["schemas"][name], "xml": {"name": "xml"}}
     whole = {name: _inlined(schema, found["schemas"]) for name, schema in found["schemas"].items()}
-    found["schemas"] = {name: schema for name, schema in whole.items() if name not in ("Profile", "Command")}
+    inlined = ("Profile", "Subscription", "Command")
+    found["schemas"] = {name: schema for name, schema in whole.items() if name not in inlined}
     return found
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from gateway.core.model import DELETE, READ, WRITE
-from gateway.dialects.altcraft import replies, requests
+from gateway.dialects.altcraft import replies, requests, subscription_calls
 from gateway.dialects.altcraft.matching import DELETE_MODES, SEARCH_MODES
 from gateway.dialects.protocol import (
     BATCH,
@@ -32,10 +32,13 @@ _parse_removal = partial(requests.parse_search, DELETE_MODES)
 _parse_segment_add = partial(requests.parse_segment, "add")
 _parse_segment_remove = partial(requests.parse_segment, "remove")
 
+_parse_deletion = partial(subscription_calls.parse_deletion, is_deleted=True)
+_parse_undeletion = partial(subscription_calls.parse_deletion, is_deleted=False)
+
 _POINTERS: Mapping[str, Mapping[str, str]] = {
     "profiles/segstatic/add": {"/segments/add/0": "/segment_id"},
     "profiles/segstatic/remove": {"/segments/remove/0": "/segment_id"},
-    "subscriptions/set": {"/subscriptions/0": ""},
+    **{f"subscriptions/{name}": {"/subscriptions/0": ""} for name in ("set", "get", "delete", "undelete")},
     "resources/fields_get": {"/match/resource_id": "/id"},
 }
 """By path: the canonical pointers for which the call has a parameter of its own."""
@@ -62,7 +65,11 @@ CALLS: tuple[Call, ...] = (
     _call("profiles/delete", REMOVE, DELETE, _parse_removal, replies.render_removal),
     _call("profiles/segstatic/add", UPDATE, WRITE, _parse_segment_add, replies.render_success),
     _call("profiles/segstatic/remove", UPDATE, WRITE, _parse_segment_remove, replies.render_success),
-    _call("subscriptions/set", UPDATE, WRITE, requests.parse_subscription_call, replies.render_profile_id),
+    _call("subscriptions/set", UPDATE, WRITE, subscription_calls.parse_set, replies.render_profile_id),
+    _call("subscriptions/list", FIND, READ, subscription_calls.parse_list, subscription_calls.render_list),
+    _call("subscriptions/get", FIND, READ, subscription_calls.parse_get, subscription_calls.render_one),
+    _call("subscriptions/delete", UPDATE, WRITE, _parse_deletion, replies.render_success),
+    _call("subscriptions/undelete", UPDATE, WRITE, _parse_undeletion, replies.render_success),
     _call("databases/list", DESCRIBE, READ, requests.parse_description, replies.render_databases),
     _call("databases/fields_get", DESCRIBE, READ, requests.parse_description, replies.render_fields),
     _call("resources/fields_get", DESCRIBE, READ, requests.parse_description, replies.render_resource_fields),

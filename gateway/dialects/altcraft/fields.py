@@ -48,7 +48,13 @@ LOCATED_FIELDS: LocatedFields = {
 }
 """The fields that are filled from the location of an IP address. The path of the address is the key."""
 
-READ_ONLY_FIELDS = frozenset({"id", "db_id", "_createtime", *COMPUTED_FIELDS})
+FLAG_FIELDS = (
+    *("_is_test", "_click_exist", "_click_push_exist", "_click_sms_exist", "_confirm_exist"),
+    *("_deliv_exist", "_deliv_push_exist", "_deliv_sms_exist"),
+)
+"""What the vendor notes of messages. The gateway sends none: they are false."""
+
+READ_ONLY_FIELDS = frozenset({"id", "db_id", "_createtime", "_emaildomain", "_md5", *COMPUTED_FIELDS, *FLAG_FIELDS})
 """Fields that only the gateway sets."""
 
 DATA_NAMES = frozenset({*FIELDS, *READ_ONLY_FIELDS, "subscriptions", "profile_id"})
@@ -69,6 +75,9 @@ FIELD_TYPES = {
     "id": "string",
     "db_id": "int",
     "_createtime": "date",
+    "_emaildomain": "string",
+    "_md5": "string",
+    **dict.fromkeys(FLAG_FIELDS, "bool"),
 }
 
 _PARAMETERS = {

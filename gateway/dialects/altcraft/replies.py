@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.core.consent import INTERNAL_MEMBERS, visible_members
 from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Database, Profile
 from gateway.core.times import format_time
@@ -13,13 +12,15 @@ from gateway.dialects.altcraft.fields import (
     DATA_NAMES,
     FIELD_TYPES,
     FIELDS,
+    FLAG_FIELDS,
     SUBSCRIPTION_FIELD_TYPES,
     type_name,
 )
+from gateway.dialects.altcraft.subscription_views import email_domain, email_hash, full_subscription
 from gateway.dialects.protocol import Reply, Result
 
 _NO_MEMBERS: Mapping[str, Any] = {}
-_INTERNAL_MEMBERS = frozenset(INTERNAL_MEMBERS)
+_FLAGS = dict.fromkeys(FLAG_FIELDS, False)
 
 SUCCESS = {"error": 0, "error_text": "Successful operation"}
 
@@ -93,10 +94,11 @@ def _render_data(profile: Profile, database: Database) -> dict[str, Any]:
         holder = document.get(group[0], _NO_MEMBERS) if group else document
         if (value := holder.get(member)) is not None:
             system[name] = value
-    subscriptions = [
-        each if _INTERNAL_MEMBERS.isdisjoint(each) else visible_members(each)
-        for each in document.get("subscriptions", ())
-    ]
+    system.setdefault("_status", 0)
+    if isinstance(email := document.get("email"), str):
+        system |= {"_emaildomain": email_domain(email), "_md5": email_hash(email)}
+    system |= _FLAGS
+    subscriptions = [full_subscription(each, profile) for each in document.get("subscriptions", ())]
     own = document.get("custom", _NO_MEMBERS)
     if not DATA_NAMES.isdisjoint(own):
         own = {name: value for name, value in own.items() if name not in DATA_NAMES}

@@ -15,14 +15,8 @@ from gateway.dialects.altcraft.parameters import (
     require_object,
     trim_members,
 )
-from gateway.dialects.altcraft.subscriptions import parse_subscription
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 
-SUBSCRIPTION_MEMBERS = (
-    *("resource_id", "channel", "status", "priority", "custom_fields", "cats", "date", "ip", "url"),
-    *("email", "email_data", "phone", "phone_data", "provider", "subscription_id", "push_data", "cc_data"),
-    *("field_name", "field_value"),
-)
 OPTIONS = ("skip_triggers", "skip_invalid_subscriptions", "detect_geo")
 _OPTION_NAMES = frozenset(OPTIONS)
 SEGMENT_PARAMETERS = {"add": "add_to_segments", "remove": "remove_from_segments"}
@@ -48,7 +42,7 @@ def parse_profile(request: Request, *, rule: Update, search: bool) -> ParsedRequ
     data = parameters.get("data")
     if not isinstance(data, dict):
         data = require_object(require(parameters, "data"), "data", is_typed)
-    common = _common_members(parameters, rule)
+    common = common_members(parameters, rule)
     if "profile_id" in data:
         parameters = {**_match_values(data, ("profile_id",), is_typed), **parameters}
     return ParsedRequest(common["database"], [_parse_update(common, parameters, data, search, is_typed)])
@@ -62,7 +56,7 @@ def parse_batch(request: Request, *, rule: Update, search: bool) -> ParsedReques
     elements = require_list(require(parameters, "data"), "data", is_typed)
     if search and (faults := mode_faults(parameters.get("matching"), SEARCH_MODES)):
         raise Refusal(faults)
-    common = _common_members(parameters, rule)
+    common = common_members(parameters, rule)
     commands = [_parse_element(common, parameters, element, search, is_typed) for element in elements]
     return ParsedRequest(common["database"], commands)
 
@@ -71,7 +65,7 @@ def parse_search(modes: Collection[str], request: Request) -> ParsedRequest:
     """Parse `get` and `delete`: a match in one of the modes."""
     parameters, faults = parse_parameters(request), []  # type: ignore[var-annotated]
     match = parse_match(parameters, {}, faults, modes)
-    command = {**_common_members(parameters), "match": match}
+    command = {**common_members(parameters), "match": match}
     return ParsedRequest(command["database"], [ParsedCommand(command, faults)], needs_consent=True)
 
 
@@ -80,20 +74,8 @@ def parse_segment(action: str, request: Request) -> ParsedRequest:
     faults: list[Fault] = []
     parameters = parse_parameters(request)
     match = parse_match(parameters, {}, faults, default="profile_id")
-    update = _common_members(parameters)
+    update = common_members(parameters)
     update |= {"match": match, "segments": {action: [require(parameters, "segment_id")]}}
-    return ParsedRequest(update["database"], [ParsedCommand(update, faults)])
-
-
-def parse_subscription_call(request: Request) -> ParsedRequest:
-    """Parse `subscriptions/set`, whose parameters are a profile's id and the members of a subscription."""
-    faults: list[Fault] = []
-    parameters = parse_parameters(request)
-    match = {"mode": "profile_id", "values": {"profile_id": require(parameters, "profile_id")}}
-    require(parameters, "resource_id")
-    members = present_members(parameters, SUBSCRIPTION_MEMBERS)
-    subscription = parse_subscription(members, "/subscriptions/0", faults, request.is_typed)
-    update = {**_common_members(parameters), "match": match, "subscriptions": [subscription]}
     return ParsedRequest(update["database"], [ParsedCommand(update, faults)])
 
 
@@ -109,7 +91,7 @@ def parse_description(request: Request) -> ParsedRequest:
 # --- members that the calls share ---
 
 
-def _common_members(parameters: Mapping[str, Any], rule: Update = NO_RULE) -> Update:
+def common_members(parameters: Mapping[str, Any], rule: Update = NO_RULE) -> Update:
     """Return the members that the parameters add to each command of a request. Only an update has a rule."""
     command: Update = {"database": require(parameters, "db_id")}
     if not _OPTION_NAMES.isdisjoint(parameters) and (options := present_members(parameters, OPTIONS)):

@@ -14,7 +14,7 @@ _ADDRESS_OBJECTS = {
 }
 """Objects that contain the members of an address, which clients send in place of these members."""
 
-_CANONICAL_MEMBERS = ("operations", "lifts")
+_CANONICAL_MEMBERS = ("operations", "lifts", "deleted")
 """Members of the canonical form that Altcraft's subscriptions do not have."""
 
 _READ_ONLY_MEMBERS = ("hash_id", "is_delete", "reg_info")

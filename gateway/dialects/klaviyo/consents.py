@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from gateway.core import normalization
-from gateway.core.consent import OWN_STATUS, REASONS, address_of, status_word
+from gateway.core.consent import DELETED, OWN_STATUS, REASONS, address_of, status_word
 from gateway.core.model import Document, Profile
 from gateway.core.times import parse_time
 from gateway.dialects.klaviyo.consent_parser import SUBSCRIBED, UNSUBSCRIBED
@@ -169,7 +169,11 @@ def _marketing_consent(profile: Profile, channel: str, address: str | None) -> _
 def _subscription(subscriptions: Iterable[Mapping[str, Any]], channel: str, address: str | None) -> Mapping[str, Any]:
     """Return the subscription of an address without a resource, {} if there is none."""
     wanted = f"{channel}:{address}" if address else None
-    own = (each for each in subscriptions if each["channel"] == channel and "resource_id" not in each)
+    own = (
+        each
+        for each in subscriptions
+        if each["channel"] == channel and "resource_id" not in each and DELETED not in each
+    )
     return next((each for each in own if address_of(each) == wanted), {})
 
 

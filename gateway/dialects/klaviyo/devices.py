@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.core.consent import DELETED
 from gateway.core.faults import Fault
 from gateway.core.model import Document, Profile, Update
 from gateway.core.pointer import join_pointer
@@ -153,7 +154,8 @@ def _parse_word(value: Any, values: tuple[str, ...], pointer: str, faults: BodyF
 
 def tokens_of(document: Document) -> list[PushToken]:
     """Return the tokens of a profile. A token with several subscriptions appears once."""
-    subscriptions = (each for each in document.get("subscriptions", ()) if each["channel"] == "push")
+    stored = document.get("subscriptions", ())
+    subscriptions = (each for each in stored if each["channel"] == "push" and DELETED not in each)
     tokens = (PushToken(each["provider"], each["subscription_id"]) for each in subscriptions)
     return list(dict.fromkeys(token for token in tokens if token.provider in PROVIDERS))
 
