@@ -94,20 +94,19 @@ def speed() -> str:
     """The machine, and the median of the rounds of each topic, without the goals."""
     head, topics = _results()
     rows = [
-        (work, f"{found[0]:,.0f} requests/s", f"{found[1]:.0f} ms", f"{found[2]:.0f} ms")
+        (work, f"{found[0]:,.0f} requests/s", f"{found[1]:.0f} ms", f"{found[2]:.0f} ms", f"{found[3]:.0f} µs")
         for work, (topic, server) in MEASURED.items()
         if (found := _medians(topics, topic, server))
     ]
     for name in BATCHES:
         if batch := _medians(topics, "batches", f"batches, {name.lower()}"):
             rate = f"{BATCH_SIZE / batch[1] * 1000:,.0f} profiles/s"
-            rows.append((f"batch of {BATCH_SIZE:,} profiles, {name}", rate, f"{batch[1]:,.0f} ms", ""))
+            rows.append((f"batch of {BATCH_SIZE:,} profiles, {name}", rate, f"{batch[1]:,.0f} ms", "", ""))
         if others := _medians(topics, "batches", f"others, {name.lower()}"):
-            rows.append(
-                (f"other requests during such batches, {name}", "", f"{others[1]:.0f} ms", f"{others[2]:.0f} ms")
-            )
+            times = (f"{others[1]:.0f} ms", f"{others[2]:.0f} ms")
+            rows.append((f"other requests during such batches, {name}", "", *times, ""))
     machine = "\n".join(re.findall(r"^- .*", head, flags=re.MULTILINE))
-    return f"{machine}\n\n{_table(('work', 'rate', 'median', 'p99'), rows)}"
+    return f"{machine}\n\n{_table(('work', 'rate', 'median', 'p99', 'CPU a request'), rows)}"
 
 
 def memory() -> str:
@@ -130,10 +129,11 @@ def _outcomes(topics: Sequence[str], topic: str) -> list[tuple[str, str]]:
 
 
 def _medians(topics: Sequence[str], topic: str, server: str) -> list[float]:
-    """Requests a second, median and p99 in ms of one server; empty where the topic was not measured."""
+    """Requests a second, median and p99 (ms) and processor time (µs) of one server; empty where it was not measured."""
     text = next((each for each in topics if each.startswith(f"{topic}\n")), "")
     rows = re.findall(rf"^\| \d+ \| {re.escape(server)} \|(.*)\|$", text, flags=re.MULTILINE)
-    figures = [[float(cell.replace(",", "")) for cell in row.split("|")[:3]] for row in rows]
+    cells = [[cell.strip().replace(",", "") for cell in row.split("|")] for row in rows]
+    figures = [[float(cell) for cell in (*row[:3], row[-1] or "nan")] for row in cells]
     return [median(column) for column in zip(*figures, strict=True)]
 
 
