@@ -38,7 +38,7 @@ def patched_json(value: Any, patch: list[Any]) -> str:
     match = {"mode": "external_id", "values": {"external_id": "p"}}
     before = json.dumps(value)
     try:
-        if SCHEMA.validate({"match": match, "patch": patch}, CommandType.UPDATE):
+        if SCHEMA.validate({"match": match, "patch": patch}, CommandType.UPDATE)[1]:
             return REJECTED
         return json.dumps(apply_patch(value, patch, BOUNDS), sort_keys=True)
     except Refusal:

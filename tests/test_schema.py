@@ -42,7 +42,7 @@ def test_reads_a_leaf_by_its_declared_type(leaf: dict[str, Any], value: dict[str
     "custom", [{"any": {"a": [1]}}, {"tags": [1, "a"]}, {"code": "aaa"}, {"both": 5}, {"other": 1}]
 )
 def test_accepts_what_is_declared(custom: dict[str, Any]) -> None:
-    assert FORM.validate(update(**custom), CommandType.UPDATE) == []
+    assert FORM.validate(update(**custom), CommandType.UPDATE)[1] == []
     assert FORM.validate_profile({"custom": custom}, {}) == []
 
 
@@ -51,7 +51,7 @@ def test_accepts_what_is_declared(custom: dict[str, Any]) -> None:
     [({"tags": 5}, "/tags"), ({"both": 1.5}, "/both"), ({"code": "a" * 40 + "b"}, "/code")],
 )
 def test_names_what_is_not(custom: dict[str, Any], pointer: str) -> None:
-    assert {fault.pointer for fault in FORM.validate(update(**custom), CommandType.UPDATE)} == {
+    assert {fault.pointer for fault in FORM.validate(update(**custom), CommandType.UPDATE)[1]} == {
         f"/profile/custom{pointer}"
     }
     assert {fault.pointer for fault in FORM.validate_profile({"custom": custom}, {})} == {f"/profile/custom{pointer}"}

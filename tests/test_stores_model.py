@@ -220,7 +220,7 @@ class StoreMachine(RuleBasedStateMachine):
         return commands
 
     def _validate(self, update: Command, type: CommandType) -> Command | Refusal:
-        faults = self._schema.validate(update, type)
+        _, faults = self._schema.validate(update, type)
         return Refusal(faults) if faults else update
 
     def _same(self, results: list[Any]) -> Any:

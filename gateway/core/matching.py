@@ -65,8 +65,13 @@ def split_tags(text: Any) -> list[str]:
     return [tag for part in str(text).split(",") if (tag := part.strip())]
 
 
+def value_groups(mode: str, tables: ProfileTables) -> tuple[tuple[str, ...], ...]:
+    """Return the match values that a mode needs: all members of one of the groups."""
+    return MODES[mode] if mode != IDENTIFIERS else tuple((name,) for name in tables.match_kinds)
+
+
 def _missing(mode: str, values: Values, tables: ProfileTables) -> Iterable[Fault]:
-    groups = MODES[mode] if mode != IDENTIFIERS else tuple((name,) for name in tables.match_kinds)
+    groups = value_groups(mode, tables)
     for group in groups:
         if values.keys() >= set(group):
             return

@@ -15,11 +15,12 @@ MAX_KEY_LENGTH = 256
 class ResultCache(dict[str, T]):
     """The recent results of a function of a text. Call its `__getitem__` in place of the function.
 
-    A full generation becomes the former one, from which results that are still used return.
+    A full generation, of `size` results, becomes the former one, from which results that are still used return.
     """
 
-    def __init__(self, function: Callable[[str], T]) -> None:
+    def __init__(self, function: Callable[[str], T], size: int | None = None) -> None:
         self._function = function
+        self._size = size or CACHE_SIZE
         self._former: dict[str, T] = {}
 
     def __missing__(self, text: str) -> T:
@@ -27,7 +28,7 @@ class ResultCache(dict[str, T]):
             return self._function(text)
         former = self._former
         result = former[text] if text in former else self._function(text)
-        if len(self) >= CACHE_SIZE:
+        if len(self) >= self._size:
             self._former = self.copy()
             self.clear()
         self[text] = result

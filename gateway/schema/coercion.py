@@ -6,20 +6,29 @@ Numbers are written as in XML Schema (which includes RFC 8259), with ASCII digit
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import takewhile
+from operator import methodcaller
 from typing import Any, TypeAlias
 
-from gateway.core.numbers import parse_number
-from gateway.core.typed_text import TypedText
+from msgspec import Struct
 
-Coercer: TypeAlias = Callable[[Any], Any]
+from gateway.core.numbers import parse_number
+from gateway.core.result_cache import ResultCache
+
+Coercer: TypeAlias = Callable[[str], Any]
 
 _DIGITS = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 WHITE_SPACE = " \t\r\n"
+
+_TRIMMED = frozenset({"x-identifier", "x-address"})
+"""The annotations of values that name a profile or a subscription. White space around them is formatting."""
+
+_NUMBERS_CACHED = 1_024
+"""Texts of numbers whose values are kept."""
 
 
 def _number(text: str) -> int | float | None:
@@ -41,85 +50,91 @@ def _boolean(text: str) -> bool | None:
 
 _PARSERS: dict[str, Callable[[str], Any]] = {"integer": _integer, "number": _number, "boolean": _boolean}
 
-
-def undeclared_value(value: Any) -> Any:
-    """Return a value without a declared type: each leaf by its `xsi:type`, else as text."""
-    kind = type(value)
-    if kind is TypedText:
-        return value.value
-    if kind is dict:
-        return {name: undeclared_value(member) for name, member in value.items()}
-    return [undeclared_value(item) for item in value] if kind is list else value
+_strip: Coercer = methodcaller("strip", WHITE_SPACE)
 
 
-def unchanged(value: Any) -> Any:
-    """Return a value without a declared type as it is: another declaration of its place may follow."""
-    return value
+class TextRule(Struct):
+    """How the text of a place is coerced: by `text`, unless it is None; an empty result then becomes `empty`.
+
+    `is_list`: a single value is a list with one item. `is_declared`: the declared type precedes that of `xsi:type`.
+    """
+
+    text: Coercer | None = None
+    empty: Any = ""
+    is_list: bool = False
+    is_declared: bool = False
 
 
-def plain_text(value: Any) -> Any:
-    return str(value) if type(value) is TypedText else value
+def text_rule(declared: Mapping[str, Any], empty_object: Mapping[str, Any] | None) -> TextRule:
+    """Return the rule of a place with this declaration. An empty element of an object is `empty_object`."""
+    if "enum" in declared:
+        return TextRule(_EnumTexts(declared["enum"]).__getitem__, is_declared=True)
+    types, is_plain = declared_types(declared), "format" not in declared
+    match types:
+        case []:
+            return TextRule()
+        case ["object", *_]:
+            return TextRule(_object_coercer(empty_object))
+        case ["array", *_]:
+            return TextRule(is_list=True)
+        case ["string", *_] if is_plain:
+            return TextRule(None if _TRIMMED.isdisjoint(declared) else _strip, is_declared=True)
+        case ["string", *_]:
+            return TextRule(_strip, None, is_declared=True)
+    keeps_text = is_plain and "string" in types
+    return TextRule(
+        _cached_parser(tuple(takewhile(lambda name: name != "string", types)), keeps_text), is_declared=True
+    )
 
 
-def trimmed_text(value: Any) -> Any:
-    return value.strip(WHITE_SPACE) if isinstance(value, str) else value
+def declared_types(declared: Mapping[str, Any]) -> list[str]:
+    """Return the declared types of a place in order, without null."""
+    types = declared.get("type", ())
+    return [name for name in ([types] if isinstance(types, str) else types) if name != "null"]
 
 
-def is_blank(value: Any) -> bool:
-    """Whether it is the text of an element without content: empty, or white space alone."""
-    return isinstance(value, str) and not value.strip(WHITE_SPACE)
+class _EnumTexts(dict[str, Any]):
+    """The values of an enumeration by their text. Another text is itself, or null if it is blank."""
+
+    def __init__(self, members: Sequence[Any]) -> None:
+        values = [member for member in members if member is not None]
+        by_text = {str(value).lower() if isinstance(value, bool) else str(value): value for value in values}
+        super().__init__({text: value for text, value in by_text.items() if text and text == text.strip(WHITE_SPACE)})
+
+    def __missing__(self, text: str) -> Any:
+        stripped = text.strip(WHITE_SPACE)
+        return self.get(stripped, stripped) if stripped else None
 
 
-def array_coercer(item: Coercer) -> Coercer:
-    def coerce(value: Any) -> Any:
-        if value is None or is_blank(value):
-            return None
-        return [item(each) for each in value] if isinstance(value, list) else [item(value)]
-
-    return coerce
-
-
-def enum_coercer(members: list[Any]) -> Coercer:
-    values = [member for member in members if member is not None]
-    by_text = {str(value).lower() if isinstance(value, bool) else str(value): value for value in values}
-
-    def coerce(value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        text = value.strip(WHITE_SPACE)
-        return by_text.get(text, text) if text else None
+def _object_coercer(empty: Mapping[str, Any] | None) -> Coercer:
+    def coerce(text: str) -> Any:
+        if text.strip(WHITE_SPACE):
+            return text
+        return None if empty is None else dict(empty)
 
     return coerce
 
 
 @cache
-def leaf_coercer(types: tuple[str, ...], plain: bool, trimmed: bool = False) -> Coercer:
-    """Coerce to the first declared type that fits. A `plain` string may be empty, and is `trimmed` or as it is."""
-    if not types:
-        return unchanged
-    if types[0] == "string" and plain:
-        return trimmed_text if trimmed else plain_text
-    parsers = [_PARSERS[name] for name in takewhile(lambda name: name != "string", types) if name in _PARSERS]
-    keeps_text = plain and "string" in types
+def _cached_parser(types: tuple[str, ...], keeps_text: bool) -> Coercer:
+    return ResultCache(text_parser(types, keeps_text), _NUMBERS_CACHED).__getitem__
 
-    def coerce(value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        text = value.strip(WHITE_SPACE)
+
+def text_parser(types: Sequence[str], keeps_text: bool = False) -> Callable[[Any], Any]:
+    """Return a coercer to the first of the types (integer, number, boolean) that fits.
+
+    Another text is as it is with `keeps_text`, else without the white space around it, and null if it is blank. A value
+    that is no text is as it is.
+    """
+    parsers = [_PARSERS[name] for name in types if name in _PARSERS]
+
+    def coerce(text: Any) -> Any:
+        if not isinstance(text, str):
+            return text
+        stripped = text.strip(WHITE_SPACE)
         for parse in parsers:
-            if (found := parse(text)) is not None:
+            if (found := parse(stripped)) is not None:
                 return found
-        return str(value) if keeps_text else text or None
-
-    return coerce
-
-
-def object_coercer(members: Mapping[str, Coercer], others: Coercer, empty: Mapping[str, Any] | None) -> Coercer:
-    """Coerce each member by its own coercer, and other members by `others`. An empty element is `empty`."""
-
-    def coerce(value: Any) -> Any:
-        if not isinstance(value, dict):
-            return (None if empty is None else dict(empty)) if is_blank(value) else value
-        return {name: members.get(name, others)(member) for name, member in value.items()}
+        return text if keeps_text else stripped or None
 
     return coerce

@@ -1,17 +1,17 @@
 """The compiled schemas of one database: they coerce the untyped leaves of a command and validate it.
 
-A leaf that cannot be coerced stays as it is, and is rejected by validation.
+A table gives the verdict in one pass. Only a command that it does not accept is explained by the JSON Schemas.
 """
 
-from collections.abc import Iterable, Mapping
+from functools import cached_property, partial
 from typing import Any
 
-from gateway.core import matching
 from gateway.core.faults import Fault
 from gateway.core.model import Command, CommandType, Database, Document, Update
-from gateway.core.pointer import join_pointer, split_pointer
-from gateway.schema.coercion import leaf_coercer
-from gateway.schema.command_coercion import CommandCoercer
+from gateway.core.pointer import split_pointer
+from gateway.core.result_cache import ResultCache
+from gateway.schema.coercion import text_parser
+from gateway.schema.command_rules import closed_rules, is_open_to, match_rules
 from gateway.schema.declarations import (
     COMMAND,
     IN_PROFILE,
@@ -21,14 +21,17 @@ from gateway.schema.declarations import (
     command_uri,
     merge_schemas,
 )
+from gateway.schema.deferred_values import place_deferred_values
+from gateway.schema.explanation import Explanation
 from gateway.schema.files import load_schema
-from gateway.schema.function_types import mismatch
+from gateway.schema.places import CLOSED, CONSTRAINTS, Place, Places
 from gateway.schema.profile_annotations import profile_tables
-from gateway.schema.undeclared import undeclared_faults
+from gateway.schema.table import ANY, Node, accepts, coerce
+from gateway.schema.table_compiler import BY_RESOURCE, TableCompiler
 from gateway.schema.validation import MAX_FAULTS, JSONSchema, Validator
-from gateway.schema.validation_view import merge_operations, point_to_field, without_nulls
 
 PARTIAL_PROFILE = f"{PROFILE}:partial"
+CONSTRAINTS_URI, RULES_URI, CLOSED_URI = (f"urn:profile-gateway:{name}" for name in ("constraints", "rules", "closed"))
 
 
 class CompiledSchema:
@@ -36,6 +39,7 @@ class CompiledSchema:
 
     def __init__(self, database: Database, constraints: JSONSchema) -> None:
         self._database = database
+        self._constraints = {key: value for key, value in constraints.items() if key != "$id"}
         own = _own_fields(database)
         profile = merge_schemas(load_schema("profile"), {"properties": {"custom": own}})
         partial = {**merge_schemas(profile, {"properties": {"custom": {"required": []}}}), "$id": PARTIAL_PROFILE}
@@ -46,64 +50,37 @@ class CompiledSchema:
             PROFILE: profile,
             PARTIAL_PROFILE: partial,
         }
-        self._validators: dict[CommandType, Validator] = {}
-        self._coercers: dict[CommandType, CommandCoercer] = {}
-        self._empty_object = constraints.get("x-empty-object")
-        self._constraints = Validator(constraints, self._schemas)
-        self._profile = Validator(IN_PROFILE, self._schemas)
         constrained = merge_schemas(profile, constraints.get("properties", {}).get("profile", {}))
         declared = {**self._schemas, SUBSCRIPTION: load_schema("subscription"), PROFILE: constrained}
         self._declarations = Declarations(declared, database.resources)
         self.tables = profile_tables(load_schema("profile"), own["properties"])
+        self._roots = ResultCache(self._root)
+        self._explanations = ResultCache(self._explanation)
+        self._match_values = ResultCache(self._match_value)
+
+    def validate(
+        self, command: Command, type: CommandType, is_typed: bool = True, limit: int = MAX_FAULTS
+    ) -> tuple[Command, list[Fault]]:
+        """Return a command with its leaves coerced, and its faults. A null is not checked as a value.
+
+        Pointers are into the command. Return at most `limit` faults of each kind of rules. `is_typed`: the leaves have
+        types already, else they are text; an undeclared one then stays text.
+        """
+        if is_typed:
+            is_valid = accepts(command, self._roots[type])
+        else:
+            command, is_valid = self._coerce(command, type)
+        return command, [] if is_valid else self._explanations[type].faults(command, limit)
 
     def coerce(self, command: Command, type: CommandType) -> Command:
-        """Return a command from XML, whose leaves are all strings, with each leaf coerced to its declared type.
-
-        Undeclared leaves stay strings.
-        """
-        return self._coercer(type).coerce(command)
-
-    def validate(self, command: Command, type: CommandType, limit: int = MAX_FAULTS) -> list[Fault]:
-        """Return the faults of a typed command; pointers are into the command. A null is not checked as a value.
-
-        Return at most `limit` faults of each kind of rules.
-        """
-        plain, canonical = merge_operations(command, "set"), self._canonical(type)
-        if plain is command and canonical.accepts(command) and self._constraints.accepts(command):
-            # Most commands are valid and have no functions.
-            faults = matching.match_faults(command["match"], self.tables)
-        else:
-            faults = self._faults(command, plain, canonical, limit)
-        return [*faults, *(undeclared_faults(command, self._database) if self._database.closed else ())]
+        """Return a command whose leaves are text with each leaf coerced. It is not validated."""
+        return self._coerce(command, type)[0]
 
     def accepts_subscription(self, subscription: Any) -> bool:
-        """Whether a subscription is valid. It finds no faults, which takes five times as long."""
+        """Whether a typed subscription is valid. It finds no faults."""
         update: Update = {"match": {"mode": "none", "values": {}}, "subscriptions": [subscription]}
-        is_valid = self._canonical(CommandType.UPDATE).accepts(without_nulls(merge_operations(update, "set")))
-        return is_valid and not self.validate(update, CommandType.UPDATE, 1)
-
-    def _canonical(self, type: CommandType) -> Validator:
-        """Return the validator of a type of command. It is compiled with the first such command."""
-        if type not in self._validators:
-            self._validators[type] = Validator(_command(type, PARTIAL_PROFILE), self._schemas)
-        return self._validators[type]
-
-    def _coercer(self, type: CommandType) -> CommandCoercer:
-        if type not in self._coercers:
-            self._coercers[type] = CommandCoercer(self._declarations, _command(type, PROFILE), self._empty_object)
-        return self._coercers[type]
-
-    def _faults(self, update: Command, plain: Command, canonical: Validator, limit: int) -> list[Fault]:
-        faults = canonical.faults(without_nulls(plain), limit=limit)
-        pointers = {fault.pointer for fault in faults}
-        further = self._constraints.faults(merge_operations(update, "set", "add", "set_first"), limit=limit)
-        faults += [fault for fault in further if fault.pointer not in pointers]
-        function_faults = list(self._function_faults(update))
-        rejected = {fault.pointer for fault in function_faults}
-        faults = [*(fault for fault in faults if fault.pointer not in rejected), *function_faults]
-        if not any(fault.pointer.startswith("/match") for fault in faults):
-            faults += matching.match_faults(update["match"], self.tables)
-        return [point_to_field(fault, update) for fault in faults]
+        type = CommandType.UPDATE
+        return accepts(update, self._roots[type]) or self._explanations[type].accepts(update)
 
     def validate_profile(self, document: Document, before: Document) -> list[Fault]:
         """Return the faults of a document that will replace `before`. Pointers start with `/profile`.
@@ -115,33 +92,87 @@ class CompiledSchema:
         if "custom" not in document or "custom" in changed:
             # Required own fields are missing, too, if there are no own fields at all.
             changed.setdefault("custom", {})
+        if accepts(changed, self._document):
+            return []
         faults = self._profile.faults(changed, "/profile")
-        return [fault for fault in faults if not _is_unchanged(fault, document, before)] if faults else []
+        return [fault for fault in faults if not _is_unchanged(fault, document, before)]
 
-    def _function_faults(self, update: Update) -> Iterable[Fault]:
-        """Yield the faults of functions that do not fit the declared type of their field."""
-        yield from self._mismatches(update, IN_PROFILE, "/profile")
-        edits = update.get("subscriptions")
-        for index, subscription in enumerate(edits if isinstance(edits, list) else ()):
-            if isinstance(subscription, dict) and "operations" in subscription:
-                declared = {"properties": {"custom_fields": self._declarations.subscription_fields(subscription)}}
-                yield from self._mismatches(subscription, declared, join_pointer("subscriptions", index))
+    def _coerce(self, command: Command, type: CommandType) -> tuple[Command, bool]:
+        root = self._roots[type]
+        command, is_valid = coerce(command, root)
+        place_deferred_values(command)
+        match = command.get("match", {})
+        if match.get("mode") == "custom" and "field_value" in match.get("values", {}):
+            # The value has the type of the field that it is compared with.
+            values = match["values"]
+            values["field_value"] = coerce(values, self._match_values[str(values.get("field_name"))])[0]["field_value"]
+            is_valid = is_valid and accepts(command, root)
+        return command, is_valid
 
-    def _mismatches(self, holder: Mapping[str, Any], declared: JSONSchema, at: str) -> Iterable[Fault]:
-        for operation in holder.get("operations", ()):
-            field = self._declarations.field(operation, declared)
-            if reason := mismatch(operation, field, self._declarations.resolve(field.get("items", {}))):
-                yield Fault("invalid_function", reason, at + operation["pointer"])
+    def _match_value(self, field_name: str) -> Node:
+        """Return the node of the values of a match by an own field."""
+        declared = self._declarations.member(self._declarations.member(IN_PROFILE, "custom"), field_name)
+        is_list = declared.get("type") == "array"  # tags are one text, separated by commas
+        return Node({"field_value": self._compiler.rule((), {} if is_list else declared)}, ANY)
+
+    def _root(self, type: str) -> Node:
+        """Return the table of a type of command. It is compiled with the first such command."""
+        places = [
+            Place(_root_uri(type), self._places.schemas[_root_uri(type)]),
+            Place(CONSTRAINTS_URI, self._constraints, source=CONSTRAINTS),
+            Place(RULES_URI, self._places.schemas[RULES_URI], source=CONSTRAINTS),
+        ]
+        if self._database.closed and type == CommandType.UPDATE:
+            places.append(Place(CLOSED_URI, self._places.schemas[CLOSED_URI], source=CLOSED))
+        return self._compiler.node(places, self._declared(type))
+
+    def _declared(self, type: str) -> JSONSchema:
+        declared = _command(type, PROFILE)
+        if type != CommandType.UPDATE:
+            return declared
+        fields = {resource.id: dict(resource.fields) for resource in self._database.resources.values()}
+        return merge_schemas(declared, {"properties": {"subscriptions": {"items": {BY_RESOURCE: fields}}}})
+
+    @cached_property
+    def _places(self) -> Places:
+        roots = {_root_uri(type): _command(type, PARTIAL_PROFILE) for type in CommandType}
+        rules = {RULES_URI: match_rules(self.tables), CLOSED_URI: closed_rules(self._database)}
+        return Places({**self._schemas, **roots, **rules, CONSTRAINTS_URI: self._constraints})
+
+    @cached_property
+    def _compiler(self) -> TableCompiler:
+        empty_object, is_open = self._constraints.get("x-empty-object"), partial(is_open_to, database=self._database)
+        return TableCompiler(self._places, self._declarations, empty_object, is_open)
+
+    @cached_property
+    def _document(self) -> Node:
+        return self._compiler.node([Place(PROFILE, self._schemas[PROFILE])], {}, ("document",))
+
+    @cached_property
+    def _profile(self) -> Validator:
+        return Validator(IN_PROFILE, self._schemas)
+
+    @cached_property
+    def _constraints_validator(self) -> Validator:
+        return Validator(self._constraints, self._schemas)
+
+    def _explanation(self, type: str) -> Explanation:
+        canonical = Validator(_command(type, PARTIAL_PROFILE), self._schemas)
+        return Explanation(canonical, self._constraints_validator, self._declarations, self.tables, self._database)
 
 
-coerce_integer = leaf_coercer(("integer",), plain=False)
+coerce_integer = text_parser(("integer",))
 """Coerces the id of the database, which is needed before the schema is found."""
 
 
-def _command(type: CommandType, profile: str) -> JSONSchema:
+def _root_uri(type: str) -> str:
+    return f"{command_uri(type)}:root"
+
+
+def _command(type: str, profile: str) -> JSONSchema:
     """Return the schema of a command. `profile` is the URI of the schema of an update's `profile`."""
     schema = {"$ref": command_uri(type)}
-    return {**schema, "properties": {"profile": {"$ref": profile}}} if type is CommandType.UPDATE else schema
+    return {**schema, "properties": {"profile": {"$ref": profile}}} if type == CommandType.UPDATE else schema
 
 
 def _own_fields(database: Database) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from gateway.core.model import CommandType, Resource
+from gateway.core.model import Resource
 from gateway.core.pointer import split_pointer
 from gateway.schema.validation import JSONSchema
 
@@ -54,7 +54,7 @@ class Declarations:
         return cast(JSONSchema, schema)
 
 
-def command_uri(type: CommandType) -> str:
+def command_uri(type: str) -> str:
     """Return the URI of a command's schema."""
     return f"urn:profile-gateway:{type}"
 

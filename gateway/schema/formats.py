@@ -37,11 +37,13 @@ def _ip(text: str) -> bool:
 _DEGREES = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,32})?([eE](-[0-9]{1,3}|\+?[0-9]{1,2}))?")
 
 
+@normalization.cache_results
 def _degrees(text: str) -> bool:
     """Whether it is a number of degrees in the syntax of JSON, within the range of a float."""
     return bool(_DEGREES.fullmatch(text))
 
 
+@normalization.cache_results
 def _international_phone(text: str) -> bool:
     """Whether it is an international phone number with `+`."""
     return "+" in text and normalization.phone(text) is not None
@@ -54,17 +56,17 @@ def _of_text(predicate: Callable[[str], object]) -> Callable[[Any], bool]:
     return check
 
 
-FORMATS: dict[str, Callable[[Any], bool]] = {
-    name: _of_text(predicate)
-    for name, predicate in {
-        "email": normalization.email,
-        "phone": _international_phone,
-        "phone-digits": normalization.phone,
-        "moment": _moment,
-        "ip": _ip,
-        "degrees": _degrees,
-    }.items()
+TEXT_FORMATS: dict[str, Callable[[str], object]] = {
+    "email": normalization.email,
+    "phone": _international_phone,
+    "phone-digits": normalization.phone,
+    "moment": _moment,
+    "ip": _ip,
+    "degrees": _degrees,
 }
+"""The predicates of the formats. What they return is true for a text of the format."""
+
+FORMATS: dict[str, Callable[[Any], bool]] = {name: _of_text(predicate) for name, predicate in TEXT_FORMATS.items()}
 """A database's own fields may use them, too."""
 
 DESCRIPTIONS = {

@@ -20,8 +20,8 @@ def undeclared_faults(update: Update, database: Database) -> Iterable[Fault]:
 def _fields(update: Update, database: Database) -> Iterable[Fault]:
     """Yield the faults of own fields that are removed or changed on: JSON Schema validates the other ones."""
     declared = database.fields.get("properties", {})
-    custom = update.get("profile", {}).get("custom")
-    removed = [name for name, value in custom.items() if value is None] if isinstance(custom, dict) else []
+    custom = _object(_object(update.get("profile")).get("custom"))
+    removed = [name for name, value in custom.items() if value is None]
     changed = (each["pointer"] for each in update.get("operations", ()) if each["function"] != "set")
     touched = (names[1] for names in map(split_pointer, changed) if names[:1] == ["custom"] and names[1:])
     for name in (*touched, *removed):
@@ -49,6 +49,10 @@ def _in_subscription(subscription: Mapping[str, Any], database: Database, at: st
     for name in (*(written if isinstance(written, dict) else ()), *changed):
         if name not in declared and not name.startswith("_"):
             yield Fault("unknown_field", pointer=f"{at}/custom_fields{join_pointer(name)}")
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _list(value: Any) -> list[Any]:

@@ -22,17 +22,18 @@ MAX_REASON_LENGTH = 200
 MAX_FAULTS = 100
 """Faults of one value. To find thousands takes a second, and no client reads them."""
 
-_ENGINE: Any = {"formats": FORMATS, "validate_formats": True, "pattern_options": jsonschema_rs.RegexOptions()}
+ENGINE: Any = {"formats": FORMATS, "validate_formats": True, "pattern_options": jsonschema_rs.RegexOptions()}
+"""The options of a compiled validator."""
 
 
 class Validator:
     """Validates values by one schema. `resources` are the schemas that it may refer to, by URI."""
 
     def __init__(self, schema: JSONSchema, resources: Mapping[str, JSONSchema]) -> None:
-        schema = _prepared(schema)
-        contents: list[tuple[str, Any]] = [(uri, _prepared(each)) for uri, each in resources.items()]
+        schema = prepare_schema(schema)
+        contents: list[tuple[str, Any]] = [(uri, prepare_schema(each)) for uri, each in resources.items()]
         self._registry = jsonschema_rs.Registry(contents)
-        self._quick = jsonschema_rs.Draft202012Validator(schema, registry=self._registry, **_ENGINE)
+        self._quick = jsonschema_rs.Draft202012Validator(schema, registry=self._registry, **ENGINE)
         self._name_finders: dict[int, tuple[JSONSchema, Any]] = {}
         created = ((uri, DRAFT202012.create_resource(each)) for uri, each in contents)
         registry: Registry[Any] = Registry().with_resources(created)
@@ -68,25 +69,25 @@ class Validator:
         """
         if id(error.schema) not in self._name_finders:
             schema = _names_only(error.schema) if error.validator == "additionalProperties" else error.schema
-            finder = jsonschema_rs.Draft202012Validator(schema, registry=self._registry, **_ENGINE)
+            finder = jsonschema_rs.Draft202012Validator(schema, registry=self._registry, **ENGINE)
             self._name_finders[id(error.schema)] = error.schema, finder  # a kept schema keeps its id
         _, finder = self._name_finders[id(error.schema)]
         kinds = (found.kind for found in finder.iter_errors(error.instance) if not found.instance_path)
         return dict.fromkeys(name for kind in kinds if kind.name == error.validator for name in kind.unexpected)
 
 
-def _prepared(schema: Any) -> Any:
+def prepare_schema(schema: Any) -> Any:
     """Return a schema whose integers have 64 bits, without `$schema`.
 
     In JSON Schema, 1e300 is an integer. `jsonschema` would validate a part with `$schema` by its own class.
     """
     if isinstance(schema, list):
-        return [_prepared(each) for each in schema]
+        return [prepare_schema(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
     bounds = {"minimum": INTEGERS[0], "maximum": INTEGERS[-1]} if "integer" in _types(schema) else {}
     kept = {key: each for key, each in schema.items() if key != "$schema" or isinstance(each, dict)}
-    return {**bounds, **{key: each if key in _VALUES else _prepared(each) for key, each in kept.items()}}
+    return {**bounds, **{key: each if key in _VALUES else prepare_schema(each) for key, each in kept.items()}}
 
 
 _VALUES = ("const", "default", "enum", "examples")
@@ -122,7 +123,7 @@ _default_items: Any = jsonschema.Draft202012Validator.VALIDATORS["items"]
 @cache
 def _keyword_validator(keyword: str, value: str) -> Any:
     """Return the compiled validator of one keyword."""
-    return jsonschema_rs.Draft202012Validator({keyword: value}, **_ENGINE)
+    return jsonschema_rs.Draft202012Validator({keyword: value}, **ENGINE)
 
 
 _Thorough: Any = jsonschema.validators.extend(  # type: ignore[no-untyped-call]

@@ -13,13 +13,14 @@ from gateway.schema.declarations import merge_schemas
 
 def point_to_field(fault: Fault, update: Update) -> Fault:
     """Return a fault of an operation with the pointer of the operation's field."""
-    names = split_pointer(fault.pointer)
-    if "operations" not in names[:3:2] or len(names) < 2:
-        return fault
-    *before, _, index = names[: names.index("operations") + 2]
-    holder = update["subscriptions"][int(before[1])] if before else update
+    match split_pointer(fault.pointer):
+        case ["operations", index, *_]:
+            holder, base = update, "/profile"
+        case ["subscriptions", place, "operations", index, *_]:
+            holder, base = update["subscriptions"][int(place)], join_pointer("subscriptions", place)
+        case _:
+            return fault
     operation = holder["operations"][int(index)]
-    base = join_pointer(*before) if before else "/profile"
     return replace(fault, code="invalid_function", pointer=base + str(operation.get("pointer", "")))
 
 
@@ -49,16 +50,17 @@ def without_nulls(update: Update) -> Update:
     """Return an update whose merge patches (RFC 7396) have no nulls: a null removes a member."""
     view = dict(update)
     if isinstance(profile := update.get("profile"), dict):
-        view["profile"] = _drop_nulls(profile)
+        view["profile"] = drop_nulls(profile)
     if isinstance(subscriptions := update.get("subscriptions"), list):
-        view["subscriptions"] = [_drop_nulls(one) for one in subscriptions]
+        view["subscriptions"] = [drop_nulls(one) for one in subscriptions]
     return view
 
 
-def _drop_nulls(value: Any) -> Any:
+def drop_nulls(value: Any) -> Any:
+    """Return a merge patch without its nulls. A null in a list is an item."""
     if not isinstance(value, dict):
         return value
     if None in value.values():
         value = {name: member for name, member in value.items() if member is not None}
-    inner = {name: _drop_nulls(member) for name, member in value.items() if isinstance(member, dict)}
+    inner = {name: drop_nulls(member) for name, member in value.items() if isinstance(member, dict)}
     return {**value, **inner} if inner else value

@@ -40,9 +40,21 @@ def validate_command(
     """Return the command with its leaves coerced, or a refusal with at most `max_faults` faults."""
     if parsed.update is None:
         return Refusal(parsed.faults)
+    if has_marks:
+        return _validate_marked(schema, parsed, type, is_typed, max_faults)
+    command, faults = schema.validate(parsed.update, type, is_typed, max_faults)
+    if not faults and not parsed.faults:
+        return command
+    return _without_invalid(schema, command, type, [*parsed.faults, *faults], parsed.faults, max_faults)
+
+
+def _validate_marked(
+    schema: CompiledSchema, parsed: ParsedCommand, type: CommandType, is_typed: bool, max_faults: int
+) -> Command | Refusal:
+    """Validate a command that may have an `UnrepresentableNumber`, which the validators do not support."""
+    assert parsed.update is not None
     command = parsed.update if is_typed else schema.coerce(parsed.update, type)
-    if has_marks and (marks := number_faults(command)):
-        # The validators do not support this type.
+    if marks := number_faults(command):
         if not _skips_invalid(command) or None in map(_subscription_index, marks):
             return Refusal([*parsed.faults, *marks][:max_faults])
         command = _without_subscriptions(command, set(map(_subscription_index, marks)))
@@ -58,9 +70,23 @@ def _without_subscriptions(command: Command, invalid: set[int | None]) -> Comman
 def _validate(
     schema: CompiledSchema, command: Command, type: CommandType, found: Sequence[Fault], max_faults: int
 ) -> Command | Refusal:
-    faults = [*found, *schema.validate(command, type, max_faults)]
-    if not faults:
-        return command
+    """Validate a command whose leaves have types, and of which some faults are known."""
+    faults = [*found, *schema.validate(command, type, limit=max_faults)[1]]
+    return _without_invalid(schema, command, type, faults, found, max_faults) if faults else command
+
+
+def _without_invalid(
+    schema: CompiledSchema,
+    command: Command,
+    type: CommandType,
+    faults: list[Fault],
+    found: Sequence[Fault],
+    max_faults: int,
+) -> Command | Refusal:
+    """Return a command with these faults without its invalid subscriptions if it skips them, or a refusal.
+
+    `found` are those of the faults that its dialect found.
+    """
     valid = _valid_subscriptions(schema, command["subscriptions"], found) if _skips_invalid(command) else None
     if valid is None or len(valid) == len(command["subscriptions"]):
         return Refusal(faults[:max_faults])

@@ -15,7 +15,7 @@ from gateway.core.faults import Refusal
 from gateway.core.model import Tree
 from gateway.core.pointer import join_pointer
 from gateway.media import Bounds, charsets, xml
-from gateway.schema.coercion import leaf_coercer
+from gateway.schema.coercion import text_parser
 from gateway.testkit.matchers import VALUE, describe, is_escaped, is_matcher, matches
 
 BOUNDS = Bounds(depth=200, nodes=5_000_000, text=50_000_000, items=5_000_000)
@@ -156,8 +156,8 @@ class _Comparison:
         return self.exact and self.expected_typed == self.got_typed
 
 
-_number: Callable[[Any], Any] = leaf_coercer(("number",), plain=False)
-_boolean: Callable[[Any], Any] = leaf_coercer(("boolean",), plain=False)
+_number: Callable[[Any], Any] = text_parser(("number",))
+_boolean: Callable[[Any], Any] = text_parser(("boolean",))
 
 
 def _parse_as(typed: Tree, text: Tree) -> Tree:

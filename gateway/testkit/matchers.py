@@ -16,7 +16,7 @@ from typing import Any
 from gateway.core.excerpt import excerpt
 from gateway.core.model import Tree
 from gateway.core.pointer import join_pointer
-from gateway.schema.coercion import leaf_coercer
+from gateway.schema.coercion import text_parser
 
 VALUE = "$value"
 
@@ -101,7 +101,7 @@ _IS: dict[str, Callable[[Tree], bool]] = {
 
 # Text has no types: a single element is a list where an array is expected, and an empty element is null.
 _PARSE: dict[str, Callable[[str], Tree]] = {
-    **{name: leaf_coercer((name,), plain=False) for name in ("integer", "number", "boolean")},
+    **{name: text_parser((name,)) for name in ("integer", "number", "boolean")},
     "string": lambda text: text,
     "null": lambda text: text or None,
     "array": lambda text: [text] if text else [],

@@ -50,7 +50,7 @@ def one_input(data: bytes) -> None:
     for read in asked.commands:
         if read.update is not None:
             type = COMMAND_TYPES[call.operation]
-            form.validate(read.update if codec.is_typed else form.coerce(read.update, type), type)
+            form.validate(read.update, type, codec.is_typed)
 
 
 def sow(folder: Path) -> None:

@@ -1,0 +1,174 @@
+"""The table of a type of command: one loop over it validates a command, and coerces it where its leaves are text.
+
+Both loops keep their place in a list, so a command of any depth costs one call. They give a verdict and no reasons.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from gateway.core.typed_text import TypedText
+from gateway.schema.coercion import WHITE_SPACE
+
+Check: TypeAlias = Callable[[Any], object]
+"""Returns something true for a valid value. Most are written in C and cost no Python call."""
+
+Action: TypeAlias = Any
+"""What a value of one type needs: None if it is valid as it is, a `Check`, or the `Node` of its members."""
+
+REJECT: Check = ().__contains__
+
+ABSENT, OTHER = None, object()
+"""The keys of a switch for a value without the member, and for any other value that no rule names."""
+
+
+class Rule(Struct, eq=False):
+    """The rule of one place: an action for each exact type that is valid, and how text is coerced before it."""
+
+    actions: dict[type, Action]
+    text: Callable[[str], Any] | None = None
+    """Coerces text. None: it stays as it is."""
+    empty: Any = ""
+    """What an empty text becomes after `text`."""
+    is_list: bool = False
+    """Whether a single value is a list with one item."""
+    is_declared: bool = False
+    """Whether a declared type takes precedence over `xsi:type`."""
+
+
+class Switch(Struct, eq=False):
+    """Chooses the node of an object by the value of one member, which is a string, an integer or absent."""
+
+    member: str
+    rule: Rule
+    nodes: Mapping[Any, "Node"]
+    is_nullable: bool
+    """Whether null counts as absent."""
+
+
+class Node(Struct, eq=False):
+    """The rules of an object, by member, or of a list, whose items all have the rule `others`."""
+
+    members: Mapping[Any, Rule]
+    others: Rule
+    checks: tuple[Check, ...] = ()
+    """Checks of the whole object or list."""
+    required_values: tuple[str, ...] = ()
+    """Members that must be there and not be null."""
+    sizes: range | None = None
+    """The valid lengths of a list."""
+    switch: Switch | None = None
+    operands: Mapping[Any, "Node"] | None = None
+    """For an operation: the node of its `value`, by function, pointer, submatch and what kind of object it needs."""
+
+
+ANY = Rule(dict.fromkeys((str, int, float, bool, type(None), dict, list)))
+"""The rule of a place where nothing is declared."""
+
+ANYTHING = Node({}, ANY)
+
+_SWITCH_TYPES = (str, int, type(ABSENT))
+
+OPERAND_NAMES = ("function", "pointer", "submatch")
+"""The members of an operation that decide the rule of its value."""
+
+
+def accepts(command: Any, root: Node) -> bool:
+    """Whether a command whose leaves have types is valid."""
+    stack = [(command, root)]
+    while stack:
+        value, node = stack.pop()
+        while (switch := node.switch) is not None:
+            key = value.get(switch.member)
+            if type(key) not in _SWITCH_TYPES or (key is None and not switch.is_nullable and switch.member in value):
+                return False
+            node = switch.nodes[key]
+        members, others = node.members, node.others
+        for name, member in value.items() if type(value) is dict else enumerate(value):
+            action = members.get(name, others).actions.get(type(member), REJECT)
+            if action is None:
+                continue
+            if type(action) is Node:
+                stack.append((member, action))
+            elif not action(member):
+                return False
+        for check in node.checks:
+            if not check(value):
+                return False
+        for name in node.required_values:
+            if value.get(name) is None:
+                return False
+        if node.sizes is not None and len(value) not in node.sizes:
+            return False
+        if node.operands is not None and "value" in value:
+            operand, names = value["value"], map(value.get, OPERAND_NAMES)
+            key = (*names, "object_only" in value, type(operand) is dict)
+            stack.append(({"value": operand}, node.operands[key]))
+    return True
+
+
+def coerce(command: Any, root: Node) -> tuple[Any, bool]:
+    """Return a command whose leaves are text with each leaf coerced to its declared type, and whether it is valid.
+
+    An undeclared leaf has the type of its `xsi:type`, else it stays text, as does one that cannot be coerced.
+    """
+    result: dict[str, Any] = {}
+    is_valid = True
+    visited: list[tuple[Any, Node]] = []
+    stack: list[tuple[Any, Node, Any]] = [(command, root, result)]
+    while stack:
+        value, node, copy = stack.pop()
+        while (switch := node.switch) is not None:
+            key = value.get(switch.member)
+            if isinstance(key, str) and switch.rule.text is not None:
+                key = switch.rule.text(str(key))
+            if type(key) in _SWITCH_TYPES and (key is not None or switch.is_nullable or switch.member not in value):
+                node = switch.nodes[key]
+            else:
+                is_valid, node = False, switch.nodes[OTHER]
+        members, others = node.members, node.others
+        for name, member in value.items() if type(value) is dict else enumerate(value):
+            rule = members.get(name, others)
+            kind = type(member)
+            if rule.is_list and kind is not list and member is not None:
+                # An element without content is null, and any other one is an item.
+                is_blank = isinstance(member, str) and not member.strip(WHITE_SPACE)
+                member = None if is_blank else [member]
+                kind = type(member)
+            if kind is TypedText:
+                member = str(member) if rule.is_declared else member.value
+                kind = type(member)
+            if kind is str and rule.text is not None:
+                member = rule.text(member)
+                if member == "":
+                    member = rule.empty
+                kind = type(member)
+            action = rule.actions.get(kind, REJECT)
+            if kind is dict or kind is list:
+                copy[name] = inner = {} if kind is dict else [None] * len(member)
+                if type(action) is Node:
+                    stack.append((member, action, inner))
+                    continue
+                stack.append((member, ANYTHING, inner))
+                visited += [(inner, Node({}, ANY, (action,)))] if action is not None else ()
+            else:
+                copy[name] = member
+                if action is not None and not action(member):
+                    is_valid = False
+        if node.sizes is not None and len(value) not in node.sizes:
+            is_valid = False
+        if node.checks or node.required_values:
+            visited.append((copy, node))
+        if node.operands is not None and "value" in value:
+            operand, names = value["value"], map(copy.get, OPERAND_NAMES)
+            key = (*names, "object_only" in copy, type(operand) is dict)
+            stack.append(({"value": operand}, node.operands[key], copy))
+    for value, node in visited:
+        for check in node.checks:
+            if not check(value):
+                return result, False
+        for name in node.required_values:
+            if value.get(name) is None:
+                return result, False
+    return result, is_valid

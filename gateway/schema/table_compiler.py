@@ -1,0 +1,182 @@
+"""Compiles the schemas of a type of command into a table: each place once, then it is only followed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from msgspec.structs import astuple, replace
+
+from gateway.schema.coercion import declared_types, text_rule
+from gateway.schema.declarations import Declarations, merge_schemas
+from gateway.schema.operands import Holder, Operands
+from gateway.schema.places import CANONICAL, NO_MEMBERS, Flat, Place, Places
+from gateway.schema.scalar_actions import scalar_actions
+from gateway.schema.table import ABSENT, ANY, OTHER, REJECT, Check, Node, Rule, Switch
+from gateway.schema.validation import JSONSchema
+
+BY_RESOURCE = "x-by-resource"
+"""The keyword of a declared subscription: by id of a resource, the schema of its own fields."""
+
+Path = tuple[str, ...]
+"""The names that lead to a value from its command."""
+
+ITEM, OTHERS = "[]", "*"
+"""In a path: an item of a list, and a member that is not declared."""
+
+SUBSCRIPTION = ("subscriptions", ITEM)
+MERGE_PATCHES = (("profile",), SUBSCRIPTION)
+"""The values in which a null removes a member."""
+
+OPERATIONS = (("operations", ITEM), (*SUBSCRIPTION, "operations", ITEM), ("patch", ITEM))
+"""The operations whose value is coerced and validated by its place in the profile or subscription."""
+
+
+class TableCompiler:
+    """Compiles rules and nodes. `empty_object` is what an empty element of an object becomes.
+
+    A value is validated by its places, and its text is coerced by its declaration.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        declarations: Declarations,
+        empty_object: Mapping[str, Any] | None,
+        closed_names: Callable[[Holder], Callable[[list[str]], bool]],
+    ) -> None:
+        self.places = places
+        self.declarations = declarations
+        self.closed_names = closed_names
+        self._empty_object = empty_object
+
+    def node(self, places: Sequence[Place], declared: JSONSchema, path: Path = ()) -> Node:
+        """Return the node of a command, or of another object at a path."""
+        return self._object(places, self.declarations.resolve(declared), NO_MEMBERS, path, None)
+
+    def rule(
+        self, places: Sequence[Place], declared: JSONSchema | bool, path: Path = (OTHERS,), holder: Holder | None = None
+    ) -> Rule:
+        """Return the rule of a value. `holder` contains the operations at `path`."""
+        declared = self.declarations.resolve(declared)
+        kind = "" if "enum" in declared else next(iter(declared_types(declared)), "")
+        flat = self.places.flatten(places)
+        actions = scalar_actions(flat, self.places)
+        if flat.needs_node("object") or kind == "object":
+            node = self._object(places, declared if kind == "object" else {}, NO_MEMBERS, path, holder)
+            actions[dict] = node if flat.allows("object") else _rejected(node)
+        elif flat.allows("object"):
+            actions[dict] = None
+        if flat.needs_node("array") or kind == "array":
+            node = self._list(places, declared if kind == "array" else {}, path, holder)
+            actions[list] = node if flat.allows("array") else _rejected(node)
+        elif flat.allows("array"):
+            actions[list] = None
+        return Rule(actions, *astuple(text_rule(declared, self._empty_object)))
+
+    def _list(self, places: Sequence[Place], declared: JSONSchema, path: Path, holder: Holder | None) -> Node:
+        flat = self.places.flatten(places, kind="array")
+        items = _as_patches(flat.items(), (*path, ITEM))
+        rule = self.rule(items, declared.get("items", True), (*path, ITEM), holder)
+        return Node({}, rule, self._delegated(flat), sizes=flat.sizes())
+
+    def _object(
+        self,
+        places: Sequence[Place],
+        declared: JSONSchema,
+        known: Mapping[str, Any],
+        path: Path,
+        holder: Holder | None,
+    ) -> Node:
+        flat = self.places.flatten(places, known, "object")
+        unknown = {**flat.open_conditions}
+        if BY_RESOURCE in declared and "resource_id" not in known:
+            unknown["resource_id"] = unknown.get("resource_id", frozenset()) | declared[BY_RESOURCE].keys()
+        if unknown:
+            return self._switch(places, declared, known, path, holder, unknown)
+        declared = _in_resource(declared, known)
+        if path in ((), SUBSCRIPTION):
+            holder = self._holder(places, flat, declared, known, path)
+        node = self._members(flat, declared, path, holder)
+        if path in OPERATIONS and holder is not None:
+            node.members = {**node.members, "value": ANY}
+            node.operands = Operands(self, holder, flat.below("value"))
+        return node
+
+    def _switch(
+        self,
+        places: Sequence[Place],
+        declared: JSONSchema,
+        known: Mapping[str, Any],
+        path: Path,
+        holder: Holder | None,
+        unknown: Mapping[str, frozenset[Any]],
+    ) -> Node:
+        """Return a node that chooses another one by the first unknown member."""
+        member = min(unknown)
+        rule = self.rule((), declared.get("properties", {}).get(member, True))
+        nodes = _Nodes(
+            unknown[member], lambda value: self._object(places, declared, {**known, member: value}, path, holder)
+        )
+        return Node({}, ANY, switch=Switch(member, rule, nodes, any(place.is_patch for place in places)))
+
+    def _members(self, flat: Flat, declared: JSONSchema, path: Path, holder: Holder | None) -> Node:
+        own, others = declared.get("properties", {}), declared.get("additionalProperties", True)
+        names = dict.fromkeys(name for place in flat.expressed for name in place.get("properties", ()))
+        members = {
+            name: self.rule(_as_patches(flat.below(name), (*path, name)), own.get(name, others), (*path, name), holder)
+            for name in [*names, *(name for name in own if name not in names)]
+        }
+        rest = [place.below("additionalProperties") for place in flat.expressed if place.has("additionalProperties")]
+        required = [(name, place.is_patch) for place in flat.expressed for name in place.get("required", ())]
+        needed = frozenset(name for name, is_value in required if not is_value)
+        return Node(
+            members,
+            self.rule(rest, others, (*path, OTHERS)),
+            (*([needed.issubset] if needed else ()), *self._delegated(flat)),
+            tuple(dict.fromkeys(name for name, is_value in required if is_value)),
+        )
+
+    def _delegated(self, flat: Flat) -> tuple[Check, ...]:
+        return (self.places.check(flat.delegated, is_container=True),) if flat.delegated else ()
+
+    def _holder(
+        self, places: Sequence[Place], flat: Flat, declared: JSONSchema, known: Mapping[str, Any], path: Path
+    ) -> Holder:
+        """Return what the operations of a command or subscription change."""
+        own = declared.get("properties", {})
+        if path == SUBSCRIPTION:
+            fields = {"properties": {"custom_fields": own.get("custom_fields", {})}}
+            return Holder(places, fields, known, is_subscription=True)
+        return Holder(_as_patches(flat.below("profile"), ("profile",)), own.get("profile", {}), NO_MEMBERS)
+
+
+class _Nodes(dict[Any, Node]):
+    """The nodes of a switch, compiled when a value first needs one. Values that no rule names share one."""
+
+    def __init__(self, values: frozenset[Any], compile: Callable[[Any], Node]) -> None:
+        self._values = values
+        self._compile = compile
+
+    def __missing__(self, value: Any) -> Node:
+        if value is not ABSENT and value is not OTHER and value not in self._values:
+            return self[OTHER]
+        node = self[value] = self._compile(value)
+        return node
+
+
+def _in_resource(declared: JSONSchema, known: Mapping[str, Any]) -> JSONSchema:
+    """Return a declared subscription with the own fields of its resource."""
+    fields = declared.get(BY_RESOURCE, {}).get(known.get("resource_id"))
+    return merge_schemas(declared, {"properties": {"custom_fields": fields}}) if fields else declared
+
+
+def _as_patches(places: Sequence[Place], path: Path) -> list[Place]:
+    """Return places with the mark of a merge patch, if the path leads to one. Constraints also apply to nulls."""
+    if path not in MERGE_PATCHES:
+        return list(places)
+    return [replace(place, is_patch=place.source == CANONICAL) for place in places]
+
+
+def _rejected(node: Node) -> Node:
+    """Return a node that coerces the members of a value that is not valid."""
+    node.checks = (*node.checks, REJECT)
+    return node
