@@ -15,7 +15,7 @@ BELOW_SERVICE = {"core", "media", "schema", "dialects", "stores"}
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "core": (set(), {"email_validator", "msgspec", "phonenumbers"}),
     "media": ({"core"}, {"jiter", "lxml", "msgspec", "orjson"}),
-    "schema": ({"core"}, {"jsonschema", "jsonschema_rs", "referencing"}),
+    "schema": ({"core"}, {"jsonschema", "jsonschema_rs", "msgspec", "referencing"}),
     "dialects": ({"core"}, {"jsonpatch", "msgspec"}),
     "stores": ({"core", "optional_dependencies"}, {"apsw", "msgspec", "orjson", "psycopg"}),
     "optional_dependencies": (set(), set()),
