@@ -474,6 +474,13 @@ def test_no_long_name_is_remembered_whatever_the_bounds_are() -> None:
         (xml_codec, b"<xml><a" + b' b=""' * 200_000),
         (xml_codec, b"<xml>" + b"&#65;" * 200_000 + b"</xml>"),
         (xml_codec, b"<xml><" + b"a" * 5_000 + b"/></xml>"),
+        (xml_codec, b"<xml><" + b"_" * 1_000_000),
+        (xml_codec, b"<xml" + b" " * 1_000_000),
+        (xml_codec, b"<xml>" + b"</a>" * 250_000),
+        (xml_codec, b"<xml><a>" + b">" * 1_000_000),
+        (xml_codec, b"<xml><a" + b" array='true'" * 80_000),
+        (xml_codec, b"<xml>" + (b"<b>" + b" " * 19_000) * 50),
+        (xml_codec, b"<xml><a>" + b"&amp;" * 200_000),
         (json_codec, b"[" * 1_000_000),
         (json_codec, b'{"a":' * 200_000),
         (json_codec, b"[" + b"[]," * 300_000 + b"[]]"),
@@ -481,7 +488,7 @@ def test_no_long_name_is_remembered_whatever_the_bounds_are() -> None:
         (json_codec, b"[" + b"9" * 4_000 + b"]"),
         (json_codec, b"{" + b",".join(b'"%d":0' % n for n in range(100_000)) + b"}"),
     ],
-    ids=range(15),
+    ids=range(22),
 )
 def test_hostile_bodies_are_refused_soon(codec: Codec, body: bytes) -> None:
     begun = time.thread_time()

@@ -200,6 +200,7 @@ def test_usual_xml_is_decoded_without_lxml(document: str) -> None:
 @example(b"<xml><a array='true'>1</a></xml>", Bounds(depth=1))
 @example(b"<xml><a><b array='true'>1</b></a></xml>", Bounds(depth=2))
 @example(b"<xml><a><</a></xml>", DEFAULT_BOUNDS)
+@example(b"<xml><xml><a>1</a></xml>", DEFAULT_BOUNDS)
 @example(b"<xml><" + b"a" * 5_000 + b"/></xml>", DEFAULT_BOUNDS)
 def test_plain_xml_has_the_tree_that_lxml_gives(body: bytes, bounds: Bounds) -> None:
     tree = decode_plain(body, bounds)
@@ -316,6 +317,7 @@ numbers = st.sampled_from(
         *("01", "1.", ".5", "+1", "1e", "-", "NaN", "Infinity", "-Infinity", "nan", "0x1", "1_0"),
     )
 )
+decimals = st.decimals(allow_nan=False, allow_infinity=False) | st.decimals(-1000, 1000, places=6)
 escapes = st.lists(
     st.sampled_from(
         (
@@ -329,7 +331,7 @@ escapes = st.lists(
 json_texts = st.builds('"{}"'.format, escapes)
 spaces = st.sampled_from(("", "", "", " ", "\n  ", "\r\n\t"))
 json_documents = st.recursive(
-    json_texts | numbers | st.sampled_from(("true", "false", "null", "1", "-17", '"a"')),
+    json_texts | numbers | decimals.map(str) | st.sampled_from(("true", "false", "null", "1", "-17", '"a"')),
     lambda inner: (
         st.builds("[{}{}{}]".format, spaces, st.lists(inner, max_size=4).map(",".join), spaces)
         | st.builds(

@@ -10,6 +10,7 @@ reason of every refusal. For a plain body both return the same tree.
 """
 
 import re
+import sys
 
 import jiter
 import msgspec
@@ -25,6 +26,8 @@ name = "json"
 media_type = "application/json"
 is_typed = True
 
+_NOT_PLAIN = object()
+
 # An even number of backslashes before it: those are escaped pairs, so this backslash starts the escape.
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
 
@@ -34,17 +37,6 @@ def accepts(media_type: str) -> bool:
     return media_type in ("application/json", "text/json") or media_type.endswith("+json")
 
 
-def _exact_number(literal: str) -> int | float:
-    number = parse_number(literal)
-    if number is None:
-        raise ValueError(literal)
-    return number
-
-
-_parse = msgspec.json.Decoder(float_hook=_exact_number).decode
-_NOT_PLAIN = (msgspec.MsgspecError, ValueError, TypeError, RecursionError, Refusal)
-
-
 def decode(
     body: bytes,
     charset: str | None = None,
@@ -52,18 +44,36 @@ def decode(
     unrepresentable: list[UnrepresentableNumber] | None = None,
 ) -> Tree:
     """See `Codec`. Ignores a byte order mark (RFC 8259, 8.1)."""
-    if charset in UTF_8:
-        try:
-            tree = _parse(body)
-            written = orjson.dumps(tree, None, orjson.OPT_STRICT_INTEGER)
-            if len(body) > bounds.small or body.count(b"{") + body.count(b"[") > bounds.depth:
-                bounds.check(tree, len(body))
-        except _NOT_PLAIN:
-            return decode_thoroughly(body, charset, bounds, unrepresentable)
-        quotes = body.count(b'"')
-        if quotes == written.count(b'"') if b"\\" not in body else _has_all_strings(body, quotes, written):
-            return tree
-    return decode_thoroughly(body, charset, bounds, unrepresentable)
+    tree = _decode_plain(body, bounds) if charset in UTF_8 else _NOT_PLAIN
+    return decode_thoroughly(body, charset, bounds, unrepresentable) if tree is _NOT_PLAIN else tree
+
+
+def _decode_plain(body: bytes, bounds: Bounds) -> Tree:
+    """Return the tree of a plain body that is within the bounds, else `_NOT_PLAIN`."""
+    try:
+        tree = _parse(body)
+        written = orjson.dumps(tree, None, orjson.OPT_STRICT_INTEGER)
+        if len(body) > bounds.small or body.count(b"{") + body.count(b"[") > bounds.depth:
+            bounds.check(tree, len(body))
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError, Refusal):
+        return _NOT_PLAIN
+    quotes = body.count(b'"')
+    is_whole = quotes == written.count(b'"') if b"\\" not in body else _has_all_strings(body, quotes, written)
+    return tree if is_whole else _NOT_PLAIN
+
+
+def _exact_number(literal: str) -> int | float:
+    """Return a number with a fraction or exponent. Raises ValueError if no 64-bit float represents it."""
+    if len(literal) <= sys.float_info.dig and "e" not in literal and "E" not in literal:
+        value = float(literal)  # a float keeps so many digits
+        return int(value) if value.is_integer() else value
+    number = parse_number(literal)
+    if number is None:
+        raise ValueError(literal)
+    return number
+
+
+_parse = msgspec.json.Decoder(float_hook=_exact_number).decode
 
 
 def _has_all_strings(body: bytes, quotes: int, written: bytes) -> bool:

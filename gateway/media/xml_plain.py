@@ -146,7 +146,7 @@ def _tree(document: str, deepest: int) -> Tree | None:
             _add(members, name, value, is_marked)
         else:
             members[name] = value
-    if leaf or started or text.strip(_WHITE_SPACE) or members.keys() != {"xml"}:
+    if leaf or started or len(stack) > 1 or text.strip(_WHITE_SPACE) or members.keys() != {"xml"}:
         return None
     tree = members["xml"]
     return None if type(tree) is list else tree or {}
