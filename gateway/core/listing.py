@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gateway.core import matching
+from gateway.core.conditions import meets, profile_view
 from gateway.core.consent import suppressions_of
 from gateway.core.model import Document, Identity, Profile, Query
 from gateway.core.profile_tables import ProfileTables
@@ -37,7 +38,19 @@ def filter_identities(parameters: Mapping[str, Any], tables: ProfileTables) -> I
 
 def needs_effective_documents(parameters: Mapping[str, Any]) -> bool:
     """Return whether a search's `query` depends on the facts about addresses, which no profile stores."""
-    return SUPPRESSED in parameters or "suppression_reasons" in parameters or parameters.get("sort") == SUPPRESSED
+    return (
+        SUPPRESSED in parameters
+        or "suppression_reasons" in parameters
+        or parameters.get("sort") == SUPPRESSED
+        or "where" in parameters
+    )
+
+
+def is_selected(profile: Profile, parameters: Mapping[str, Any]) -> bool:
+    """Return whether a profile with its effective document meets the conditions that no index serves."""
+    if "where" in parameters and not meets(profile_view(profile), parameters["where"]):
+        return False
+    return is_suppressed_as(profile.document, parameters)
 
 
 def is_suppressed_as(document: Document, parameters: Mapping[str, Any]) -> bool:

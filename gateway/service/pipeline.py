@@ -23,6 +23,7 @@ from gateway.service.operations import Operations
 from gateway.service.plans import Plan, Plans
 from gateway.service.prepared_request import PreparedRequest
 from gateway.service.rate_limits import RateLimitExceeded, RateLimits
+from gateway.service.searches import SearchTimeExceeded
 from gateway.stores.errors import Unavailable
 
 RETRY_AFTER_SECONDS = "1"
@@ -32,7 +33,7 @@ LARGE_BODY_BYTES = 256 * 1024
 """Bodies of this size and more are prepared in a thread, so that they do not block the event loop."""
 
 LARGE_BATCH = 100
-"""Responses for this number of updates and more are rendered in a thread."""
+"""Responses for this number of updates or profiles and more are rendered in a thread."""
 
 RUNNING_REQUESTS = 32
 """Requests that run at once: enough to share a commit, and few that a new one waits for."""
@@ -82,7 +83,7 @@ class Pipeline:
                 outcome = await self._operations.run(call.operation, request)
             finally:
                 self._queue.leave(token)
-            if len(request.commands) < LARGE_BATCH:
+            if max(len(request.commands), len(outcome)) < LARGE_BATCH:
                 response = _render(exchange, call, request, outcome)
             else:
                 response = await asyncio.to_thread(_render, exchange, call, request, outcome)
@@ -98,7 +99,7 @@ class Pipeline:
     def _reject(self, exchange: Exchange, call: Call, error: Exception) -> Response:
         """Return the response to a request that failed."""
         match error:
-            case RateLimitExceeded():
+            case RateLimitExceeded() | SearchTimeExceeded():
                 return exchange.reject(error.faults, {"retry-after": str(error.pause)})
             case Refusal():
                 return exchange.reject([_with_vendor_pointer(fault, call.pointers) for fault in error.faults])

@@ -2,14 +2,16 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 from gateway.core.erasure import Pseudonym
+from gateway.core.faults import Fault, Refusal
 from gateway.core.listing import (
     SUPPRESSED,
     filter_identities,
     intersection,
-    is_suppressed_as,
+    is_selected,
     needs_effective_documents,
     parse_query,
     select_page,
@@ -23,7 +25,18 @@ from gateway.service.prepared_request import Outcome, PreparedRequest
 from gateway.stores.protocol import Store
 
 BATCH_SIZE = 500
-"""Profiles that a search by suppression reads at a time."""
+"""Profiles that a search reads at a time where no index serves it."""
+
+MAX_SCAN_SECONDS = 10
+
+
+class SearchTimeExceeded(Refusal):
+    """The refusal of a search that no index serves, and that would read for too long. `pause` is in seconds."""
+
+    pause = 1
+
+    def __init__(self) -> None:
+        super().__init__([Fault("overloaded", f"the search takes longer than {MAX_SCAN_SECONDS} seconds")])
 
 
 class Searches:
@@ -43,7 +56,7 @@ class Searches:
         parameters = request.command["query"]
         query = parse_query(parameters)
         if needs_effective_documents(parameters):
-            return [*await self._suppressed_page(request, parameters, query)]
+            return [*await self._scanned_page(request, parameters, query)]
         if "filters" not in parameters:
             return [*await self._store.page(request.database.id, query)]
         return [*select_page(await self._filtered(request, parameters), query)]
@@ -53,10 +66,14 @@ class Searches:
         groups = filter_identities(parameters, request.schema.tables)
         return intersection([await self._store.find(request.database.id, group) for group in groups])
 
-    async def _suppressed_page(
+    async def _scanned_page(
         self, request: PreparedRequest, parameters: Mapping[str, Any], query: Query
     ) -> list[Profile]:
-        """Return a page that depends on suppressions. No index has them: it reads the profiles in batches."""
+        """Return a page by conditions that no index serves: it reads the profiles in batches.
+
+        Raises `SearchTimeExceeded`.
+        """
+        deadline = monotonic() + MAX_SCAN_SECONDS
         originals: dict[str, Profile] = {}
         page: list[Profile] = []
         async for batch in self._batches(request, parameters, query):
@@ -64,10 +81,12 @@ class Searches:
             tables = request.schema.tables
             effective = await with_consent(self._store, request.database.id, tables, batch, self._pseudonym)
             found = (each for each in effective if isinstance(each, Profile))
-            page = select_page([*page, *(each for each in found if is_suppressed_as(each.document, parameters))], query)
+            page = select_page([*page, *(each for each in found if is_selected(each, parameters))], query)
             originals = {each.id: originals[each.id] for each in page}
             if len(page) == query.limit and query.sort != SUPPRESSED:
                 break
+            if monotonic() > deadline:
+                raise SearchTimeExceeded
         return [originals[each.id] for each in page]
 
     async def _batches(

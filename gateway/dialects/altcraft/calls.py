@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from gateway.core.model import DELETE, READ, WRITE
-from gateway.dialects.altcraft import replies, requests, subscription_calls
+from gateway.dialects.altcraft import profile_lists, replies, requests, subscription_calls
 from gateway.dialects.altcraft.matching import DELETE_MODES, SEARCH_MODES
 from gateway.dialects.protocol import (
     BATCH,
     DESCRIBE,
     FIND,
+    LIST,
     REMOVE,
     UPDATE,
     Call,
@@ -62,6 +63,7 @@ CALLS: tuple[Call, ...] = (
     _call("profiles/import_batch", BATCH, WRITE, _parse_import_batch, replies.render_batch),
     _call("profiles/add_batch", BATCH, WRITE, _parse_add_batch, replies.render_batch),
     _call("profiles/get", FIND, READ, _parse_search, replies.render_profile),
+    _call("profiles/list", LIST, READ, profile_lists.parse_list, profile_lists.render_list),
     _call("profiles/delete", REMOVE, DELETE, _parse_removal, replies.render_removal),
     _call("profiles/segstatic/add", UPDATE, WRITE, _parse_segment_add, replies.render_success),
     _call("profiles/segstatic/remove", UPDATE, WRITE, _parse_segment_remove, replies.render_success),
