@@ -50,6 +50,7 @@ def guess_codec(body: bytes) -> Codec | None:
     return xml if start.startswith(b"<") else None
 
 
+@lru_cache(maxsize=1024)
 def reply_codec(
     format_parameter: str | None, accept: str | None, request_codec: Codec | None, own_types: tuple[str, ...] = ()
 ) -> Codec:
@@ -63,7 +64,6 @@ def reply_codec(
     return named or _negotiate_codec(accept, (request_codec or CODECS[0]).media_type, own_types)
 
 
-@lru_cache(maxsize=256)
 def _negotiate_codec(accept: str | None, default: str, own_types: tuple[str, ...]) -> Codec:
     # The ranges of Accept are offers too: `text/xml`, `application/vnd.api+json` or `;charset=utf-8` then select the
     # codec that accepts them.

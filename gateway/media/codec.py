@@ -100,6 +100,8 @@ class Codec(Protocol):
     media_type: str
     is_typed: bool
 
+    def __hash__(self) -> int: ...
+
     def accepts(self, media_type: str) -> bool:
         """Whether this codec decodes a media type, given in lower case and without parameters."""
         ...

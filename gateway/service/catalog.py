@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from gateway.core.faults import refuse
+from gateway.core.faults import Refusal, refuse
 from gateway.core.fingerprint import fingerprint
 from gateway.core.model import WRITE, Database, Token
 from gateway.dialects.protocol import Credential, Dialect
@@ -110,4 +110,9 @@ def require_database(grant: Grant, id: object) -> None:
 def require_right(token: Token, right: str) -> None:
     """Raise `Refusal` (missing_right) if the token does not have the right."""
     if right not in token.rights:
-        raise refuse("missing_right", f"the token does not have the right to {right}")
+        raise missing_right(right)
+
+
+def missing_right(right: str) -> Refusal:
+    """Return the refusal of a token without a right, to be raised."""
+    return refuse("missing_right", f"the token does not have the right to {right}")

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from msgspec import Struct
+
 from gateway import media
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import Tree
@@ -21,7 +23,7 @@ METHODS_WITHOUT_BODY = ("GET", "HEAD", "DELETE")
 """The methods whose request may have no body. Its tree is then an empty object."""
 
 
-class Exchange:
+class Exchange(Struct):
     """Decodes a request and encodes its response.
 
     `codec` encodes the response. Before the body is decoded it is None, and the headers choose: a body may contain the
@@ -29,12 +31,11 @@ class Exchange:
     set once the credential is verified.
     """
 
-    def __init__(self, dialect: Dialect, message: Message) -> None:
-        self.dialect = dialect
-        self.message = message
-        self.codec: Codec | None = None
-        self.unrepresentable: list[UnrepresentableNumber] = []
-        self.grant: Grant | None = None
+    dialect: Dialect
+    message: Message
+    codec: Codec | None = None
+    unrepresentable: list[UnrepresentableNumber] = []
+    grant: Grant | None = None
 
     def decode(self, body_types: tuple[type, ...], bounds: Bounds, now: int) -> Request:
         """Return the request as a dialect sees it. Raises `Refusal`."""

@@ -8,23 +8,22 @@ log = logging.getLogger("gateway")
 
 
 class OutageLog:
-    """Logs the start and the end of a store's outage once, not per request."""
+    """Logs the start and the end of a store's outage once, not per request. `is_out`: whether one is logged."""
 
     def __init__(self) -> None:
-        self._is_out = False
+        self.is_out = False
 
     def begin(self, reason: Unavailable, request_id: str) -> None:
         """Log the start, if no outage is logged yet."""
-        if not self._is_out:
+        if not self.is_out:
             text = str(reason) if isinstance(reason, Unusable) else type(reason.__cause__ or reason).__name__
             log.error("the store is unavailable: %s", text, extra={"request_id": request_id})
-        self._is_out = True
+        self.is_out = True
 
     def end(self) -> None:
-        """Log the end of an outage, if there was one."""
-        if self._is_out:
-            log.warning("the store answers again")
-        self._is_out = False
+        """Log the end of an outage."""
+        log.warning("the store answers again")
+        self.is_out = False
 
 
 def log_unexpected(error: BaseException, request_id: str) -> None:

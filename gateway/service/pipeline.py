@@ -11,7 +11,7 @@ from gateway.core.numbers import replace_unrepresentable
 from gateway.dialects.protocol import Call, Dialect, ParsedCommand, Request, Result
 from gateway.media import Bounds
 from gateway.schema.compiled import coerce_integer
-from gateway.service.catalog import Catalog, Grant, require_database, require_right
+from gateway.service.catalog import Catalog, Grant, missing_right, require_database
 from gateway.service.command_validation import validate_commands
 from gateway.service.dry_run_parameter import DRY_RUN, is_dry_run
 from gateway.service.exchange import NO_HEADERS, Exchange
@@ -89,7 +89,8 @@ class Pipeline:
                 response = await asyncio.to_thread(_render, exchange, call, request, outcome)
         except Exception as error:
             return self._reject(exchange, call, error)
-        self._outages.end()
+        if self._outages.is_out:
+            self._outages.end()
         return response
 
     def reject(self, dialect: Dialect, message: Message, fault: Fault, headers: Mapping[str, str]) -> Response:
@@ -152,10 +153,12 @@ class Pipeline:
         """Return the grant, and whether the request is a dry run, which needs the right to read too."""
         exchange.grant = grant = self._catalog.grant(plan.dialect.credential(request), plan.dialect)
         token, is_dry = grant.token, False
-        require_right(token, plan.call.right)
+        if plan.call.right not in token.rights:
+            raise missing_right(plan.call.right)
         if plan.is_write and DRY_RUN in request.query and is_dry_run(exchange.message, plan.call):
             is_dry = True
-            require_right(token, READ)
+            if READ not in token.rights:
+                raise missing_right(READ)
         if self._rates.limits_tokens:
             self._rates.admit(token.id)
         return grant, is_dry
