@@ -56,6 +56,7 @@ class Toy:
     reserved_names = ()
     located_fields = NO_LOCATED_FIELDS
     constraints = None
+    file_rows = None
 
     def __init__(self) -> None:
         self.calls = (Call("POST", "/toy", UPDATE, WRITE, self._parse, self._render),)

@@ -10,6 +10,8 @@ from gateway.cli.changes import changes
 from gateway.cli.check import check
 from gateway.cli.contracts import contracts
 from gateway.cli.databases import database
+from gateway.cli.file_export import export_file
+from gateway.cli.file_import import import_file
 from gateway.cli.record import record
 from gateway.cli.resources import resource
 from gateway.cli.segments import segment
@@ -18,7 +20,22 @@ from gateway.cli.shadow import shadow
 from gateway.cli.tokens import tokens
 from gateway.cli.transfer import dump, load
 
-COMMANDS = (serve, database, tokens, resource, segment, dump, load, changes, contracts, check, record, shadow)
+COMMANDS = (
+    serve,
+    database,
+    tokens,
+    resource,
+    segment,
+    dump,
+    load,
+    import_file,
+    export_file,
+    changes,
+    contracts,
+    check,
+    record,
+    shadow,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

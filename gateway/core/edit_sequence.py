@@ -20,6 +20,10 @@ class Overlay:
         self._identities: defaultdict[Identity, dict[str, bool]] = defaultdict(dict)
         self._ledgers: dict[Address, Ledger | None] = {}
 
+    def __len__(self) -> int:
+        """Return the number of profiles that were written."""
+        return len(self._profiles)
+
     def copy(self) -> "Overlay":
         """Return an independent overlay of the same writes."""
         other = Overlay()
@@ -105,6 +109,28 @@ def atomic_edit(edits: Sequence[Edit]) -> Edit:
         done = [each for each in outcomes if isinstance(each, EditResult)]
         ledgers = {address: ledger for each in done for address, ledger in each.ledgers.items()}
         return EditResult(done[0].profile, tuple(write for each in done for write in each.writes), ledgers=ledgers)
+
+    return edit
+
+
+def sequence_edit(
+    edits: Sequence[Edit],
+    validate_write: Callable[[Write], object],
+    summarize: Callable[[Sequence[EditResult | Refusal]], Profile],
+) -> Edit:
+    """Return the edit that runs others one after another, and writes what those that are not refused write.
+
+    Its result's profile, which is not stored, is what `summarize` returns for the outcomes. `validate_write`: see
+    `dry_run_edit`.
+    """
+
+    def edit(find: Find) -> EditResult:
+        overlay = Overlay()
+        outcomes = [_outcome(each, find, overlay, validate_write) for each in edits]
+        done = [each for each in outcomes if isinstance(each, EditResult)]
+        ledgers = {address: ledger for each in done for address, ledger in each.ledgers.items()}
+        writes = tuple(write for each in done for write in each.writes)
+        return EditResult(summarize(outcomes), writes, ledgers=ledgers)
 
     return edit
 

@@ -124,6 +124,21 @@ class Call(Struct, frozen=True):
     """Whether pages of any site may call it from a browser (CORS)."""
 
 
+class FileRows(Struct, frozen=True):
+    """How a dialect reads and writes the rows of a file, each of which is one profile."""
+
+    calls: Mapping[str, Call]
+    """The batch call that parses a row: to `import` (update or create), `update` or `add`."""
+    body: Callable[[Tree, Mapping[str, Any]], Tree]
+    """Returns the body of such a call for one row, with the parameters of the file."""
+    names: Collection[str]
+    """The members of a row that are not a database's own fields."""
+    render: Callable[[Profile, Database], dict[str, Any]]
+    """Returns the row that creates a profile with the same content."""
+    describe: Callable[[Sequence[Fault]], str]
+    """Returns the reason for which a row is refused, in the vendor's words."""
+
+
 LocatedFields: TypeAlias = Mapping[tuple[str, ...], Mapping[str, tuple[str, ...]]]
 """By place of an IP address, the places of country, region, city, time_zone, latitude and longitude that it fills."""
 
@@ -149,6 +164,8 @@ class Dialect(Protocol):
     """The fields that `detect_geo` fills."""
     constraints: str | None
     """The name of the schema in `schemas/` that restricts its updates further than the canonical form does."""
+    file_rows: FileRows | None
+    """How files are imported and exported; None: not in this dialect."""
 
     def media_type(self, incoming: Request) -> str | None:
         """Return the name of the codec that the request asks for, or None. Raises `Refusal` on an unknown one."""

@@ -33,6 +33,7 @@ from gateway.service.catalog import Catalog
 from gateway.service.geolocation import Geolocator
 from gateway.service.operations import Operations
 from gateway.service.pipeline import Pipeline
+from gateway.service.profile_ids import new_profile_id
 from gateway.service.pseudonyms import open_pseudonyms
 from gateway.service.rate_limits import RateLimits
 from gateway.settings import Settings
@@ -75,7 +76,7 @@ def create(
     if metrics and settings.metrics_token:
         routes.append(metrics.route(settings.metrics_token))
     rates = RateLimits(settings.rate_limits, settings.token_rate)
-    service = partial(_service, settings, rates, now or _now, new_id or _new_id)
+    service = partial(_service, settings, rates, now or _now, new_id or new_profile_id)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
@@ -135,8 +136,3 @@ def _bounds(settings: Settings) -> Bounds:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _new_id() -> str:
-    """Return 24 hexadecimal digits. The first eight are the time: profiles created together are stored together."""
-    return f"{int(time.time()) & 0xFFFFFFFF:08x}{os.urandom(8).hex()}"

@@ -9,7 +9,8 @@ from gateway.dialects.altcraft import errors
 from gateway.dialects.altcraft.calls import CALLS, ROOT
 from gateway.dialects.altcraft.fields import FIELDS, LOCATED_FIELDS, RESERVED_NAMES
 from gateway.dialects.altcraft.parameters import XML_SPACE
-from gateway.dialects.protocol import CONTENT_TYPES, Credential, Reply, Request
+from gateway.dialects.altcraft.rows import FILE_ROWS
+from gateway.dialects.protocol import CONTENT_TYPES, Credential, FileRows, Reply, Request
 
 
 class Altcraft:
@@ -24,6 +25,7 @@ class Altcraft:
     located_fields = LOCATED_FIELDS
     constraints = "altcraft"
     calls = CALLS
+    file_rows: FileRows | None = FILE_ROWS
 
     def __init__(self, always_200: bool) -> None:
         self._always_200 = always_200

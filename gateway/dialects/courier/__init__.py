@@ -15,7 +15,7 @@ from gateway.dialects.courier.fields import FIELDS, type_faults
 from gateway.dialects.courier.json_patch import PatchBounds, apply_patch
 from gateway.dialects.courier.replies import render_document
 from gateway.dialects.courier.requests import replacement_members
-from gateway.dialects.protocol import CONTENT_TYPES, NO_LOCATED_FIELDS, Credential, Reply, Request
+from gateway.dialects.protocol import CONTENT_TYPES, NO_LOCATED_FIELDS, Credential, FileRows, Reply, Request
 
 
 class Courier:
@@ -32,6 +32,7 @@ class Courier:
     reserved_names: Collection[str] = ()
     located_fields = NO_LOCATED_FIELDS
     constraints = "courier"
+    file_rows: FileRows | None = None
 
     def __init__(self, max_body_bytes: int, patch_bounds: PatchBounds) -> None:
         self._patch_bounds = patch_bounds

@@ -8,7 +8,7 @@ from gateway.core.model import Document
 from gateway.dialects.klaviyo import errors
 from gateway.dialects.klaviyo.calls import CLIENT_PREFIX, build_calls
 from gateway.dialects.klaviyo.fields import FIELDS
-from gateway.dialects.protocol import NO_LOCATED_FIELDS, Credential, Reply, Request
+from gateway.dialects.protocol import NO_LOCATED_FIELDS, Credential, FileRows, Reply, Request
 
 
 class Klaviyo:
@@ -22,6 +22,7 @@ class Klaviyo:
     reserved_names: Collection[str] = ()
     located_fields = NO_LOCATED_FIELDS
     constraints = "klaviyo"
+    file_rows: FileRows | None = None
 
     def __init__(self, is_lenient: bool) -> None:
         self.calls = build_calls(is_lenient)

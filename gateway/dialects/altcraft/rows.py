@@ -1,0 +1,54 @@
+"""Rows of files: elements of a batch, with static segments of their own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.core.faults import Fault
+from gateway.core.model import Database, Profile, Tree
+from gateway.dialects.altcraft.calls import CALLS, ROOT
+from gateway.dialects.altcraft.errors import render_errors
+from gateway.dialects.altcraft.fields import DATA_NAMES, READ_ONLY_FIELDS
+from gateway.dialects.altcraft.replies import render_data
+from gateway.dialects.altcraft.requests import ELEMENT_MATCH_NAMES, SEGMENT_PARAMETERS
+from gateway.dialects.protocol import FileRows
+
+_BATCHES = {call.path.removeprefix(f"{ROOT}/profiles/").removesuffix("_batch"): call for call in CALLS}
+
+
+def _body(row: Tree, parameters: Mapping[str, Any]) -> Tree:
+    """Return the body of a batch with one element. A row's own segments come before those of the parameters."""
+    if not isinstance(row, dict):
+        return {**parameters, "data": [row]}
+    segments = {name: row[name] for name in SEGMENT_PARAMETERS.values() if name in row}
+    data = {name: value for name, value in row.items() if name not in segments} if segments else row
+    return {**parameters, **segments, "data": [data]}
+
+
+def _render(profile: Profile, database: Database) -> dict[str, Any]:
+    """Return the data of a profile as an element of a batch: without what only the gateway sets."""
+    data = render_data(profile, database)
+    row = {name: _as_value(value) for name, value in data.items() if name not in READ_ONLY_FIELDS}
+    if not row["subscriptions"]:
+        del row["subscriptions"]
+    # Other dialects name segments by texts, too.
+    if segments := [each for each in profile.document.get("segments", ()) if isinstance(each, int)]:
+        row[SEGMENT_PARAMETERS["add"]] = segments
+    return row
+
+
+def _as_value(value: Any) -> Any:
+    """Return a value so that it is not read as a function."""
+    return {"action": "set", "value": value} if isinstance(value, dict) and "action" in value else value
+
+
+def _describe(faults: Sequence[Fault]) -> str:
+    return str(render_errors(faults)["error_text"])
+
+
+FILE_ROWS = FileRows(
+    calls={name: _BATCHES[name] for name in ("import", "update", "add")},
+    body=_body,
+    names=frozenset({*DATA_NAMES, *ELEMENT_MATCH_NAMES, *SEGMENT_PARAMETERS.values()}),
+    render=_render,
+    describe=_describe,
+)

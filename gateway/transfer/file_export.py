@@ -1,0 +1,115 @@
+"""The profiles of a database as rows of a file, in a dialect. One export is one snapshot."""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+
+from gateway.core.erasure import Pseudonym
+from gateway.core.faults import Refusal
+from gateway.core.model import CommandType, Database, Profile
+from gateway.dialects.protocol import FileRows, Request
+from gateway.schema.compiled import CompiledSchema
+from gateway.service.command_validation import validate_command
+from gateway.service.effective_consent import with_consent
+from gateway.stores.protocol import Snapshot, Store
+from gateway.transfer.formats.csv import JSON_SUFFIX
+
+GROUP_PROFILES = 500
+"""Profiles whose facts about addresses are read at once."""
+
+WHITE_SPACE = " \t\r\n"
+
+
+class FileExport:
+    """One export. `segment` is the static segment that its profiles belong to; None: every profile."""
+
+    def __init__(
+        self,
+        store: Store,
+        snapshot: Snapshot,
+        database: Database,
+        rows: FileRows,
+        schema: CompiledSchema,
+        pseudonym: Pseudonym | None,
+        segment: int | None = None,
+    ) -> None:
+        self._store = store
+        self._snapshot = snapshot
+        self._database = database
+        self._rows = rows
+        self._schema = schema
+        self._pseudonym = pseudonym
+        self._segment = segment
+
+    async def rows(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Return the id and the row of each profile, by id.
+
+        A subscription has the strictest status that applies to its address, so that no import lifts an opt-out.
+        """
+        group: list[Profile] = []
+        async for profile in self._snapshot.profiles(self._database.id):
+            if self._segment is None or self._segment in profile.document.get("segments", ()):
+                group.append(profile)
+            if len(group) == GROUP_PROFILES:
+                for row in await self._render(group):
+                    yield row
+                group = []
+        for row in await self._render(group):
+            yield row
+
+    async def columns(self, progress: Callable[[int], object]) -> list[str]:
+        """Return the columns of a CSV file: those of texts and of values that their field's type makes of a text.
+
+        The others have JSON. They depend on all rows.
+        """
+        scan = _ColumnScan(self._rows, self._database, self._schema)
+        async for _, row in self.rows():
+            scan.add(row)
+            progress(1)
+        return scan.columns()
+
+    async def _render(self, group: list[Profile]) -> Iterable[tuple[str, dict[str, Any]]]:
+        profiles = await with_consent(self._store, self._database.id, self._schema.tables, group, self._pseudonym)
+        return [(each.id, self._rows.render(each, self._database)) for each in profiles if isinstance(each, Profile)]
+
+
+class _ColumnScan:
+    """Finds the columns that have a text for each value, from which an import makes the same value."""
+
+    def __init__(self, rows: FileRows, database: Database, schema: CompiledSchema) -> None:
+        self._rows = rows
+        self._database = database
+        self._schema = schema
+        self._is_plain: dict[str, bool] = {}
+        self._types: dict[tuple[str, type], bool] = {}
+
+    def add(self, row: dict[str, Any]) -> None:
+        for name, value in row.items():
+            self._is_plain[name] = self._is_plain.get(name, True) and self._is_exact(name, value)
+
+    def columns(self) -> list[str]:
+        # A name that ends as those of JSON columns do is one itself.
+        return [
+            name if self._is_plain[name] and not name.endswith(JSON_SUFFIX) else f"{name}{JSON_SUFFIX}"
+            for name in sorted(self._is_plain, key=lambda name: name not in self._rows.names)
+        ]
+
+    def _is_exact(self, name: str, value: Any) -> bool:
+        if isinstance(value, str):
+            return (value != "" and value == value.strip(WHITE_SPACE)) or self._is_same(name, value, value)
+        if isinstance(value, dict | list) or value is None:
+            return False
+        key = name, type(value)
+        if key not in self._types:
+            text = str(value).lower() if isinstance(value, bool) else repr(value)
+            self._types[key] = self._is_same(name, text, value)
+        return self._types[key]
+
+    def _is_same(self, name: str, text: str, value: Any) -> bool:
+        """Whether a field gets the same value from a text and from the value itself."""
+        untyped, typed = self._command({name: text}, False), self._command({name: value}, True)
+        return not isinstance(typed, Refusal) and repr(untyped) == repr(typed)
+
+    def _command(self, row: dict[str, Any], is_typed: bool) -> Any:
+        body = self._rows.body(row, {"db_id": self._database.id})
+        [parsed] = self._rows.calls["add"].parse(Request(body, is_typed=is_typed)).commands
+        return validate_command(self._schema, parsed, CommandType.UPDATE, is_typed)
