@@ -26,7 +26,7 @@ PAGES = [
         ROOT / "docs" / f"{name}.md"
         for name in (
             *("getting-started", "altcraft", "courier", "klaviyo", "gateway-api", "fields-and-types"),
-            *("testing", "contracts", "operating"),
+            *("import-export", "testing", "contracts", "operating"),
         )
     ),
 ]

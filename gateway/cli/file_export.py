@@ -31,7 +31,7 @@ BUFFER_BYTES = 1 << 20
 STDOUT = "-"
 
 
-class _Options(Struct, frozen=True):
+class ExportOptions(Struct, frozen=True):
     """What the command line says, but for the settings."""
 
     file: Path
@@ -63,7 +63,7 @@ def export_file(store: str | None, format: str | None, delimiter: str | None, **
     name that ends in .gz gets a compressed file.
     """
     file: Path = given["file"]
-    options = _Options(format=format or format_of_name(file.name) or "ndjson", delimiter=delimiter or ",", **given)
+    options = ExportOptions(format=format or format_of_name(file.name) or "ndjson", delimiter=delimiter or ",", **given)
     if options.spreadsheet and options.format != "csv":
         raise click.UsageError("--spreadsheet is for CSV")
     settings = load_settings(store=store)
@@ -74,7 +74,7 @@ def export_file(store: str | None, format: str | None, delimiter: str | None, **
     click.echo(f"{count} rows written to {file}", err=True)
 
 
-async def _export(options: _Options, settings: Settings, store: Store) -> int:
+async def _export(options: ExportOptions, settings: Settings, store: Store) -> int:
     database = select_database(await store.databases(), options.database)
     rows = options.dialect.file_rows
     assert rows is not None
@@ -87,7 +87,7 @@ async def _export(options: _Options, settings: Settings, store: Store) -> int:
                 return await _write(export, writer, output, progress)
 
 
-async def _writer(options: _Options, export: FileExport, database: int) -> RowWriter:
+async def _writer(options: ExportOptions, export: FileExport, database: int) -> RowWriter:
     match options.format:
         case "csv":
             with row_progress("finding columns", 0, lambda: 0) as progress:
@@ -118,7 +118,10 @@ async def _write(export: FileExport, writer: RowWriter, output: BinaryIO, progre
 
 @contextmanager
 def _open_output(file: Path) -> Iterator[BinaryIO]:
-    """Open a new file, and sync it to the disk at the end. Raises `UsageError` if it exists."""
+    """Open a new file, and sync it to the disk at the end. A file that is not written to its end is removed.
+
+    Raises `UsageError` if it exists.
+    """
     if str(file) == STDOUT:
         yield sys.stdout.buffer
         return
@@ -126,11 +129,15 @@ def _open_output(file: Path) -> Iterator[BinaryIO]:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise click.UsageError(f"{file} exists already") from None
-    with os.fdopen(descriptor, "wb", BUFFER_BYTES) as output:
-        if file.suffix == ".gz":
-            with gzip.GzipFile(fileobj=output, mode="wb", filename="") as compressed:
-                yield cast(BinaryIO, compressed)
-        else:
-            yield output
-        output.flush()
-        os.fsync(output.fileno())
+    try:
+        with os.fdopen(descriptor, "wb", BUFFER_BYTES) as output:
+            if file.suffix == ".gz":
+                with gzip.GzipFile(fileobj=output, mode="wb", filename="") as compressed:
+                    yield cast(BinaryIO, compressed)
+            else:
+                yield output
+            output.flush()
+            os.fsync(output.fileno())
+    except BaseException:
+        file.unlink()
+        raise

@@ -48,7 +48,7 @@ MAX_REPORTED = 20
 STDIN = "-"
 
 
-class _Options(Struct, frozen=True):
+class ImportOptions(Struct, frozen=True):
     """What the command line says, but for the settings."""
 
     file: Path
@@ -110,7 +110,7 @@ def import_file(store: str | None, matching: str | None, **given: Any) -> None:
     """
     if matching:
         given["parameters"] = {**given["parameters"], "matching": matching}
-    options = _Options(**given)
+    options = ImportOptions(**given)
     _validate(options)
     with _open_reader(options, settings := load_settings(store=store)) as (reader, file):
         run = partial(_import, options, settings, reader, file)
@@ -119,7 +119,7 @@ def import_file(store: str | None, matching: str | None, **given: Any) -> None:
         raise SystemExit(1)
 
 
-def _validate(options: _Options) -> None:
+def _validate(options: ImportOptions) -> None:
     if options.resume and str(options.file) == STDIN:
         raise click.UsageError("an import from stdin cannot be resumed")
     if options.resume and options.dry_run:
@@ -129,7 +129,7 @@ def _validate(options: _Options) -> None:
 
 
 @contextmanager
-def _open_reader(options: _Options, settings: Settings) -> Iterator[tuple[RowReader, BinaryIO]]:
+def _open_reader(options: ImportOptions, settings: Settings) -> Iterator[tuple[RowReader, BinaryIO]]:
     """Open the file, and read what it has before its rows. Raises `InvalidSettings`."""
     with sys.stdin.buffer if str(options.file) == STDIN else options.file.open("rb") as file:
         try:
@@ -146,7 +146,7 @@ def _open_reader(options: _Options, settings: Settings) -> Iterator[tuple[RowRea
 
 
 async def _import(
-    options: _Options, settings: Settings, reader: RowReader, file: BinaryIO, store: Store
+    options: ImportOptions, settings: Settings, reader: RowReader, file: BinaryIO, store: Store
 ) -> "FileImport":
     database = select_database(await store.databases(), options.database)
     rows = options.dialect.file_rows
@@ -168,7 +168,7 @@ async def _import(
     return job
 
 
-async def _run(job: FileImport, options: _Options) -> None:
+async def _run(job: FileImport, options: ImportOptions) -> None:
     """Run an import, and say what became of it. Raises `ClickException` where it cannot begin."""
     place = f"{options.file}, "
     try:
@@ -193,7 +193,7 @@ async def _run(job: FileImport, options: _Options) -> None:
 
 
 def _parser(
-    options: _Options, settings: Settings, reader: RowReader, database: Database, rows: FileRows
+    options: ImportOptions, settings: Settings, reader: RowReader, database: Database, rows: FileRows
 ) -> RowParser:
     given = options.parameters
     own = {name: _typed(value) if reader.is_typed else value for name, value in given.items()}
@@ -235,7 +235,7 @@ def _check_columns(reader: CsvReader, database: Database, rows: FileRows) -> Non
 
 
 def _log(
-    options: _Options, settings: Settings, reader: RowReader, database: Database, store: Store
+    options: ImportOptions, settings: Settings, reader: RowReader, database: Database, store: Store
 ) -> ImportLog | None:
     """Return the log of the import, None where nothing could be resumed."""
     if options.dry_run or not options.file.is_file():

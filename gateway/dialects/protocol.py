@@ -131,8 +131,8 @@ class FileRows(Struct, frozen=True):
     """The batch call that parses a row: to `import` (update or create), `update` or `add`."""
     body: Callable[[Tree, Mapping[str, Any]], Tree]
     """Returns the body of such a call for one row, with the parameters of the file."""
-    names: Collection[str]
-    """The members of a row that are not a database's own fields."""
+    names: Sequence[str]
+    """The members of a row that are not a database's own fields, in the order of columns."""
     render: Callable[[Profile, Database], dict[str, Any]]
     """Returns the row that creates a profile with the same content."""
     describe: Callable[[Sequence[Fault]], str]

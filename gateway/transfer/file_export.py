@@ -88,14 +88,18 @@ class _ColumnScan:
 
     def columns(self) -> list[str]:
         # A name that ends as those of JSON columns do is one itself.
+        vendors = [name for name in self._rows.names if name in self._is_plain]
+        own = sorted(self._is_plain.keys() - vendors)
         return [
             name if self._is_plain[name] and not name.endswith(JSON_SUFFIX) else f"{name}{JSON_SUFFIX}"
-            for name in sorted(self._is_plain, key=lambda name: name not in self._rows.names)
+            for name in (*vendors, *own)
         ]
 
     def _is_exact(self, name: str, value: Any) -> bool:
         if isinstance(value, str):
             return (value != "" and value == value.strip(WHITE_SPACE)) or self._is_same(name, value, value)
+        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
+            return self._is_same(name, value[0], value)
         if isinstance(value, dict | list) or value is None:
             return False
         key = name, type(value)

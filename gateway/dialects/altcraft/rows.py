@@ -7,7 +7,7 @@ from gateway.core.faults import Fault
 from gateway.core.model import Database, Profile, Tree
 from gateway.dialects.altcraft.calls import CALLS, ROOT
 from gateway.dialects.altcraft.errors import render_errors
-from gateway.dialects.altcraft.fields import DATA_NAMES, READ_ONLY_FIELDS
+from gateway.dialects.altcraft.fields import DATA_NAMES, FIELDS, READ_ONLY_FIELDS
 from gateway.dialects.altcraft.replies import render_data
 from gateway.dialects.altcraft.requests import ELEMENT_MATCH_NAMES, SEGMENT_PARAMETERS
 from gateway.dialects.protocol import FileRows
@@ -48,7 +48,7 @@ def _describe(faults: Sequence[Fault]) -> str:
 FILE_ROWS = FileRows(
     calls={name: _BATCHES[name] for name in ("import", "update", "add")},
     body=_body,
-    names=frozenset({*DATA_NAMES, *ELEMENT_MATCH_NAMES, *SEGMENT_PARAMETERS.values()}),
+    names=tuple(dict.fromkeys((*FIELDS, *sorted(DATA_NAMES), *ELEMENT_MATCH_NAMES, *SEGMENT_PARAMETERS.values()))),
     render=_render,
     describe=_describe,
 )

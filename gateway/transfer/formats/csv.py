@@ -192,7 +192,7 @@ class CsvReader:
 
 
 class CsvWriter:
-    """Writes CSV. `columns` are its names; those that end in `:json` get JSON.
+    """Writes CSV. `columns` are its names; those that end in `:json` get JSON, the others texts and lists of one text.
 
     With `is_for_spreadsheets`, a text that a spreadsheet would run as a formula gets an apostrophe before it.
     """
@@ -200,33 +200,35 @@ class CsvWriter:
     tail = b""
 
     def __init__(self, columns: Collection[str], delimiter: str = ",", *, is_for_spreadsheets: bool = False) -> None:
-        self._columns = [(name, name.removesuffix(JSON_SUFFIX), name.endswith(JSON_SUFFIX)) for name in columns]
+        self._columns = [(name.removesuffix(JSON_SUFFIX), name.endswith(JSON_SUFFIX)) for name in columns]
+        # Of one column, a row without values would be a blank line. A reader leaves this column out.
+        self._has_filler = len(columns) < 2
         self._delimiter = delimiter
         self._is_for_spreadsheets = is_for_spreadsheets
         self._special = re.compile(rf'[{re.escape(delimiter)}"\r\n]|^\s|\s$')
-        self.head = self._line(self._cell(name) for name in columns)
+        self.head = self._line([*map(self._cell, columns), *([REFUSED] if self._has_filler else [])])
 
     def row(self, tree: Mapping[str, Any], is_first: bool) -> bytes:  # noqa: ARG002
         """See `RowWriter`."""
-        return self._line(self._value(tree, name, is_json) for _, name, is_json in self._columns)
+        return self._line(
+            [self._value(tree, *column) for column in self._columns] + (['""'] if self._has_filler else [])
+        )
 
     def _value(self, tree: Mapping[str, Any], name: str, is_json: bool) -> str:
         if name not in tree:
             return ""
         value = tree[name]
-        if is_json or not isinstance(value, str):
-            return self._cell(orjson.dumps(value).decode())
-        return self._cell(value)
+        if isinstance(value, list) and not is_json:
+            [value] = value
+        return self._cell(value if isinstance(value, str) and not is_json else orjson.dumps(value).decode())
 
     def _cell(self, text: str) -> str:
         if self._is_for_spreadsheets and text.startswith(_FORMULA_STARTS):
             text = f"'{text}"
         return _quoted(text) if text == "" or self._special.search(text) else text
 
-    def _line(self, cells: Iterator[str]) -> bytes:
-        line = self._delimiter.join(cells)
-        # Of one column, an empty cell would be a blank line.
-        return f"{line}\r\n".encode()
+    def _line(self, cells: Sequence[str]) -> bytes:
+        return f"{self._delimiter.join(cells)}\r\n".encode()
 
 
 def _quoted(text: str) -> str:

@@ -27,6 +27,9 @@ _REASON = re.compile(rb"<%b>.*?</%b>\s*" % (REFUSED.encode(), REFUSED.encode()),
 _ILLEGAL_CHARACTER = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NAMESPACES = 'xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 
+_ARRAY = " array='true'"
+_NO_ITEMS = f"<{ITEM}{_ARRAY}/>"
+
 
 class XmlReader:
     """Reads the rows of a batch. The head of the file, with its parameters, is read first. Raises `InvalidFile`."""
@@ -49,10 +52,8 @@ class XmlReader:
         self._head = b""  # from the root's start tag to the first row
         self._row_depth = 0
         self.parameters: Mapping[str, Any] = {}
-        while not (self._row_depth or self._is_end):
-            self._read()
-        if not self._row_depth:
-            raise self._invalid("there is no element data")
+        self._error: InvalidFile | None = None
+        self._read_head()
         self.refused_head, self.refused_tail = self._refused_frame()
 
     def rows(self) -> Iterator[Row]:
@@ -60,6 +61,8 @@ class XmlReader:
         while True:
             found, self._found = self._found, []
             yield from found
+            if self._error:
+                raise self._error
             if self._is_end:
                 return
             self._read()
@@ -92,8 +95,14 @@ class XmlReader:
 
     # --- parsing ---
 
+    def _read_head(self) -> None:
+        while not (self._row_depth or self._is_end or self._error):
+            self._read()
+        if not self._row_depth:
+            raise self._error or self._invalid("there is no element data")
+
     def _read(self) -> None:
-        """Parse a further part of the file."""
+        """Parse a further part of the file. An error is kept until the rows before it are returned."""
         chunk = self._stream.read(_CHUNK_BYTES)
         self._buffer += chunk
         try:
@@ -101,14 +110,16 @@ class XmlReader:
         except expat.ExpatError as error:
             reason = expat.errors.messages[error.code]
             ended = " (the file ends early)" if not chunk else ""
-            raise InvalidFile(error.lineno, f"the XML is malformed: {reason}{ended}") from None
+            self._error = InvalidFile(error.lineno, f"the XML is malformed: {reason}{ended}")
+        except InvalidFile as error:
+            self._error = error
         self._is_end = not chunk
         if self._row_depth:
             self._consume(self._parser.CurrentByteIndex if self._row_start < 0 else self._row_start)
         if len(self._buffer) > self._max_row + 2 * _CHUNK_BYTES:
             what = "row" if self._row_depth else "head of the file"
             reason = f"the {what} that begins here has more than {self._max_row} bytes"
-            raise InvalidFile(max(self._row_line, 1), reason)
+            self._error = self._error or InvalidFile(max(self._row_line, 1), reason)
 
     def _consume(self, place: int) -> None:
         """Drop what is before a place in the file."""
@@ -158,19 +169,19 @@ class XmlReader:
             raise self._invalid(f"the element {name[:50]!r} is among rows that are named _")
         self._row_start, self._row_line = self._parser.CurrentByteIndex, self._parser.CurrentLineNumber
 
-    def _end(self, _name: str) -> None:
+    def _end(self, name: str) -> None:
         depth = len(self._names)
         if depth == 2 and self._names[1] == ROWS and not self._row_depth:
             self._set_head(2, self._row_start)  # a row without members
         if depth == self._row_depth and self._row_start >= 0:
-            self._end_row()
+            self._end_row(name)
         self._names.pop()
 
-    def _end_row(self) -> None:
-        start = self._row_start - self._offset
-        tag = _TAG.match(self._buffer, self._parser.CurrentByteIndex - self._offset)
-        assert tag is not None
-        content = self._buffer[start : tag.end()]
+    def _end_row(self, name: str) -> None:
+        start, place = self._row_start - self._offset, self._parser.CurrentByteIndex - self._offset
+        # The end of an empty element is where its only tag ends; of others, it is where the end tag begins.
+        end = self._buffer.index(b">", place) + 1 if self._buffer.startswith(f"</{name}".encode(), place) else place
+        content = self._buffer[start:end]
         size = len(content)
         fault = f"the row has more than {self._max_row} bytes (GATEWAY_MAX_BODY)" if size > self._max_row else ""
         self._found.append(Row(self._row_line, size, content, fault))
@@ -193,29 +204,29 @@ class XmlWriter:
     tail = b"</xml>\n"
 
     def __init__(self, parameters: Mapping[str, str]) -> None:
-        members = "".join(_element(name, value, "") for name, value in parameters.items())
+        members = "".join(_element(name, value) for name, value in parameters.items())
         self.head = f"<xml {_NAMESPACES}>{members}\n".encode()
 
     def row(self, tree: Mapping[str, Any], is_first: bool) -> bytes:  # noqa: ARG002
         """See `RowWriter`."""
-        return f"{_element(ROWS, tree, '')}\n".encode()
+        return f"{_element(ROWS, tree or '')}\n".encode()
 
 
-def _element(name: str, value: Any, attributes: str) -> str:
+def _element(name: str, value: Any) -> str:
     """Return the element of a member. A typed leaf has its `xsi:type`, which counts where no type is declared."""
     tag = element_name(name)
     if tag is None:
         raise ValueError(f"the member {name!r} has a name that XML cannot represent")
-    return _tagged(tag, value, attributes)
+    return _list(tag, value) if isinstance(value, list) else _tagged(tag, value, "")
 
 
 def _tagged(tag: str, value: Any, attributes: str) -> str:
-    if isinstance(value, list):
-        return _list(tag, value, attributes)
     if isinstance(value, dict):
         if not value:
             raise ValueError(f"{tag} has an empty object, which XML cannot represent")
-        return f"<{tag}{attributes}>{''.join(_element(name, member, '') for name, member in value.items())}</{tag}>"
+        return f"<{tag}{attributes}>{''.join(_element(name, member) for name, member in value.items())}</{tag}>"
+    if isinstance(value, list):  # an item of a list
+        return f"<{tag}{attributes}>{''.join(_tagged(ITEM, each, '') for each in value) or _NO_ITEMS}</{tag}>"
     if value is None:
         return f'<{tag}{attributes} xsi:nil="true"/>'
     if isinstance(value, str):
@@ -227,22 +238,14 @@ def _tagged(tag: str, value: Any, attributes: str) -> str:
     return f'<{tag}{attributes} xsi:type="xs:{kind}">{text}</{tag}>'
 
 
-def _list(tag: str, items: list[Any], attributes: str) -> str:
-    """Return the elements of a list: repeated ones, or items named `_` inside one element in a list of lists."""
-    if attributes or not items:
-        inner = "".join(_tagged(ITEM, item, "") if not isinstance(item, list) else _nested(item) for item in items)
-        return f"<{tag} array='true'>{inner}</{tag}>" if inner else f"<{tag} array='true'/>"
-    if any(isinstance(item, list) for item in items) or (len(items) == 1 and items[0] in ("", None)):
-        inner = "".join(_nested(item) if isinstance(item, list) else _tagged(ITEM, item, "") for item in items)
-        return f"<{tag}>{inner}</{tag}>"
+def _list(tag: str, items: list[Any]) -> str:
+    """Return the elements of a list, of which the first one says that it is one."""
+    if not items:
+        return f"<{tag}{_ARRAY}/>"
+    if items in ([""], [None]):
+        return f"<{tag}>{_tagged(ITEM, items[0], '')}</{tag}>"
     first, *rest = items
-    return _tagged(tag, first, " array='true'") + "".join(_tagged(tag, item, "") for item in rest)
-
-
-def _nested(items: list[Any]) -> str:
-    """Return a list as an item of another one."""
-    inner = "".join(_nested(item) if isinstance(item, list) else _tagged(ITEM, item, "") for item in items)
-    return f"<{ITEM}>{inner}</{ITEM}>" if inner else f"<{ITEM} array='true'/>"
+    return _tagged(tag, first, _ARRAY) + "".join(_tagged(tag, item, "") for item in rest)
 
 
 def _typed_leaf(value: bool | int | float) -> tuple[str, str]:
