@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gateway.core.consent import DELETED, INTERNAL_MEMBERS
 from gateway.core.faults import Fault
 from gateway.core.model import Database, Profile, Tree
+from gateway.core.pointer import value_at
 from gateway.dialects.altcraft.calls import CALLS, ROOT
 from gateway.dialects.altcraft.errors import render_errors
-from gateway.dialects.altcraft.fields import DATA_NAMES, FIELDS, READ_ONLY_FIELDS
-from gateway.dialects.altcraft.replies import render_data
+from gateway.dialects.altcraft.fields import DATA_NAMES, FIELDS
 from gateway.dialects.altcraft.requests import ELEMENT_MATCH_NAMES, SEGMENT_PARAMETERS
 from gateway.dialects.protocol import FileRows
 
@@ -24,16 +25,22 @@ def _body(row: Tree, parameters: Mapping[str, Any]) -> Tree:
     return {**parameters, **segments, "data": [data]}
 
 
-def _render(profile: Profile, database: Database) -> dict[str, Any]:
-    """Return the data of a profile as an element of a batch: without what only the gateway sets."""
-    data = render_data(profile, database)
-    row = {name: _as_value(value) for name, value in data.items() if name not in READ_ONLY_FIELDS}
-    if not row["subscriptions"]:
-        del row["subscriptions"]
+def _render(profile: Profile, _database: Database) -> dict[str, Any]:
+    """Return the fields of a profile as an element of a batch: what is stored, and nothing computed."""
+    document = profile.document
+    own = {name: _as_value(value) for name, value in document.get("custom", {}).items() if name not in DATA_NAMES}
+    fields = {name: value for name, path in FIELDS.items() if (value := value_at(document, path)) is not None}
+    row = {**own, **fields}
+    if subscriptions := [_visible(each) for each in document.get("subscriptions", ()) if DELETED not in each]:
+        row["subscriptions"] = subscriptions
     # Other dialects name segments by texts, too.
-    if segments := [each for each in profile.document.get("segments", ()) if isinstance(each, int)]:
+    if segments := [each for each in document.get("segments", ()) if isinstance(each, int)]:
         row[SEGMENT_PARAMETERS["add"]] = segments
     return row
+
+
+def _visible(subscription: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in subscription.items() if name not in INTERNAL_MEMBERS}
 
 
 def _as_value(value: Any) -> Any:
