@@ -51,7 +51,7 @@ def _render_outcomes(result: Result) -> list[dict[str, Any]]:
 def render_profile(result: Result) -> Reply:
     (profile,) = result.outcomes
     assert isinstance(profile, Profile)
-    return Reply(200, {"data": _render_data(profile, result.database), **SUCCESS})
+    return Reply(200, {"data": render_data(profile, result.database), **SUCCESS})
 
 
 def render_removal(result: Result) -> Reply:
@@ -86,7 +86,7 @@ def render_resource_fields(result: Result) -> Reply:
     return Reply(200, {"data": [*_render_system_fields(SUBSCRIPTION_FIELD_TYPES), *custom], **SUCCESS})
 
 
-def _render_data(profile: Profile, database: Database) -> dict[str, Any]:
+def render_data(profile: Profile, database: Database) -> dict[str, Any]:
     """Return `data` of a profile. An own field whose name the vendor's data has is left out."""
     document = profile.document
     system = {"id": profile.id, "db_id": database.id, "_createtime": format_time(profile.created)}
