@@ -10,6 +10,7 @@ from gateway.cli.changes import changes
 from gateway.cli.check import check
 from gateway.cli.contracts import contracts
 from gateway.cli.databases import database
+from gateway.cli.doctor import doctor
 from gateway.cli.file_export import export_file
 from gateway.cli.file_import import import_file
 from gateway.cli.record import record
@@ -22,6 +23,7 @@ from gateway.cli.transfer import dump, load
 
 COMMANDS = (
     serve,
+    doctor,
     database,
     tokens,
     resource,
