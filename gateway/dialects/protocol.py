@@ -122,6 +122,10 @@ class Call(Struct, frozen=True):
     """For a fault: canonical pointers, and the names that this call has for them."""
     is_public: bool = False
     """Whether pages of any site may call it from a browser (CORS)."""
+    accepts_forms: bool = False
+    """Whether its parameters may be in the query or in a form, too. Then they are texts. The body may be absent."""
+    render_faults: Callable[[Sequence[Fault]], Reply] | None = None
+    """Renders the reply to a rejected request, in place of the dialect's function."""
 
 
 class FileRows(Struct, frozen=True):

@@ -14,6 +14,7 @@ from gateway.core.faults import CATALOG, Fault
 from gateway.core.model import READ
 from gateway.dialects.protocol import CONTENT_TYPES, DESCRIBE, JOB, JOB_PROFILES, JOBS, LIST, Call, Dialect
 from gateway.media import CODECS
+from gateway.media.form import MULTIPART, URL_ENCODED
 
 JSON: TypeAlias = dict[str, Any]
 Schemas: TypeAlias = Callable[[str], JSON]
@@ -181,7 +182,9 @@ def _operation(dialect: Dialect, call: Call, description: JSON, examples: JSON) 
     example = examples[row["example"]]
     if "body" in row:
         content = _content(_request_types(dialect), [row["body"]], example["request"])
-        operation["requestBody"] = {"required": True, "content": content}
+        if call.accepts_forms:
+            content |= _content(dict.fromkeys((URL_ENCODED, MULTIPART), "form"), [row["body"]], {})
+        operation["requestBody"] = {"required": not call.accepts_forms, "content": content}
     return {**operation, "responses": _responses(dialect, call, row["replies"], example)}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -9,8 +10,9 @@ from gateway import media
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import Tree
 from gateway.core.numbers import UnrepresentableNumber
-from gateway.dialects.protocol import CONTENT_TYPES, Dialect, Reply, Request
+from gateway.dialects.protocol import CONTENT_TYPES, Call, Dialect, Reply, Request
 from gateway.media import Bounds, Codec
+from gateway.media.form import decode_form, decode_query, is_form
 from gateway.schema.pointer_mask import PointerMask
 from gateway.service.catalog import Grant
 from gateway.service.http_messages import Message, Response
@@ -33,26 +35,46 @@ class Exchange(Struct):
 
     dialect: Dialect
     message: Message
+    call: Call | None = None
     codec: Codec | None = None
     unrepresentable: list[UnrepresentableNumber] = []
     grant: Grant | None = None
 
-    def decode(self, body_types: tuple[type, ...], bounds: Bounds, now: int) -> Request:
+    def decode(self, call: Call, bounds: Bounds, now: int) -> Request:
         """Return the request as a dialect sees it. Raises `Refusal`."""
         message = self.message
         tree: Tree = {}
         codec, is_typed = None, True
-        if message.body or message.method not in METHODS_WITHOUT_BODY:
+        if call.accepts_forms:
+            tree, codec, is_typed = self._decode_parameters(bounds)
+        elif message.body or message.method not in METHODS_WITHOUT_BODY:
             codec, charset = media.codec_for(message.headers.get("content-type"))
             tree, is_typed = codec.decode(message.body, charset, bounds, self.unrepresentable), codec.is_typed
         request = Request(
             tree, message.query, message.headers, message.path, message.target, message.base, now, is_typed
         )
-        if codec:
+        if codec or call.accepts_forms:
             self.codec = self._reply_codec(self.dialect.media_type(request), codec)
-            if not isinstance(tree, body_types):
+            if not isinstance(tree, call.body_types):
                 raise refuse("not_an_object")
         return request
+
+    def _decode_parameters(self, bounds: Bounds) -> tuple[Tree, Codec | None, bool]:
+        """Return the parameters of the query and the body, the codec of the body, and whether all of them have types.
+
+        A name in the body takes precedence.
+        """
+        message, content_type = self.message, self.message.headers.get("content-type")
+        query = decode_query(urlsplit(message.target).query, bounds)
+        if not message.body:
+            return query, None, False
+        if is_form(content_type):
+            return {**query, **decode_form(message.body, content_type or "", bounds)}, None, False
+        codec, charset = media.codec_for(content_type)
+        tree = codec.decode(message.body, charset, bounds, self.unrepresentable)
+        if not isinstance(tree, dict) or not query:
+            return tree, codec, codec.is_typed
+        return {**query, **tree}, codec, False
 
     def plain_reply(self, tree: Tree) -> Reply:
         """Return a reply of the gateway itself, with a general media type instead of the vendor's."""
@@ -74,7 +96,8 @@ class Exchange(Struct):
 
     def reject(self, faults: Sequence[Fault], headers: Mapping[str, str] = NO_HEADERS) -> Response:
         """Return the vendor's response to a rejected request, with further headers."""
-        return self.encode(self.dialect.render_faults(faults), headers, faults[0])
+        render = (self.call and self.call.render_faults) or self.dialect.render_faults
+        return self.encode(render(faults), headers, faults[0])
 
     def _chosen_codec(self) -> Codec:
         """Return the codec of the response: as the decoded request chose, else as the headers do."""

@@ -69,7 +69,7 @@ class Pipeline:
 
     async def respond(self, dialect: Dialect, call: Call, message: Message) -> Response:
         """Return the response to a request. Every failure is a response too."""
-        plan, exchange = self._plans.find(dialect, call), Exchange(dialect, message)
+        plan, exchange = self._plans.find(dialect, call), Exchange(dialect, message, call)
         try:
             await self._catalog.refresh()
             if len(message.body) < LARGE_BODY_BYTES:
@@ -117,7 +117,7 @@ class Pipeline:
     def _prepare(self, exchange: Exchange, plan: Plan) -> PreparedRequest:
         """Decode, authorize, parse and validate a request. Raises `Refusal`."""
         message, call, now = exchange.message, plan.call, self._now()
-        request = exchange.decode(call.body_types, plan.bounds, now)
+        request = exchange.decode(call, plan.bounds, now)
         grant, is_dry = self._authorize(exchange, plan, request)
         rate_headers = NO_HEADERS
         if call.rates:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from gateway.core.model import DELETE, READ, WRITE
-from gateway.dialects.altcraft import profile_lists, replies, requests, subscription_calls
+from gateway.dialects.altcraft import profile_lists, quick_import, replies, requests, subscription_calls
 from gateway.dialects.altcraft.matching import DELETE_MODES, SEARCH_MODES
 from gateway.dialects.protocol import (
     BATCH,
@@ -21,6 +21,7 @@ from gateway.dialects.protocol import (
 )
 
 ROOT = "/api/v1.1"
+QUICK_IMPORT = "/api/integrations/any/profile_import"
 
 _parse_update = partial(requests.parse_profile, rule=requests.REQUIRE, search=True)
 _parse_import = partial(requests.parse_profile, rule=requests.CREATE, search=True)
@@ -72,6 +73,16 @@ CALLS: tuple[Call, ...] = (
     _call("subscriptions/get", FIND, READ, subscription_calls.parse_get, subscription_calls.render_one),
     _call("subscriptions/delete", UPDATE, WRITE, _parse_deletion, replies.render_success),
     _call("subscriptions/undelete", UPDATE, WRITE, _parse_undeletion, replies.render_success),
+    Call(
+        "POST",
+        QUICK_IMPORT,
+        UPDATE,
+        WRITE,
+        quick_import.parse_profile,
+        replies.render_profile_id,
+        accepts_forms=True,
+        render_faults=quick_import.render_faults,
+    ),
     _call("databases/list", DESCRIBE, READ, requests.parse_description, replies.render_databases),
     _call("databases/fields_get", DESCRIBE, READ, requests.parse_description, replies.render_fields),
     _call("resources/fields_get", DESCRIBE, READ, requests.parse_description, replies.render_resource_fields),
