@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -99,13 +99,15 @@ def check_versions() -> Iterator[Finding]:
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
     """Check the settings that name files, addresses and extras."""
-    uses: Sequence[tuple[str, Callable[[], object]]] = (
-        ("metrics_token", lambda: settings.metrics_token and require_extra("prometheus_client", "metrics")),
-        ("geoip", lambda: Geolocator(settings.geoip)),
-        ("trusted_proxies", lambda: parse_networks(settings.trusted_proxies)),
-        ("bootstrap_fields", lambda: settings.bootstrap_fields and Path(settings.bootstrap_fields).read_bytes()),
-    )
-    problems = [found for field, use in uses if (found := _problem_of(field, use))]
+    uses: dict[str, Callable[[], object]] = {
+        "geoip": lambda: Geolocator(settings.geoip),
+        "trusted_proxies": lambda: parse_networks(settings.trusted_proxies),
+    }
+    if settings.metrics_token:
+        uses["metrics_token"] = lambda: require_extra("prometheus_client", "metrics")
+    if settings.bootstrap_fields:
+        uses["bootstrap_fields"] = Path(settings.bootstrap_fields).read_bytes
+    problems = [found for field, use in uses.items() if (found := _problem_of(field, use))]
     yield from problems
     if not problems:
         named = sorted(name for name in os.environ if name.startswith(variable("")))
