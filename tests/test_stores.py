@@ -266,7 +266,7 @@ async def test_a_failing_edit_is_raised_after_the_others_of_its_call_are_stored(
 
 async def test_the_changes_of_a_cancelled_caller_are_whole(store: Store) -> None:
     keys = [("email", f"{number}@example.com") for number in range(200)]
-    call = asyncio.create_task(store.change([change(create(f"p{key[1]}", key), key) for key in keys]))
+    call = asyncio.ensure_future(store.change([change(create(f"p{key[1]}", key), key) for key in keys]))
     await asyncio.sleep(0)
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
@@ -609,7 +609,7 @@ async def test_rejects_rows_that_contradict_the_registry(store: Store, refused: 
     await store.add_database(FULL)
     await store.add_token(TOKEN)
     before = await content_of(store, [])
-    neighbour = asyncio.create_task(store.change([change(create("a", ANN), ANN)]))
+    neighbour = asyncio.ensure_future(store.change([change(create("a", ANN), ANN)]))
     with pytest.raises(refused):
         await add(store)
     await neighbour
@@ -647,7 +647,7 @@ async def test_is_ready(store: Store) -> None:
 
 async def test_completes_the_calls_in_flight_before_it_closes(store: Store) -> None:
     keys = [("email", f"{number}@example.com") for number in range(100)]
-    calls = [asyncio.create_task(store.change([change(create(key[1], key), key)])) for key in keys]
+    calls = [asyncio.ensure_future(store.change([change(create(key[1], key), key)])) for key in keys]
     await asyncio.sleep(0)
     await store.close()
     assert [(await call)[0].profile.id for call in calls] == [key[1] for key in keys]

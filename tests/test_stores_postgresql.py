@@ -347,7 +347,7 @@ async def test_a_group_ends_after_a_limit_of_characters(store: Store, monkeypatc
 
 async def test_a_batch_lets_single_changes_through(store: Store) -> None:
     batch = [change(create(f"p{n}", identity(n)), identity(n)) for n in range(3000)]
-    running = asyncio.create_task(store.change(batch))
+    running = asyncio.ensure_future(store.change(batch))
     for number in range(3):
         await store.change([change(create(f"q{number}", ("phone", str(number))))])
     assert not running.done()
@@ -480,7 +480,7 @@ async def test_waits_for_the_locks_of_another_process(
         admin.execute(locks.LOCK, locks.numbers([(1, *ANN)]))
         with pytest.raises(Unavailable, match="lock"):
             await store.change([change(create("a", ANN), ANN)])
-        waiting = asyncio.create_task(store.change([change(create("b", ANN), ANN)]))
+        waiting = asyncio.ensure_future(store.change([change(create("b", ANN), ANN)]))
         await asyncio.sleep(0.1)
         assert not waiting.done()
     await waiting
@@ -646,7 +646,7 @@ async def test_a_closed_store_is_unavailable(url: str) -> None:
 
 
 async def test_a_change_of_a_cancelled_caller_is_stored(store: Store) -> None:
-    call = asyncio.create_task(store.change([change(create("a", ANN), ANN)]))
+    call = asyncio.ensure_future(store.change([change(create("a", ANN), ANN)]))
     await asyncio.sleep(0)
     call.cancel()
     await store.change([change(increment(ANN), ANN)])

@@ -329,7 +329,7 @@ async def test_changes_that_wait_share_a_commit(
 
 async def test_a_batch_lets_single_changes_through(store: Store) -> None:
     batch = [change(create(f"p{n}", identity(n)), identity(n)) for n in range(5000)]
-    running = asyncio.create_task(store.change(batch))
+    running = asyncio.ensure_future(store.change(batch))
     for number in range(5):
         await store.change([change(create(f"q{number}", ("phone", str(number))))])
     assert not running.done()
@@ -371,7 +371,7 @@ async def test_finds_the_writes_of_another_process(file: Path, store: Store) -> 
 
 async def test_waits_for_the_lock_of_another_process(file: Path, store: Store) -> None:
     with lock_of_another_process(file) as release:
-        call = asyncio.create_task(store.change([change(create("a", ANN))]))
+        call = asyncio.ensure_future(store.change([change(create("a", ANN))]))
         await asyncio.sleep(0.1)
         assert not call.done()
         assert await store.find(1, [ANN]) == []
@@ -620,7 +620,7 @@ async def test_a_closed_store_is_unavailable(file: Path) -> None:
 
 
 async def test_a_change_of_a_cancelled_caller_is_stored(store: Store) -> None:
-    call = asyncio.create_task(store.change([change(create("a", ANN, pause=0.05), ANN)]))
+    call = asyncio.ensure_future(store.change([change(create("a", ANN, pause=0.05), ANN)]))
     await asyncio.sleep(0.01)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -8,13 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.core.consent import DELETED, UNCHANGED, combine_subscriptions, outlasts
-from gateway.core.difference import json_equal
+from gateway.core.difference import Touched, json_equal
 from gateway.core.faults import Fault
 from gateway.core.matching import subscription_address
 from gateway.core.model import Document, Update
 from gateway.core.pointer import join_pointer, split_pointer, value_at
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.update_functions import FUNCTIONS
+
+MAX_COMPARISONS = 64
+"""Edits times subscriptions up to which each is compared with each, to find that nothing changes."""
 
 
 def apply_update(document: Document, update: Update) -> tuple[Document, list[Fault]]:
@@ -31,10 +34,12 @@ def apply_update(document: Document, update: Update) -> tuple[Document, list[Fau
         document = {**before, **{name: value for name, value in patch.items() if value is not None}}
     else:
         before, document = document, merge_patch(document, patch)
-    document = _apply_operations(document, update.get("operations", ()), "/profile", faults)
-    for place in map(split_pointer, update.get("set_once", ())):
-        if value_at(before, place) is not None:
-            document = restore_value(document, before, place)
+    if "operations" in update:
+        document = _apply_operations(document, update["operations"], "/profile", faults)
+    if "set_once" in update:
+        for place in map(split_pointer, update["set_once"]):
+            if value_at(before, place) is not None:
+                document = restore_value(document, before, place)
     if "subscriptions" in update:
         skip_invalid = update.get("options", {}).get("skip_invalid_subscriptions", False)
         document = _edit_subscriptions(document, update["subscriptions"], skip_invalid, faults)
@@ -43,6 +48,31 @@ def apply_update(document: Document, update: Update) -> tuple[Document, list[Fau
     if "segments" in update:
         document = _edit_segments(document, update["segments"])
     return document, faults
+
+
+def touched_members(update: Update) -> Touched | None:
+    """Return the members that `apply_update` and consent may change of a document; None for all of them."""
+    if not _ANYWHERE.isdisjoint(update):
+        return None
+    touched = {**update.get("profile", {}), **_LIST_MEMBERS}
+    for operation in update.get("operations", ()):
+        _touch(touched, split_pointer(operation["pointer"]))
+    return touched
+
+
+_ANYWHERE = frozenset({"replace", "patch"})
+"""The members of an update that may change any member of a document."""
+
+_LIST_MEMBERS = dict.fromkeys(("subscriptions", "segments", "memberships"), True)
+
+
+def _touch(touched: dict[str, Any], path: Sequence[str]) -> None:
+    for name in path[:-1]:
+        below = touched.get(name, {})
+        if type(below) is not dict:
+            return
+        touched[name] = touched = dict(below)
+    touched[path[-1]] = True
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
@@ -58,7 +88,11 @@ def merge_patch(target: Any, patch: Any) -> Any:
             if value != current or type(current) is not kind:
                 changes[name] = value
         elif value is None:
-            removed += [name] if name in before else []
+            if name in before:
+                removed.append(name)
+        elif kind is not dict:
+            if not json_equal(current, value):
+                changes[name] = value
         elif (new := merge_patch(current, value)) is not current:
             changes[name] = new
     if not changes and not removed:
@@ -133,7 +167,7 @@ def _apply_at(target: Any, names: list[str], operation: Mapping[str, Any]) -> An
 
 
 def _edit_subscriptions(
-    document: Document, edits: Iterable[Mapping[str, Any]], skip_invalid: bool, faults: list[Fault]
+    document: Document, edits: Sequence[Mapping[str, Any]], skip_invalid: bool, faults: list[Fault]
 ) -> Document:
     """Merge each edit into the subscription of the same resource, channel and address, or add it.
 
@@ -141,6 +175,8 @@ def _edit_subscriptions(
     `skip_invalid`, an edit with a fault is ignored.
     """
     before = document.get("subscriptions", [])
+    if len(before) * len(edits) <= MAX_COMPARISONS and _are_stored(edits, before):
+        return document
     subscriptions = {subscription_address(one): one for one in before}
     for index, edit in enumerate(edits):
         place = subscription_address(edit)
@@ -159,6 +195,22 @@ def _edit_subscriptions(
         subscriptions[place] = one
     after = list(subscriptions.values())
     return document if json_equal(before, after) else {**document, "subscriptions": after}
+
+
+def _are_stored(edits: Iterable[Mapping[str, Any]], subscriptions: Iterable[Mapping[str, Any]]) -> bool:
+    """Return whether each edit is stored as it is: some subscription of its resource has all its members."""
+    for edit in edits:
+        members, has_resource = edit.items(), "resource_id" in edit
+        for one in subscriptions:
+            # First the comparison that runs in C; then what it does not distinguish: 1, 1.0 and true.
+            if members <= one.items() and has_resource is ("resource_id" in one):
+                break
+        else:
+            return False
+        for name, value in members:
+            if type(value) is not str and not json_equal(value, one[name]):
+                return False
+    return True
 
 
 def _remove_subscriptions(document: Document, removed: Iterable[Mapping[str, Any]]) -> Document:

@@ -14,13 +14,16 @@ from typing import Any, TypeAlias
 
 from gateway.core import matching, normalization
 from gateway.core.matching import EMAIL, PHONE
-from gateway.core.model import Address, Document, Fact, Identity, Ledger
+from gateway.core.model import Address, Document, Fact, Find, Identity, Ledger
 
 ReadLedgers: TypeAlias = "Callable[[Sequence[Address]], Mapping[Address, Ledger]]"
 """The ledgers of addresses; an address without facts is left out."""
 
 STATUSES = ("subscribed", "unsubscribed", "complained", "hardbounced", "unconfirmed", "suspended", "invalid")
 """The statuses of a subscription. The index of a word is the number that a client may send instead."""
+
+WORDS: dict[Any, str] = {**dict(enumerate(STATUSES)), **{word: word for word in STATUSES}}
+"""The word of each status, from its number or itself."""
 
 UNCHANGED = -1
 """The status or priority of an edit that leaves it as it is."""
@@ -177,6 +180,16 @@ def lift(ledger: Ledger, resource: str) -> tuple[Ledger, int]:
         for reason, fact in facts.items()
     }
     return Ledger(ledger.number, {**ledger.facts, resource: lifted}), number
+
+
+def may_change_consent(update: Mapping[str, Any], find: Find) -> bool:
+    """Return whether an update may change a ledger, or a subscription because of one."""
+    if "suppressions" in update:
+        return True
+    for edit in update.get("subscriptions", ()):
+        if WORDS.get(edit.get("status")) in FACT_STATUSES:
+            return True
+    return "subscriptions" in update and find.has_ledgers()
 
 
 def apply_consent(

@@ -23,13 +23,13 @@ def member_changes(
     changes: list[MemberChange] = []
     for name in {**before, **after} if touched is None else touched:
         old, new = before.get(name, UNSET), after.get(name, UNSET)
-        if old is new:
+        if old is new or (type(new) is str and new == old):
             continue
         pointer = f"{at}/{name}" if "/" not in name and "~" not in name else at + join_pointer(name)
         if type(old) is dict and type(new) is dict:
             below = touched and touched[name]
             changes += member_changes(old, new, below if type(below) is dict else None, pointer)
-        elif not json_equal(old, new):
+        elif type(new) is str or not json_equal(old, new):
             changes.append(MemberChange(pointer, old, new))
     return changes
 
@@ -63,5 +63,11 @@ def json_equal(one: Any, other: Any) -> bool:
     if kind is dict:
         return one.keys() == other.keys() and all(json_equal(value, other[name]) for name, value in one.items())
     if kind is list:
-        return len(one) == len(other) and all(map(json_equal, one, other))
+        return len(one) == len(other) and (
+            (one == other and _TEXTS.issuperset(map(type, one))) or all(map(json_equal, one, other))
+        )
     return bool(one == other) and (kind is not float or repr(one) == repr(other))
+
+
+_TEXTS = {str}
+"""The types of items that are equal in JSON where they are in Python."""

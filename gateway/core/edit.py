@@ -12,14 +12,33 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.core.apply import append_at, apply_update, remove_empty_namespaces, restore_value
+from gateway.core.apply import (
+    append_at,
+    apply_update,
+    remove_empty_namespaces,
+    restore_value,
+    touched_members,
+)
 from gateway.core.conflicts import former_values, kept_places, require_findable
-from gateway.core.consent import ReadLedgers, apply_consent
-from gateway.core.difference import member_changes
+from gateway.core.consent import ReadLedgers, apply_consent, may_change_consent
+from gateway.core.difference import Touched, member_changes
 from gateway.core.faults import Fault, Refusal
 from gateway.core.journal import creation, removal
 from gateway.core.matching import identities, identity_changes, split_tags
-from gateway.core.model import Created, Document, Edit, EditResult, Find, Identity, JournalKind, Profile, Update, Write
+from gateway.core.model import (
+    Address,
+    Created,
+    Document,
+    Edit,
+    EditResult,
+    Find,
+    Identity,
+    JournalKind,
+    Ledger,
+    Profile,
+    Update,
+    Write,
+)
 from gateway.core.pointer import split_pointer
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.selection import not_found, require_profile, select_first, select_profile
@@ -41,47 +60,99 @@ class EditContext(Struct, frozen=True):
     read_ledgers: Callable[[Find], ReadLedgers] = attrgetter("ledgers")
 
 
-def update_edit(
-    update: Update, key: tuple[Identity, ...], context: EditContext, detach_key: tuple[Identity, ...] = ()
-) -> Edit:
-    """Return the edit of one update. `detach_key` finds the profiles of `detach_from_others`.
+class UpdateEdit(Struct, frozen=True):
+    """The edit of one update. `detach_key` finds the profiles of `detach_from_others`.
 
-    The edit raises `Refusal`: profile_not_found, ambiguous_match, match_not_in_data, identifier_taken, invalid_patch,
-    and the faults of functions and of validation.
+    It raises `Refusal`: profile_not_found, ambiguous_match, match_not_in_data, identifier_taken, invalid_patch, and the
+    faults of functions and of validation.
     """
 
-    def edit(find: Find) -> EditResult:
-        found = find(key) if key else []
-        on_multiple = update["match"].get("on_multiple")
-        if on_multiple == "addresses" and len(found) > 1:
+    update: Update
+    key: tuple[Identity, ...]
+    context: EditContext
+    detach_key: tuple[Identity, ...] = ()
+
+    def __call__(self, find: Find) -> EditResult:
+        update, context = self.update, self.context
+        found = find.profiles(self.key) if self.key else []
+        if len(found) == 1 and not context.tables.tag_fields:
+            profile: Profile | None = found[0]
+        elif len(found) > 1 and update["match"].get("on_multiple") == "addresses":
             return _address_result(update, found, find, context)
-        profile = _select(found, key, on_multiple, context.tables)
-        if profile is None and update.get("if_absent") != "create":
-            raise not_found(key)
+        else:
+            profile = self._select(found)
         before = profile.document if profile else {}
-        document = _updated_document(profile, update, context)
-        document, ledgers = apply_consent(document, update, context.read_ledgers(find), context.now)
+        dated = _with_timestamps(update, context.now) if "timestamps" in update else update
+        document = self._updated_document(profile, before, dated)
+        ledgers: Mapping[Address, Ledger | None] = {}
+        if may_change_consent(update, find):
+            document, ledgers = apply_consent(document, update, context.read_ledgers(find), context.now)
         gained, lost = identity_changes(before, document, context.tables)
-        if lost and (former := former_values(before, document, lost, context.tables)):
+        touched = touched_members(dated)
+        if gained or lost or profile is None:
+            settled = self._without_conflicts(find, profile, document, gained, lost)
+            if settled is not document:
+                document, touched = settled, None
+                gained, lost = identity_changes(before, document, context.tables)
+        result = document_result(profile, document, gained, lost, context, touched=touched)
+        if ledgers or self.detach_key or len(found) > 1:
+            return self._with_others(find, found, profile, replace(result, ledgers=ledgers))
+        return result
+
+    def _select(self, found: list[Profile]) -> Profile | None:
+        """Return the profile that the key means among those that it finds; None for a new one."""
+        if found and self.update["match"].get("on_multiple") == "first":
+            return select_first(found, self.key, self.context.tables)
+        profile = select_profile(found, self.key, self.context.tables)
+        if profile is None and self.update.get("if_absent") != "create":
+            raise not_found(self.key)
+        return profile
+
+    def _updated_document(self, profile: Profile | None, before: Document, dated: Update) -> Document:
+        """Return the document after the update with its timestamps. Raises `Refusal` with all of its faults."""
+        document, faults = apply_update(before, dated)
+        if "patch" in dated:
+            document = self.context.apply_patch(document, dated["patch"])
+        if profile is None:
+            document = _with_match_values(document, dated["match"], self.context.tables)
+        faults += self.context.validate(document, before)
+        if faults:
+            raise Refusal(faults)
+        return document
+
+    def _without_conflicts(
+        self,
+        find: Find,
+        profile: Profile | None,
+        document: Document,
+        gained: frozenset[Identity],
+        lost: frozenset[Identity],
+    ) -> Document:
+        """Return the document with the identities that stay although the update replaces them. Raises `Refusal`."""
+        tables, before = self.context.tables, profile.document if profile else {}
+        if lost and (former := former_values(before, document, lost, tables)):
             for place, value in former:
                 document = append_at(document, place, value)
-            gained, lost = identity_changes(before, document, context.tables)
+            gained, lost = identity_changes(before, document, tables)
         if profile is None:
-            require_findable(key, gained, update["match"]["mode"], context.tables.unique)
-        if gained and (kept := kept_places(find, gained, update, profile, context.tables)):
-            for place in kept:
+            require_findable(self.key, gained, self.update["match"]["mode"], tables.unique)
+        if gained and "on_conflict" in self.update:
+            for place in kept_places(find, gained, self.update, profile, tables):
                 document = restore_value(document, before, place)
-            gained, lost = identity_changes(before, document, context.tables)
-        result = document_result(profile, document, gained, lost, context)
-        if detach_key:
-            others = [each for each in find(detach_key) if profile is None or each.id != profile.id]
-            detached = [_apply_part(each, update["detach_from_others"], context) for each in others]
-            result = replace(result, writes=(*chain.from_iterable(detached), *result.writes))
-        if ledgers:
-            result = replace(result, ledgers=ledgers)
-        return replace(result, others=_others(found, profile)) if on_multiple and len(found) > 1 else result
+        return document
 
-    return edit
+    def _with_others(
+        self, find: Find, found: Sequence[Profile], profile: Profile | None, result: EditResult
+    ) -> EditResult:
+        """Return the result with the writes to further profiles, and the ids of those that match and stay."""
+        own = profile.id if profile else None
+        if self.detach_key:
+            others = (each for each in find.profiles(self.detach_key) if each.id != own)
+            detached = [_apply_part(each, self.update["detach_from_others"], self.context) for each in others]
+            result = replace(result, writes=(*chain.from_iterable(detached), *result.writes))
+        if self.update["match"].get("on_multiple"):
+            result = replace(result, others=tuple(each.id for each in found if each.id != own))
+        return result
 
 
 def _address_result(update: Update, found: Sequence[Profile], find: Find, context: EditContext) -> EditResult:
@@ -96,7 +167,7 @@ def _apply_part(other: Profile, part: Update, context: EditContext) -> tuple[Wri
     """Return the write of a part of an update to one of several profiles. A part has nothing to validate."""
     document, _ = apply_update(other.document, part)
     gained, lost = identity_changes(other.document, document, context.tables)
-    return document_result(other, document, gained, lost, context).writes
+    return document_result(other, document, gained, lost, context, touched=touched_members(part)).writes
 
 
 def removal_edit(key: tuple[Identity, ...], tables: ProfileTables, on_multiple: str | None = None) -> Edit:
@@ -122,33 +193,6 @@ def id_edit(id: str, now: int) -> Edit:
 def removal_write(profile: Profile, tables: ProfileTables, kind: JournalKind = "remove") -> Write:
     """Return the write that removes a profile with its identities."""
     return Write(profile, None, lost=identities(profile.document, tables), members=removal(profile.document), kind=kind)
-
-
-def _select(
-    found: list[Profile], key: tuple[Identity, ...], on_multiple: str | None, tables: ProfileTables
-) -> Profile | None:
-    """Return the profile of a search, if any. With `on_multiple` = `first`, no search is ambiguous."""
-    if on_multiple == "first" and found:
-        return select_first(found, key, tables)
-    return select_profile(found, key, tables)
-
-
-def _others(found: Sequence[Profile], chosen: Profile | None) -> tuple[str, ...]:
-    return tuple(each.id for each in found if chosen is None or each.id != chosen.id)
-
-
-def _updated_document(profile: Profile | None, update: Update, context: EditContext) -> Document:
-    """Return the document after an update. Raises `Refusal` with all of its faults."""
-    before = profile.document if profile else {}
-    document, faults = apply_update(before, _with_timestamps(update, context.now))
-    if "patch" in update:
-        document = context.apply_patch(document, update["patch"])
-    if profile is None:
-        document = _with_match_values(document, update["match"], context.tables)
-    faults += context.validate(document, before)
-    if faults:
-        raise Refusal(faults)
-    return document
 
 
 def _with_timestamps(update: Update, now: int) -> Update:
@@ -189,13 +233,18 @@ def document_result(
     lost: frozenset[Identity],
     context: EditContext,
     kind: JournalKind = "update",
+    touched: Touched | None = None,
 ) -> EditResult:
-    """Return the result that stores a document, as a new profile if there is none. An equal one is not stored."""
-    document = remove_empty_namespaces(document, context.tables)
+    """Return the result that stores a document, as a new profile if there is none. An equal one is not stored.
+
+    Only `touched` members may differ from the profile's; without them, any may.
+    """
+    if profile is None or touched is None or not context.tables.namespaces.isdisjoint(touched):
+        document = remove_empty_namespaces(document, context.tables)
     if profile is None:
         created = Created(context.new_id, document, 1, context.now, context.now)
         return EditResult(created, (Write(None, created, gained, lost, creation(document), "create"),))
-    members = tuple(member_changes(profile.document, document))
+    members = tuple(member_changes(profile.document, document, touched))
     if not members:
         return EditResult(profile)
     after = Profile(profile.id, document, profile.version + 1, profile.created, context.now)

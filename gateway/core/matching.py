@@ -46,7 +46,18 @@ def match_identities(match: Mapping[str, Any], tables: ProfileTables) -> tuple[I
 
     The mode `none` has none.
     """
-    return tuple(_identities_of_match(match, tables))
+    mode, values, resource = match["mode"], match["values"], match.get("resource_id")
+    if mode not in _ADDRESS_MODES:
+        return tuple(_OTHER_MODES[mode](values, resource, tables))
+    found: list[Identity] = []
+    for name, form, own, sub in _ADDRESS_MODES[mode]:
+        if name in values:
+            value = form(values[name]) or values[name]
+            if own:
+                found.append((own, value))
+            if sub:
+                found.append((sub if resource is None else f"{sub}@{resource}", value))
+    return tuple(found)
 
 
 def match_faults(match: Mapping[str, Any], tables: ProfileTables) -> list[Fault]:
@@ -80,41 +91,24 @@ def _missing(mode: str, values: Values, tables: ProfileTables) -> Iterable[Fault
     yield from (Fault("missing_match_field", detail, f"/match/values/{name}") for name in missing)
 
 
-def _identities_of_match(match: Mapping[str, Any], tables: ProfileTables) -> Iterable[Identity]:
-    mode, values, resource = match["mode"], match["values"], match.get("resource_id")
-    if mode in ("email", "email_profile", "email_phone") and "email" in values:
-        yield EMAIL, _normalize(normalization.email, values["email"])
-    if mode in ("email", "email_sub", "email_phone", "email_phone_sub") and "email" in values:
-        yield _in_resource(EMAIL_SUB, resource), _normalize(normalization.email, values["email"])
-    if mode in ("phone", "email_phone") and "phone" in values:
-        yield PHONE, _normalize(normalization.phone, values["phone"])
-    if mode in ("phone", "phone_sub", "email_phone", "email_phone_sub") and "phone" in values:
-        yield _in_resource(PHONE_SUB, resource), _normalize(normalization.phone, values["phone"])
-    if mode == "profile_id":
-        yield from identities_by_id(values["profile_id"])
-    if mode in ("external_id", IDENTIFIERS):
-        yield from _identities_by_priority(values, tables)
-    if mode == "push_sub":
-        yield _in_resource(PUSH_SUB, resource), _push(values)
-    if mode == "custom" and values["field_name"] in tables.tag_fields:
-        yield from ((f"{TAGS}/{values['field_name']}", tag) for tag in split_tags(values["field_value"]))
-    elif mode == "custom":
-        yield f"{CUSTOM}/{values['field_name']}", str(values["field_value"])
-    if mode == "custom_sub":
-        yield f"{_in_resource(CUSTOM_SUB, resource)}/{values['field_name']}", str(values["field_value"])
-
-
 def identities_by_id(id: str) -> tuple[Identity, Identity]:
     """Return the identities of a profile's id: its own, and of the profile that it was merged into."""
     return (ID, id), (ALIAS, id)
 
 
-def _identities_by_priority(values: Values, tables: ProfileTables) -> Iterable[Identity]:
+def _identities_by_priority(values: Values, _resource: int | None, tables: ProfileTables) -> Iterable[Identity]:
     for name, kind in tables.match_kinds.items():
         if kind == ID and name in values:
             yield from identities_by_id(values[name])
         elif name in values:
-            yield kind, _normalize(_FORMS.get(kind, str), values[name])
+            yield kind, _FORMS.get(kind, str)(values[name]) or values[name]
+
+
+def _custom_identities(values: Values, _resource: int | None, tables: ProfileTables) -> Iterable[Identity]:
+    name, value = values["field_name"], values["field_value"]
+    if name in tables.tag_fields:
+        return [(f"{TAGS}/{name}", tag) for tag in split_tags(value)]
+    return [(f"{CUSTOM}/{name}", str(value))]
 
 
 _FORMS: dict[str, Callable[[str], str | None]] = {EMAIL: normalization.email, PHONE: normalization.phone}
@@ -123,9 +117,10 @@ _FORMS: dict[str, Callable[[str], str | None]] = {EMAIL: normalization.email, PH
 def identities(document: Document, tables: ProfileTables) -> frozenset[Identity]:
     """Return every identity of a document. A value without a normal form is none."""
     found: set[tuple[str, str | None]] = set()
-    for member, value in document.items():
-        for source in tables.sources.get(member, ()):
-            found.update(source_identities(source, value))
+    for member, sources in tables.sources.items():
+        if member in document:
+            for source in sources:
+                found.update(source_identities(source, document[member]))
     for subscription in document.get(SUBSCRIPTIONS, ()):
         found.update(_identities_of_subscription(subscription))
     return frozenset((kind, value) for kind, value in found if value is not None)
@@ -164,19 +159,14 @@ def identity_changes(
     before: Document, after: Document, tables: ProfileTables
 ) -> tuple[frozenset[Identity], frozenset[Identity]]:
     """Return the identities that a document gains and loses."""
-    if _has_same_identities(before, after, tables):
-        return NO_IDENTITIES, NO_IDENTITIES
-    then, now = identities(before, tables), identities(after, tables)
-    return now - then, then - now
-
-
-def _has_same_identities(before: Document, after: Document, tables: ProfileTables) -> bool:
-    """Whether two documents share (`is`) every value that identities come from."""
     members, identifiers = tables.members, tables.identifiers
     then, now = before.get(CUSTOM, NO_FIELDS), after.get(CUSTOM, NO_FIELDS)
-    return all(map(is_, map(before.get, members), map(after.get, members))) and (
+    if all(map(is_, map(before.get, members), map(after.get, members))) and (
         then is now or all(map(is_, map(then.get, identifiers), map(now.get, identifiers)))
-    )
+    ):
+        return NO_IDENTITIES, NO_IDENTITIES  # the documents share every value that identities come from
+    had, has = identities(before, tables), identities(after, tables)
+    return has - had, had - has
 
 
 def _identities_of_subscription(subscription: Mapping[str, Any]) -> Iterable[tuple[str, str | None]]:
@@ -226,5 +216,31 @@ def _in_resource(kind: str, resource: int | None) -> str:
     return kind if resource is None else f"{kind}@{resource}"
 
 
-def _normalize(form: Callable[[str], str | None], value: str) -> str:
-    return form(value) or value
+_BY_EMAIL, _BY_PHONE = ("email", normalization.email), ("phone", normalization.phone)
+_EITHER_EMAIL, _EITHER_PHONE = (*_BY_EMAIL, EMAIL, EMAIL_SUB), (*_BY_PHONE, PHONE, PHONE_SUB)
+_SUB_EMAIL, _SUB_PHONE = (*_BY_EMAIL, "", EMAIL_SUB), (*_BY_PHONE, "", PHONE_SUB)
+
+_ADDRESS_MODES: dict[str, tuple[tuple[str, Callable[[str], str | None], str, str], ...]] = {
+    "email": (_EITHER_EMAIL,),
+    "email_profile": ((*_BY_EMAIL, EMAIL, ""),),
+    "email_sub": (_SUB_EMAIL,),
+    "phone": (_EITHER_PHONE,),
+    "phone_sub": (_SUB_PHONE,),
+    "email_phone": (_EITHER_EMAIL, _EITHER_PHONE),
+    "email_phone_sub": (_SUB_EMAIL, _SUB_PHONE),
+}
+"""By mode, the match values that are addresses: name, normal form, the kinds of a profile's own and of a subscription's
+address, "" for a kind that the mode does not search."""
+
+_OTHER_MODES: dict[str, Callable[[Values, int | None, ProfileTables], Iterable[Identity]]] = {
+    "profile_id": lambda values, _resource, _tables: identities_by_id(values["profile_id"]),
+    "external_id": _identities_by_priority,
+    IDENTIFIERS: _identities_by_priority,
+    "push_sub": lambda values, resource, _tables: [(_in_resource(PUSH_SUB, resource), _push(values))],
+    CUSTOM: _custom_identities,
+    CUSTOM_SUB: lambda values, resource, _tables: [
+        (f"{_in_resource(CUSTOM_SUB, resource)}/{values['field_name']}", str(values["field_value"]))
+    ],
+    "none": lambda _values, _resource, _tables: (),
+}
+"""By mode, the function from match values and resource to identities."""

@@ -132,11 +132,12 @@ class Find(Struct, frozen=True):
     """What an edit reads in its step. It is valid only while the edit runs.
 
     Call it with identities for the profiles that any of them names, each once, by id. `ledgers` returns the ledgers of
-    addresses; one without facts is absent.
+    addresses; one without facts is absent. `has_ledgers` is False only if no address of the database has facts.
     """
 
     profiles: Callable[[Sequence[Identity]], list[Profile]]
     ledgers: Callable[[Sequence[Address]], dict[Address, Ledger]]
+    has_ledgers: Callable[[], bool]
 
     def __call__(self, identities: Sequence[Identity]) -> list[Profile]:
         return self.profiles(identities)

@@ -43,7 +43,7 @@ class ProfileTables(Struct, frozen=True):
     """Kinds of identity that no two profiles of a database are meant to share."""
     strictest: tuple[StrictestRule, ...]
     """Places whose strictest value remains in a merge."""
-    namespaces: tuple[str, ...]
+    namespaces: frozenset[str]
     """Members that belong to one vendor; empty ones are removed."""
     declared_namespaces: tuple[str, ...]
     """Those whose members are all declared; empty objects in them are removed."""

@@ -36,7 +36,7 @@ def profile_tables(profile: JSONSchema, own: Mapping[str, Any]) -> ProfileTables
         list_places={**lists, **{f"{CUSTOM}/{name}": (*MERGED_FIELDS, name) for name in unique}},
         unique=frozenset({ID, CUSTOM, *(identity["kind"] for _, identity, _ in annotated if identity["unique"])}),
         strictest=tuple(_strictest_rules(profile, ())),
-        namespaces=namespaces,
+        namespaces=frozenset(namespaces),
         declared_namespaces=tuple(name for name in namespaces if members[name].get("additionalProperties") is False),
     )
 

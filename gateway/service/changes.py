@@ -5,12 +5,12 @@ from itertools import chain
 
 from msgspec.structs import replace
 
-from gateway.core import matching
 from gateway.core.consent import ReadLedgers
-from gateway.core.edit import EditContext, id_edit, removal_edit, update_edit
+from gateway.core.edit import EditContext, UpdateEdit, id_edit, removal_edit
 from gateway.core.edit_sequence import atomic_edit, collect_faults
 from gateway.core.erasure import Pseudonym, erasure_edit, ledger_reader
 from gateway.core.faults import Refusal
+from gateway.core.matching import identities_by_id, match_identities
 from gateway.core.merging import merge_edit
 from gateway.core.model import Change, Command, Find, IdempotencyKey, Identity, Origin, Update
 from gateway.service.geolocation import Geolocator
@@ -37,7 +37,10 @@ class ChangeBuilder:
 
     def update(self, request: PreparedRequest) -> Change:
         """Return the change of the only update. Raises `Refusal`."""
-        return self._update(request.command, request, request.idempotency_key)
+        [update] = request.commands
+        if isinstance(update, Refusal):
+            raise update.copy()
+        return self._update(update, request, request.idempotency_key)
 
     def group(self, request: PreparedRequest, start: int) -> list[Change | Refusal]:
         """Return the changes of `GROUP_SIZE` updates from `start` on, each with a key of its own."""
@@ -67,9 +70,10 @@ class ChangeBuilder:
     def merge(self, request: PreparedRequest) -> Change:
         """Return one change of all merged profiles, so that no reader sees a part of it. Raises `Refusal`."""
         destination, sources = key_of(request.command, request), request.command["sources"]
-        origin = self._origin(request.command, request)
-        edit = merge_edit(destination, sources, self._context(request, "", origin.time))
-        identities = *destination, *chain.from_iterable(map(matching.identities_by_id, sources))
+        origin, schema = self._origin(request.command, request), request.schema
+        context = EditContext(schema.tables, schema.validate_profile, request.dialect.apply_patch, "", origin.time)
+        edit = merge_edit(destination, sources, context)
+        identities = *destination, *chain.from_iterable(map(identities_by_id, sources))
         return Change(request.database.id, identities, edit, origin, request.idempotency_key)
 
     def new_name(self, request: PreparedRequest, key: IdempotencyKey) -> Change:
@@ -86,19 +90,22 @@ class ChangeBuilder:
             return refusal.copy()
 
     def _update(self, update: Update, request: PreparedRequest, key: IdempotencyKey | None) -> Change:
-        identities, origin = key_of(update, request), self._origin(update, request)
-        if update.get("options", {}).get("detect_geo"):
-            update = self._locator.locate(update, request.dialect.located_fields)
+        schema, dialect, now, triggers = request.schema, request.dialect, self._now(), True
+        if "options" in update:
+            triggers = not update["options"].get("skip_triggers", False)
+            if update["options"].get("detect_geo"):
+                update = self._locator.locate(update, dialect.located_fields)
         new_id = self._new_id() if update.get("if_absent") == "create" else ""
-        others = update.get("detach_from_others")
-        detached = matching.match_identities(others["match"], request.schema.tables) if others else ()
-        edit = update_edit(update, identities, self._context(request, new_id, origin.time), detached)
+        identities = match_identities(update["match"], schema.tables)
+        detached: tuple[Identity, ...] = ()
+        if "detach_from_others" in update:
+            detached = match_identities(update["detach_from_others"]["match"], schema.tables)
+        context = EditContext(
+            schema.tables, schema.validate_profile, dialect.apply_patch, new_id, now, self._read_ledgers
+        )
+        origin = Origin(request.token.id, dialect.name, now, triggers, request.request_id)
+        edit = UpdateEdit(update, identities, context, detached)
         return Change(request.database.id, (*identities, *detached), edit, origin, key)
-
-    def _context(self, request: PreparedRequest, new_id: str, now: int) -> EditContext:
-        schema = request.schema
-        dialect = request.dialect
-        return EditContext(schema.tables, schema.validate_profile, dialect.apply_patch, new_id, now, self._read_ledgers)
 
     def _read_ledgers(self, find: Find) -> ReadLedgers:
         return ledger_reader(find.ledgers, self._pseudonym)
@@ -110,7 +117,7 @@ class ChangeBuilder:
 
 def key_of(command: Command, request: PreparedRequest) -> tuple[Identity, ...]:
     """Return the identities that a command matches by. Raises `Refusal`."""
-    return matching.match_identities(command["match"], request.schema.tables)
+    return match_identities(command["match"], request.schema.tables)
 
 
 def _nth_key(key: IdempotencyKey | None, index: int) -> IdempotencyKey | None:

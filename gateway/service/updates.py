@@ -22,17 +22,15 @@ class Updates:
 
     async def update(self, request: PreparedRequest) -> list[Outcome]:
         """Update one profile. The outcome of a public call may be the faults that its reply must not report."""
-        change = self._changes.update(request)
-        try:
-            result = await apply(self._store, change)
-        except Refusal as refusal:
-            code = refusal.faults[0].code
+        [result] = await self._store.change([self._changes.update(request)])
+        if isinstance(result, Refusal):
+            code = result.faults[0].code
             # Public calls have a key space of their own, so that a conflict reveals nothing.
             if not request.is_public or code == "idempotency_conflict":
-                raise
+                raise result.copy()
             message = "a call that is open to any page was not carried out: %s"
             log.warning(message, code, extra={"request_id": request.request_id})
-            return [refusal.faults]
+            return [result.faults]
         if result.profile and result.others:
             others = ", ".join(result.others)
             message = "a call named several profiles: %s was updated, and not %s"

@@ -13,6 +13,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Any, TypeAlias
 
+from msgspec import Struct
+
+from gateway.core.faults import Refusal
 from gateway.stores.errors import Unavailable
 
 MIN_STEPS_PER_CALL = 64
@@ -25,26 +28,28 @@ RunSteps: TypeAlias = "Callable[[Sequence[Any]], Awaitable[list[Any]]]"
 """Runs a group of steps. Returns the result of each, an exception where it failed. It never raises."""
 
 
-class _QueuedCall:
+class _QueuedCall(Struct, eq=False):
     """The steps of one call, the results so far, and the future of all of them."""
 
-    def __init__(self, steps: Sequence[Any]) -> None:
-        self.future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        self._results: list[Any] = []
-        self._steps = steps
-
-    def next_steps(self, limit: int) -> Sequence[Any]:
-        start = len(self._results)
-        return self._steps[start : start + limit]
+    steps: Sequence[Any]
+    future: "asyncio.Future[list[Any]]"
+    results: list[Any] = []
+    failure: Exception | None = None
 
     def add(self, results: list[Any]) -> bool:
         """Add some results. Return whether they were the last."""
-        self._results += results
-        # Without the engine the call fails as a whole: the rest of a batch need not wait for the same timeout again.
-        failed = any(isinstance(result, Unavailable) for result in results)
-        is_done = failed or len(self._results) == len(self._steps)
+        self.results += results
+        is_done = len(self.results) == len(self.steps)
+        for result in results:
+            if isinstance(result, Exception) and not isinstance(result, Refusal):
+                self.failure = self.failure or result
+                # Without the engine the call fails as a whole: its other steps need not wait for the same timeout.
+                is_done = is_done or isinstance(result, Unavailable)
         if is_done and not self.future.done():  # the future of a cancelled caller is done
-            self.future.set_result(self._results)
+            if self.failure:
+                self.future.set_exception(self.failure)
+            else:
+                self.future.set_result(self.results)
         return is_done
 
 
@@ -58,21 +63,21 @@ class GroupCommit:
         self._task: asyncio.Task[None] | None = None
         self._open = True
 
-    async def run(self, steps: Sequence[Any]) -> list[Any]:
-        """Return the result of each step once it is durable, or the exception with which the step failed.
+    def run(self, steps: Sequence[Any]) -> "asyncio.Future[list[Any]]":
+        """Return the results of the steps once they are durable. Raises the first exception that is no `Refusal`.
 
-        A cancelled caller stops waiting; its steps run all the same. Raises `Unavailable` after `close`.
+        A cancelled caller stops waiting; its steps run all the same. After `close` it raises `Unavailable`.
         """
+        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         if not self._open:
-            raise Unavailable("the store is closed")
-        call = _QueuedCall(steps)
-        if steps:
-            self._calls.append(call)
+            future.set_exception(Unavailable("the store is closed"))
+        elif steps:
+            self._calls.append(_QueuedCall(steps, future))
             # A task starts in the next turn of the loop: until then every call of this turn joins the group.
             self._task = self._task or asyncio.create_task(self._run_groups())
         else:
-            call.add([])
-        return await call.future
+            future.set_result([])
+        return future
 
     async def close(self) -> None:
         """Run what is queued, then end."""
@@ -82,21 +87,30 @@ class GroupCommit:
 
     async def _run_groups(self) -> None:
         while self._calls:
-            group = self._next_group()
-            results = iter(await self._run([step for _, steps in group for step in steps]))
+            calls, steps = self._next_group()
+            results = await self._run(steps)
+            if len(calls) == 1:
+                [(call, _)] = calls
+                if not call.add(results):
+                    self._calls.append(call)
+                continue
+            remaining = iter(results)
             # A call with further steps waits again, behind the calls that arrived meanwhile.
-            self._calls += [call for call, steps in group if not call.add(list(islice(results, len(steps))))]
-            for _ in range(min(MAX_LOOP_TURNS_BETWEEN_GROUPS, len(group) // 2)):
+            self._calls += [call for call, count in calls if not call.add(list(islice(remaining, count)))]
+            for _ in range(min(MAX_LOOP_TURNS_BETWEEN_GROUPS, len(calls) // 2)):
                 await asyncio.sleep(0)
         self._task = None
 
-    def _next_group(self) -> list[tuple[_QueuedCall, Sequence[Any]]]:
-        """Return some steps of each call in the order of the queue, up to the size of a group."""
-        group: list[tuple[_QueuedCall, Sequence[Any]]] = []
+    def _next_group(self) -> tuple[list[tuple[_QueuedCall, int]], list[Any]]:
+        """Return some calls in the order of the queue, with the number of their steps; and the steps of all."""
+        calls: list[tuple[_QueuedCall, int]] = []
+        group: list[Any] = []
         room, share = self._max_group, max(MIN_STEPS_PER_CALL, self._max_group // len(self._calls))
         while self._calls and room:
             call = self._calls.popleft()
-            steps = call.next_steps(min(share, room))
-            group.append((call, steps))
+            start = len(call.results)
+            steps = call.steps[start : start + min(share, room)]
+            calls.append((call, len(steps)))
+            group += steps
             room -= len(steps)
-        return group
+        return calls, group

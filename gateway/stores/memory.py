@@ -55,7 +55,6 @@ from gateway.stores.rows import (
     ledger_text,
     profile_of,
     profile_text,
-    raise_failure,
     replay,
 )
 
@@ -87,7 +86,11 @@ class MemoryStore(MemoryRegistry):
         self._answers: dict[tuple[int, str], tuple[str, int, str]] = {}
 
     async def change(self, changes: Sequence[Change]) -> list[EditResult | Refusal]:
-        return raise_failure([self._run(change) for change in changes])
+        results = [self._run(change) for change in changes]
+        for result in results:
+            if isinstance(result, Exception) and not isinstance(result, Refusal):
+                raise result
+        return results  # type: ignore[return-value]  # no other exception is left
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         return self._find(database, identities)
@@ -158,9 +161,7 @@ class MemoryStore(MemoryRegistry):
         try:
             if result := self._replay(change):
                 return result
-            result = change.edit(
-                Find(partial(self._find, change.database), partial(self._find_ledgers, change.database))
-            )
+            result = change.edit(self._finds(change.database))
             for write in result.writes:
                 document_text(write)
             texts = [
@@ -231,6 +232,13 @@ class MemoryStore(MemoryRegistry):
                 is_new = (database, address) not in self._ledgers
                 self._ledgers.setdefault((database, address), ledger_text(ledger))
         return is_new
+
+    def _finds(self, database: int) -> Find:
+        return Find(
+            partial(self._find, database),
+            partial(self._find_ledgers, database),
+            lambda: any(at == database for at, _ in self._ledgers),
+        )
 
     def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         ids = {value for kind, value in identities if kind == "id"}

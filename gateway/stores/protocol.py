@@ -3,7 +3,7 @@
 An engine works with databases, ids, identities and documents. It depends on no field of a profile and on no dialect.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import Protocol, TypeAlias
@@ -73,7 +73,7 @@ class Store(Protocol):
     id: str
     """A random name, made with the store: positions in its journal mean nothing in another store."""
 
-    async def change(self, changes: Sequence[Change]) -> list[EditResult | Refusal]:
+    def change(self, changes: Sequence[Change]) -> Awaitable[list[EditResult | Refusal]]:
         """Run each change's edit. Store its writes, identities, ledgers and journal entries: all or nothing for each.
 
         Changes are isolated from one another and applied in order. Results have the same order. They are returned only

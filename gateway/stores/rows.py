@@ -7,7 +7,7 @@ import msgspec
 import orjson
 from msgspec.structs import asdict
 
-from gateway.core.faults import Refusal, refuse
+from gateway.core.faults import refuse
 from gateway.core.model import (
     AddressLedger,
     Change,
@@ -32,14 +32,6 @@ MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
 
 JOB_RESULT_MEMBERS = ("profiles", "failures", "lists")
 """The members of a job that are one JSON value in its row."""
-
-
-def raise_failure(results: list[Any]) -> list[Any]:
-    """Return the results of some changes. Raises the first that is an exception other than a `Refusal`."""
-    for result in results:
-        if isinstance(result, BaseException) and not isinstance(result, Refusal):
-            raise result
-    return results
 
 
 def id_and_version(write: Write) -> tuple[str, int]:

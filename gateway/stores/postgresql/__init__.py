@@ -4,7 +4,7 @@ Any number of processes may use it. Changes go through the one queue of this pro
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
@@ -38,7 +38,7 @@ from gateway.stores.postgresql.snapshot import BEGIN, PostgresqlSnapshot, restor
 from gateway.stores.postgresql.text_encoding import index_text
 from gateway.stores.protocol import Record
 from gateway.stores.registry import SqlRegistry, Statement
-from gateway.stores.rows import Row, job_row, ledger_of, raise_failure
+from gateway.stores.rows import Row, job_row, ledger_of
 
 FIND = """SELECT id, document, version, created, updated FROM profiles WHERE database = %(database)s AND id = ANY (
     SELECT profile FROM unnest(%(kinds)b::text[], %(values)b::text[]) AS wanted (kind, value)
@@ -97,8 +97,8 @@ class PostgresqlStore(SqlRegistry, SqlListing):
         self._page_room = asyncio.Semaphore(MAX_PAGE_READS)
         self._queue = GroupCommit(self._run, MAX_GROUP_CHANGES)
 
-    async def change(self, changes: Sequence[Change]) -> list[EditResult | Refusal]:
-        return raise_failure(await self._queue.run(changes))
+    def change(self, changes: Sequence[Change]) -> Awaitable[list[EditResult | Refusal]]:
+        return self._queue.run(changes)
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         keys = [table_key((database, kind, value))[1:] for kind, value in identities]

@@ -167,7 +167,9 @@ class PostgresqlGroup:
             if result := self._replay(change):
                 return result, _add_nothing
             database = change.database
-            result = change.edit(Find(partial(self._find, database), partial(self._find_ledgers, database)))
+            result = change.edit(
+                Find(partial(self._find, database), partial(self._find_ledgers, database), lambda: True)
+            )
             texts = [(document_text(write), _entry(change, write)) for write in result.writes]
             profile = answer_text(result) if change.once else ""
             return result, partial(self._add, change, result, texts, profile)

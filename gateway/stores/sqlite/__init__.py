@@ -6,7 +6,7 @@ Profiles are looked up on the event loop: that costs less than a switch to anoth
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from itertools import chain
 from pathlib import Path
@@ -34,11 +34,11 @@ from gateway.stores.group_commit import GroupCommit
 from gateway.stores.listing import ADD_JOB, PageSyntax, SqlListing
 from gateway.stores.protocol import Record
 from gateway.stores.registry import SqlRegistry, Statement
-from gateway.stores.rows import Row, job_row, raise_failure
+from gateway.stores.rows import Row, job_row
 from gateway.stores.sqlite.checkpoints import Checkpoints
 from gateway.stores.sqlite.connections import CACHE_KIB, ENGINE_FAILURES, WRITER_CACHE_KIB, connect
 from gateway.stores.sqlite.file import Presence, create_file, has_mark, require_room, warn_of_rights
-from gateway.stores.sqlite.group import Step, find_ledgers, look_up, unique_by_id
+from gateway.stores.sqlite.group import find_ledgers, look_up, unique_by_id
 from gateway.stores.sqlite.journal import prune_journal, read_journal, read_range
 from gateway.stores.sqlite.layout import migrate, new_content, require_layout, require_own_tables
 from gateway.stores.sqlite.snapshot import SqliteSnapshot, restore
@@ -113,8 +113,8 @@ class SqliteStore(SqlRegistry, SqlListing):
         self._writer = Writer(writer, self._checkpoints, self._presence)
         self._queue = GroupCommit(self._writer.run, MAX_GROUP_CHANGES)
 
-    async def change(self, changes: Sequence[Change]) -> list[EditResult | Refusal]:
-        return raise_failure(await self._queue.run(changes))
+    def change(self, changes: Sequence[Change]) -> Awaitable[list[EditResult | Refusal]]:
+        return self._queue.run(changes)
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         found = look_up(self._execute, [(database, kind, value) for kind, value in identities])
@@ -127,7 +127,7 @@ class SqliteStore(SqlRegistry, SqlListing):
         def add(connection: apsw.Connection) -> None:
             connection.execute(ADD_JOB, job_row(database, job))
 
-        await self._run(add)
+        await self._queue.run([add])
 
     async def journal(
         self, database: int, after: Position, limit: int, profile: str | None = None
@@ -143,7 +143,7 @@ class SqliteStore(SqlRegistry, SqlListing):
             connection.execute(PRUNE_JOBS, (before, limit))
             return count + connection.changes()
 
-        [count] = await self._run(remove)
+        [count] = await self._queue.run([remove])
         return int(count)
 
     @asynccontextmanager
@@ -158,7 +158,7 @@ class SqliteStore(SqlRegistry, SqlListing):
             yield SqliteSnapshot(connection)
 
     async def restore(self, database: int, records: Sequence[Record]) -> int:
-        [count] = await self._run(lambda connection: restore(connection, database, records))
+        [count] = await self._queue.run([lambda connection: restore(connection, database, records)])
         return int(count)
 
     def registry_version(self) -> int:
@@ -170,7 +170,7 @@ class SqliteStore(SqlRegistry, SqlListing):
         require_layout(version)
         if self._writer.has_failed:
             await asyncio.to_thread(require_room, self._reader.filename)
-        await self._run(self._probe)
+        await self._queue.run([self._probe])
 
     async def close(self) -> None:
         await self._queue.close()
@@ -187,10 +187,6 @@ class SqliteStore(SqlRegistry, SqlListing):
         """A step that commits, as a change does. It writes only after a failure: each write is a sync of the disk."""
         if self._writer.has_failed:
             connection.execute(REWRITE_REGISTRY_VERSION)
-
-    async def _run(self, *steps: Step) -> list[Any]:
-        """Return the result of each step. Raises the first exception that is no `Refusal`."""
-        return raise_failure(await self._queue.run(steps))
 
     async def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         return self._execute(sql, values)
@@ -223,4 +219,4 @@ class SqliteStore(SqlRegistry, SqlListing):
                 raise Missing("there is no such row")
             connection.execute(INCREMENT_REGISTRY_VERSION)
 
-        await self._run(register)
+        await self._queue.run([register])

@@ -4,9 +4,10 @@ A group reads the profiles that its changes name at once. It collects its writes
 preparing and stepping through statements would cost more than the rows do. The writer begins and ends the transaction.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
-from itertools import chain, islice
+from itertools import chain
 from math import inf
 from typing import Any, TypeAlias
 
@@ -14,7 +15,18 @@ import apsw
 import orjson
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Address, Change, EditResult, Erasure, Find, Identity, Ledger, Profile, Write
+from gateway.core.model import (
+    Address,
+    Change,
+    EditResult,
+    Erasure,
+    Find,
+    IdempotencyKey,
+    Identity,
+    Ledger,
+    Profile,
+    Write,
+)
 from gateway.stores.erasure import JOBS_AFTER, JOBS_PER_READ, UPDATE_JOB, erased_outcomes
 from gateway.stores.rows import (
     JOURNAL_COLUMNS,
@@ -55,7 +67,9 @@ ADD_IDENTITIES = "INSERT INTO identities VALUES {rows} ON CONFLICT DO NOTHING"
 ADD_ENTRIES = f"INSERT INTO journal ({JOURNAL_COLUMNS}) VALUES {{rows}}"
 FIND_ANSWER = "SELECT fingerprint, profile FROM once WHERE database = ? AND key = ? AND until >= ?"
 PUT_ANSWERS = "INSERT OR REPLACE INTO once VALUES {rows}"
-FIND_LEDGER = "SELECT ledger FROM ledgers WHERE database = ? AND address = ?"
+FIND_LEDGERS = """SELECT address, ledger FROM ledgers
+    WHERE database = ? AND address IN (SELECT value FROM json_each(?))"""
+HAS_LEDGERS = "SELECT 1 FROM ledgers WHERE database = ? LIMIT 1"
 PUT_LEDGERS = "INSERT INTO ledgers VALUES {rows} ON CONFLICT DO UPDATE SET ledger = excluded.ledger"
 REMOVE_LEDGERS = "DELETE FROM ledgers WHERE (database, address) IN (VALUES {rows})"
 REMOVE_ANSWERS = """DELETE FROM once
@@ -64,37 +78,34 @@ REMOVE_EXPIRED = """DELETE FROM once WHERE rowid IN (SELECT once.rowid FROM (VAL
     CROSS JOIN once ON database = kept.column1 AND until < kept.column2 LIMIT 2 * {count})"""
 """Runs with each insertion of answers, and removes up to twice as many: so expired answers do not accumulate."""
 
-WRITES = (
-    *(REMOVE_PROFILES, PUT_PROFILES, REMOVE_IDENTITIES, ADD_IDENTITIES),
-    *(ADD_ENTRIES, REMOVE_EXPIRED, PUT_ANSWERS, PUT_LEDGERS, REMOVE_LEDGERS),
-)
-
 
 def look_up(read: Read, keys: Iterable[Key], max_characters: float = inf) -> dict[Key, list[Profile]]:
     """Return the profiles that each key names, without the keys whose documents exceed `max_characters` in all."""
-    found: dict[Key, list[Profile]] = {key: [] for key in keys}
-    omitted: set[Key] = set()
-    remaining = iter(tuple(found))
-    while some := tuple(islice(remaining, MAX_STATEMENT_ROWS)):
+    found: dict[Key, list[Profile]] = {}
+    for key in keys:
+        found[key] = []
+    remaining, omitted = list(found), set[Key]()
+    while some := remaining[:MAX_STATEMENT_ROWS]:
+        del remaining[:MAX_STATEMENT_ROWS]
         # Nulls, which name nothing, extend the keys to one of nine lengths.
         length = 1 << (len(some) - 1).bit_length()
         profiles: dict[tuple[int, str], Profile] = {}
-        values = (*chain(*some), *NULL_KEY * (length - len(some)))
-        for number, id, document, *rest in read(_look_up_statement(length), values):
+        values = (*chain.from_iterable(some), *NULL_KEY * (length - len(some)))
+        for number, id, document, version, created, updated in read(_look_up_statement(length), values):
             key = some[number]
             if (profile := profiles.get((key[0], id))) is None:
                 max_characters -= len(document)
                 if max_characters < 0:
                     omitted.add(key)
                     continue
-                profiles[key[0], id] = profile = Profile(id, orjson.loads(document), *rest)
+                profile = profiles[key[0], id] = Profile(id, orjson.loads(document), version, created, updated)
             found[key].append(profile)
     return {key: each for key, each in found.items() if key not in omitted} if omitted else found
 
 
 def find_ledgers(read: Read, database: int, addresses: Iterable[Address]) -> dict[Address, Ledger]:
     """Return the ledgers of addresses; one without facts is absent."""
-    rows = ((address, text) for address in set(addresses) for (text,) in read(FIND_LEDGER, (database, address)))
+    rows = read(FIND_LEDGERS, (database, json_text(list(addresses))))
     return {address: ledger_of(text) for address, text in rows}
 
 
@@ -136,44 +147,63 @@ class SqliteGroup:
 
     def __init__(self, connection: apsw.Connection, steps: Sequence[Step]) -> None:
         self._connection = connection
-        self._profiles = look_up(connection.execute, _keys_of(steps), MAX_READ_CHARACTERS)
+        self._finds: dict[int, Find] = {}
+        keys = []
+        for step in steps:
+            if isinstance(step, Change):
+                for kind, value in step.identities:
+                    keys.append((step.database, kind, value))
+        self._profiles = look_up(connection.execute, keys, MAX_READ_CHARACTERS) if keys else {}
         self._touched: set[Key] = set()
-        self._pending: dict[str, list[Row]] = {sql: [] for sql in WRITES}
+        self._pending: defaultdict[str, list[Row]] = defaultdict(list)
         self._ledgers: dict[tuple[int, Address], Ledger | None] = {}
+        self._has_ledgers: dict[int, bool] = {}
         self._pending_characters = 0
 
     def run(self, step: Step) -> Any:
         """Return the result of a change, whose writes are pending until `flush`; or the result of a function."""
         if not isinstance(step, Change):
+            self.flush()
             return step(self._connection)
         try:
-            return self._replay(step) or self._edit(step)
+            if step.once and (stored := self._replay(step, step.once)):
+                return stored
+            find = self._finds.get(step.database) or self._new_find(step.database)
+            result = step.edit(find)
+            self._add(step, result)
         except Refusal as refusal:
             return refusal.copy()
+        return result
 
-    def _edit(self, change: Change) -> EditResult:
-        database = change.database
-        result = change.edit(Find(partial(self._find, database), partial(self._find_ledgers, database)))
-        # Every document before the first write is added: one that is too large must leave nothing of its change.
-        documents = [document_text(write) for write in result.writes]
-        for write, document in zip(result.writes, documents, strict=True):
-            self._add_write(change, write, document)
+    def _new_find(self, database: int) -> Find:
+        find = self._finds[database] = Find(
+            partial(self._find, database),
+            partial(self._find_ledgers, database),
+            partial(self._may_have_ledgers, database),
+        )
+        return find
+
+    def _add(self, change: Change, result: EditResult) -> None:
+        """Add the writes of a result. Raises `Refusal` before the first one if a document is too large."""
+        database, writes = change.database, result.writes
+        if len(writes) == 1:
+            self._add_write(change, writes[0], document_text(writes[0]))
+        else:
+            documents = [document_text(write) for write in writes]
+            for write, document in zip(writes, documents, strict=True):
+                self._add_write(change, write, document)
         for address, ledger in result.ledgers.items():
             self._add_ledger(database, address, ledger)
         if once := change.once:
-            row = change.database, once.key, once.fingerprint, once.until, answer_text(result)
-            self._pending[REMOVE_EXPIRED].append((change.database, change.origin.time))
-            self._pending[PUT_ANSWERS].append(row)
+            self._pending[REMOVE_EXPIRED].append((database, change.origin.time))
+            self._pending[PUT_ANSWERS].append((database, once.key, once.fingerprint, once.until, answer_text(result)))
         if result.erasure:
             self.flush()
             _erase(self._connection, database, result.erasure)
-        return result
 
-    def _replay(self, change: Change) -> EditResult | None:
+    def _replay(self, change: Change, once: IdempotencyKey) -> EditResult | None:
         """Return the stored result of the change, if there is one."""
-        if (once := change.once) is None:
-            return None
-        if self._pending[PUT_ANSWERS]:
+        if PUT_ANSWERS in self._pending:
             self.flush()
         values = change.database, once.key, change.origin.time
         for fingerprint, profile in self._connection.execute(FIND_ANSWER, values):
@@ -181,26 +211,45 @@ class SqliteGroup:
         return None
 
     def flush(self) -> None:
-        """Send the pending writes."""
-        for sql, rows in self._pending.items():
+        """Send the pending writes, those of each statement together."""
+        pending, self._pending, self._pending_characters = self._pending, defaultdict(list), 0
+        for sql, rows in pending.items():
+            width = len(rows[0])
+            if len(rows) == 1:
+                self._connection.execute(_write_statement(sql, 1, width), rows[0])
+                continue
             for some in _parts(rows):
-                self._connection.execute(_write_statement(sql, len(some), len(some[0])), tuple(chain(*some)))
-            rows.clear()
-        self._pending_characters = 0
+                self._connection.execute(_write_statement(sql, len(some), width), tuple(chain.from_iterable(some)))
 
     def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
-        keys = [(database, kind, value) for kind, value in identities]
-        found = self._profiles
-        if not all(map(found.__contains__, keys)) or not self._is_current(keys):
-            self.flush()
-            found = look_up(self._connection.execute, keys)
-        return unique_by_id(chain(*map(found.__getitem__, keys)))
+        unique: dict[str, Profile] = {}
+        for kind, value in identities:
+            key = (database, kind, value)
+            named = self._profiles.get(key)
+            if named is None or key in self._touched:
+                return self._find_written(database, identities)
+            for profile in named:
+                if (database, "id", profile.id) in self._touched:
+                    return self._find_written(database, identities)
+                unique[profile.id] = profile
+        return list(unique.values()) if len(unique) < 2 else [unique[id] for id in sorted(unique)]
+
+    def _find_written(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
+        """Search the tables, after what the changes before wrote, or for what was not read in advance."""
+        self.flush()
+        found = look_up(self._connection.execute, [(database, kind, value) for kind, value in identities])
+        return unique_by_id(chain.from_iterable(found.values()))
 
     def _find_ledgers(self, database: int, addresses: Sequence[Address]) -> dict[Address, Ledger]:
         written = {each: self._ledgers[database, each] for each in addresses if (database, each) in self._ledgers}
         others = [each for each in addresses if each not in written]
         own = {each: ledger for each, ledger in written.items() if ledger is not None}
         return own | find_ledgers(self._connection.execute, database, others)
+
+    def _may_have_ledgers(self, database: int) -> bool:
+        if database not in self._has_ledgers:
+            self._has_ledgers[database] = bool(self._connection.execute(HAS_LEDGERS, (database,)).fetchall())
+        return self._has_ledgers[database]
 
     def _add_ledger(self, database: int, address: Address, ledger: Ledger | None) -> None:
         key = database, address
@@ -210,34 +259,29 @@ class SqliteGroup:
         if ledger is None:
             self._pending[REMOVE_LEDGERS].append(key)
         else:
+            self._has_ledgers[database] = True
             self._pending[PUT_LEDGERS].append((*key, ledger_text(ledger)))
 
-    def _is_current(self, keys: Iterable[Key]) -> bool:
-        """Return whether the changes before neither added one of these keys nor wrote a profile that one names."""
-        touched = self._touched
-        if not touched:
-            return True
-        named = ((key[0], "id", profile.id) for key in keys for profile in self._profiles[key])
-        return touched.isdisjoint(keys) and touched.isdisjoint(named)
-
     def _add_write(self, change: Change, write: Write, document: str) -> None:
-        database, pending = change.database, self._pending
-        id, version = id_and_version(write)
+        database, after = change.database, write.after
+        id, version = (after.id, after.version) if after else id_and_version(write)
         key = (database, "id", id)
         if key in self._touched or self._pending_characters > MAX_PENDING_CHARACTERS:
             # Each profile is pending once, so that the order of the statements does not matter.
             self.flush()
         self._pending_characters += len(document)
         self._touched.add(key)
-        self._touched.update((database, *identity) for identity in write.gained)
-        if after := write.after:
-            pending[PUT_PROFILES].append((database, id, document, version, after.created, after.updated))
+        if after:
+            self._pending[PUT_PROFILES].append((database, id, document, version, after.created, after.updated))
         else:
-            pending[REMOVE_PROFILES].append((database, id))
-        pending[REMOVE_IDENTITIES] += [(database, *identity, id) for identity in write.lost]
-        pending[ADD_IDENTITIES] += [(database, *identity, id) for identity in write.gained]
+            self._pending[REMOVE_PROFILES].append((database, id))
+        for identity in write.lost:
+            self._pending[REMOVE_IDENTITIES].append((database, *identity, id))
+        for identity in write.gained:
+            self._touched.add((database, *identity))
+            self._pending[ADD_IDENTITIES].append((database, *identity, id))
         if write.members is not None:
-            pending[ADD_ENTRIES].append(journal_row(change, write, id, version))
+            self._pending[ADD_ENTRIES].append(journal_row(change, write, id, version))
 
 
 def _erase(connection: apsw.Connection, database: int, erasure: Erasure) -> None:
@@ -246,9 +290,3 @@ def _erase(connection: apsw.Connection, database: int, erasure: Erasure) -> None
     while rows := connection.execute(JOBS_AFTER, (database, after, JOBS_PER_READ)).fetchall():
         connection.executemany(UPDATE_JOB, erased_outcomes(database, rows, erasure))
         after = str(rows[-1][0])
-
-
-def _keys_of(steps: Iterable[Step]) -> Iterator[Key]:
-    for step in steps:
-        if isinstance(step, Change):
-            yield from ((step.database, kind, value) for kind, value in step.identities)

@@ -43,43 +43,24 @@ class Writer:
         """Run the steps, as many together as time allows. Return the result of each."""
         results: list[Any] = []
         while len(results) < len(steps):
-            results += await self._run_first(steps[len(results) :])
+            rest = steps[len(results) :]
+            try:
+                results += await self._run_together(rest)
+            except Exception as error:
+                results += await self._run_again(rest, error)
         return results
-
-    async def _run_first(self, steps: Sequence[Step]) -> list[Any]:
-        """Run the first of the steps in one transaction, or each in its own where that fails."""
-        try:
-            return await self._run_with_room(steps)
-        except ENGINE_FAILURES as error:
-            self.has_failed = True
-            return [_unavailable(error) for _ in steps]
-        except Unavailable as error:
-            return [error for _ in steps]
-        except Exception as error:
-            # One step failed, and the rollback undid the other steps too. Nothing is stored, and steps may run again:
-            # so each gets a transaction of its own. Such a failure is a fault in our own code and rare; savepoints
-            # would avoid the second run, but slow down every step that succeeds.
-            if len(steps) == 1:
-                return [error]
-            return [result for step in steps for result in await self._run_first([step])]
 
     def close(self) -> None:
         """Wait for the commit that runs."""
         self._thread.shutdown()
 
-    async def _run_with_room(self, steps: Sequence[Step]) -> list[Any]:
-        try:
-            return await self._run_together(steps)
-        except apsw.FullError:
-            # The log may be what fills the disk.
-            await self._in_thread(self._checkpoints.empty_log)
-            return await self._run_together(steps)
-
     async def _run_together(self, steps: Sequence[Step]) -> list[Any]:
+        """Run the first of the steps in one transaction."""
         self._presence.require()
         if self._checkpoints.is_overdue():
             await self._in_thread(self._checkpoints.run)
-        await self._begin()
+        if not self._begin():
+            await self._wait_for_lock()
         rows_before = self._connection.total_changes()
         try:
             group, results = SqliteGroup(self._connection, steps), []
@@ -99,25 +80,49 @@ class Writer:
             self.has_failed = False
         return results
 
-    async def _begin(self) -> None:
-        """Acquire the write lock first: a read lock cannot always become one."""
-        until = monotonic() + LOCK_TIMEOUT_SECONDS
-        while True:
+    async def _run_again(self, steps: Sequence[Step], error: Exception) -> list[Any]:
+        """Return the results of the first steps after their transaction failed, or the failure for each."""
+        if isinstance(error, apsw.FullError):
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                return
-            except apsw.BusyError:
-                if monotonic() > until:
-                    raise
+                # The log may be what fills the disk.
+                await self._in_thread(self._checkpoints.empty_log)
+                return await self._run_together(steps)
+            except Exception as second:
+                error = second
+        if isinstance(error, ENGINE_FAILURES):
+            self.has_failed = True
+            return [_unavailable(error) for _ in steps]
+        if isinstance(error, Unavailable) or len(steps) == 1:
+            return [error for _ in steps]
+        # One step failed, and the rollback undid the other steps too. Nothing is stored, and steps may run again: so
+        # each gets a transaction of its own. Such a failure is a fault in our own code and rare; savepoints would avoid
+        # the second run, but slow down every step that succeeds.
+        return [result for step in steps for result in await self.run([step])]
+
+    def _begin(self) -> bool:
+        """Begin with the write lock: a read lock cannot always become one. Return whether no other process has it."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except apsw.BusyError:
+            return False
+        return True
+
+    async def _wait_for_lock(self) -> None:
+        """Begin once no other process has the lock. Raises `apsw.BusyError`."""
+        until = monotonic() + LOCK_TIMEOUT_SECONDS
+        while monotonic() < until:
             await asyncio.sleep(LOCK_RETRY_SECONDS)
+            if self._begin():
+                return
+        raise apsw.BusyError("database is locked")
 
     def _commit(self) -> None:
         self._connection.execute("COMMIT")
         # After the sync: what is acknowledged was in its place when it was durable.
         self._presence.check()
 
-    async def _in_thread(self, work: Callable[[], None]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, work)
+    def _in_thread(self, work: Callable[[], None]) -> "asyncio.Future[None]":
+        return asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
 def _unavailable(error: Exception) -> Unavailable:
