@@ -73,7 +73,12 @@ def subscription(**status: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str
     return st.builds(lambda place, more: {**place, **more}, st.sampled_from(places), more)
 
 
-edits = subscription(status=statuses, priority=st.sampled_from([-1, 1, 1.0, True]), custom_fields=members(a=values))
+edits = subscription(
+    deleted=st.just(True),
+    status=statuses,
+    priority=st.sampled_from([-1, 1, 1.0, True]),
+    custom_fields=members(a=values),
+)
 own = st.sampled_from(["/custom/a", "/custom/b", "/courier/c", "/klaviyo/properties/a"])
 lists = st.lists(st.sampled_from([1, True, "x"]), max_size=2)
 
@@ -227,3 +232,9 @@ def test_a_subscription_that_is_stored_as_it_is_changes_nothing(change: dict[str
     assert faults == []
     assert (after is before) is is_stored
     assert is_stored or _exactly(after["subscriptions"][-1]) == _exactly(edited)
+
+
+def test_an_edit_restores_a_deleted_subscription() -> None:
+    before = {"subscriptions": [{**HELD, "deleted": True}]}
+    assert apply.apply_update(before, {"subscriptions": [HELD]}) == ({"subscriptions": [HELD]}, [])
+    assert apply.apply_update(before, {"subscriptions": [{**HELD, "deleted": True}]})[0] is before

@@ -200,10 +200,10 @@ def _edit_subscriptions(
 def _are_stored(edits: Iterable[Mapping[str, Any]], subscriptions: Iterable[Mapping[str, Any]]) -> bool:
     """Return whether each edit is stored as it is: some subscription of its resource has all its members."""
     for edit in edits:
-        members, has_resource = edit.items(), "resource_id" in edit
+        members, has_resource, is_deletion = edit.items(), "resource_id" in edit, DELETED in edit
         for one in subscriptions:
             # First the comparison that runs in C; then what it does not distinguish: 1, 1.0 and true.
-            if members <= one.items() and has_resource is ("resource_id" in one):
+            if members <= one.items() and has_resource is ("resource_id" in one) and is_deletion is (DELETED in one):
                 break
         else:
             return False
