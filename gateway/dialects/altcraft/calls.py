@@ -4,7 +4,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from gateway.core.model import DELETE, READ, WRITE
-from gateway.dialects.altcraft import profile_lists, quick_import, replies, requests, subscription_calls
+from gateway.dialects.altcraft import (
+    profile_lists,
+    quick_import,
+    replies,
+    requests,
+    subscription_calls,
+    subscription_lists,
+)
 from gateway.dialects.altcraft.matching import DELETE_MODES, SEARCH_MODES
 from gateway.dialects.protocol import (
     BATCH,
@@ -70,6 +77,7 @@ CALLS: tuple[Call, ...] = (
     _call("profiles/segstatic/remove", UPDATE, WRITE, _parse_segment_remove, replies.render_success),
     _call("subscriptions/set", UPDATE, WRITE, subscription_calls.parse_set, replies.render_profile_id),
     _call("subscriptions/list", FIND, READ, subscription_calls.parse_list, subscription_calls.render_list),
+    _call("subscriptions/list_all", LIST, READ, subscription_lists.parse_list, subscription_lists.render_list),
     _call("subscriptions/get", FIND, READ, subscription_calls.parse_get, subscription_calls.render_one),
     _call("subscriptions/delete", UPDATE, WRITE, _parse_deletion, replies.render_success),
     _call("subscriptions/undelete", UPDATE, WRITE, _parse_undeletion, replies.render_success),
