@@ -100,7 +100,7 @@ class Result(Struct, frozen=True):
     context: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Call(Struct, frozen=True):
+class Call(Struct, frozen=True, eq=False):
     """One call of a vendor's API: method and path, the right that it requires, how to parse it and render its reply.
 
     `path` may contain `{names}`. It is matched against the raw path, so that an encoded slash stays inside a name.
@@ -151,6 +151,8 @@ NO_LOCATED_FIELDS: LocatedFields = MappingProxyType({})
 
 class Dialect(Protocol):
     """A vendor's API."""
+
+    def __hash__(self) -> int: ...
 
     name: str
     prefixes: Sequence[str]

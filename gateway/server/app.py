@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -30,6 +29,7 @@ from gateway.server.published_files import description_routes
 from gateway.server.request_ids import request_ids
 from gateway.server.responses import ResponseLog
 from gateway.service.catalog import Catalog
+from gateway.service.clock import milliseconds
 from gateway.service.geolocation import Geolocator
 from gateway.service.operations import Operations
 from gateway.service.pipeline import Pipeline
@@ -76,7 +76,7 @@ def create(
     if metrics and settings.metrics_token:
         routes.append(metrics.route(settings.metrics_token))
     rates = RateLimits(settings.rate_limits, settings.token_rate)
-    service = partial(_service, settings, rates, now or _now, new_id or new_profile_id)
+    service = partial(_service, settings, rates, now or milliseconds, new_id or new_profile_id)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
@@ -84,7 +84,7 @@ def create(
         catalog, watch = Catalog(store, dialects), JournalWatch(store)
         context.pipeline = service(store, catalog, await open_pseudonyms(store, settings.secret_file))
         api.pipeline = ApiPipeline(store, catalog, rates, watch, _bounds(settings))
-        async with housekeeping(store, settings.keep_changes_days * DAY, now or _now):
+        async with housekeeping(store, settings.keep_changes_days * DAY, now or milliseconds):
             yield {"connection_metrics": metrics, "stop_waiting": watch.stop}
         watch.stop()
         await store.close()
@@ -132,7 +132,3 @@ def _context(settings: Settings, responses: ResponseLog) -> EndpointContext:
 
 def _bounds(settings: Settings) -> Bounds:
     return Bounds(settings.max_depth, settings.max_nodes, settings.max_name, settings.max_text, settings.max_items)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -90,7 +90,8 @@ class ChangeBuilder:
             return refusal.copy()
 
     def _update(self, update: Update, request: PreparedRequest, key: IdempotencyKey | None) -> Change:
-        schema, dialect, now, triggers = request.schema, request.dialect, self._now(), True
+        schema, dialect, triggers = request.schema, request.dialect, True
+        now = self._now() if request.received is None else request.received
         if "options" in update:
             triggers = not update["options"].get("skip_triggers", False)
             if update["options"].get("detect_geo"):

@@ -25,6 +25,8 @@ def validate_commands(
 
     `has_marks`: whether the body has an `UnrepresentableNumber`. Otherwise commands are not searched for one.
     """
+    if len(commands) == 1:
+        return [validate_command(schema, commands[0], type, is_typed, MAX_FAULTS, has_marks)]
     max_faults = max(1, min(MAX_FAULTS, MAX_REQUEST_FAULTS // max(1, len(commands))))
     return [validate_command(schema, command, type, is_typed, max_faults, has_marks) for command in commands]
 

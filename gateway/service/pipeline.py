@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from gateway.core.faults import Fault, Refusal, refuse
@@ -60,7 +61,7 @@ class Pipeline:
         self._catalog = catalog
         self._operations = operations
         self._rates = rates
-        self._plans = Plans(bounds, max_batch)
+        self._plan = cache(Plans(bounds, max_batch).plan)
         self._max_batch = max_batch
         self._now = now
         self._outages = OutageLog()
@@ -69,7 +70,7 @@ class Pipeline:
 
     async def respond(self, dialect: Dialect, call: Call, message: Message) -> Response:
         """Return the response to a request. Every failure is a response too."""
-        plan, exchange = self._plans.find(dialect, call), Exchange(dialect, message, call)
+        plan, exchange = self._plan(dialect, call), Exchange(dialect, message, call)
         try:
             await self._catalog.refresh()
             if len(message.body) < LARGE_BODY_BYTES:
@@ -125,8 +126,8 @@ class Pipeline:
         parsed = call.parse(request)
         if len(parsed.commands) > self._max_batch:
             raise refuse("too_many_profiles", f"at most {self._max_batch} profiles a request")
-        if parsed.database is not None:
-            require_database(grant, parsed.database if request.is_typed else coerce_integer(parsed.database))
+        if (id := parsed.database) is not None and (type(id) is not int or id != grant.database.id):
+            require_database(grant, id if request.is_typed else coerce_integer(id))
         has_marks = bool(exchange.unrepresentable)
         commands = validate_commands(grant.schema, parsed.commands, plan.type, request.is_typed, has_marks)
         key = None
@@ -146,6 +147,7 @@ class Pipeline:
             context=parsed.context,
             rate_headers=rate_headers,
             request_id=message.id,
+            received=now,
             needs_consent=parsed.needs_consent,
         )
 

@@ -27,21 +27,16 @@ class Plan(Struct, frozen=True):
 
 
 class Plans:
-    """The plan of each call. `max_batch` is the maximum number of profiles in a request."""
+    """Creates the plan of each call. `max_batch` is the maximum number of profiles in a request."""
 
     def __init__(self, single: Bounds, max_batch: int) -> None:
         self._single = single
         nodes = single.nodes * min(max_batch, MAX_FULL_PROFILES)
         items = max(single.items, max_batch)
         self._batch = Bounds(single.depth + 2, nodes, single.name, single.text, items)  # two levels lead to a profile
-        self._plans: dict[tuple[str, str, str], Plan] = {}
 
-    def find(self, dialect: Dialect, call: Call) -> Plan:
+    def plan(self, dialect: Dialect, call: Call) -> Plan:
         """Return the plan of a call."""
-        key = dialect.name, call.method, call.path
-        return self._plans.get(key) or self._plans.setdefault(key, self._new(dialect, call))
-
-    def _new(self, dialect: Dialect, call: Call) -> Plan:
         return Plan(
             dialect=dialect,
             call=call,

@@ -33,7 +33,9 @@ def render_success(_result: Result) -> Reply:
 
 
 def render_profile_id(result: Result) -> Reply:
-    return Reply(200, _render_outcomes(result)[0])
+    (profile,) = result.outcomes
+    assert isinstance(profile, Profile)
+    return Reply(200, {**SUCCESS, "profile_id": profile.id})
 
 
 def render_batch(result: Result) -> Reply:
