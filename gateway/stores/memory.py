@@ -42,6 +42,7 @@ from gateway.core.model import (
 )
 from gateway.stores.errors import StoreNotFound
 from gateway.stores.memory_registry import MemoryRegistry
+from gateway.stores.memory_subscribers import MemorySubscribers
 from gateway.stores.protocol import Record
 from gateway.stores.rows import (
     Row,
@@ -68,13 +69,14 @@ async def open(url: str, create: bool) -> "MemoryStore":
     return MemoryStore()
 
 
-class MemoryStore(MemoryRegistry):
+class MemoryStore(MemoryRegistry, MemorySubscribers):
     """A `Store` on the tables of the layout as dictionaries, each by its key."""
 
     file = None
 
     def __init__(self) -> None:
         super().__init__()
+        MemorySubscribers.__init__(self)
         self.id = token_hex(16)
         self._profiles: dict[tuple[int, str], bytes] = {}
         self._identities: dict[tuple[int, str, str], set[str]] = defaultdict(set)
@@ -150,6 +152,9 @@ class MemoryStore(MemoryRegistry):
 
     async def restore(self, database: int, records: Sequence[Record]) -> int:
         return sum([self._restore(database, record) for record in records])
+
+    def _require_database(self, id: int) -> None:
+        self._database(id)
 
     async def ready(self) -> None:
         return None

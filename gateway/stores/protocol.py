@@ -28,6 +28,7 @@ from gateway.core.model import (
     StoredAnswer,
     Token,
 )
+from gateway.core.subscribers import Delivery, Settlement, Subscriber
 
 Record: TypeAlias = JournalEntry | Job | StoredAnswer | AddressLedger
 """What a database stores beside its profiles."""
@@ -207,6 +208,44 @@ class Store(Protocol):
 
     async def remove_segment(self, database: int, id: int) -> None:
         """Profiles keep its id. Raises `Missing`."""
+        ...
+
+    async def add_subscriber(self, subscriber: Subscriber) -> None:
+        """Raises `Duplicate` where the id exists, `Missing` where the database does not."""
+        ...
+
+    async def remove_subscriber(self, database: int, id: str) -> None:
+        """Remove it with its deliveries. Raises `Missing`."""
+        ...
+
+    async def subscribers(self) -> list[Subscriber]:
+        """Return every subscriber, by creation."""
+        ...
+
+    async def lease_subscriber(self, database: int, id: str, owner: str, now: int, until: int) -> Subscriber | None:
+        """Give or extend the lease of an active subscriber, until a time (ms); return it as it is now.
+
+        None: it is not active, or another owner has a lease that has not ended at the time `now`.
+        """
+        ...
+
+    async def settle(self, settlement: Settlement, owner: str) -> None:
+        """Store the position, the state and the reason of a leased subscriber, and its deliveries.
+
+        Raises `Missing`, and stores nothing, where the owner's lease is now another's, or there is no such subscriber.
+        """
+        ...
+
+    async def deliveries(self, database: int, id: str, is_dead: bool, after: Position, limit: int) -> list[Delivery]:
+        """Return the deliveries of a subscriber after a position, by position: the dead ones or the others."""
+        ...
+
+    async def resume_subscriber(self, database: int, id: str, positions: Sequence[Position] | None) -> None:
+        """Make a subscriber active, and its dead deliveries due, or those at the positions. Raises `Missing`."""
+        ...
+
+    async def forget_deliveries(self, before: int) -> None:
+        """Remove dead deliveries whose first attempt was before a time (ms)."""
         ...
 
     async def ready(self) -> None:

@@ -39,6 +39,7 @@ from gateway.stores.postgresql.text_encoding import index_text
 from gateway.stores.protocol import Record
 from gateway.stores.registry import SqlRegistry, Statement
 from gateway.stores.rows import Row, job_row, ledger_of
+from gateway.stores.subscribers import SqlSubscribers
 
 FIND = """SELECT id, document, version, created, updated FROM profiles WHERE database = %(database)s AND id = ANY (
     SELECT profile FROM unnest(%(kinds)b::text[], %(values)b::text[]) AS wanted (kind, value)
@@ -84,7 +85,7 @@ async def open(url: str, create: bool) -> "PostgresqlStore":
         raise Unavailable(str(error)) from error
 
 
-class PostgresqlStore(SqlRegistry, SqlListing):
+class PostgresqlStore(SqlRegistry, SqlListing, SqlSubscribers):
     """A `Store` on some connections, one of which listens for changes of the registry."""
 
     PAGE_SYNTAX = PageSyntax("%({})s", MEMBER, str, lambda value: value.replace("\x00", "\x01"))
@@ -216,6 +217,17 @@ class PostgresqlStore(SqlRegistry, SqlListing):
                 return await _execute(connection, statements)
 
         return await self._engine.run(write)
+
+    async def _alter(self, *statements: Statement) -> bool:
+        async def alter(connection: Connection) -> bool:
+            (sql, values), *others = statements
+            async with transaction(connection):
+                is_altered = (await connection.execute(to_psycopg(sql), values)).rowcount > 0
+                if is_altered:
+                    await _execute(connection, [(to_psycopg(sql), values) for sql, values in others])
+                return is_altered
+
+        return await self._engine.run(alter)
 
     async def _register(self, *statements: Statement) -> None:
         async def register(connection: Connection) -> int:

@@ -84,6 +84,19 @@ MIGRATIONS = (
     CREATE INDEX journal_in_time ON journal (database, time);
     CREATE TABLE pruned (database bigint PRIMARY KEY, transaction xid8 NOT NULL, number bigint NOT NULL);
     """,
+    """
+    CREATE TABLE subscribers (
+        database bigint NOT NULL REFERENCES databases, id text COLLATE "C" NOT NULL, kind text NOT NULL,
+        created bigint NOT NULL, settings text NOT NULL, secret text NOT NULL, position text COLLATE "C" NOT NULL,
+        state text NOT NULL, reason text NOT NULL, revision bigint NOT NULL, owner text NOT NULL, until bigint NOT NULL,
+        PRIMARY KEY (database, id)
+    );
+    CREATE TABLE deliveries (
+        database bigint NOT NULL, subscriber text COLLATE "C" NOT NULL, position text COLLATE "C" NOT NULL,
+        profile text COLLATE "C" NOT NULL, attempts bigint NOT NULL, since bigint NOT NULL, due bigint NOT NULL,
+        reason text NOT NULL, dead bigint NOT NULL, PRIMARY KEY (database, subscriber, position)
+    );
+    """,
 )
 """The steps from nothing to this version's layout. A released step is never altered: a change is a new step."""
 

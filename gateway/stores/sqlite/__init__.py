@@ -43,6 +43,7 @@ from gateway.stores.sqlite.journal import prune_journal, read_journal, read_rang
 from gateway.stores.sqlite.layout import migrate, new_content, require_layout, require_own_tables
 from gateway.stores.sqlite.snapshot import SqliteSnapshot, restore
 from gateway.stores.sqlite.writer import Writer
+from gateway.stores.subscribers import SqlSubscribers
 
 PRUNE_JOBS = "DELETE FROM jobs WHERE rowid IN (SELECT rowid FROM jobs WHERE created < ? LIMIT ?)"
 REGISTRY_VERSION = "SELECT number FROM epoch"
@@ -93,7 +94,7 @@ def _file_of(url: str) -> str:
     return str(Path(unquote(parts.path[1:])).absolute())
 
 
-class SqliteStore(SqlRegistry, SqlListing):
+class SqliteStore(SqlRegistry, SqlListing, SqlSubscribers):
     """A `Store` on four connections to one file: for writes, look-ups, pages and checkpoints."""
 
     PAGE_SYNTAX = PageSyntax(":{}", "COALESCE(json_extract(document, :member), :last)", '$."{}"'.format, str)
@@ -206,6 +207,19 @@ class SqliteStore(SqlRegistry, SqlListing):
             return self._reader.execute(sql, values).fetchall()
         except ENGINE_FAILURES as error:
             raise Unavailable(str(error)) from error
+
+    async def _alter(self, *statements: Statement) -> bool:
+        def alter(connection: apsw.Connection) -> bool:
+            first, *others = statements
+            connection.execute(*first)
+            if not connection.changes():
+                return False
+            for statement in others:
+                connection.execute(*statement)
+            return True
+
+        [is_altered] = await self._queue.run([alter])
+        return bool(is_altered)
 
     async def _register(self, *statements: Statement) -> None:
         def register(connection: apsw.Connection) -> None:

@@ -86,6 +86,18 @@ MIGRATIONS = (
     CREATE INDEX journal_in_time ON journal (database, time);
     CREATE TABLE pruned (database INTEGER PRIMARY KEY, position INTEGER NOT NULL) STRICT;
     """,
+    """
+    CREATE TABLE subscribers (
+        database INTEGER NOT NULL REFERENCES databases, id TEXT NOT NULL, kind TEXT NOT NULL, created INTEGER NOT NULL,
+        settings TEXT NOT NULL, secret TEXT NOT NULL, position TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
+        revision INTEGER NOT NULL, owner TEXT NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (database, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE deliveries (
+        database INTEGER NOT NULL, subscriber TEXT NOT NULL, position TEXT NOT NULL, profile TEXT NOT NULL,
+        attempts INTEGER NOT NULL, since INTEGER NOT NULL, due INTEGER NOT NULL, reason TEXT NOT NULL,
+        dead INTEGER NOT NULL, PRIMARY KEY (database, subscriber, position)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 """The steps from an empty file to this version's layout. A released step is never altered: a change is a new step."""
 

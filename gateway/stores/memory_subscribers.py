@@ -1,0 +1,80 @@
+"""Subscribers and their deliveries in memory."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from gateway.core.model import Position
+from gateway.core.subscribers import ACTIVE, Delivery, Settlement, Subscriber
+from gateway.stores.errors import Duplicate, Missing
+
+Key = tuple[int, str]
+"""A database and the id of a subscriber."""
+
+
+class MemorySubscribers:
+    """The methods of a `Store` for subscribers, on dictionaries."""
+
+    def __init__(self) -> None:
+        self._subscribers: dict[Key, Subscriber] = {}
+        self._leases: dict[Key, tuple[str, int]] = {}
+        self._deliveries: dict[Key, dict[Position, Delivery]] = {}
+
+    async def add_subscriber(self, subscriber: Subscriber) -> None:
+        key = subscriber.database, subscriber.id
+        if key in self._subscribers:
+            raise Duplicate(f"subscriber {subscriber.id} exists already")
+        self._require_database(subscriber.database)
+        self._subscribers[key], self._deliveries[key] = subscriber, {}
+
+    async def remove_subscriber(self, database: int, id: str) -> None:
+        self._subscriber(database, id)
+        for table in (self._subscribers, self._leases, self._deliveries):
+            table.pop((database, id), None)
+
+    async def subscribers(self) -> list[Subscriber]:
+        return sorted(self._subscribers.values(), key=lambda each: (each.created, each.id))
+
+    async def lease_subscriber(self, database: int, id: str, owner: str, now: int, until: int) -> Subscriber | None:
+        key = database, id
+        found, (holder, end) = self._subscribers.get(key), self._leases.get(key, ("", 0))
+        if found is None or found.state != ACTIVE or (holder != owner and end > now):
+            return None
+        self._leases[key] = owner, until
+        return found
+
+    async def settle(self, settlement: Settlement, owner: str) -> None:
+        done = settlement.subscriber
+        key = done.database, done.id
+        if self._leases.get(key, ("",))[0] != owner:
+            raise Missing("the lease of the subscriber was lost")
+        current = self._subscribers[key]
+        self._subscribers[key] = replace(current, position=done.position, state=done.state, reason=done.reason)
+        for position in settlement.delivered:
+            self._deliveries[key].pop(position, None)
+        self._deliveries[key].update({each.position: each for each in settlement.undelivered})
+
+    async def deliveries(self, database: int, id: str, is_dead: bool, after: Position, limit: int) -> list[Delivery]:
+        own = sorted(self._deliveries.get((database, id), {}).items())
+        return [each for position, each in own if each.is_dead == is_dead and position > after][:limit]
+
+    async def resume_subscriber(self, database: int, id: str, positions: Sequence[Position] | None) -> None:
+        found, own = self._subscriber(database, id), self._deliveries[database, id]
+        self._subscribers[database, id] = replace(found, state=ACTIVE, reason="", revision=found.revision + 1)
+        for position, each in own.items():
+            if each.is_dead and (positions is None or position in positions):
+                own[position] = replace(each, attempts=0, since=0, due=0, is_dead=False)
+
+    async def forget_deliveries(self, before: int) -> None:
+        for own in self._deliveries.values():
+            for position in [position for position, each in own.items() if each.is_dead and each.since < before]:
+                del own[position]
+
+    def _subscriber(self, database: int, id: str) -> Subscriber:
+        if (database, id) not in self._subscribers:
+            raise Missing(f"there is no subscriber {id}")
+        return self._subscribers[database, id]
+
+    def _require_database(self, id: int) -> None:
+        """Raise `Missing` where there is no such database."""
+        raise NotImplementedError

@@ -1,0 +1,129 @@
+"""The contract of every store, for subscribers and their deliveries. Each test runs on every engine."""
+
+import pytest
+from msgspec.structs import replace
+
+from gateway.core.subscribers import ACTIVE, DISABLED, Delivery, Settlement, Subscriber
+from gateway.stores.errors import Duplicate, Missing
+from gateway.stores.protocol import Store
+from tests.test_stores import store  # noqa: F401  # a fixture
+
+pytestmark = pytest.mark.anyio
+
+FAR = 2**100
+"""A position that has more than 64 bits."""
+
+WEBHOOK = Subscriber(1, "wh_1", "webhook", 5, {"url": "https://example.com", "types": ["a"]}, "secret", 7)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def lease(store: Store, owner: str, now: int = 0, until: int = 100) -> Subscriber | None:  # noqa: F811
+    return await store.lease_subscriber(1, "wh_1", owner, now, until)
+
+
+async def settle(store: Store, owner: str, *undelivered: Delivery, delivered: tuple[int, ...] = ()) -> None:  # noqa: F811
+    await store.settle(Settlement(replace(WEBHOOK, position=FAR), delivered, undelivered), owner)
+
+
+async def test_subscribers_are_returned_as_they_were_added(store: Store) -> None:  # noqa: F811
+    later, far = replace(WEBHOOK, id="wh_0", created=6), replace(WEBHOOK, id="wh_2", created=4, position=FAR)
+    for each in (WEBHOOK, later, far):
+        await store.add_subscriber(each)
+    assert await store.subscribers() == [far, WEBHOOK, later]
+    with pytest.raises(Duplicate):
+        await store.add_subscriber(WEBHOOK)
+    with pytest.raises(Missing):
+        await store.add_subscriber(replace(WEBHOOK, database=99))
+
+
+async def test_a_subscriber_is_removed_with_its_deliveries(store: Store) -> None:  # noqa: F811
+    await store.add_subscriber(WEBHOOK)
+    assert await lease(store, "one")
+    await settle(store, "one", Delivery(3, "p"))
+    await store.remove_subscriber(1, "wh_1")
+    assert await store.subscribers() == []
+    with pytest.raises(Missing):
+        await store.remove_subscriber(1, "wh_1")
+    await store.add_subscriber(WEBHOOK)
+    assert await store.deliveries(1, "wh_1", False, 0, 10) == []
+
+
+async def test_one_owner_has_the_lease_until_it_ends(store: Store) -> None:  # noqa: F811
+    await store.add_subscriber(WEBHOOK)
+    assert await lease(store, "one", now=0, until=100) == WEBHOOK
+    assert await lease(store, "two", now=99) is None
+    assert await lease(store, "one", now=99, until=200) == WEBHOOK
+    assert await lease(store, "two", now=199) is None
+    assert await lease(store, "two", now=200, until=300) == WEBHOOK
+    assert await lease(store, "one", now=250) is None
+    assert await lease(store, "two", now=250, until=250) == WEBHOOK  # gives it back
+    assert await lease(store, "one", now=250) == WEBHOOK
+    assert await store.lease_subscriber(1, "other", "one", 0, 1) is None
+
+
+async def test_a_settlement_needs_the_lease_and_is_whole(store: Store) -> None:  # noqa: F811
+    await store.add_subscriber(WEBHOOK)
+    with pytest.raises(Missing):
+        await settle(store, "one", Delivery(3, "p"))
+    assert await store.deliveries(1, "wh_1", False, 0, 10) == []
+    assert await lease(store, "one")
+    first, second = Delivery(3, "p", 2, 10, 20, "HTTP 500"), Delivery(FAR + 1, "q")
+    dead = Delivery(4, "r", 9, 10, 20, "no connection", True)
+    await settle(store, "one", second, dead, first)
+    assert await store.subscribers() == [replace(WEBHOOK, position=FAR)]
+    assert await store.deliveries(1, "wh_1", False, 0, 10) == [first, second]
+    assert await store.deliveries(1, "wh_1", False, 3, 10) == [second]
+    assert await store.deliveries(1, "wh_1", False, 0, 1) == [first]
+    assert await store.deliveries(1, "wh_1", True, 0, 10) == [dead]
+    again = replace(first, attempts=3, due=30, reason="")
+    await settle(store, "one", again, delivered=(second.position,))
+    assert await store.deliveries(1, "wh_1", False, 0, 10) == [again]
+
+
+async def test_a_disabled_subscriber_has_no_lease_until_it_is_resumed(store: Store) -> None:  # noqa: F811
+    await store.add_subscriber(WEBHOOK)
+    assert await lease(store, "one")
+    disabled = replace(WEBHOOK, state=DISABLED, reason="HTTP 410")
+    await store.settle(Settlement(disabled), "one")
+    assert await store.subscribers() == [disabled]
+    assert await lease(store, "one", now=500) is None
+    await store.resume_subscriber(1, "wh_1", None)
+    assert await lease(store, "one", now=500) == replace(WEBHOOK, state=ACTIVE, revision=1)
+    with pytest.raises(Missing):
+        await store.resume_subscriber(1, "other", None)
+
+
+async def test_dead_deliveries_are_resumed_all_or_some(store: Store) -> None:  # noqa: F811
+    await store.add_subscriber(WEBHOOK)
+    assert await lease(store, "one")
+    dead = [Delivery(number, "p", 9, 10, 20, "HTTP 500", True) for number in range(1, 5)]
+    await settle(store, "one", *dead)
+    await store.resume_subscriber(1, "wh_1", [2, FAR])
+    assert await store.deliveries(1, "wh_1", False, 0, 10) == [Delivery(2, "p", reason="HTTP 500")]
+    await store.resume_subscriber(1, "wh_1", [])
+    assert len(await store.deliveries(1, "wh_1", True, 0, 10)) == 3
+    await store.resume_subscriber(1, "wh_1", None)
+    assert len(await store.deliveries(1, "wh_1", False, 0, 10)) == 4
+    assert (await store.subscribers())[0].revision == 3
+
+
+async def test_old_dead_deliveries_are_forgotten(store: Store) -> None:  # noqa: F811
+    await store.add_subscriber(WEBHOOK)
+    assert await lease(store, "one")
+    kept = [Delivery(2, "p", 1, 20, 30, "", True), Delivery(3, "p", 1, 10, 30)]
+    await settle(store, "one", Delivery(1, "p", 1, 19, 30, "", True), *kept)
+    await store.forget_deliveries(20)
+    assert await store.deliveries(1, "wh_1", True, 0, 10) == kept[:1]
+    assert await store.deliveries(1, "wh_1", False, 0, 10) == kept[1:]
+
+
+async def test_databases_have_subscribers_of_their_own(store: Store) -> None:  # noqa: F811
+    await store.add_subscriber(WEBHOOK)
+    other = replace(WEBHOOK, database=2)
+    await store.add_subscriber(other)
+    await store.remove_subscriber(1, "wh_1")
+    assert await store.subscribers() == [other]
