@@ -48,6 +48,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " first start; unset: the path of a SQLite store with .secret"
         ),
     ] = None
+    webhook_private: Annotated[
+        bool, Meta(description="send webhooks to private addresses too, such as those of this machine and its network")
+    ] = False
     trusted_proxies: Annotated[
         str | None,
         Meta(

@@ -31,6 +31,7 @@ ELSEWHERE = {
     "profile_too_large",
     "rate_limited",
     "expired_history",
+    "webhooks_unavailable",
 }
 """Faults that no request alone brings about; tests of the application, stores, feed and dialects have them."""
 

@@ -101,7 +101,13 @@ def test_every_dependency_is_pinned_and_what_is_pinned_is_installed() -> None:
 
 # --- extras ---
 
-LIBRARIES = {"postgresql": "psycopg", "metrics": "prometheus_client", "geoip": "maxminddb", "docs": "swagger_ui_bundle"}
+LIBRARIES = {
+    "postgresql": "psycopg",
+    "metrics": "prometheus_client",
+    "geoip": "maxminddb",
+    "docs": "swagger_ui_bundle",
+    "webhooks": "cryptography",
+}
 
 WITHOUT = """if True:
     import sys

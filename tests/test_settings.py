@@ -13,6 +13,7 @@ OTHER = {
     "GATEWAY_PORT": ("0", 0),
     "GATEWAY_STORE": ("postgresql://db/gateway", "postgresql://db/gateway"),
     "GATEWAY_WORKERS": ("4", 4),
+    "GATEWAY_WEBHOOK_PRIVATE": ("true", True),
     "GATEWAY_BOOTSTRAP_TOKEN": ("s3cret", "s3cret"),
     "GATEWAY_BOOTSTRAP_COMPANY_ID": ("acme", "acme"),
     "GATEWAY_BOOTSTRAP_FIELDS": ("fields.json", "fields.json"),

@@ -7,11 +7,15 @@ from msgspec import Struct
 
 from gateway.api import operations, replies, requests
 from gateway.api.context import CallContext
-from gateway.core.model import READ
+from gateway.core.model import DELIVER, READ
 from gateway.dialects.protocol import Reply, Request
 
 DATABASE = "/gateway/v1/databases/{database}"
 PROFILE = f"{DATABASE}/profiles/{{profile}}"
+WEBHOOKS = f"{DATABASE}/webhooks"
+WEBHOOK = f"{WEBHOOKS}/{{webhook}}"
+
+WEBHOOK_RIGHTS = READ, DELIVER
 
 
 class ApiCall(Struct, frozen=True):
@@ -31,8 +35,23 @@ class ApiCall(Struct, frozen=True):
 
 CALLS: tuple[ApiCall, ...] = (
     ApiCall("GET", PROFILE, (READ,), requests.parse_profile, operations.find_profile, replies.render_profile),
-    ApiCall("GET", f"{PROFILE}/history", (READ,), requests.parse_page, operations.read_history, replies.render_history),
+    ApiCall(
+        "GET", f"{PROFILE}/history", (READ,), requests.parse_history, operations.read_history, replies.render_history
+    ),
     ApiCall(
         "GET", f"{DATABASE}/changes", (READ,), requests.parse_feed, operations.read_feed, replies.render_feed, True
+    ),
+    ApiCall("GET", WEBHOOKS, WEBHOOK_RIGHTS, requests.parse_nothing, operations.list_webhooks, replies.render_webhooks),
+    ApiCall(
+        "POST", WEBHOOKS, WEBHOOK_RIGHTS, requests.parse_new_webhook, operations.create_webhook, replies.render_created
+    ),
+    ApiCall("GET", WEBHOOK, WEBHOOK_RIGHTS, requests.parse_webhook, operations.find_webhook, replies.render_webhook),
+    ApiCall(
+        "DELETE", WEBHOOK, WEBHOOK_RIGHTS, requests.parse_webhook, operations.remove_webhook, replies.render_removed
+    ),
+    ApiCall("GET", f"{WEBHOOK}/dead", WEBHOOK_RIGHTS, requests.parse_dead, operations.list_dead, replies.render_dead),
+    ApiCall(
+        *("POST", f"{WEBHOOK}/replay", WEBHOOK_RIGHTS),
+        *(requests.parse_replay, operations.replay_webhook, replies.render_resumed),
     ),
 )

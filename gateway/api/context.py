@@ -12,21 +12,38 @@ CHECK_SECONDS = 2.0
 """Time after which a call that waits checks its token again."""
 
 
-class CallContext(Struct, frozen=True):
-    """A running call. `authorize` raises `Refusal` once its token is revoked."""
+class Resources(Struct, frozen=True):
+    """What all calls share. `now` returns milliseconds since 1970.
+
+    `key` is that of `GATEWAY_SECRET_FILE`, None without one. `allow_private`: webhooks may have private addresses.
+    """
 
     store: Store
     watch: JournalWatch
+    now: Callable[[], int]
+    key: bytes | None = None
+    allow_private: bool = False
+
+
+class CallContext(Struct, frozen=True):
+    """A running call. `authorize` raises `Refusal` once its token is revoked."""
+
+    resources: Resources
     database: int
     authorize: Callable[[], Awaitable[object]]
+
+    @property
+    def store(self) -> Store:
+        return self.resources.store
 
     async def wait(self, after: Position, seconds: float) -> bool:
         """Wait for an entry after a position, for this time at most and not much longer than `CHECK_SECONDS`.
 
         Return whether the call may go on. Raises `Refusal` if its token was revoked.
         """
-        await self.watch.wait(self.database, after, min(seconds, CHECK_SECONDS))
-        if self.watch.is_stopping:
+        watch = self.resources.watch
+        await watch.wait(self.database, after, min(seconds, CHECK_SECONDS))
+        if watch.is_stopping:
             return False
         await self.authorize()
         return True

@@ -1,17 +1,23 @@
 """What each call does. Every function may raise `Refusal` and `Unavailable`."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from time import monotonic
 
 from msgspec import Struct
 
 from gateway.api.context import CHECK_SECONDS, CallContext
-from gateway.api.requests import FeedParameters, PageParameters, ProfileParameters
+from gateway.api.requests import FeedParameters, PageParameters, ProfileParameters, ReplayParameters
 from gateway.core.faults import refuse
-from gateway.core.model import Document, JournalEntry
+from gateway.core.model import Document, JournalEntry, Tree
 from gateway.feed import history
-from gateway.feed.cursors import format_cursor, parse_cursor, parse_feed_cursor
+from gateway.feed.cursors import format_cursor, parse_cursor, parse_event_id, parse_feed_cursor
 from gateway.feed.pages import Page, read_page
+from gateway.feed.webhooks import endpoints
+from gateway.feed.webhooks.endpoints import NewWebhook
+from gateway.feed.webhooks.secret_box import open_box
+from gateway.optional_dependencies import MissingExtra
+from gateway.stores.errors import Missing
 
 STREAM_EVENTS = 500
 """Events that a stream reads and sends at once."""
@@ -39,6 +45,20 @@ class FeedPage(Struct, frozen=True):
     cursor: str
 
 
+class CreatedWebhook(Struct, frozen=True):
+    """A new webhook, and its secret."""
+
+    webhook: Tree
+    secret: str
+
+
+class DeadPage(Struct, frozen=True):
+    """Dead letters of a webhook, and the cursor of the next page; None: there is none."""
+
+    letters: Sequence[Tree]
+    next: str | None
+
+
 async def find_profile(context: CallContext, parameters: ProfileParameters) -> FoundProfile:
     """Return a profile. Raises `Refusal`: profile_not_found, expired_history."""
     id, time = parameters.profile, parameters.at
@@ -54,7 +74,7 @@ async def read_history(context: CallContext, parameters: PageParameters) -> Hist
     """Return a page of a profile's history. Raises `Refusal`: profile_not_found, unknown_cursor, expired_cursor."""
     store, database, limit = context.store, context.database, parameters.limit
     after = await parse_cursor(parameters.after, store, database)
-    entries = await history.read_history(store, database, parameters.profile, after, limit + 1)
+    entries = await history.read_history(store, database, parameters.id, after, limit + 1)
     page = entries[:limit]
     return HistoryPage(page, format_cursor(store.id, page[-1].position) if len(entries) > limit else None)
 
@@ -83,6 +103,68 @@ async def stream_feed(context: CallContext, parameters: FeedParameters) -> Async
         position = page.position
         yield page
         is_running = await context.wait(position, 0 if page.events else CHECK_SECONDS)
+
+
+async def list_webhooks(context: CallContext, _parameters: None) -> list[Tree]:
+    """Return the webhooks of a database, by creation."""
+    found = await endpoints.webhooks(context.store, context.database)
+    return [endpoints.render_webhook(each, context.store.id) for each in found]
+
+
+async def find_webhook(context: CallContext, id: str) -> Tree:
+    """Return a webhook. Raises `Refusal`: unknown_webhook."""
+    found = await endpoints.find_webhook(context.store, context.database, id)
+    return endpoints.render_webhook(found, context.store.id)
+
+
+async def create_webhook(context: CallContext, new: NewWebhook) -> CreatedWebhook:
+    """Create a webhook. Raises `Refusal`: invalid_parameter, webhooks_unavailable."""
+    endpoints.validate(new)
+    resources = context.resources
+    if resources.key is None:
+        raise refuse("webhooks_unavailable", "GATEWAY_SECRET_FILE is not set")
+    try:
+        box = open_box(resources.key)
+    except MissingExtra as reason:
+        raise refuse("webhooks_unavailable", str(reason)) from None
+    created, secret = await endpoints.create_webhook(
+        context.store, context.database, new, box, resources.allow_private, resources.now()
+    )
+    return CreatedWebhook(endpoints.render_webhook(created, context.store.id), secret)
+
+
+async def remove_webhook(context: CallContext, id: str) -> None:
+    """Remove a webhook. Raises `Refusal`: unknown_webhook."""
+    await endpoints.find_webhook(context.store, context.database, id)
+    with suppress(Missing):  # another request was faster
+        await context.store.remove_subscriber(context.database, id)
+
+
+async def list_dead(context: CallContext, parameters: PageParameters) -> DeadPage:
+    """Return a page of the dead letters of a webhook. Raises `Refusal`: unknown_webhook, unknown_cursor."""
+    store, limit = context.store, parameters.limit
+    await endpoints.find_webhook(store, context.database, parameters.id)
+    after = parse_event_id(parameters.after, store.id, "/after") if parameters.after else 0
+    found = await store.deliveries(context.database, parameters.id, True, after, limit + 1)
+    page = found[:limit]
+    return DeadPage(
+        [endpoints.render_dead(each, store.id) for each in page],
+        format_cursor(store.id, page[-1].position) if len(found) > limit else None,
+    )
+
+
+async def replay_webhook(context: CallContext, parameters: ReplayParameters) -> Tree:
+    """Make a webhook active and its dead letters due, all or those of some events.
+
+    Raises `Refusal`: unknown_webhook, unknown_cursor.
+    """
+    store = context.store
+    await endpoints.find_webhook(store, context.database, parameters.id)
+    events = parameters.events
+    positions = None if events is None else [parse_event_id(each, store.id, "/events") for each in events]
+    with suppress(Missing):  # another request removed it: the search below reports it
+        await store.resume_subscriber(context.database, parameters.id, positions)
+    return await find_webhook(context, parameters.id)
 
 
 async def _read_page(context: CallContext, after: int, limit: int, parameters: FeedParameters) -> Page:

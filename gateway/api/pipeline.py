@@ -5,7 +5,7 @@ from functools import partial
 
 from gateway import media
 from gateway.api.calls import ApiCall
-from gateway.api.context import CallContext
+from gateway.api.context import CallContext, Resources
 from gateway.api.errors import CONTENT_TYPES as PROBLEM_TYPES
 from gateway.api.errors import encode_problem, render_problem
 from gateway.api.event_stream import EVENT_STREAM, EventStream, encode_page
@@ -14,7 +14,6 @@ from gateway.core.faults import Refusal, refuse
 from gateway.core.model import Token, Tree
 from gateway.dialects.protocol import CONTENT_TYPES, Reply, Request
 from gateway.feed.pages import Page
-from gateway.feed.watch import JournalWatch
 from gateway.media import Bounds, Codec
 from gateway.service.catalog import Catalog, require_right
 from gateway.service.exchange import METHODS_WITHOUT_BODY, NO_HEADERS, request_codec
@@ -22,7 +21,6 @@ from gateway.service.failures import OutageLog, log_unexpected
 from gateway.service.http_messages import Message, Response
 from gateway.service.rate_limits import RateLimits
 from gateway.stores.errors import Unavailable
-from gateway.stores.protocol import Store
 
 NAME = "gateway"
 """The name in the access log and the metrics, beside those of the dialects."""
@@ -31,11 +29,10 @@ NAME = "gateway"
 class ApiPipeline:
     """Carries out requests. None of them enters the fair queue: a call that waits would keep its place."""
 
-    def __init__(self, store: Store, catalog: Catalog, rates: RateLimits, watch: JournalWatch, bounds: Bounds) -> None:
-        self._store = store
+    def __init__(self, resources: Resources, catalog: Catalog, rates: RateLimits, bounds: Bounds) -> None:
+        self._resources = resources
         self._catalog = catalog
         self._rates = rates
-        self._watch = watch
         self._bounds = bounds
         self._outages = OutageLog()
 
@@ -57,7 +54,7 @@ class ApiPipeline:
 
     async def _carry_out(self, call: ApiCall, message: Message, token: Token) -> Response | EventStream:
         parameters = call.parse(self._decode(message))
-        context = CallContext(self._store, self._watch, token.database, partial(self._authorize, call, message))
+        context = CallContext(self._resources, token.database, partial(self._authorize, call, message))
         if call.streams and _wants_stream(message):
             return await self._stream(token, stream_feed(context, parameters))
         reply = call.render(await call.run(context, parameters))
@@ -73,10 +70,10 @@ class ApiPipeline:
 
     async def _chunks(self, first: Page, pages: AsyncIterator[Page]) -> AsyncIterator[bytes]:
         """Yield the encoded pages. A refusal or an outage ends the stream: the client connects again."""
-        yield encode_page(self._store.id, first)
+        yield encode_page(self._resources.store.id, first)
         try:
             async for page in pages:
-                yield encode_page(self._store.id, page)
+                yield encode_page(self._resources.store.id, page)
         except (Refusal, Unavailable):
             return
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from gateway.api.operations import FeedPage, FoundProfile, HistoryPage
+from gateway.api.operations import CreatedWebhook, DeadPage, FeedPage, FoundProfile, HistoryPage
+from gateway.core.model import Tree
 from gateway.dialects.protocol import Reply
 from gateway.feed.history import render_entry
 
@@ -18,3 +19,27 @@ def render_history(page: HistoryPage) -> Reply:
 
 def render_feed(page: FeedPage) -> Reply:
     return Reply(200, {"events": page.events, "cursor": page.cursor})
+
+
+def render_webhooks(webhooks: list[Tree]) -> Reply:
+    return Reply(200, {"webhooks": webhooks})
+
+
+def render_webhook(webhook: Tree) -> Reply:
+    return Reply(200, {"webhook": webhook})
+
+
+def render_created(created: CreatedWebhook) -> Reply:
+    return Reply(201, {"webhook": created.webhook, "secret": created.secret})
+
+
+def render_removed(_nothing: None) -> Reply:
+    return Reply(204, None)
+
+
+def render_dead(page: DeadPage) -> Reply:
+    return Reply(200, {"dead": page.letters, "next": page.next})
+
+
+def render_resumed(webhook: Tree) -> Reply:
+    return Reply(202, {"webhook": webhook})

@@ -1,14 +1,17 @@
 """The parameters of each call, from the path and the query of a request. Every function raises `Refusal`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct
 
 from gateway.core.faults import refuse
+from gateway.core.pointer import join_pointer
 from gateway.core.times import parse_time
 from gateway.dialects.protocol import Request
 from gateway.feed.events import Selection
+from gateway.feed.webhooks.endpoints import NewWebhook
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1_000
 """Entries or events of a page."""
@@ -31,9 +34,9 @@ class ProfileParameters(Struct, frozen=True):
 
 
 class PageParameters(Struct, frozen=True):
-    """A profile's id, and a page of its entries after a cursor, "" for the oldest."""
+    """The id of a profile or webhook, and a page of what it has after a cursor, "" for the oldest."""
 
-    profile: str
+    id: str
     after: str
     limit: int
 
@@ -47,14 +50,21 @@ class FeedParameters(Struct, frozen=True):
     selection: Selection
 
 
+class ReplayParameters(Struct, frozen=True):
+    """A webhook's id, and the ids of the events whose dead letters are sent again; None: all of them."""
+
+    id: str
+    events: list[str] | None
+
+
 def parse_profile(request: Request) -> ProfileParameters:
     """Parse the call that returns a profile."""
     text = request.query.get("at")
     return ProfileParameters(request.path["profile"], None if text is None else _parse_time(text))
 
 
-def parse_page(request: Request) -> PageParameters:
-    """Parse a call that returns the entries of a profile."""
+def parse_history(request: Request) -> PageParameters:
+    """Parse the call that returns the entries of a profile."""
     return PageParameters(request.path["profile"], request.query.get("after", ""), _limit(request.query))
 
 
@@ -64,6 +74,62 @@ def parse_feed(request: Request) -> FeedParameters:
     after = request.headers.get("last-event-id") or query.get("after", "")
     selection = Selection(_boolean(query, "values"), _boolean(query, "all"))
     return FeedParameters(after, _limit(query), _wait(query), selection)
+
+
+def parse_nothing(_request: Request) -> None:
+    """Parse a call without parameters."""
+
+
+def parse_webhook(request: Request) -> str:
+    """Parse a call for one webhook: its id."""
+    return request.path["webhook"]
+
+
+def parse_new_webhook(request: Request) -> NewWebhook:
+    """Parse the call that creates a webhook."""
+    _reject_unknown(request.tree, ("url", "types", "members", "values", "secret"))
+    url, secret, values = (_text(request.tree, name) for name in ("url", "secret", "values"))
+    if url is None:
+        raise refuse("missing_parameter", "the URL of the endpoint", "/url")
+    types, members = (_texts(request.tree, name) for name in ("types", "members"))
+    has_values = _boolean({"values": values}, "values") if values is not None else False
+    return NewWebhook(url, types or (), members or (), has_values, secret)
+
+
+def parse_dead(request: Request) -> PageParameters:
+    """Parse the call that returns the dead letters of a webhook."""
+    return PageParameters(request.path["webhook"], request.query.get("after", ""), _limit(request.query))
+
+
+def parse_replay(request: Request) -> ReplayParameters:
+    """Parse the call that sends dead letters again."""
+    _reject_unknown(request.tree, ("events",))
+    return ReplayParameters(request.path["webhook"], _texts(request.tree, "events"))
+
+
+def _reject_unknown(tree: Mapping[str, Any], names: Sequence[str]) -> None:
+    for name in tree:
+        if name not in names:
+            raise refuse("unknown_field", f"there are {', '.join(names)}", join_pointer(name))
+
+
+def _text(tree: Mapping[str, Any], name: str) -> str | None:
+    """Return the text of a member; a boolean is the text that it has in XML."""
+    value = tree.get(name)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is not None and not isinstance(value, str):
+        raise refuse("invalid_parameter", "it must be a text", f"/{name}")
+    return value
+
+
+def _texts(tree: Mapping[str, Any], name: str) -> list[str] | None:
+    """Return the texts of a member. In XML, a list of one element may look like a text."""
+    value = tree.get(name)
+    value = [value] if isinstance(value, str) else value
+    if value is not None and not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
+        raise refuse("invalid_parameter", "it must be a list of texts", f"/{name}")
+    return value
 
 
 def _limit(query: Mapping[str, str]) -> int:

@@ -20,6 +20,7 @@ from gateway.cli.serve import serve
 from gateway.cli.shadow import shadow
 from gateway.cli.tokens import tokens
 from gateway.cli.transfer import dump, load
+from gateway.cli.webhooks import webhook
 
 COMMANDS = (
     serve,
@@ -33,6 +34,7 @@ COMMANDS = (
     import_file,
     export_file,
     changes,
+    webhook,
     contracts,
     check,
     record,

@@ -40,6 +40,7 @@ CATALOG: dict[str, CatalogEntry] = {
     "unknown_resource": CatalogEntry(404, "there is no such resource"),
     "unknown_subscription": CatalogEntry(404, "the profile has no such subscription"),
     "unknown_segment": CatalogEntry(404, "there is no such segment"),
+    "unknown_webhook": CatalogEntry(404, "there is no such webhook"),
     "unknown_job": CatalogEntry(404, "there is no such job"),
     "profile_not_found": CatalogEntry(404, "no profile matches"),
     "method_not_allowed": CatalogEntry(405, "the method is not allowed here"),
@@ -54,6 +55,7 @@ CATALOG: dict[str, CatalogEntry] = {
     "unsupported_media_type": CatalogEntry(415, "the media type is not supported"),
     "rate_limited": CatalogEntry(429, "too many requests, try again later"),
     "internal_error": CatalogEntry(500, "the gateway failed; nothing is known to have changed"),
+    "webhooks_unavailable": CatalogEntry(501, "this gateway is not set up for webhooks"),
     "overloaded": CatalogEntry(503, "too much is being worked on, try again later"),
     "store_unavailable": CatalogEntry(503, "the store is not available, try again later"),
 }

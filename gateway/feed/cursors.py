@@ -47,6 +47,14 @@ async def parse_feed_cursor(text: str, store: Store, database: int) -> Position:
     return position
 
 
+def parse_event_id(text: str, store: str, pointer: str) -> Position:
+    """Return the position of an event of the store with this id. Raises `Refusal` (unknown_cursor) with the pointer."""
+    found = _CURSOR.fullmatch(text)
+    if found is None or found[1] != store:
+        raise refuse("unknown_cursor", "", pointer)
+    return int(found[2])
+
+
 def _parse(text: str, store: Store, kept: JournalRange) -> Position:
     if not text:
         return kept.removed

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from starlette.applications import Starlette
 
 from gateway import stores
+from gateway.api.context import Resources
 from gateway.api.pipeline import ApiPipeline
 from gateway.core.erasure import Pseudonym
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import Dialect
 from gateway.feed.watch import JournalWatch
+from gateway.feed.webhooks.runner import WebhookRunner
 from gateway.media import Bounds
 from gateway.optional_dependencies import require_extra
 from gateway.server.access_log import AccessLog, write_stdout
@@ -34,7 +36,7 @@ from gateway.service.geolocation import Geolocator
 from gateway.service.operations import Operations
 from gateway.service.pipeline import Pipeline
 from gateway.service.profile_ids import new_profile_id
-from gateway.service.pseudonyms import open_pseudonyms
+from gateway.service.pseudonyms import open_key, pseudonym_of
 from gateway.service.rate_limits import RateLimits
 from gateway.settings import Settings
 from gateway.stores.protocol import Store
@@ -82,11 +84,13 @@ def create(
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         app.state.store = store = await open_store(settings.store)
         catalog, watch = Catalog(store, dialects), JournalWatch(store)
-        context.pipeline = service(store, catalog, await open_pseudonyms(store, settings.secret_file))
-        api.pipeline = ApiPipeline(store, catalog, rates, watch, _bounds(settings))
-        async with housekeeping(store, settings.keep_changes_days * DAY, now or milliseconds):
+        key = await open_key(store, settings.secret_file)
+        context.pipeline = service(store, catalog, None if key is None else pseudonym_of(key))
+        resources = Resources(store, watch, now or milliseconds, key, settings.webhook_private)
+        api.pipeline = ApiPipeline(resources, catalog, rates, _bounds(settings))
+        webhooks = WebhookRunner(store, watch, key, settings.webhook_private, context.is_busy, now or milliseconds)
+        async with housekeeping(store, settings.keep_changes_days * DAY, now or milliseconds), webhooks.running():
             yield {"connection_metrics": metrics, "stop_waiting": watch.stop}
-        watch.stop()
         await store.close()
         responses.close()
 

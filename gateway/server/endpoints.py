@@ -22,6 +22,9 @@ from gateway.server.responses import ResponseLog, response_body, response_start
 from gateway.service.http_messages import Message
 from gateway.service.pipeline import Pipeline
 
+BUSY_REQUESTS = 8
+"""Requests that the pipeline works on in a busy process."""
+
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -40,6 +43,10 @@ class EndpointContext:
     """Set when the application starts."""
     running: int = 0
     """Requests that the pipeline works on, of at most `max_requests`."""
+
+    def is_busy(self) -> bool:
+        """Return whether background work should wait."""
+        return self.running >= BUSY_REQUESTS
 
     def max_body_of(self, call: Call) -> int:
         """Return the maximum size of a call's body."""

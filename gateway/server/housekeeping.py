@@ -3,9 +3,11 @@
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
+from gateway.core.model import Position
+from gateway.feed.retention import MAX_HOLD_DAYS, held_positions
 from gateway.stores.errors import Unavailable, Unusable
 from gateway.stores.protocol import Store
 
@@ -15,6 +17,9 @@ PRUNE_INTERVAL_SECONDS = 60.0
 PRUNE_PAUSE_SECONDS = 0.05
 PRUNE_STEP = 500
 """Rows that one step removes."""
+
+MAX_HOLD = MAX_HOLD_DAYS * 24 * 60 * 60 * 1000
+"""Milliseconds that a subscriber can keep an entry beyond its time."""
 
 COLLECT_INTERVAL_SECONDS = 60.0
 """Time between two collections of all generations."""
@@ -43,14 +48,22 @@ def configure_garbage_collection() -> None:
 async def _prune_regularly(store: Store, max_age: int, now: Callable[[], int]) -> None:
     while True:
         try:
-            while await store.prune(now() - max_age, PRUNE_STEP) >= PRUNE_STEP:
-                await asyncio.sleep(PRUNE_PAUSE_SECONDS)
+            before = now() - max_age
+            await _prune(store, before, await held_positions(store, before))
+            await _prune(store, before - MAX_HOLD, {})
+            await store.forget_deliveries(before)
         except Unusable as reason:
             log.error("old changes are no longer pruned: %s", reason)
             return
         except Unavailable:
             log.warning("the store did not answer: old changes are pruned later")
         await asyncio.sleep(PRUNE_INTERVAL_SECONDS)
+
+
+async def _prune(store: Store, before: int, keep_from: Mapping[int, Position]) -> None:
+    """Remove the changes and jobs of before a time, but for what subscribers need."""
+    while await store.prune(before, PRUNE_STEP, keep_from) >= PRUNE_STEP:
+        await asyncio.sleep(PRUNE_PAUSE_SECONDS)
 
 
 async def _collect_regularly() -> None:

@@ -32,7 +32,13 @@ def pseudonym_of(key: bytes) -> Pseudonym:
 
 
 async def open_pseudonyms(store: Store, secret_file: str | None) -> Pseudonym | None:
-    """Return the pseudonyms of a store; None if the store is no file and no file is named.
+    """Return the pseudonyms of a store, as `open_key` returns their key."""
+    key = await open_key(store, secret_file)
+    return None if key is None else pseudonym_of(key)
+
+
+async def open_key(store: Store, secret_file: str | None) -> bytes | None:
+    """Return the key of a store; None if the store is no file and no file is named.
 
     The file is created where it is missing. Raises `Unavailable` if it cannot be used, or is missing although the store
     has pseudonyms.
@@ -45,7 +51,7 @@ async def open_pseudonyms(store: Store, secret_file: str | None) -> Pseudonym | 
             if await _has_pseudonyms(store):
                 raise Unavailable(f"{path}: the store has keyed hashes, and the file of their key is missing")
             _create(Path(path))
-        return pseudonym_of(_read(Path(path)))
+        return _read(Path(path))
     except OSError as error:
         raise Unavailable(f"{path}: {error.strerror}") from error
 

@@ -31,12 +31,13 @@ NOW = 1_767_225_600_000
 YESTERDAY = NOW - 24 * 60 * 60 * 1000
 IDENTIFIERS = {"type": "object", "properties": {"customer_id": {"type": "string", "x-identifier": True}}}
 TOKENS = {
-    "abcdefghijklmnqrstuvwxyz": (1, ("read", "write", "delete")),
+    "abcdefghijklmnqrstuvwxyz": (1, ("read", "write", "delete", "deliver")),
     "only-reads": (1, ("read",)),
     "only-writes": (1, ("write",)),
     "only-deletes": (1, ("delete",)),
-    "was-revoked": (1, ("read", "write", "delete")),
-    "of-database-2": (2, ("read", "write", "delete")),
+    "was-revoked": (1, ("read", "write", "delete", "deliver")),
+    "of-database-2": (2, ("read", "write", "delete", "deliver")),
+    "only-delivers": (1, ("deliver",)),
 }
 TOKEN_IDS = {secret: f"t{number}" for number, secret in enumerate(TOKENS, 1)}
 

@@ -1,0 +1,166 @@
+"""The commands `webhook`: endpoints that get the changes of a database."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from gateway.cli.options import DATABASE, JSON, setting
+from gateway.cli.output import print_json, print_rows
+from gateway.cli.store import InvalidSettings, load_settings, now, run_on_store
+from gateway.core.faults import Refusal
+from gateway.core.subscribers import Subscriber
+from gateway.feed.cursors import parse_event_id
+from gateway.feed.events import EVENT_TYPES
+from gateway.feed.webhooks import endpoints
+from gateway.feed.webhooks.endpoints import NewWebhook
+from gateway.feed.webhooks.secret_box import open_box
+from gateway.optional_dependencies import MissingExtra
+from gateway.service.pseudonyms import open_key
+from gateway.settings import Settings
+from gateway.stores.errors import Missing
+from gateway.stores.protocol import Store
+
+T = TypeVar("T")
+
+DEAD_LETTERS = 1_000
+"""Dead letters that are read at once."""
+
+
+@click.group()
+def webhook() -> None:
+    """Create, list, show, delete and resume webhooks: endpoints that get the changes of a database."""
+
+
+@webhook.command("create")
+@setting("store")
+@DATABASE
+@click.option("--url", required=True, help="https:// or http:// address of the endpoint")
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    type=click.Choice(list(EVENT_TYPES.values())),
+    help="may be repeated; all if omitted",
+)
+@click.option(
+    "--member",
+    "members",
+    multiple=True,
+    metavar="POINTER",
+    help="send changes of this member alone, such as /email; may be repeated",
+)
+@click.option("--values", is_flag=True, help="send the values before and after")
+def create_webhook(
+    store: str | None, database: int, url: str, types: Sequence[str], members: Sequence[str], values: bool
+) -> None:
+    """Create a webhook. The last line printed is its secret, which cannot be printed again."""
+    settings = load_settings(store=store)
+    new = NewWebhook(url, types, members, values)
+    created, secret = _run(settings, lambda store: _create(store, database, new, settings))
+    click.echo(f"webhook {created.id} gets the changes of database {database} from now on; its secret is:\n{secret}")
+
+
+@webhook.command("list")
+@setting("store")
+@DATABASE
+@JSON
+def list_webhooks(store: str | None, database: int, as_json: bool) -> None:
+    """List the webhooks of a database."""
+
+    async def read(store: Store) -> list[dict[str, Any]]:
+        found = await endpoints.webhooks(store, database)
+        return [endpoints.render_webhook(each, store.id) for each in found]
+
+    print_rows(_run(load_settings(store=store), read), as_json)
+
+
+@webhook.command("show")
+@setting("store")
+@DATABASE
+@click.argument("id")
+def print_webhook(store: str | None, database: int, id: str) -> None:
+    """Print the webhook ID as JSON."""
+
+    async def read(store: Store) -> dict[str, Any]:
+        return endpoints.render_webhook(await endpoints.find_webhook(store, database, id), store.id)
+
+    print_json(_run(load_settings(store=store), read))
+
+
+@webhook.command("delete")
+@setting("store")
+@DATABASE
+@click.argument("id")
+def delete_webhook(store: str | None, database: int, id: str) -> None:
+    """Delete the webhook ID, with its dead letters."""
+
+    async def remove(store: Store) -> None:
+        await endpoints.find_webhook(store, database, id)
+        await store.remove_subscriber(database, id)
+
+    _run(load_settings(store=store), remove)
+    click.echo(f"webhook {id} deleted")
+
+
+@webhook.command("dead")
+@setting("store")
+@DATABASE
+@JSON
+@click.argument("id")
+def list_dead(store: str | None, database: int, as_json: bool, id: str) -> None:
+    """List the dead letters of the webhook ID: the events that were given up."""
+
+    async def read(store: Store) -> list[dict[str, Any]]:
+        await endpoints.find_webhook(store, database, id)
+        found, after = [], 0
+        while page := await store.deliveries(database, id, True, after, DEAD_LETTERS):
+            found += [endpoints.render_dead(each, store.id) for each in page]
+            after = page[-1].position
+        return found
+
+    print_rows(_run(load_settings(store=store), read), as_json)
+
+
+@webhook.command("replay")
+@setting("store")
+@DATABASE
+@click.argument("id")
+@click.argument("events", nargs=-1)
+def replay_webhook(store: str | None, database: int, id: str, events: Sequence[str]) -> None:
+    """Send the dead letters of the webhook ID again, all or those of EVENTS, and resume it if it is disabled."""
+
+    async def replay(store: Store) -> None:
+        await endpoints.find_webhook(store, database, id)
+        positions = [parse_event_id(each, store.id, "/events") for each in events] if events else None
+        await store.resume_subscriber(database, id, positions)
+
+    _run(load_settings(store=store), replay)
+    click.echo(f"webhook {id} is resumed")
+
+
+async def _create(store: Store, database: int, new: NewWebhook, settings: Settings) -> tuple[Subscriber, str]:
+    endpoints.validate(new)
+    key = await open_key(store, settings.secret_file)
+    if key is None:
+        raise InvalidSettings("GATEWAY_SECRET_FILE is not set: webhooks need it")
+    try:
+        box = open_box(key)
+    except MissingExtra as reason:
+        raise InvalidSettings(str(reason)) from None
+    try:
+        return await endpoints.create_webhook(store, database, new, box, settings.webhook_private, now())
+    except Missing:
+        raise click.ClickException(f"there is no database {database}") from None
+
+
+def _run(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Run work on the store. Raises `ClickException` with the place and the text of a refusal."""
+    try:
+        return run_on_store(settings, work)
+    except Refusal as refusal:
+        fault = refusal.faults[0]
+        place = fault.pointer.removeprefix("/")
+        raise click.ClickException(f"{place}: {fault.text}" if place else fault.text) from None
+    except Missing:
+        raise click.ClickException("there is no such webhook") from None

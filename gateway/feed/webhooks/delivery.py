@@ -1,0 +1,201 @@
+"""Delivers the events of one webhook, while this process has its lease.
+
+Its position is stored once every event up to it was sent, or put aside as a delivery that is not done. So a process
+that stops anywhere loses none, and the next one may send some again. Of one profile only the first such delivery is
+attempted, and later events of it wait behind: the order per profile stays.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.core.model import JournalEntry, Position
+from gateway.core.subscribers import DISABLED, Delivery, Settlement, Subscriber
+from gateway.feed.events import Event, event_renderer
+from gateway.feed.webhooks.answers import Answer
+from gateway.feed.webhooks.endpoints import selection_of
+from gateway.feed.webhooks.retries import MAX_AGE, after_failure, parse_retry_after
+from gateway.stores.protocol import Store
+
+READ_ENTRIES = 200
+"""Entries of one round."""
+
+MAX_RUNNING = 16
+"""Messages on their way to one endpoint at the same time, each of another profile."""
+
+MAX_UNDELIVERED = 1_000
+"""Deliveries that are put aside. With so many no further entries are read, and the journal keeps them."""
+
+MAX_PAUSE = 60 * 60 * 1000
+"""The longest pause, in milliseconds, in which an endpoint that asks for one gets no message at all."""
+
+GONE = 410
+PAUSING = (429, 503)
+"""Statuses whose Retry-After concerns the endpoint and not the message alone."""
+
+NO_LONGER_KEPT = "the event is no longer kept"
+
+Send: TypeAlias = Callable[[Event], Awaitable[Answer]]
+"""Sends an event. Never raises, except when it is cancelled."""
+
+Chain: TypeAlias = "list[tuple[Delivery, JournalEntry | None]]"
+"""Deliveries of one profile, in order; None where the entry must be read first."""
+
+
+class ChainResult(Struct):
+    """What came of a chain: the positions that were delivered, the deliveries that were not, and the last failure."""
+
+    delivered: list[Position]
+    undelivered: list[Delivery]
+    failure: Answer | None = None
+
+
+class WebhookDelivery:
+    """The deliveries of one webhook. `now` returns milliseconds since 1970, `random` a number between 0 and 1."""
+
+    def __init__(
+        self,
+        store: Store,
+        subscriber: Subscriber,
+        owner: str,
+        send: Send,
+        now: Callable[[], int],
+        random: Callable[[], float],
+    ) -> None:
+        self.subscriber = subscriber
+        self._store = store
+        self._owner = owner
+        self._send = send
+        self._now = now
+        self._random = random
+        self._selects = selection_of(subscriber.settings).selects
+        self._render = event_renderer(store.id, subscriber.database, selection_of(subscriber.settings))
+        self._running = asyncio.Semaphore(MAX_RUNNING)
+        self._undelivered: dict[Position, Delivery] = {}
+        self._paused_until = 0
+        self._is_loaded = False
+
+    @property
+    def is_held(self) -> bool:
+        """Whether new entries have to wait: for a pause to end, or for so many deliveries that are not done."""
+        return self._paused_until > self._now() or len(self._undelivered) >= MAX_UNDELIVERED
+
+    def reload(self, revision: int) -> None:
+        """Read the deliveries again before the next round: others altered them, and incremented the revision."""
+        self.subscriber, self._is_loaded = replace(self.subscriber, revision=revision), False
+
+    async def _load(self) -> None:
+        limit = MAX_UNDELIVERED + READ_ENTRIES
+        found = await self._store.deliveries(self.subscriber.database, self.subscriber.id, False, 0, limit)
+        self._undelivered = {each.position: each for each in found}
+        self._is_loaded = True
+
+    def next_due(self) -> int:
+        """Return when the next round has something to do, apart from new entries; in a year if never."""
+        dues = [chain[0].due for chain in self._chains_by_profile().values()]
+        return max(self._paused_until, min(dues, default=self._now() + 365 * MAX_AGE))
+
+    async def run_round(self) -> bool:
+        """Attempt what is due and what is new. Return whether there was anything.
+
+        Raises `Missing` if the lease was lost, and then stores nothing.
+        """
+        now = self._now()
+        if now < self._paused_until:
+            return False
+        if not self._is_loaded:
+            await self._load()
+        entries = await self._new_entries()
+        old, new, waiting = self._due_chains(now), defaultdict[str, Chain](list), list[Delivery]()
+        blocked = {each.profile for each in self._undelivered.values()}
+        for entry in filter(self._selects, entries):
+            delivery = Delivery(entry.position, entry.profile)
+            if entry.profile in blocked:
+                waiting.append(delivery)
+            else:
+                new[entry.profile].append((delivery, entry))
+        results = await asyncio.gather(*map(self._send_chain, [*old, *new.values()]))
+        await self._settle(entries, results, waiting)
+        return bool(entries or old)
+
+    async def _new_entries(self) -> list[JournalEntry]:
+        if self.is_held:
+            return []
+        subscriber = self.subscriber
+        kept = await self._store.journal_range(subscriber.database)
+        after = max(subscriber.position, kept.removed)
+        return await self._store.journal(subscriber.database, after, READ_ENTRIES) if kept.newest > after else []
+
+    def _due_chains(self, now: int) -> list[Chain]:
+        chains = self._chains_by_profile().values()
+        return [[(each, None) for each in chain] for chain in chains if chain[0].due <= now]
+
+    def _chains_by_profile(self) -> dict[str, list[Delivery]]:
+        chains: dict[str, list[Delivery]] = defaultdict(list)
+        for _, delivery in sorted(self._undelivered.items()):
+            chains[delivery.profile].append(delivery)
+        return chains
+
+    async def _send_chain(self, chain: Chain) -> ChainResult:
+        """Send the events of a profile one after another, up to the first that fails."""
+        result = ChainResult([], [])
+        for index, (delivery, known) in enumerate(chain):
+            entry = known or await self._entry(delivery)
+            if entry is None:
+                result.undelivered.append(replace(delivery, reason=NO_LONGER_KEPT, since=self._now(), is_dead=True))
+                continue
+            async with self._running:
+                answer = await self._send(self._render(entry))
+            if not answer.is_success:
+                result.failure = answer
+                result.undelivered += [self._failed(delivery, answer), *(each for each, _ in chain[index + 1 :])]
+                return result
+            result.delivered.append(delivery.position)
+        return result
+
+    async def _entry(self, delivery: Delivery) -> JournalEntry | None:
+        """Return the entry of a delivery; None if it is no longer kept."""
+        database, position = self.subscriber.database, delivery.position
+        found = await self._store.journal(database, position - 1, 1, delivery.profile)
+        return found[0] if found and found[0].position == position else None
+
+    def _failed(self, delivery: Delivery, answer: Answer) -> Delivery:
+        now = self._now()
+        retry_after = parse_retry_after(answer.retry_after, now)
+        if answer.status in PAUSING and retry_after:
+            self._paused_until = max(self._paused_until, now + min(retry_after, MAX_PAUSE))
+        return after_failure(delivery, now, answer.reason, retry_after, self._random())
+
+    async def _settle(
+        self, entries: Sequence[JournalEntry], results: Iterable[ChainResult], waiting: Sequence[Delivery]
+    ) -> None:
+        """Store what came of a round, if anything did."""
+        delivered = [position for result in results for position in result.delivered if position in self._undelivered]
+        undelivered = [each for result in results for each in result.undelivered] + [*waiting]
+        changed = [each for each in undelivered if self._undelivered.get(each.position) != each]
+        subscriber = self._subscriber_after(entries, results)
+        if subscriber == self.subscriber and not delivered and not changed:
+            return
+        await self._store.settle(Settlement(subscriber, delivered, changed), self._owner)
+        self.subscriber = subscriber
+        for position in delivered:
+            del self._undelivered[position]
+        for each in changed:
+            self._undelivered[each.position] = each
+            if each.is_dead:
+                del self._undelivered[each.position]
+
+    def _subscriber_after(self, entries: Sequence[JournalEntry], results: Iterable[ChainResult]) -> Subscriber:
+        """Return the subscriber after a round, with the last failure's reason; disabled if its endpoint is gone."""
+        failures = [result.failure for result in results if result.failure]
+        is_sent = any(result.delivered for result in results)
+        before = self.subscriber
+        reason = failures[-1].reason if failures else "" if is_sent else before.reason
+        state = DISABLED if any(each.status == GONE for each in failures) else before.state
+        return replace(
+            before, position=entries[-1].position if entries else before.position, state=state, reason=reason
+        )

@@ -1,0 +1,194 @@
+"""Runs the deliveries of all webhooks, each in the process that has its lease.
+
+The libraries for HTTP and for encryption are loaded with the first webhook: most processes need neither.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from random import random
+from secrets import token_hex
+from typing import TypeAlias
+
+from gateway.core.subscribers import ACTIVE, Subscriber
+from gateway.feed.events import Event
+from gateway.feed.watch import JournalWatch
+from gateway.feed.webhooks.answers import Answer
+from gateway.feed.webhooks.delivery import WebhookDelivery
+from gateway.feed.webhooks.endpoints import WEBHOOK
+from gateway.feed.webhooks.secret_box import UnusableSecret, open_box, secret_name
+from gateway.feed.webhooks.signatures import secret_bytes, signature_headers
+from gateway.media import json
+from gateway.optional_dependencies import MissingExtra
+from gateway.service.failures import log_unexpected
+from gateway.stores.errors import Missing, Unavailable
+from gateway.stores.protocol import Store
+
+log = logging.getLogger("gateway")
+
+POLL_SECONDS = 1.0
+"""Time between two looks for webhooks that nobody delivers."""
+
+LEASE_SECONDS, RENEW_SECONDS = 10.0, 2.0
+"""How long a lease lasts, so that another process continues after a kill, and the time after which it is extended."""
+
+IDLE_SECONDS = 1.0
+"""The longest wait for a new entry."""
+
+BUSY_PAUSE_SECONDS = 0.01
+"""The time between two messages of a busy process, so that they use some hundredths of a processor."""
+
+STOP_SECONDS = 5.0
+"""Time for the messages on their way when the process stops."""
+
+Key: TypeAlias = tuple[int, str]
+"""The database and the id of a webhook."""
+
+
+class WebhookRunner:
+    """Delivers in the context of `running`.
+
+    `key` is that of `GATEWAY_SECRET_FILE`, None without one. `allow_private`: endpoints may have private addresses.
+    While `is_busy` returns true, requests of clients come first. `now` returns milliseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        watch: JournalWatch,
+        key: bytes | None,
+        allow_private: bool,
+        is_busy: Callable[[], bool],
+        now: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._watch = watch
+        self._key = key
+        self._allow_private = allow_private
+        self._is_busy = is_busy
+        self._turn = asyncio.Lock()
+        self._now = now
+        self._owner = token_hex(8)
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._unreadable: set[Key] = set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Deliver in the background. At the end stop the watch, and wait for the messages on their way."""
+        task = asyncio.create_task(self._start_regularly())
+        yield
+        self._watch.stop()
+        task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=STOP_SECONDS)
+        for each in self._tasks.values():
+            each.cancel()
+
+    async def _start_regularly(self) -> None:
+        while True:
+            with suppress(Unavailable):  # the requests of clients report an outage
+                for each in await self._store.subscribers():
+                    self._start(each)
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _start(self, subscriber: Subscriber) -> None:
+        key = subscriber.database, subscriber.id
+        is_ready = subscriber.kind == WEBHOOK and subscriber.state == ACTIVE
+        if is_ready and key not in self._tasks and key not in self._unreadable:
+            self._tasks[key] = task = asyncio.create_task(self._serve(subscriber))
+            task.add_done_callback(lambda _: self._tasks.pop(key, None))
+
+    async def _serve(self, subscriber: Subscriber) -> None:
+        """Deliver for as long as the lease can be had and extended."""
+        try:
+            if leased := await self._lease(subscriber, LEASE_SECONDS):
+                async with self._delivery(leased) as delivery:
+                    await self._deliver(delivery)
+        except (Missing, Unavailable):
+            log.warning("webhook %s is continued later, maybe by another process", subscriber.id)
+        except UnusableSecret as reason:
+            self._unreadable.add((subscriber.database, subscriber.id))
+            log.error("webhook %s is not delivered until the gateway starts again: %s", subscriber.id, reason)
+        except Exception as error:
+            log_unexpected(error, subscriber.id)
+
+    async def _deliver(self, delivery: WebhookDelivery) -> None:
+        rounds = asyncio.create_task(self._run_rounds(delivery))
+        renewal = asyncio.create_task(self._renew(delivery))
+        try:
+            await asyncio.wait((rounds, renewal), return_when=asyncio.FIRST_COMPLETED)
+            for task in (rounds, renewal):
+                if task.done():
+                    task.result()
+        finally:
+            for task in (rounds, renewal):
+                task.cancel()
+            await asyncio.gather(rounds, renewal, return_exceptions=True)
+        await self._lease(delivery.subscriber, 0)
+
+    async def _run_rounds(self, delivery: WebhookDelivery) -> None:
+        while not self._watch.is_stopping:
+            if not await delivery.run_round():
+                await self._wait(delivery)
+            if delivery.subscriber.state != ACTIVE:
+                log.warning("webhook %s is disabled: %s", delivery.subscriber.id, delivery.subscriber.reason)
+                return
+
+    async def _wait(self, delivery: WebhookDelivery) -> None:
+        """Wait until a delivery is due, or for a new entry, where it could be sent."""
+        seconds = max(0.0, min(IDLE_SECONDS, (delivery.next_due() - self._now()) / 1000))
+        subscriber = delivery.subscriber
+        if delivery.is_held:
+            await asyncio.sleep(seconds)
+        else:
+            await self._watch.wait(subscriber.database, subscriber.position, seconds)
+
+    async def _renew(self, delivery: WebhookDelivery) -> None:
+        """Extend the lease again and again. Return once it is lost, or the webhook was removed."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            found = await self._lease(delivery.subscriber, LEASE_SECONDS)
+            if found is None:
+                return
+            if found.revision != delivery.subscriber.revision:
+                delivery.reload(found.revision)
+
+    async def _lease(self, subscriber: Subscriber, seconds: float) -> Subscriber | None:
+        now = self._now()
+        until = now + int(seconds * 1000)
+        return await self._store.lease_subscriber(subscriber.database, subscriber.id, self._owner, now, until)
+
+    @asynccontextmanager
+    async def _delivery(self, subscriber: Subscriber) -> AsyncIterator[WebhookDelivery]:
+        """Open connections to the endpoint of a webhook. Raises `UnusableSecret`."""
+        key = self._secret(subscriber)
+        from gateway.feed.webhooks.client import WebhookClient
+
+        client = WebhookClient(subscriber.settings["url"], self._allow_private)
+
+        async def send(event: Event) -> Answer:
+            await self._wait_for_clients()
+            body = json.encode(event)
+            return await client.send(body, signature_headers(key, event["id"], self._now() // 1000, body))
+
+        try:
+            yield WebhookDelivery(self._store, subscriber, self._owner, send, self._now, random)
+        finally:
+            await client.close()
+
+    async def _wait_for_clients(self) -> None:
+        """Wait a little before a message of a busy process: a message costs more than the update that it is about."""
+        async with self._turn:
+            if self._is_busy():
+                await asyncio.sleep(BUSY_PAUSE_SECONDS)
+
+    def _secret(self, subscriber: Subscriber) -> bytes:
+        """Return the key of a webhook's signatures. Raises `UnusableSecret`."""
+        if self._key is None:
+            raise UnusableSecret("GATEWAY_SECRET_FILE is not set")
+        try:
+            box = open_box(self._key)
+        except MissingExtra as reason:
+            raise UnusableSecret(str(reason)) from None
+        return secret_bytes(box.decrypt(subscriber.secret, secret_name(subscriber)))
