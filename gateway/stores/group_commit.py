@@ -46,7 +46,9 @@ class _QueuedCall(Struct, eq=False):
                 # Without the engine the call fails as a whole: its other steps need not wait for the same timeout.
                 is_done = is_done or isinstance(result, Unavailable)
         if is_done and not self.future.done():  # the future of a cancelled caller is done
-            if self.failure:
+            if isinstance(self.failure, StopIteration):  # no future accepts it
+                self.future.set_exception(RuntimeError("an edit raised StopIteration"))
+            elif self.failure:
                 self.future.set_exception(self.failure)
             else:
                 self.future.set_result(self.results)
