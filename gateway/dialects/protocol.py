@@ -11,17 +11,18 @@ from gateway.core.model import CommandType, Database, Document, Job, Profile, Tr
 
 UPDATE, BATCH, FIND, REMOVE, DESCRIBE = "update", "batch", "find", "remove", "describe"
 LIST, MERGE, IMPORT, JOB, JOBS = "list", "merge", "import", "job", "jobs"
-JOB_PROFILES, ATOMIC = "job_profiles", "atomic"
+JOB_PROFILES, ATOMIC, CHANGE_STATUSES = "job_profiles", "atomic", "change_statuses"
 """The operations of a call.
 
-`update` changes one profile, `batch` many, each by itself, and `atomic` many in one step, all or none. `import` changes
-many as a job that the store keeps; `job`, `jobs` and `job_profiles` return one job, all jobs, or the profiles of one.
+`update` changes one profile, `batch` many, each by itself, and `atomic` many in one step, all or none.
+`change_statuses` changes the subscriptions of all profiles, page by page, and returns how many. `import` changes many
+as a job that the store keeps; `job`, `jobs` and `job_profiles` return one job, all jobs, or the profiles of one.
 `find` returns one profile, `list` a page of them, `remove` removes one, `merge` merges several into one, and `describe`
 returns the databases that the token may access.
 """
 
 COMMAND_TYPES: Mapping[str, CommandType] = {
-    **dict.fromkeys((UPDATE, BATCH, IMPORT, ATOMIC), CommandType.UPDATE),
+    **dict.fromkeys((UPDATE, BATCH, IMPORT, ATOMIC, CHANGE_STATUSES), CommandType.UPDATE),
     **dict.fromkeys((FIND, LIST, JOB, JOBS, JOB_PROFILES, DESCRIBE), CommandType.SEARCH),
     REMOVE: CommandType.REMOVAL,
     MERGE: CommandType.MERGE,
@@ -95,7 +96,7 @@ class Result(Struct, frozen=True):
     """
 
     database: Database
-    outcomes: Sequence[Profile | Job | Sequence[Fault] | None]
+    outcomes: Sequence[Profile | Job | Sequence[Fault] | int | None]
     updates: Sequence[Update | Refusal] = ()
     context: Mapping[str, Any] = field(default_factory=dict)
 

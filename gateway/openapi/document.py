@@ -12,7 +12,17 @@ from typing import Any, TypeAlias
 
 from gateway.core.faults import CATALOG, Fault
 from gateway.core.model import READ
-from gateway.dialects.protocol import CONTENT_TYPES, DESCRIBE, JOB, JOB_PROFILES, JOBS, LIST, Call, Dialect
+from gateway.dialects.protocol import (
+    CHANGE_STATUSES,
+    CONTENT_TYPES,
+    DESCRIBE,
+    JOB,
+    JOB_PROFILES,
+    JOBS,
+    LIST,
+    Call,
+    Dialect,
+)
 from gateway.media import CODECS
 from gateway.media.form import MULTIPART, URL_ENCODED
 
@@ -39,7 +49,7 @@ OWN_FAULTS = ("unknown_cursor", "unknown_webhook", "webhooks_unavailable", "expi
 SECRET_TOKEN_FAULTS, COMPANY_FAULTS = {"no_token", "unknown_token", "missing_right"}, {"unknown_company"}
 """Faults of a secret token, and of the company id that public calls have instead."""
 
-CONFLICT_FREE = (DESCRIBE, JOB, JOBS, LIST, JOB_PROFILES)
+CONFLICT_FREE = (CHANGE_STATUSES, DESCRIBE, JOB, JOBS, LIST, JOB_PROFILES)
 """Operations that neither change a profile nor require exactly one match."""
 
 BOOLEAN_SCHEMAS: Mapping[bool, JSON] = {True: {}, False: {"not": {}}}
@@ -243,7 +253,7 @@ def _responses(dialect: Dialect, call: Call, replies: Mapping[str, str | None], 
 
 def _has_dry_run(call: Call) -> bool:
     """Return whether the call has dry runs. They return profiles, which a public call must not."""
-    return call.right != READ and not call.is_public
+    return call.right != READ and not call.is_public and call.operation != CHANGE_STATUSES
 
 
 def _response(

@@ -13,6 +13,7 @@ from gateway.core.faults import Refusal
 from gateway.core.matching import identities_by_id, match_identities
 from gateway.core.merging import merge_edit
 from gateway.core.model import Change, Command, Find, IdempotencyKey, Identity, Origin, Update
+from gateway.core.status_change import StatusEdit
 from gateway.service.geolocation import Geolocator
 from gateway.service.prepared_request import PreparedRequest
 
@@ -66,6 +67,13 @@ class ChangeBuilder:
             edit = removal_edit(key, tables, request.command["match"].get("on_multiple"))
         origin = self._origin(request.command, request)
         return Change(request.database.id, key, edit, origin, request.idempotency_key)
+
+    def status_change(self, request: PreparedRequest, id: str) -> Change:
+        """Return the change of the subscriptions of one profile."""
+        origin, schema = self._origin(request.command, request), request.schema
+        context = EditContext(schema.tables, schema.validate_profile, request.dialect.apply_patch, "", origin.time)
+        edit = StatusEdit(id, request.command["status_change"], context)
+        return Change(request.database.id, identities_by_id(id), edit, origin)
 
     def merge(self, request: PreparedRequest) -> Change:
         """Return one change of all merged profiles, so that no reader sees a part of it. Raises `Refusal`."""

@@ -8,6 +8,7 @@ from gateway.core.faults import Refusal
 from gateway.dialects.protocol import (
     ATOMIC,
     BATCH,
+    CHANGE_STATUSES,
     DESCRIBE,
     FIND,
     IMPORT,
@@ -54,6 +55,7 @@ class Operations:
             UPDATE: updates.update,
             BATCH: updates.batch,
             ATOMIC: updates.atomic,
+            CHANGE_STATUSES: updates.change_statuses,
             REMOVE: updates.remove,
             MERGE: updates.merge,
             FIND: searches.find,

@@ -10,8 +10,8 @@ from gateway.core.model import Command, Database, IdempotencyKey, Job, Profile, 
 from gateway.dialects.protocol import Dialect
 from gateway.schema.compiled import CompiledSchema
 
-Outcome: TypeAlias = Profile | Job | Sequence[Fault] | None
-"""A profile or a job, None for an absent or removed one, or the faults of one update of a batch."""
+Outcome: TypeAlias = Profile | Job | Sequence[Fault] | int | None
+"""A profile or a job, None for an absent or removed one, the faults of one of many updates, or a number of changes."""
 
 
 class PreparedRequest(Struct, frozen=True):

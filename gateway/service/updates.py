@@ -1,11 +1,12 @@
-"""The operations that write profiles: update, batch, atomic, remove, merge."""
+"""The operations that write profiles: update, batch, atomic, change_statuses, remove, merge."""
 
 import logging
 
 from msgspec.structs import replace
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Change, EditResult
+from gateway.core.model import Change, EditResult, Query
+from gateway.core.status_change import change_statuses, changed_subscriptions
 from gateway.service.changes import GROUP_SIZE, ChangeBuilder
 from gateway.service.prepared_request import Outcome, PreparedRequest
 from gateway.stores.protocol import Store
@@ -52,6 +53,17 @@ class Updates:
     async def atomic(self, request: PreparedRequest) -> list[Outcome]:
         """Update many profiles in one step, all or none."""
         return [(await apply(self._store, self._changes.atomic(request))).profile]
+
+    async def change_statuses(self, request: PreparedRequest) -> list[Outcome]:
+        """Change the subscriptions of all profiles, each profile by itself. To repeat it is harmless."""
+        rule, count = request.command["status_change"], 0
+        query = Query(GROUP_SIZE)
+        while profiles := await self._store.page(request.database.id, query):
+            ids = [each.id for each in profiles if change_statuses(each.document, rule) is not each.document]
+            results = await self._store.change([self._changes.status_change(request, id) for id in ids]) if ids else []
+            count += sum(changed_subscriptions(each.writes) for each in results if isinstance(each, EditResult))
+            query = Query(GROUP_SIZE, after=(profiles[-1].id, profiles[-1].id))
+        return [count]
 
     async def remove(self, request: PreparedRequest) -> list[Outcome]:
         """Remove one profile."""

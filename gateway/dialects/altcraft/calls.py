@@ -15,6 +15,7 @@ from gateway.dialects.altcraft import (
 from gateway.dialects.altcraft.matching import DELETE_MODES, SEARCH_MODES
 from gateway.dialects.protocol import (
     BATCH,
+    CHANGE_STATUSES,
     DESCRIBE,
     FIND,
     LIST,
@@ -43,6 +44,9 @@ _parse_segment_remove = partial(requests.parse_segment, "remove")
 
 _parse_deletion = partial(subscription_calls.parse_deletion, is_deleted=True)
 _parse_undeletion = partial(subscription_calls.parse_deletion, is_deleted=False)
+
+_parse_suspension = partial(subscription_calls.parse_status_change, ("subscribed", "suspended"))
+_parse_unsuspension = partial(subscription_calls.parse_status_change, ("suspended", "subscribed"))
 
 _POINTERS: Mapping[str, Mapping[str, str]] = {
     "profiles/segstatic/add": {"/segments/add/0": "/segment_id"},
@@ -81,6 +85,8 @@ CALLS: tuple[Call, ...] = (
     _call("subscriptions/get", FIND, READ, subscription_calls.parse_get, subscription_calls.render_one),
     _call("subscriptions/delete", UPDATE, WRITE, _parse_deletion, replies.render_success),
     _call("subscriptions/undelete", UPDATE, WRITE, _parse_undeletion, replies.render_success),
+    _call("subscriptions/suspend_all", CHANGE_STATUSES, WRITE, _parse_suspension, subscription_calls.render_number),
+    _call("subscriptions/unsuspend_all", CHANGE_STATUSES, WRITE, _parse_unsuspension, subscription_calls.render_number),
     Call(
         "POST",
         QUICK_IMPORT,

@@ -8,6 +8,7 @@ from gateway.core.faults import Fault, refuse
 from gateway.core.matching import subscription_address
 from gateway.core.model import Profile
 from gateway.core.repeated import Repeated
+from gateway.dialects.altcraft.matching import NO_MATCH
 from gateway.dialects.altcraft.parameters import parse_parameters, present_members, require
 from gateway.dialects.altcraft.replies import SUCCESS
 from gateway.dialects.altcraft.requests import common_members
@@ -40,6 +41,14 @@ def parse_list(request: Request) -> ParsedRequest:
 def parse_get(request: Request) -> ParsedRequest:
     """Parse `subscriptions/get`: one subscription."""
     return _parse_one(request, ADDRESS_MEMBERS, needs_consent=True)
+
+
+def parse_status_change(words: tuple[str, str], request: Request) -> ParsedRequest:
+    """Parse `subscriptions/suspend_all` and `unsuspend_all`: the subscriptions of a resource, of a channel, or all."""
+    parameters = parse_parameters(request)
+    rule = {"from": words[0], "to": words[1], **present_members(parameters, ("resource_id", "channel"))}
+    command = {**common_members(parameters), "match": NO_MATCH, "status_change": rule}
+    return ParsedRequest(command["database"], [ParsedCommand(command)])
 
 
 def parse_deletion(request: Request, *, is_deleted: bool) -> ParsedRequest:
@@ -83,6 +92,16 @@ def render_one(result: Result) -> Reply:
         if DELETED not in each and subscription_address(each) == address:
             return Reply(200, {"data": flat_subscription(each), **SUCCESS})
     raise refuse("unknown_subscription")
+
+
+def render_number(result: Result) -> Reply:
+    """Render the number of subscriptions that were changed. Raises `Refusal`: unknown_resource."""
+    (command,), (number,) = result.updates, result.outcomes
+    assert isinstance(command, dict)
+    resource = command["status_change"].get("resource_id")
+    if resource is not None and result.database.closed and resource not in result.database.resources:
+        raise refuse("unknown_resource", f"there is no resource {resource}", "/resource_id")
+    return Reply(200, {**SUCCESS, "updated": number})
 
 
 def _subscriptions(result: Result) -> Sequence[dict[str, Any]]:
