@@ -1,7 +1,8 @@
-"""Stores of older layouts: their profiles stay, and what they say against messages becomes ledgers."""
+"""Stores of older layouts: their profiles stay, what they say against messages becomes ledgers, records the journal."""
 
 from collections.abc import Callable
 from io import BytesIO
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,23 @@ import orjson
 import psycopg
 import pytest
 
-from gateway.core.model import Database, Fact, Ledger, Profile, Token
+from gateway.core.model import (
+    Database,
+    Fact,
+    JournalEntry,
+    JournalKind,
+    Ledger,
+    MemberChange,
+    Origin,
+    Profile,
+    Token,
+)
 from gateway.stores import open_store
 from gateway.stores.postgresql import layout as postgresql_layout
 from gateway.stores.protocol import Store
 from gateway.stores.sqlite import layout as sqlite_layout
 from gateway.transfer import ExistingProfiles, Loader, dump_lines
-from tests.stores import postgresql
+from tests.stores import postgresql, unplaced_entries
 
 pytestmark = pytest.mark.anyio
 
@@ -25,6 +36,12 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+def entry(
+    database: int, profile: str, version: int, kind: JournalKind, origin: Origin, *members: MemberChange
+) -> JournalEntry:
+    return JournalEntry(0, database, profile, version, kind, origin, members)
 
 
 def email(address: str, status: Any = None, **members: Any) -> dict[str, Any]:
@@ -50,6 +67,38 @@ PROFILES = {
     2: [Profile("words", {"subscriptions": [email("g@x.de", "unsubscribed")]}, 1, 1, 80)],
 }
 """Profiles of two databases, as versions without ledgers stored them."""
+
+
+RECORDS = [
+    (
+        1,
+        20,
+        "more",
+        2,
+        "t1",
+        "courier",
+        False,
+        '[{"op":"replace","path":"/a~1b","value":1.0},{"op":"remove","path":"/c"}]',
+    ),
+    (1, 10, "more", 1, "t1", "altcraft", True, '[{"op":"add","path":"","value":{"c":"é"}}]'),
+    (1, 20, "more", 3, "t1", "courier", True, '[{"op":"remove","path":""}]'),
+    (2, 10, "words", 1, "t2", "klaviyo", True, '[{"op":"add","path":"/n","value":null}]'),
+]
+"""Records of changes: database, time, profile, version, token, dialect, triggers and JSON Patch."""
+
+ENTRIES = {
+    1: [
+        entry(1, "more", 1, "create", Origin("t1", "altcraft", 10), MemberChange("", after={"c": "é"})),
+        entry(
+            *(1, "more", 2, "update", Origin("t1", "courier", 20, triggers=False)),
+            MemberChange("/a~1b", after=1.0, is_before_known=False),
+            MemberChange("/c", is_before_known=False),
+        ),
+        entry(1, "more", 3, "remove", Origin("t1", "courier", 20), MemberChange("", is_before_known=False)),
+    ],
+    2: [entry(2, "words", 1, "update", Origin("t2", "klaviyo", 10), MemberChange("/n", after=None))],
+}
+"""The same in the journal, where a value that a record did not have is not known."""
 
 
 def ledger(reason: str, time: int, resource: str = "") -> Ledger:
@@ -92,6 +141,7 @@ def old_sqlite(folder: Path) -> str:
     connection.execute("INSERT INTO databases VALUES (1, 'one', 0, '{}', NULL), (2, 'two', 0, '{}', NULL)")
     connection.execute("INSERT INTO tokens VALUES ('hash 1', 't1', 1, 'read', 1, 0)")
     connection.executemany("INSERT INTO profiles VALUES (?, ?, ?, ?, ?, ?)", rows_of_profiles())
+    connection.executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?)", RECORDS)
     connection.close()
     return f"sqlite:///{file}"
 
@@ -108,6 +158,12 @@ def old_postgresql(_folder: Path) -> str:
         connection.execute("INSERT INTO tokens VALUES ('hash 1', 't1', 1, 'read', 1, false)")
         for row in rows_of_profiles():
             connection.execute("INSERT INTO profiles VALUES (%s, %s, %s, %s, %s, %s)", row)
+        for row in RECORDS:
+            connection.execute(
+                """INSERT INTO changes (database, time, profile, version, token, dialect, triggers, patch)
+                VALUES (%s, %s, %s, %s, %s, %s, %s, %s)""",
+                row,
+            )
     return url
 
 
@@ -127,6 +183,7 @@ async def test_an_old_store_gets_its_ledgers_and_keeps_the_rest(engine: str, tmp
     for _ in range(2):
         store = await open_store(url)
         assert await ledgers_of(store) == LEDGERS
+        assert {database: await unplaced_entries(store, database) for database in ENTRIES} == ENTRIES
         assert await store.tokens() == [TOKEN]
         assert await store.databases() == [Database(1, "one"), Database(2, "two")]
         for database, profiles in PROFILES.items():
@@ -161,7 +218,12 @@ async def load(store: Store, lines: list[bytes]) -> None:
 
 def first_format(dump: list[bytes]) -> list[bytes]:
     """Return the dump as a version without ledgers wrote it."""
-    lines = [msgspec.json.decode(line) for line in dump if not line.startswith(b'{"kind":"ledger"')]
+    lines = [msgspec.json.decode(line) for line in dump if not line.startswith((b'{"kind":"ledger"', b'{"kind":"jou'))]
+    for database, time, profile, version, token, dialect, triggers, patch in sorted(RECORDS, key=itemgetter(0, 1)):
+        origin = {"token": token, "dialect": dialect, "triggers": triggers, "patch": msgspec.json.decode(patch)}
+        record = {"kind": "change", "database": database, "time": time, "profile": profile, "version": version} | origin
+        place = max(at for at, line in enumerate(lines) if line.get("database") == database)
+        lines.insert(place + 1, record)
     lines[0]["format"], lines[-1]["lines"] = 1, len(lines) - 1
     for line in lines:
         if line["kind"] == "token":

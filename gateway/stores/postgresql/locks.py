@@ -5,6 +5,9 @@ exist cannot be. Each key is locked before it is read, and so is each profile th
 are locked with the writing. All locks are kept until the commit (two-phase locking). The keys that are known at the
 start are locked in one order. Where another transaction has a further key, all locks are released and the transaction
 starts again with that key among the first: so there are no deadlocks.
+
+A transaction neither writes nor locks a row before it has its last lock: by its first write it gets the id that places
+its entries in the journal. So of two transactions that write one profile, the later one has the higher id.
 """
 
 from collections.abc import Iterable, Sequence
