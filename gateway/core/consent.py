@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from gateway.core import matching, normalization
 from gateway.core.matching import EMAIL, PHONE
 from gateway.core.model import Address, Document, Fact, Find, Identity, Ledger
+from gateway.core.profile_tables import ProfileTables
 
 ReadLedgers: TypeAlias = "Callable[[Sequence[Address]], Mapping[Address, Ledger]]"
 """The ledgers of addresses; an address without facts is left out."""
@@ -77,31 +78,36 @@ def outlasts(status: Any, new: Any) -> bool:
 
 def address_of(subscription: Mapping[str, Any]) -> Address:
     """Return the address of a subscription."""
-    _, channel, (names, value) = matching.subscription_address(subscription)
-    return ":".join((channel, *names[1:], value or ""))
+    channel = subscription["channel"]
+    names, value = matching.channel_address(subscription)
+    return f"{channel}:{value or ''}" if len(names) < 2 else ":".join((channel, *names[1:], value or ""))
 
 
-def addresses_of(document: Document, identities: Iterable[Identity]) -> list[Address]:
-    """Return the addresses of a document: its own, by its identities, and those of its subscriptions."""
-    return list(dict.fromkeys((*own_addresses(identities), *map(address_of, document.get("subscriptions", ())))))
+def addresses_of(document: Document, tables: ProfileTables) -> list[Address]:
+    """Return the addresses of a document: its own, and those of its subscriptions. One may be there twice."""
+    addresses = [*own_addresses(matching.identities_of_kinds(document, tables, CHANNELS_OF_IDENTITY))]
+    addresses += map(address_of, document.get("subscriptions", ()))
+    return addresses
 
 
-def own_addresses(identities: Iterable[Identity]) -> Iterable[Address]:
+def own_addresses(identities: Iterable[Identity]) -> list[Address]:
     """Return the addresses that reach a profile without a subscription, from its identities."""
+    addresses = []
     for kind, value in sorted(identities):
-        yield from (f"{channel}:{value}" for channel in CHANNELS_OF_IDENTITY.get(kind, ()))
+        for channel in CHANNELS_OF_IDENTITY.get(kind, ()):
+            addresses.append(f"{channel}:{value}")  # noqa: PERF401 — a comprehension costs a call
+    return addresses
 
 
 # --- reading ---
 
 
-def effective_document(
-    document: Document, identities: Iterable[Identity], ledgers: Mapping[Address, Ledger]
-) -> Document:
+def effective_document(document: Document, tables: ProfileTables, ledgers: Mapping[Address, Ledger]) -> Document:
     """Return the document as clients see it: each subscription with the strictest status that applies.
 
     An own address with facts but without a subscription gets one, so that every dialect shows the facts.
     """
+    identities = matching.identities_of_kinds(document, tables, CHANNELS_OF_IDENTITY)
     subscriptions = [_effective(one, ledgers) for one in document.get("subscriptions", ())]
     present = {address_of(one) for one in subscriptions if "resource_id" not in one and DELETED not in one}
     missing = [each for each in dict.fromkeys(own_addresses(identities)) if each in ledgers and each not in present]

@@ -49,7 +49,7 @@ def erasure_edit(key: Sequence[Identity], tables: ProfileTables, pseudonym: Pseu
         profiles = find(key)
         names = {each.id: identities(each.document, tables) for each in profiles}
         addresses = list(own_addresses(key))
-        addresses += [address for each in profiles for address in addresses_of(each.document, names[each.id])]
+        addresses += [address for each in profiles for address in addresses_of(each.document, tables)]
         own = frozenset(key).union(*names.values())
         ids = frozenset(names) | {value for kind, value in own if kind in (ID, ALIAS)}
         return EditResult(

@@ -1,7 +1,7 @@
 """Matching: the identities that a match searches for, and the identities that a document has. All in normal form."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from operator import is_
 from typing import Any
 
@@ -116,25 +116,39 @@ _FORMS: dict[str, Callable[[str], str | None]] = {EMAIL: normalization.email, PH
 
 def identities(document: Document, tables: ProfileTables) -> frozenset[Identity]:
     """Return every identity of a document. A value without a normal form is none."""
-    found: set[tuple[str, str | None]] = set()
+    found: set[Identity] = set()
     for member, sources in tables.sources.items():
         if member in document:
             for source in sources:
                 found.update(source_identities(source, document[member]))
     for subscription in document.get(SUBSCRIPTIONS, ()):
         found.update(_identities_of_subscription(subscription))
-    return frozenset((kind, value) for kind, value in found if value is not None)
+    return frozenset(found)
 
 
-def source_identities(source: IdentitySource, value: Any) -> Iterable[tuple[str, str | None]]:
+def identities_of_kinds(document: Document, tables: ProfileTables, kinds: Container[str]) -> set[Identity]:
+    """Return the identities of some kinds that a document has outside its subscriptions."""
+    found: set[Identity] = set()
+    for member, sources in tables.sources.items():
+        if member in document:
+            for source in sources:
+                if source.kind in kinds:
+                    found.update(source_identities(source, document[member]))
+    return found
+
+
+def source_identities(source: IdentitySource, value: Any) -> list[Identity]:
     """Return the kind and the normal form of each value of a source, in the value of its top-level member."""
     for name in source.path:
         value = value.get(name)
         if value is None:
-            return
+            return []
     form: Callable[[Any], str | None] = _FORMS.get(source.kind, _text)
+    found = []
     for each in value if source.is_list else (value,):
-        yield source.kind, form(each)
+        if (own := form(each)) is not None:
+            found.append((source.kind, own))  # noqa: PERF401 — a comprehension costs a call
+    return found
 
 
 def single_identities(document: Document, tables: ProfileTables) -> Iterator[tuple[str, Any, Identity]]:
@@ -142,9 +156,8 @@ def single_identities(document: Document, tables: ProfileTables) -> Iterator[tup
     for member, sources in tables.sources.items():
         for source in sources:
             value = None if source.is_list else value_at(document, (member, *source.path))
-            for kind, form in source_identities(source, document[member]) if value is not None else ():
-                if form is not None:
-                    yield kind, value, (kind, form)
+            for own in source_identities(source, document[member]) if value is not None else ():
+                yield source.kind, value, own
 
 
 def _text(value: Any) -> str | None:
@@ -169,29 +182,43 @@ def identity_changes(
     return has - had, had - has
 
 
-def _identities_of_subscription(subscription: Mapping[str, Any]) -> Iterable[tuple[str, str | None]]:
-    address = _ADDRESS_BY_CHANNEL.get(subscription["channel"])
-    if address is None or "deleted" in subscription:
-        return
-    (kind, *name), value = address(subscription)
-    yield "/".join((kind, *name)), value
-    if "resource_id" in subscription:
-        yield "/".join((_in_resource(kind, subscription["resource_id"]), *name)), value
+def _identities_of_subscription(subscription: Mapping[str, Any]) -> tuple[Identity, ...]:
+    if subscription["channel"] not in _IDENTIFYING_CHANNELS or "deleted" in subscription:
+        return ()
+    (kind, *name), value = channel_address(subscription)
+    if value is None:
+        return ()
+    own = "/".join((kind, *name)), value
+    if "resource_id" not in subscription:
+        return (own,)
+    return own, ("/".join((f"{kind}@{subscription['resource_id']}", *name)), value)
 
+
+_EMAIL_NAMES, _PHONE_NAMES = (EMAIL_SUB,), (PHONE_SUB,)
 
 _ADDRESS_BY_CHANNEL: dict[str, Callable[[Values], tuple[tuple[str, ...], str | None]]] = {
-    "email": lambda values: ((EMAIL_SUB,), normalization.email(values["email"])),
-    "sms": lambda values: ((PHONE_SUB,), normalization.phone(values["phone"])),
     "push": lambda values: ((PUSH_SUB,), _push(values)),
     "custom": lambda values: ((CUSTOM_SUB, values["field_name"]), str(values["field_value"])),
 }
 
 
+_IDENTIFYING_CHANNELS = {"email", "sms", *_ADDRESS_BY_CHANNEL}
+"""The channels whose addresses are identities. Those of chats are none."""
+
+
+def channel_address(subscription: Mapping[str, Any]) -> tuple[tuple[str, ...], str | None]:
+    """Return the kind of the address of a subscription, and the address in normal form."""
+    channel = subscription["channel"]
+    if channel == "email":
+        return _EMAIL_NAMES, normalization.email(subscription["email"])
+    if channel == "sms":
+        return _PHONE_NAMES, normalization.phone(subscription["phone"])
+    return _ADDRESS_BY_CHANNEL.get(channel, _chat)(subscription)
+
+
 def subscription_address(subscription: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return what identifies a subscription of a profile: resource, channel and address, in normal form."""
-    channel = subscription["channel"]
-    address = _ADDRESS_BY_CHANNEL.get(channel, _chat)
-    return subscription.get("resource_id"), channel, address(subscription)
+    return subscription.get("resource_id"), subscription["channel"], channel_address(subscription)
 
 
 PHONE_CHATS = ("whatsapp", "viber", "notify")

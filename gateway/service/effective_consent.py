@@ -1,12 +1,11 @@
 """Profiles as clients see them: with the facts about their addresses."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 from msgspec.structs import replace
 
 from gateway.core.consent import addresses_of, effective_document
 from gateway.core.erasure import Pseudonym, resolve_pseudonyms
-from gateway.core.matching import identities
 from gateway.core.model import Address, Ledger, Profile
 from gateway.core.profile_tables import ProfileTables
 from gateway.service.prepared_request import Outcome
@@ -18,16 +17,15 @@ async def with_consent(
 ) -> list[Outcome]:
     """Return the outcomes, in whose profiles each subscription has the strictest status that applies."""
     outcomes = list(outcomes)
-    named = {each.id: identities(each.document, tables) for each in outcomes if isinstance(each, Profile)}
-    addresses = {
-        address: None
-        for each in outcomes
-        if isinstance(each, Profile)
-        for address in addresses_of(each.document, named[each.id])
-    }
-    ledgers = await _read_ledgers(store, database, list(addresses), pseudonym)
+    addresses: dict[Address, None] = {}
+    for each in outcomes:
+        if isinstance(each, Profile):
+            addresses.update(dict.fromkeys(addresses_of(each.document, tables)))
+    ledgers = await _read_ledgers(store, database, addresses, pseudonym)
+    if not ledgers:
+        return outcomes
     return [
-        replace(each, document=effective_document(each.document, named[each.id], ledgers))
+        replace(each, document=effective_document(each.document, tables, ledgers))
         if isinstance(each, Profile)
         else each
         for each in outcomes
@@ -35,9 +33,10 @@ async def with_consent(
 
 
 async def _read_ledgers(
-    store: Store, database: int, addresses: Sequence[Address], pseudonym: Pseudonym | None
+    store: Store, database: int, addresses: Collection[Address], pseudonym: Pseudonym | None
 ) -> Mapping[Address, Ledger]:
     if pseudonym is None:
-        return await store.ledgers(database, addresses)
-    names = {address: pseudonym(address) for address in addresses}
-    return resolve_pseudonyms(await store.ledgers(database, [*names, *names.values()]), names)
+        return await store.ledgers(database, [*addresses])
+    names = dict(zip(addresses, map(pseudonym, addresses), strict=True))
+    ledgers = await store.ledgers(database, [*names, *names.values()])
+    return resolve_pseudonyms(ledgers, names) if ledgers else ledgers

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gateway.core.erasure import Pseudonym
 from gateway.core.model import Address
+from gateway.core.result_cache import ResultCache
 from gateway.stores.errors import Unavailable
 from gateway.stores.protocol import Store
 
@@ -28,7 +29,7 @@ def pseudonym_of(key: bytes) -> Pseudonym:
         channel = address.partition(":")[0]
         return f"{channel}:{ALGORITHM}:{new_hmac(key, address.encode(), sha256).hexdigest()}"
 
-    return pseudonym
+    return ResultCache(pseudonym).__getitem__
 
 
 async def open_pseudonyms(store: Store, secret_file: str | None) -> Pseudonym | None:
