@@ -11,7 +11,7 @@ DEVELOPMENT = $(shell $(PYTHON) -c "import tomllib; \
 	print(*tomllib.load(open('pyproject.toml', 'rb'))['dependency-groups']['dev'])")
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-laws test-hostile test-durability test-import test-sdks test-contracts test-cluster \
+.PHONY: help install run test test-laws test-hostile test-durability test-import test-deploying test-sdks test-contracts test-cluster \
 	bench bench-quick bench-smoke bench-noisy bench-slow \
 	profile check format docs build pins clean
 
@@ -48,6 +48,9 @@ fuzz: ## Fuzz the codecs and the dialects, guided by coverage, for SECONDS (60);
 
 test-import: install ## Import 100,000 rows of each format, killed six times: each row once (ROWS=1000000)
 	GATEWAY_TEST_IMPORT_ROWS=$(or $(ROWS),100000) $(BIN)/pytest tests/test_file_import.py -k killed
+
+test-deploying: install ## Validate docs/deploying with systemd-analyze, kubernetes-validate and the compose schema
+	$(BIN)/python -m tests.deploying
 
 test-sdks: install ## Run the vendors' own SDKs against a real server; needs node and npm
 	PIP_CONSTRAINT= $(BIN)/python tests/sdks/courier.py
