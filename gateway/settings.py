@@ -98,6 +98,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["critical", "error", "warning", "info", "debug"],
         Meta(description="lowest level that is logged: critical, error, warning, info or debug"),
     ] = "info"
+    reload_file: Annotated[
+        str | None,
+        Meta(
+            description="file with lines NAME=VALUE of settings that take precedence over the environment, read at the"
+            " start and on SIGHUP; unset: none"
+        ),
+    ] = None
     access_log: Annotated[bool, Meta(description="log each response on standard output, as a JSON line")] = True
     metrics_token: Annotated[
         VisibleAscii | None, Meta(description="token that GET /metrics requires, in visible ASCII; unset: no metrics")

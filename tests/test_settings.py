@@ -18,6 +18,7 @@ OTHER = {
     "GATEWAY_BOOTSTRAP_COMPANY_ID": ("acme", "acme"),
     "GATEWAY_BOOTSTRAP_FIELDS": ("fields.json", "fields.json"),
     "GATEWAY_GEOIP": ("/srv/city.mmdb", "/srv/city.mmdb"),
+    "GATEWAY_RELOAD_FILE": ("/etc/reloaded.env", "/etc/reloaded.env"),
     "GATEWAY_SECRET_FILE": ("/srv/secret", "/srv/secret"),
     "GATEWAY_TRUSTED_PROXIES": ("10.0.0.0/8", "10.0.0.0/8"),
     "GATEWAY_KEEP_CHANGES_DAYS": ("1", 1),

@@ -26,6 +26,7 @@ from gateway.server.public_address import parse_networks
 from gateway.server.start_message import without_password
 from gateway.service.geolocation import Geolocator
 from gateway.service.pseudonyms import FILE_SUFFIX, KEY_BYTES
+from gateway.service.reload_file import read_settings
 from gateway.settings import Settings, variable
 from gateway.stores.protocol import Store
 
@@ -76,7 +77,7 @@ def doctor(store: str | None, as_json: bool) -> None:
 def _examine(store: str | None) -> Iterator[Finding]:
     yield from check_versions()
     try:
-        settings = Settings.from_environment(os.environ, store=store)
+        settings = read_settings(os.environ, store=store)
     except ValueError as error:
         yield Finding("settings", PROBLEM, str(error), "docs/settings.md lists every setting")
         return

@@ -13,6 +13,7 @@ import click
 
 from gateway.core.model import Database
 from gateway.optional_dependencies import MissingExtra
+from gateway.service.reload_file import read_settings
 from gateway.settings import Settings
 from gateway.stores import open_store
 from gateway.stores.errors import Duplicate, Missing, StoreNotFound, Unavailable
@@ -30,7 +31,7 @@ class InvalidSettings(click.ClickException):
 def load_settings(**flags: str | None) -> Settings:
     """Return the settings of the environment, overridden by flags. Raises `InvalidSettings`."""
     try:
-        return Settings.from_environment(os.environ, **flags)
+        return read_settings(os.environ, **flags)
     except ValueError as error:
         raise InvalidSettings(str(error)) from None
 

@@ -12,7 +12,6 @@ from starlette.applications import Starlette
 from gateway import stores
 from gateway.api.context import Resources
 from gateway.api.pipeline import ApiPipeline
-from gateway.core.erasure import Pseudonym
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import Dialect
 from gateway.feed.watch import JournalWatch
@@ -28,6 +27,7 @@ from gateway.server.health import health_routes
 from gateway.server.housekeeping import configure_garbage_collection, housekeeping
 from gateway.server.public_address import PublicAddress, parse_networks
 from gateway.server.published_files import description_routes
+from gateway.server.reloading import reload_settings
 from gateway.server.request_ids import request_ids
 from gateway.server.responses import ResponseLog
 from gateway.service.catalog import Catalog
@@ -38,6 +38,7 @@ from gateway.service.pipeline import Pipeline
 from gateway.service.profile_ids import new_profile_id
 from gateway.service.pseudonyms import open_key, pseudonym_of
 from gateway.service.rate_limits import RateLimits
+from gateway.service.reload_file import read_settings
 from gateway.settings import Settings
 from gateway.stores.protocol import Store
 
@@ -54,7 +55,7 @@ DAY = 24 * 60 * 60 * 1000
 def from_environment() -> Starlette:
     """Create the application from the environment. uvicorn's workers call this."""
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-    app = create(Settings.from_environment(os.environ))
+    app = create(read_settings(os.environ), reload=lambda: read_settings(os.environ))
     configure_garbage_collection()
     return app
 
@@ -65,8 +66,12 @@ def create(
     now: Callable[[], int] | None = None,
     new_id: Callable[[], str] | None = None,
     open_store: Callable[[str], Awaitable[Store]] = stores.open_store,
+    reload: Callable[[], Settings] | None = None,
 ) -> Starlette:
-    """Create the application. Tests pass their own dialects, clock (ms), ids and store."""
+    """Create the application. Tests pass their own dialects, clock (ms), ids and store.
+
+    `reload` returns the settings as they are now. Of these, `RELOADED_SETTINGS` apply.
+    """
     dialects = load_dialects(settings.as_dict()) if dialects is None else list(dialects)
     metrics = _metrics() if settings.metrics_token else None
     responses = ResponseLog(AccessLog(write_stdout) if settings.access_log else None, metrics)
@@ -77,20 +82,34 @@ def create(
     routes += api_routes(api)
     if metrics and settings.metrics_token:
         routes.append(metrics.route(settings.metrics_token))
-    rates = RateLimits(settings.rate_limits, settings.token_rate)
-    service = partial(_service, settings, rates, now or milliseconds, new_id or new_profile_id)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         app.state.store = store = await open_store(settings.store)
         catalog, watch = Catalog(store, dialects), JournalWatch(store)
         key = await open_key(store, settings.secret_file)
-        context.pipeline = service(store, catalog, None if key is None else pseudonym_of(key))
+        pseudonym = None if key is None else pseudonym_of(key)
+        operations = Operations(
+            store, Geolocator(settings.geoip), now or milliseconds, new_id or new_profile_id, pseudonym
+        )
         resources = Resources(store, watch, now or milliseconds, key, settings.webhook_private)
-        api.pipeline = ApiPipeline(resources, catalog, rates, _bounds(settings))
+
+        def apply(current: Settings) -> None:
+            rates = RateLimits(current.rate_limits, current.token_rate)
+            context.max_requests = current.max_requests
+            context.pipeline = Pipeline(
+                catalog, operations, rates, _bounds(current), current.max_batch, now or milliseconds
+            )
+            api.pipeline = ApiPipeline(resources, catalog, rates, _bounds(current))
+
+        apply(settings)
         webhooks = WebhookRunner(store, watch, key, settings.webhook_private, context.is_busy, now or milliseconds)
         async with housekeeping(store, settings.keep_changes_days * DAY, now or milliseconds), webhooks.running():
-            yield {"connection_metrics": metrics, "stop_waiting": watch.stop}
+            yield {
+                "connection_metrics": metrics,
+                "stop_waiting": watch.stop,
+                "reload": reload and partial(reload_settings, reload, apply),
+            }
         await store.close()
         responses.close()
 
@@ -107,19 +126,6 @@ def _metrics() -> "Metrics":
     from gateway.server.metrics import Metrics
 
     return Metrics()
-
-
-def _service(
-    settings: Settings,
-    rates: RateLimits,
-    now: Callable[[], int],
-    new_id: Callable[[], str],
-    store: Store,
-    catalog: Catalog,
-    pseudonym: Pseudonym | None,
-) -> Pipeline:
-    operations = Operations(store, Geolocator(settings.geoip), now, new_id, pseudonym)
-    return Pipeline(catalog, operations, rates, _bounds(settings), settings.max_batch, now)
 
 
 def _context(settings: Settings, responses: ResponseLog) -> EndpointContext:

@@ -14,7 +14,7 @@ from gateway.media.xml_parser import replaces_dictionary
 UVICORN_INTERNALS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (Config, ("asgi_version", "loaded_app", "root_path", "timeout_keep_alive")),
     (ServerState, ("connections", "default_headers", "tasks", "total_requests")),
-    (Multiprocess, ("signal_queue", "sockets", "terminate_all")),
+    (Multiprocess, ("handle_hup", "processes", "signal_queue", "sockets", "terminate_all")),
     (multiprocess.Process, ("_server", "always_pong", "config", "parent_conn", "server")),
 )
 """Classes of uvicorn, and the attributes and methods of each."""

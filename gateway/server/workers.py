@@ -38,7 +38,13 @@ def serve(config: Config) -> None:
 
 
 class GracefulServer(Server):
-    """A server that accepts waiting connections before it stops listening."""
+    """A server that accepts waiting connections before it stops listening, and reloads settings on SIGHUP."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start. Called once."""
+        await super().startup(sockets)
+        if reload := self.lifespan.state.get("reload"):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop. Called once. Requests that wait for an event are answered at once, and streams end."""
@@ -92,6 +98,12 @@ class Workers(Multiprocess):
         for listening in self.sockets:
             listening.close()
         super().terminate_all()
+
+    def handle_hup(self) -> None:
+        """Let each worker reload its settings. uvicorn would replace the workers."""
+        for process in self.processes:
+            if process.pid is not None:
+                os.kill(process.pid, signal.SIGHUP)
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         # At once: uvicorn polls its signals twice a second, and the workers may have received this one too.
