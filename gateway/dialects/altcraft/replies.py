@@ -91,7 +91,8 @@ def render_resource_fields(result: Result) -> Reply:
 def render_data(profile: Profile, database: Database) -> dict[str, Any]:
     """Return `data` of a profile. An own field whose name the vendor's data has is left out."""
     document = profile.document
-    system = {"id": profile.id, "db_id": database.id, "_createtime": format_time(profile.created)}
+    created = format_time(profile.created)
+    system = {"id": profile.id, "db_id": database.id, "_createtime": created}
     for name, group, member in _PLACES:
         holder = document.get(group[0], _NO_MEMBERS) if group else document
         if (value := holder.get(member)) is not None:
@@ -100,7 +101,7 @@ def render_data(profile: Profile, database: Database) -> dict[str, Any]:
     if isinstance(email := document.get("email"), str):
         system |= {"_emaildomain": email_domain(email), "_md5": email_hash(email)}
     system |= _FLAGS
-    subscriptions = [full_subscription(each, profile) for each in document.get("subscriptions", ())]
+    subscriptions = [full_subscription(each, created) for each in document.get("subscriptions", ())]
     own = document.get("custom", _NO_MEMBERS)
     if not DATA_NAMES.isdisjoint(own):
         own = {name: value for name, value in own.items() if name not in DATA_NAMES}

@@ -5,15 +5,11 @@ from hashlib import md5, sha256
 from typing import Any
 
 from gateway.core.consent import DELETED, INTERNAL_MEMBERS, address_of, resource_key
-from gateway.core.model import Profile
 from gateway.core.repeated import Repeated
-from gateway.core.times import format_time
 
 ADDRESS_MEMBERS = ("email", "phone", "provider", "subscription_id", "cc_data", "field_name", "field_value")
 DEFAULT_STATUS = "subscribed"
 """The status that a subscription to a resource has if none is stored: the vendor's subscriptions always have one."""
-
-_INTERNAL_MEMBERS = frozenset(INTERNAL_MEMBERS)
 
 
 def flat_subscription(subscription: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,9 +22,14 @@ def flat_subscription(subscription: Mapping[str, Any]) -> dict[str, Any]:
     return {**flat, "cats": Repeated(subscription["cats"])} if "cats" in subscription else flat
 
 
-def full_subscription(subscription: Mapping[str, Any], profile: Profile) -> dict[str, Any]:
-    """Return a subscription of a profile as `profiles/get` shows it. Its flat members stand beside the nested ones."""
-    full = {name: value for name, value in subscription.items() if name not in _INTERNAL_MEMBERS}
+def full_subscription(subscription: Mapping[str, Any], created: str) -> dict[str, Any]:
+    """Return a subscription as `profiles/get` shows it. Its flat members stand beside the nested ones.
+
+    `created` is when its profile was created.
+    """
+    full = dict(subscription)
+    for name in INTERNAL_MEMBERS:
+        full.pop(name, None)
     full["priority"] = subscription.get("priority", 0)
     if (status := _status(subscription)) is not None:
         full["status"] = status
@@ -36,8 +37,10 @@ def full_subscription(subscription: Mapping[str, Any], profile: Profile) -> dict
         full |= nested(subscription)
     full["hash_id"] = hash_id(subscription)
     full["is_delete"] = DELETED in subscription
-    given = {name: subscription[name] for name in ("date", "ip", "url") if name in subscription}
-    full["reg_info"] = {"date": format_time(profile.created), **given}
+    full["reg_info"] = origin = {"date": subscription.get("date", created)}
+    for name in ("ip", "url"):
+        if name in subscription:
+            origin[name] = subscription[name]
     return full
 
 
