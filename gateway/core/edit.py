@@ -114,7 +114,7 @@ class UpdateEdit(Struct, frozen=True):
         if "patch" in dated:
             document = self.context.apply_patch(document, dated["patch"])
         if profile is None:
-            document = _with_match_values(document, dated["match"], self.context.tables)
+            document = with_match_values(document, dated["match"], self.context.tables)
         faults += self.context.validate(document, before)
         if faults:
             raise Refusal(faults)
@@ -210,7 +210,7 @@ def _with_timestamps(update: Update, now: int) -> Update:
     return {**update, **{name: value for name, value in dated.items() if value}}
 
 
-def _with_match_values(document: Document, match: Mapping[str, Any], tables: ProfileTables) -> Document:
+def with_match_values(document: Document, match: Mapping[str, Any], tables: ProfileTables) -> Document:
     """Return the document of a new profile, with the match values that it lacks. Subscriptions are not added."""
     mode, values = match["mode"], match["values"]
     if mode in ("email", "email_profile", "email_phone") and "email" in values:

@@ -20,9 +20,10 @@ Update: TypeAlias = dict[str, Any]
 Search: TypeAlias = dict[str, Any]
 Removal: TypeAlias = dict[str, Any]
 Merge: TypeAlias = dict[str, Any]
+Split: TypeAlias = dict[str, Any]
 """Canonical commands. Each has a schema of its name in `schemas/`."""
 
-Command: TypeAlias = Update | Search | Removal | Merge
+Command: TypeAlias = Update | Search | Removal | Merge | Split
 
 
 class CommandType(StrEnum):
@@ -32,6 +33,7 @@ class CommandType(StrEnum):
     SEARCH = "search"
     REMOVAL = "removal"
     MERGE = "merge"
+    SPLIT = "split"
 
 
 Identity: TypeAlias = tuple[str, str]
@@ -91,7 +93,7 @@ class Write(Struct, frozen=True):
     """The change of one profile from `before` to `after`; None means that it does not exist.
 
     `members` are what it changes, for the journal. None: the write has no entry, as in an import, which restores the
-    journal of another store.
+    journal of another store. `merge` and `replay` are those of its entry.
     """
 
     before: Profile | None
@@ -100,6 +102,8 @@ class Write(Struct, frozen=True):
     lost: frozenset[Identity] = frozenset()
     members: tuple[MemberChange, ...] | None = ()
     kind: JournalKind = "update"
+    merge: str | None = None
+    replay: Mapping[str, Any] | None = None
 
 
 class Fact(Struct, frozen=True):
@@ -156,7 +160,8 @@ class Erasure(Struct, frozen=True):
 class EditResult(Struct, frozen=True):
     """The result of an edit: the profile to return, and the writes to store (none: nothing changed).
 
-    `others` are the ids of further profiles that match and are unchanged. A ledger that is None is removed.
+    `others` are the ids of further profiles: those that match and are unchanged, and the destinations of a split, in
+    the order of the command. A ledger that is None is removed.
     """
 
     profile: Profile | None
@@ -203,7 +208,11 @@ class Change(Struct, frozen=True):
 
 
 class JournalEntry(Struct, frozen=True):
-    """One write, as the journal has it. `version` is that of the profile after it; a removal counts as one more."""
+    """One write, as the journal has it. `version` is that of the profile after it; a removal counts as one more.
+
+    `merge` is the id of the merge that the write is a part of, or that it undoes. `replay` is what an undo of a merge
+    needs besides the members (`core.undo`).
+    """
 
     position: Position
     database: int
@@ -212,6 +221,8 @@ class JournalEntry(Struct, frozen=True):
     kind: JournalKind
     origin: Origin
     members: tuple[MemberChange, ...]
+    merge: str | None = None
+    replay: Mapping[str, Any] | None = None
 
 
 class JournalRange(Struct, frozen=True):

@@ -12,13 +12,14 @@ from gateway.core.model import CommandType, Database, Document, Job, Profile, Tr
 UPDATE, BATCH, FIND, REMOVE, DESCRIBE = "update", "batch", "find", "remove", "describe"
 LIST, MERGE, IMPORT, JOB, JOBS = "list", "merge", "import", "job", "jobs"
 JOB_PROFILES, ATOMIC, CHANGE_STATUSES = "job_profiles", "atomic", "change_statuses"
+SPLIT = "split"
 """The operations of a call.
 
 `update` changes one profile, `batch` many, each by itself, and `atomic` many in one step, all or none.
 `change_statuses` changes the subscriptions of all profiles, page by page, and returns how many. `import` changes many
 as a job that the store keeps; `job`, `jobs` and `job_profiles` return one job, all jobs, or the profiles of one.
-`find` returns one profile, `list` a page of them, `remove` removes one, `merge` merges several into one, and `describe`
-returns the databases that the token may access.
+`find` returns one profile, `list` a page of them, `remove` removes one, `merge` merges several into one, `split` moves
+parts of one to others, and `describe` returns the databases that the token may access.
 """
 
 COMMAND_TYPES: Mapping[str, CommandType] = {
@@ -26,6 +27,7 @@ COMMAND_TYPES: Mapping[str, CommandType] = {
     **dict.fromkeys((FIND, LIST, JOB, JOBS, JOB_PROFILES, DESCRIBE), CommandType.SEARCH),
     REMOVE: CommandType.REMOVAL,
     MERGE: CommandType.MERGE,
+    SPLIT: CommandType.SPLIT,
 }
 """The type of the command that each operation carries out."""
 
@@ -93,6 +95,7 @@ class Result(Struct, frozen=True):
     """The result of a request, with one outcome for each update: a profile, None for a removed one, or its faults.
 
     `list` and `jobs` have the profiles or jobs in order. `job` has the job, followed by its profiles if requested.
+    `split` has the source, followed by the destinations without their documents.
     """
 
     database: Database
@@ -123,6 +126,8 @@ class Call(Struct, frozen=True, eq=False):
     """For a fault: canonical pointers, and the names that this call has for them."""
     is_public: bool = False
     """Whether pages of any site may call it from a browser (CORS)."""
+    further_rights: tuple[str, ...] = ()
+    """Rights that it requires besides `right`."""
     accepts_forms: bool = False
     """Whether its parameters may be in the query or in a form, too. Then they are texts. The body may be absent."""
     render_faults: Callable[[Sequence[Fault]], Reply] | None = None

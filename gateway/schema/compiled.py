@@ -31,6 +31,10 @@ from gateway.schema.table_compiler import BY_RESOURCE, TableCompiler
 from gateway.schema.validation import MAX_FAULTS, JSONSchema, Validator
 
 PARTIAL_PROFILE = f"{PROFILE}:partial"
+
+WITH_PROFILE = frozenset({CommandType.UPDATE, CommandType.MERGE, CommandType.SPLIT})
+"""The types of commands that write members of a profile."""
+
 CONSTRAINTS_URI, RULES_URI, CLOSED_URI = (f"urn:profile-gateway:{name}" for name in ("constraints", "rules", "closed"))
 
 
@@ -122,13 +126,13 @@ class CompiledSchema:
             Place(CONSTRAINTS_URI, self._constraints, source=CONSTRAINTS),
             Place(RULES_URI, self._places.schemas[RULES_URI], source=CONSTRAINTS),
         ]
-        if self._database.closed and type == CommandType.UPDATE:
+        if self._database.closed and type in WITH_PROFILE:
             places.append(Place(CLOSED_URI, self._places.schemas[CLOSED_URI], source=CLOSED))
         return self._compiler.node(places, self._declared(type))
 
     def _declared(self, type: str) -> JSONSchema:
         declared = _command(type, PROFILE)
-        if type != CommandType.UPDATE:
+        if type not in WITH_PROFILE:
             return declared
         fields = {resource.id: dict(resource.fields) for resource in self._database.resources.values()}
         return merge_schemas(declared, {"properties": {"subscriptions": {"items": {BY_RESOURCE: fields}}}})
@@ -170,9 +174,9 @@ def _root_uri(type: str) -> str:
 
 
 def _command(type: str, profile: str) -> JSONSchema:
-    """Return the schema of a command. `profile` is the URI of the schema of an update's `profile`."""
+    """Return the schema of a command. `profile` is the URI of the schema of its `profile`."""
     schema = {"$ref": command_uri(type)}
-    return {**schema, "properties": {"profile": {"$ref": profile}}} if type == CommandType.UPDATE else schema
+    return {**schema, "properties": {"profile": {"$ref": profile}}} if type in WITH_PROFILE else schema
 
 
 def _own_fields(database: Database) -> dict[str, Any]:

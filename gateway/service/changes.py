@@ -11,8 +11,9 @@ from gateway.core.edit_sequence import atomic_edit, collect_faults
 from gateway.core.erasure import Pseudonym, erasure_edit, ledger_reader
 from gateway.core.faults import Refusal
 from gateway.core.matching import identities_by_id, match_identities
-from gateway.core.merging import merge_edit
+from gateway.core.merging import MergeEdit
 from gateway.core.model import Change, Command, Find, IdempotencyKey, Identity, Origin, Update
+from gateway.core.splitting import SplitEdit
 from gateway.core.status_change import StatusEdit
 from gateway.service.geolocation import Geolocator
 from gateway.service.prepared_request import PreparedRequest
@@ -70,19 +71,27 @@ class ChangeBuilder:
 
     def status_change(self, request: PreparedRequest, id: str) -> Change:
         """Return the change of the subscriptions of one profile."""
-        origin, schema = self._origin(request.command, request), request.schema
-        context = EditContext(schema.tables, schema.validate_profile, request.dialect.apply_patch, "", origin.time)
-        edit = StatusEdit(id, request.command["status_change"], context)
+        origin = self._origin(request.command, request)
+        edit = StatusEdit(id, request.command["status_change"], self._context(request, "", origin.time))
         return Change(request.database.id, identities_by_id(id), edit, origin)
 
     def merge(self, request: PreparedRequest) -> Change:
         """Return one change of all merged profiles, so that no reader sees a part of it. Raises `Refusal`."""
-        destination, sources = key_of(request.command, request), request.command["sources"]
-        origin, schema = self._origin(request.command, request), request.schema
-        context = EditContext(schema.tables, schema.validate_profile, request.dialect.apply_patch, "", origin.time)
-        edit = merge_edit(destination, sources, context)
-        identities = *destination, *chain.from_iterable(map(identities_by_id, sources))
-        return Change(request.database.id, identities, edit, origin, request.idempotency_key)
+        merge, tables = request.command, request.schema.tables
+        key, origin = key_of(merge, request), self._origin(merge, request)
+        sources = tuple(match_identities(each, tables) for each in merge["sources"])
+        new_id = self._new_id() if merge.get("if_absent") == "create" else ""
+        edit = MergeEdit(merge, key, sources, self._context(request, new_id, origin.time))
+        return Change(request.database.id, (*key, *chain(*sources)), edit, origin, request.idempotency_key)
+
+    def split(self, request: PreparedRequest) -> Change:
+        """Return one change of all profiles of a split. Raises `Refusal`."""
+        split, tables = request.command, request.schema.tables
+        key, origin = key_of(split, request), self._origin(split, request)
+        destinations = tuple(match_identities(each, tables) for each in split["destinations"])
+        new_ids = tuple(self._new_id() for _ in destinations)
+        edit = SplitEdit(split, key, destinations, new_ids, self._context(request, "", origin.time))
+        return Change(request.database.id, (*key, *chain(*destinations)), edit, origin, request.idempotency_key)
 
     def new_name(self, request: PreparedRequest, key: IdempotencyKey) -> Change:
         """Return a change that only creates an id, so that repeated requests under the key get the same one."""
@@ -115,6 +124,10 @@ class ChangeBuilder:
         origin = Origin(request.token.id, dialect.name, now, triggers, request.request_id)
         edit = UpdateEdit(update, identities, context, detached)
         return Change(request.database.id, (*identities, *detached), edit, origin, key)
+
+    def _context(self, request: PreparedRequest, new_id: str, now: int) -> EditContext:
+        schema, dialect = request.schema, request.dialect
+        return EditContext(schema.tables, schema.validate_profile, dialect.apply_patch, new_id, now, self._read_ledgers)
 
     def _read_ledgers(self, find: Find) -> ReadLedgers:
         return ledger_reader(find.ledgers, self._pseudonym)

@@ -1,10 +1,11 @@
 """Validation of parsed commands: types coerced, schema checked, invalid subscriptions skipped where requested."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Command, CommandType, Tree
-from gateway.core.pointer import split_pointer
+from gateway.core.pointer import join_pointer, split_pointer
 from gateway.dialects.protocol import ParsedCommand
 from gateway.schema.compiled import CompiledSchema
 from gateway.schema.number_faults import number_faults
@@ -12,6 +13,10 @@ from gateway.schema.validation import MAX_FAULTS
 
 MAX_REQUEST_FAULTS = 2_000
 """Faults of one request, but at least one for each command. To find all faults in a large batch would take minutes."""
+
+
+FURTHER_MATCHES = {CommandType.MERGE: "sources", CommandType.SPLIT: "destinations"}
+"""By type of command, the member that lists further matches."""
 
 
 def validate_commands(
@@ -45,9 +50,24 @@ def validate_command(
     if has_marks:
         return _validate_marked(schema, parsed, type, is_typed, max_faults)
     command, faults = schema.validate(parsed.update, type, is_typed, max_faults)
+    if type in FURTHER_MATCHES:
+        faults += _validate_further(schema, command, FURTHER_MATCHES[type], is_typed, max_faults)
     if not faults and not parsed.faults:
         return command
     return _without_invalid(schema, command, type, [*parsed.faults, *faults], parsed.faults, max_faults)
+
+
+def _validate_further(
+    schema: CompiledSchema, command: Command, name: str, is_typed: bool, max_faults: int
+) -> list[Fault]:
+    """Validate the further matches of a command, each as a search, and put the coerced ones into it."""
+    matches, faults = command.get(name), list[Fault]()
+    for index, match in enumerate(matches if isinstance(matches, list) else ()):
+        search, found = schema.validate({"match": match}, CommandType.SEARCH, is_typed, max_faults)
+        command[name][index] = search["match"]
+        at = join_pointer(name, index)
+        faults += [replace(each, pointer=at + each.pointer.removeprefix("/match")) for each in found]
+    return faults
 
 
 def _validate_marked(

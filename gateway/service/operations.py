@@ -18,6 +18,7 @@ from gateway.dialects.protocol import (
     LIST,
     MERGE,
     REMOVE,
+    SPLIT,
     UPDATE,
 )
 from gateway.service.changes import ChangeBuilder
@@ -58,6 +59,7 @@ class Operations:
             CHANGE_STATUSES: updates.change_statuses,
             REMOVE: updates.remove,
             MERGE: updates.merge,
+            SPLIT: updates.split,
             FIND: searches.find,
             LIST: searches.page,
             DESCRIBE: searches.describe,

@@ -157,6 +157,9 @@ class Pipeline:
         token, is_dry = grant.token, False
         if plan.call.right not in token.rights:
             raise missing_right(plan.call.right)
+        for right in plan.call.further_rights:
+            if right not in token.rights:
+                raise missing_right(right)
         if plan.is_write and DRY_RUN in request.query and is_dry_run(exchange.message, plan.call):
             is_dry = True
             if READ not in token.rights:

@@ -5,7 +5,7 @@ import logging
 from msgspec.structs import replace
 
 from gateway.core.faults import Refusal
-from gateway.core.model import Change, EditResult, Query
+from gateway.core.model import Change, EditResult, Profile, Query
 from gateway.core.status_change import change_statuses, changed_subscriptions
 from gateway.service.changes import GROUP_SIZE, ChangeBuilder
 from gateway.service.prepared_request import Outcome, PreparedRequest
@@ -72,6 +72,11 @@ class Updates:
     async def merge(self, request: PreparedRequest) -> list[Outcome]:
         """Merge several profiles into one."""
         return [(await apply(self._store, self._changes.merge(request))).profile]
+
+    async def split(self, request: PreparedRequest) -> list[Outcome]:
+        """Split one profile. The outcomes are it and the destinations, these without their documents."""
+        result = await apply(self._store, self._changes.split(request))
+        return [result.profile, *(Profile(id, {}, 0, 0, 0) for id in result.others)]
 
 
 async def apply(store: Store, change: Change) -> EditResult:

@@ -1,6 +1,6 @@
 """Journal entries, jobs and stored answers as rows of the layout, and back, for every engine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -111,12 +111,13 @@ def answer_of(row: Sequence[Any]) -> StoredAnswer:
 def journal_row(change: Change, write: Write, id: str, version: int) -> Row:
     """Return the journal entry of a write as a row without its position.
 
-    Its columns: database, profile, version, kind, time, observed, token, dialect, request, triggers, members as JSON.
+    Its columns: database, profile, version, kind, time, observed, token, dialect, request, triggers, merge, replay as
+    JSON, members as JSON.
     """
     database, origin, members = change.database, change.origin, ENCODER.encode(write.members).decode()
     return (
         *(database, id, version, write.kind, origin.time, origin.observed, origin.token, origin.dialect),
-        *(origin.request, origin.triggers, members),
+        *(origin.request, origin.triggers, write.merge, _replay_text(write.replay) if write.replay else None, members),
     )
 
 
@@ -125,18 +126,28 @@ def entry_row(entry: JournalEntry) -> Row:
     origin, members = entry.origin, ENCODER.encode(entry.members).decode()
     return (
         *(entry.database, entry.profile, entry.version, entry.kind, origin.time, origin.observed, origin.token),
-        *(origin.dialect, origin.request, origin.triggers, members),
+        *(origin.dialect, origin.request, origin.triggers, entry.merge),
+        *(_replay_text(entry.replay) if entry.replay else None, members),
     )
 
 
 def entry_of(position: Position, row: Sequence[Any]) -> JournalEntry:
     """Return the journal entry of a position and a row."""
-    database, profile, version, kind, time, observed, token, dialect, request, triggers, members = row
+    database, profile, version, kind, time, observed, token, dialect, request, triggers, merge, replay, members = row
     origin = Origin(token, dialect, time, bool(triggers), request, observed)
-    return JournalEntry(position, database, profile, version, kind, origin, MEMBERS.decode(members))
+    changes = MEMBERS.decode(members)
+    return JournalEntry(
+        position, database, profile, version, kind, origin, changes, merge, replay and orjson.loads(replay)
+    )
 
 
-JOURNAL_COLUMNS = "database, profile, version, kind, time, observed, token, dialect, request, triggers, members"
+def _replay_text(replay: Mapping[str, Any]) -> str:
+    return ENCODER.encode(replay).decode()
+
+
+JOURNAL_COLUMNS = (
+    "database, profile, version, kind, time, observed, token, dialect, request, triggers, merge, replay, members"
+)
 
 ENCODER = msgspec.json.Encoder()
 MEMBERS = msgspec.json.Decoder(tuple[MemberChange, ...])

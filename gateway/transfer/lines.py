@@ -152,6 +152,8 @@ class JournalLine(Line, tag="journal"):
     request: str
     triggers: bool
     members: tuple[MemberChange, ...]
+    merge: str | None = None
+    replay: dict[str, Any] | None = None
 
 
 class AnswerProfile(Struct, forbid_unknown_fields=True):
@@ -257,7 +259,8 @@ def row_of(line: RowLine) -> DumpRow:
             return entry_of_patch(line.database, line.profile, line.version, origin, line.patch)
         case JournalLine():
             origin = Origin(line.token, line.dialect, line.time, line.triggers, line.request, line.observed)
-            return JournalEntry(0, line.database, line.profile, line.version, line.change, origin, line.members)
+            place = line.database, line.profile, line.version, line.change
+            return JournalEntry(0, *place, origin, line.members, line.merge, line.replay)
         case AnswerLine():
             once = IdempotencyKey(line.key, line.fingerprint, line.until)
             return StoredAnswer(once, _stored_profile(line.profile) if line.profile else None)
@@ -269,7 +272,8 @@ def _journal_line(database: int, entry: JournalEntry) -> JournalLine:
     origin = entry.origin
     return JournalLine(
         *(database, entry.profile, entry.version, entry.kind, origin.time, origin.observed, origin.token),
-        *(origin.dialect, origin.request, origin.triggers, entry.members),
+        *(origin.dialect, origin.request, origin.triggers, entry.members, entry.merge),
+        dict(entry.replay) if entry.replay else None,
     )
 
 

@@ -5,6 +5,7 @@ from functools import partial
 
 from gateway.core.model import DELETE, READ, WRITE
 from gateway.dialects.altcraft import (
+    merges,
     profile_lists,
     quick_import,
     replies,
@@ -19,7 +20,9 @@ from gateway.dialects.protocol import (
     DESCRIBE,
     FIND,
     LIST,
+    MERGE,
     REMOVE,
+    SPLIT,
     UPDATE,
     Call,
     ParsedRequest,
@@ -53,6 +56,8 @@ _POINTERS: Mapping[str, Mapping[str, str]] = {
     "profiles/segstatic/remove": {"/segments/remove/0": "/segment_id"},
     **{f"subscriptions/{name}": {"/subscriptions/0": ""} for name in ("set", "get", "delete", "undelete")},
     "resources/fields_get": {"/match/resource_id": "/id"},
+    "profiles/merge": {"/match/mode": "/matching", "/match": "/destination", **merges.POINTERS},
+    "profiles/split": {"/match/mode": "/matching", "/match": "/source", **merges.POINTERS},
 }
 """By path: the canonical pointers for which the call has a parameter of its own."""
 
@@ -64,7 +69,8 @@ def _call(
     parse: Callable[[Request], ParsedRequest],
     render: Callable[[Result], Reply],
 ) -> Call:
-    return Call("POST", f"{ROOT}/{path}", operation, right, parse, render, pointers=_POINTERS.get(path, {}))
+    pointers, further = _POINTERS.get(path, {}), (DELETE,) if operation in (MERGE, SPLIT) else ()
+    return Call("POST", f"{ROOT}/{path}", operation, right, parse, render, pointers=pointers, further_rights=further)
 
 
 CALLS: tuple[Call, ...] = (
@@ -77,6 +83,8 @@ CALLS: tuple[Call, ...] = (
     _call("profiles/get", FIND, READ, _parse_search, replies.render_profile),
     _call("profiles/list", LIST, READ, profile_lists.parse_list, profile_lists.render_list),
     _call("profiles/delete", REMOVE, DELETE, _parse_removal, replies.render_removal),
+    _call("profiles/merge", MERGE, WRITE, merges.parse_merge, replies.render_profile_id),
+    _call("profiles/split", SPLIT, WRITE, merges.parse_split, merges.render_split),
     _call("profiles/segstatic/add", UPDATE, WRITE, _parse_segment_add, replies.render_success),
     _call("profiles/segstatic/remove", UPDATE, WRITE, _parse_segment_remove, replies.render_success),
     _call("subscriptions/set", UPDATE, WRITE, subscription_calls.parse_set, replies.render_profile_id),

@@ -111,7 +111,15 @@ def vendor_name(path: list[str]) -> str:
         return _profile_name(path[1:])
     if path[0] == "subscriptions":
         return ".".join(("subscriptions", *path[2:]))
+    if path[0] in ("source", "destination"):
+        return _name_of_match(*path)
     return next((name for start, name in _PARAMETERS.items() if tuple(path[: len(start)]) == start), path[-1])
+
+
+def _name_of_match(member: str, *path: str) -> str:
+    """Return the name of a profile of a merge or a split, or of one of its match values, such as `source[1].email`."""
+    index = f"[{path[0]}]" if path[:1] and path[0].isdigit() else ""
+    return ".".join((member + index, *(name for name in path[bool(index) :] if name != "values")))
 
 
 def _profile_name(path: list[str]) -> str:

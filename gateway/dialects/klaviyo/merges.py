@@ -23,7 +23,8 @@ def parse_merge(request: Request) -> ParsedRequest:
         faults.append(Fault("missing_parameter", "it is missing", _SOURCES))
     if not (destination and sources):
         raise Refusal(faults)
-    command = {**match_id(destination), "sources": list(dict.fromkeys(sources))}
+    matches = [match_id(source)["match"] for source in dict.fromkeys(sources)]
+    command = {**match_id(destination), "sources": matches, "move_segments": True, "remove_sources": True}
     return ParsedRequest(None, [ParsedCommand(command, faults)], profile_context(request))
 
 

@@ -26,7 +26,7 @@ IS_COMPLETE = "transaction < pg_snapshot_xmin(pg_current_snapshot())"
 
 ADD_ENTRIES = f"""INSERT INTO journal ({JOURNAL_COLUMNS})
     SELECT * FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::bigint[], %b::bigint[], %b::text[],
-        %b::text[], %b::text[], %b::boolean[], %b::text[])"""
+        %b::text[], %b::text[], %b::boolean[], %b::text[], %b::text[], %b::text[])"""
 ALL_ENTRIES = f"""SELECT {COLUMNS} FROM journal
     WHERE database = ? AND (transaction, number) > (?::text::xid8, ?) {ORDER}"""
 READ = (

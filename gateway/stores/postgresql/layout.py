@@ -97,6 +97,11 @@ MIGRATIONS = (
         reason text NOT NULL, dead bigint NOT NULL, PRIMARY KEY (database, subscriber, position)
     );
     """,
+    """
+    ALTER TABLE journal ADD COLUMN merge text COLLATE "C", ADD COLUMN replay text;
+    CREATE INDEX journal_of_merge ON journal (database, merge) WHERE merge IS NOT NULL;
+    CREATE INDEX journal_of_merges ON journal (database, transaction, number) WHERE merge IS NOT NULL;
+    """,
 )
 """The steps from nothing to this version's layout. A released step is never altered: a change is a new step."""
 

@@ -98,6 +98,12 @@ MIGRATIONS = (
         dead INTEGER NOT NULL, PRIMARY KEY (database, subscriber, position)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE journal ADD COLUMN merge TEXT;
+    ALTER TABLE journal ADD COLUMN replay TEXT;
+    CREATE INDEX journal_of_merge ON journal (database, merge) WHERE merge IS NOT NULL;
+    CREATE INDEX journal_of_merges ON journal (database, position) WHERE merge IS NOT NULL;
+    """,
 )
 """The steps from an empty file to this version's layout. A released step is never altered: a change is a new step."""
 

@@ -17,7 +17,7 @@ JOURNAL = f"""SELECT position, {JOURNAL_COLUMNS} FROM journal WHERE database = ?
     ORDER BY position"""
 EXISTING_ENTRIES = """SELECT time, profile, version FROM journal
     WHERE database = ? AND time IN (SELECT value FROM json_each(?))"""
-ADD_ENTRY = f"INSERT INTO journal ({JOURNAL_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+ADD_ENTRY = f"INSERT INTO journal ({JOURNAL_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 ADD_ANSWER = "INSERT INTO once VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 ADD_LEDGER = "INSERT INTO ledgers VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 

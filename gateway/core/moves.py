@@ -1,0 +1,107 @@
+"""What moves from one profile to another in a merge or a split."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gateway.core.apply import append_at, apply_update, merge_patch
+from gateway.core.conflicts import former_values, kept_places
+from gateway.core.consent import apply_consent
+from gateway.core.edit import EditContext
+from gateway.core.faults import Fault, Refusal
+from gateway.core.matching import identities, identity_changes, source_identities
+from gateway.core.model import Address, Command, Document, Find, Identity, Ledger, Profile
+from gateway.core.pointer import value_at
+from gateway.core.profile_tables import ProfileTables
+from gateway.core.selection import select_profile
+
+SUBSCRIPTION_MEMBERS, SEGMENT_MEMBERS = ("subscriptions",), ("segments", "memberships")
+SOURCES, DESTINATIONS = ("merged", "sources"), ("merged", "destinations")
+"""The places of the ids of profiles that stayed in a merge: in the destination, and in a source."""
+
+
+def find_at(find: Find, key: Sequence[Identity], pointer: str, tables: ProfileTables) -> Profile | None:
+    """Return the profile of a key, if any. Raises `Refusal` (ambiguous_match) with this pointer."""
+    try:
+        return select_profile(find(key), key, tables)
+    except Refusal as refusal:
+        raise Refusal([replace(fault, pointer=pointer) for fault in refusal.faults]) from None
+
+
+def without_members(document: Document, names: Collection[str]) -> Document:
+    """Return the document without some top-level members."""
+    return {name: value for name, value in document.items() if name not in names}
+
+
+def without_identities(document: Document, leaves: Callable[[Identity], bool], tables: ProfileTables) -> Document:
+    """Return the document without the values of the identities that leave it. Subscriptions stay as they are."""
+    for member, sources in tables.sources.items():
+        for source in sources:
+            place = (member, *source.path)
+            value = value_at(document, place)
+            if value is None:
+                continue
+            names = list(source_identities(source, document[member]))
+            if source.is_list:
+                stays = [
+                    each for each, (kind, form) in zip(value, names, strict=True) if not leaves((kind, form or ""))
+                ]
+                if len(stays) < len(value):
+                    document = _with_value(document, place, stays or None)
+            elif any(leaves((kind, form or "")) for kind, form in names):
+                document = _with_value(document, place, None)
+    return document
+
+
+def add_at(document: Document, place: Sequence[str], value: Any) -> Document:
+    """Return the document with an item in the list at a place, unless the list has it."""
+    return document if value in (value_at(document, place) or ()) else append_at(document, place, value)
+
+
+def apply_data(
+    document: Document, command: Command, find: Find, context: EditContext
+) -> tuple[Document, list[Fault], dict[Address, Ledger]]:
+    """Apply the profile, the operations and the subscriptions of a merge or a split, as an update does.
+
+    Return the document, the faults of the operations, and the ledgers that changed.
+    """
+    after, faults = apply_update(document, {name: command[name] for name in _DATA if name in command})
+    _, lost = identity_changes(document, after, context.tables)
+    for place, value in former_values(document, after, lost, context.tables) if lost else ():
+        after = append_at(after, place, value)
+    after, ledgers = apply_consent(after, command, context.read_ledgers(find), context.now)
+    return after, faults, ledgers
+
+
+_DATA = ("profile", "operations", "subscriptions")
+
+
+def require_free(
+    find: Find,
+    command: Command,
+    profile: Profile | None,
+    document: Document,
+    others: Iterable[Profile],
+    tables: ProfileTables,
+) -> None:
+    """Raise `Refusal` (identifier_taken) where the document gains an identity of a profile that is not among `others`.
+
+    The rules of the command say for which kinds of identity that matters.
+    """
+    gained, _ = identity_changes(profile.document if profile else {}, document, tables)
+    moved = frozenset[Identity]().union(*(identities(each.document, tables) for each in others))
+    kept_places(find, gained - moved, command, profile, tables)
+
+
+def is_unique(identity: Identity, tables: ProfileTables) -> bool:
+    """Return whether no two profiles are meant to share an identity."""
+    return identity[0].partition("/")[0] in tables.unique
+
+
+def _with_value(document: Document, place: Sequence[str], value: Any) -> Document:
+    """Return the document with a value at a place, without the objects on the way that are then empty."""
+    name, *rest = place
+    if rest:
+        value = _with_value(document[name], rest, value) or None
+    result: Document = merge_patch(document, {name: None}) if value is None else {**document, name: value}
+    return result
