@@ -25,13 +25,13 @@ JUDGED = [case for case in cases(*SPOKEN) if (case.folder / "canonical.json").ex
 @pytest.mark.parametrize("case", JUDGED, ids=lambda case: case.name)
 def test_becomes_the_canonical_update(case: Case) -> None:
     dialect = SPOKEN[case.folder.parent.name]
-    call = _call(dialect, case)
+    call = case_call(dialect, case)
     codec, charset = media.codec_for(case.headers.get("content-type"))
     tree = codec.decode(case.request, charset) or {}
-    names, target = _names(call, case), case.about["path"]
+    names, target = path_values(call, case), case.about["path"]
     request = Request(tree, {}, case.headers, names, target, now=NOW, is_typed=codec.is_typed)
     asked = call.parse(request)
-    form = CompiledSchema(_database(case), load_schema(dialect.constraints) if dialect.constraints else {})
+    form = CompiledSchema(case_database(case), load_schema(dialect.constraints) if dialect.constraints else {})
     type = COMMAND_TYPES[call.operation]
     updates = [_command_or_null(validate_command(form, read, type, codec.is_typed)) for read in asked.commands]
     expected = case.value("canonical.json")
@@ -40,7 +40,7 @@ def test_becomes_the_canonical_update(case: Case) -> None:
 
 @pytest.mark.parametrize("case", JUDGED, ids=lambda case: case.name)
 def test_is_valid_by_the_schema_of_its_command(case: Case) -> None:
-    validator = _validator(COMMAND_TYPES[_call(SPOKEN[case.folder.parent.name], case).operation])
+    validator = _validator(COMMAND_TYPES[case_call(SPOKEN[case.folder.parent.name], case).operation])
     value = case.value("canonical.json")
     for command in value if isinstance(value, list) else [value]:
         assert command is None or validator.faults(command) == []
@@ -57,7 +57,7 @@ def _command_or_null(checked: Any) -> Any:
     return None if isinstance(checked, Refusal) else checked
 
 
-def _call(dialect: Dialect, case: Case) -> Call:
+def case_call(dialect: Dialect, case: Case) -> Call:
     return next(call for call in dialect.calls if call.method == case.about["method"] and _fits(call, case))
 
 
@@ -66,7 +66,7 @@ def _fits(call: Call, case: Case) -> bool:
     return len(wanted) == len(given) and all(w == g or w.startswith("{") for w, g in zip(wanted, given, strict=True))
 
 
-def _names(call: Call, case: Case) -> dict[str, str]:
+def path_values(call: Call, case: Case) -> dict[str, str]:
     pairs = zip(_steps(call.path), _steps(case.about["path"]), strict=True)
     return {wanted.strip("{}"): unquote(given) for wanted, given in pairs if wanted.startswith("{")}
 
@@ -75,7 +75,7 @@ def _steps(path: str) -> list[str]:
     return path.partition("?")[0].strip("/").split("/")
 
 
-def _database(case: Case) -> Database:
+def case_database(case: Case) -> Database:
     described = case.about.get("database", {})
     base = database_from_case(described)
     resources = {

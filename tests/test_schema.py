@@ -65,6 +65,34 @@ def test_own_fields_that_stay_are_accepted_as_they_are() -> None:
     assert [fault.pointer for fault in FORM.validate_profile(changes, before)] == ["/profile/custom/tags"]
 
 
+def test_a_profile_that_is_no_object_is_rejected_in_a_closed_database_too() -> None:
+    closed = CompiledSchema(Database(1, "closed", closed=True), {})
+    _, faults = closed.validate({**update(), "profile": "text"}, CommandType.UPDATE)
+    assert [(fault.code, fault.pointer) for fault in faults] == [("invalid_field", "/profile")]
+
+
+def test_an_own_field_may_be_named_as_the_functions_are() -> None:
+    own = {"operations": {"type": "array", "items": {"type": "integer"}}}
+    compiled = CompiledSchema(Database(1, "own", fields={"properties": own}), {})
+    _, faults = compiled.validate(update(operations=["a"]), CommandType.UPDATE)
+    assert [(fault.code, fault.pointer) for fault in faults] == [("invalid_field", "/profile/custom/operations/0")]
+
+
+@pytest.mark.parametrize("name", ["a/b", "50%", "é ~1", "a#b", "$ref"])
+def test_a_rare_declaration_is_followed_whatever_its_field_is_called(name: str) -> None:
+    own = {name: {"type": "object", "patternProperties": {"^a": {"type": "integer"}}}}
+    compiled = CompiledSchema(Database(1, "own", fields={"properties": own}), {})
+    assert compiled.validate(update(**{name: {"a": 1, "b": "x"}}), CommandType.UPDATE)[1] == []
+    _, faults = compiled.validate(update(**{name: {"a": "x"}}), CommandType.UPDATE)
+    assert [fault.pointer for fault in faults] == [join_pointer("profile", "custom", name, "a")]
+
+
+def test_a_list_that_no_length_fits_is_rejected() -> None:
+    own = {"none": {"type": "array", "minItems": 2, "maxItems": 1}}
+    compiled = CompiledSchema(Database(1, "own", fields={"properties": own}), {})
+    assert compiled.validate(update(none=["a"]), CommandType.UPDATE)[1] != []
+
+
 NAMING = [
     ({"properties": {"a": {}}, "additionalProperties": False}, {"a": "ok", "x'a'y": "bad"}, ["x'a'y"]),
     ({"properties": {"a": {}}, "additionalProperties": False}, {"a": "'b' 'c'", "b": 1, "c'": 2}, ["b", "c'"]),

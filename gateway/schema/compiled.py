@@ -4,6 +4,8 @@ A table gives the verdict in one pass. Only a command that it does not accept is
 """
 
 from functools import cached_property, partial
+from itertools import compress
+from operator import is_not
 from typing import Any
 
 from gateway.core.faults import Fault
@@ -74,7 +76,15 @@ class CompiledSchema:
             is_valid = accepts(command, self._roots[type])
         else:
             command, is_valid = self._coerce(command, type)
-        return command, [] if is_valid else self._explanations[type].faults(command, limit)
+        return command, [] if is_valid else self.explain(command, type, limit)
+
+    def explain(self, command: Command, type: CommandType, limit: int = MAX_FAULTS) -> list[Fault]:
+        """Return the faults of a typed command by the JSON Schemas: the verdict that the table is derived from."""
+        return self._explanations[type].faults(command, limit)
+
+    def table(self, type: CommandType) -> Node:
+        """Return the table of a type of command, which is compiled with the first such command."""
+        return self._roots[type]
 
     def coerce(self, command: Command, type: CommandType) -> Command:
         """Return a command whose leaves are text with each leaf coerced. It is not validated."""
@@ -92,7 +102,7 @@ class CompiledSchema:
         Members that both documents share (`is`) are accepted as they are: no rule of a profile spans two members. Own
         fields, too: a new declaration may have made them invalid.
         """
-        changed = {name: value for name, value in document.items() if value is not before.get(name)}
+        changed = dict(compress(document.items(), map(is_not, document.values(), map(before.get, document))))
         if "custom" not in document or "custom" in changed:
             # Required own fields are missing, too, if there are no own fields at all.
             changed.setdefault("custom", {})
@@ -120,19 +130,19 @@ class CompiledSchema:
         return Node({"field_value": self._compiler.rule((), {} if is_list else declared)}, ANY)
 
     def _root(self, type: str) -> Node:
-        """Return the table of a type of command. It is compiled with the first such command."""
+        """Return the compiled table of a type of command."""
         places = [
             Place(_root_uri(type), self._places.schemas[_root_uri(type)]),
             Place(CONSTRAINTS_URI, self._constraints, source=CONSTRAINTS),
             Place(RULES_URI, self._places.schemas[RULES_URI], source=CONSTRAINTS),
         ]
-        if self._database.closed and type in WITH_PROFILE:
+        if self._database.closed:
             places.append(Place(CLOSED_URI, self._places.schemas[CLOSED_URI], source=CLOSED))
         return self._compiler.node(places, self._declared(type))
 
     def _declared(self, type: str) -> JSONSchema:
         declared = _command(type, PROFILE)
-        if type not in WITH_PROFILE:
+        if "subscriptions" not in load_schema(type)["properties"]:
             return declared
         fields = {resource.id: dict(resource.fields) for resource in self._database.resources.values()}
         return merge_schemas(declared, {"properties": {"subscriptions": {"items": {BY_RESOURCE: fields}}}})

@@ -7,8 +7,8 @@ from msgspec import Struct
 
 from gateway.core.pointer import split_pointer
 from gateway.schema.function_types import mismatch
-from gateway.schema.places import CANONICAL, CLOSED, CONSTRAINTS, NO_MEMBERS, Place
-from gateway.schema.table import ANY, REJECT, Node
+from gateway.schema.places import CANONICAL, CONSTRAINTS, NO_MEMBERS, Place
+from gateway.schema.table import ANY, INVALID, Node
 from gateway.schema.validation import JSONSchema
 
 if TYPE_CHECKING:
@@ -19,10 +19,6 @@ MAX_OPERANDS = 1_024
 
 _VALIDATED_BY = {"set": (CANONICAL, CONSTRAINTS), "add": (CONSTRAINTS,), "set_first": (CONSTRAINTS,)}
 """By function, the rules of a field that apply to the argument."""
-
-
-NO_NAME = "\0"
-"""A name that no schema declares."""
 
 
 class Holder(Struct, frozen=True):
@@ -65,13 +61,11 @@ class Operands(dict[tuple[Any, ...], Node]):
             and mismatch(operation, field, declarations.resolve(field.get("items", {}))) is None
             and self._is_open(names)
         )
-        return Node({"value": rule}, ANY, () if is_valid else (REJECT,))
+        return Node({"value": rule}, ANY, None if is_valid else INVALID)
 
     def _field_places(self, names: Sequence[str], sources: Sequence[str]) -> list[Place] | None:
         """Return the rules of a field, or None if they depend on more than its value."""
-        if not sources:
-            return []
-        places = [place for place in self._holder.places if place.source != CLOSED]
+        places = [place for place in self._holder.places if place.source in sources]
         for index, name in enumerate(names):
             flat = self._compiler.places.flatten(places, NO_MEMBERS if index else self._holder.known, "object")
             if flat.delegated or flat.open_conditions or not flat.allows("object"):
@@ -79,7 +73,7 @@ class Operands(dict[tuple[Any, ...], Node]):
             if index and any(place.get("required") for place in flat.expressed):
                 return None
             places = flat.below(name)
-        return [place for place in places if place.source in sources] if names else None
+        return places
 
     def _is_memberwise(self, places: Sequence[Place]) -> bool:
         """Whether an object is valid if each of its members is: then a union of valid objects is valid, too."""
@@ -87,7 +81,7 @@ class Operands(dict[tuple[Any, ...], Node]):
         if flat.delegated or flat.open_conditions:
             return False
         names = {name for place in flat.expressed for name in place.get("properties", ())}
-        members = [flat.below(name) for name in (*names, NO_NAME)]
+        members = [flat.others(), *map(flat.below, names)]
         return all(self._is_memberwise(places) for places in members if places)
 
     def _declared(

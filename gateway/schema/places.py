@@ -6,6 +6,8 @@ Several of them apply to one value: those of the canonical form, of a dialect's 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import compress
+from operator import not_
 from typing import Any
 from urllib.parse import quote
 
@@ -82,11 +84,14 @@ class Flat(Struct):
 
     def below(self, name: str) -> list[Place]:
         """Return the places of a member of an object."""
-        declared = [place for place in self.expressed if name in place.get("properties", NO_MEMBERS)]
-        others = [place for place in self.expressed if place not in declared and place.has("additionalProperties")]
-        found = [place.below("properties", name) for place in declared]
-        found += [place.below("additionalProperties") for place in others]
-        return [replace(place, is_member=place.is_patch) for place in found]
+        declares = [name in place.get("properties", NO_MEMBERS) for place in self.expressed]
+        declared = compress(self.expressed, declares)
+        found = [replace(place.below("properties", name), is_member=place.is_patch) for place in declared]
+        return [*found, *_others(compress(self.expressed, map(not_, declares)))]
+
+    def others(self) -> list[Place]:
+        """Return the places of a member that no place declares."""
+        return _others(self.expressed)
 
     def items(self) -> list[Place]:
         """Return the places of the items of a list. A null there is an item."""
@@ -172,6 +177,11 @@ class Places:
     def _validator(self, places: Sequence[Place]) -> Check:
         schema = {"allOf": [{"$ref": f"{each.uri}#{quote(each.pointer)}"} for each in places]}
         return jsonschema_rs.Draft202012Validator(schema, registry=self._registry, **ENGINE).is_valid
+
+
+def _others(places: Iterable[Place]) -> list[Place]:
+    closed = (place for place in places if place.has("additionalProperties"))
+    return [replace(place.below("additionalProperties"), is_member=place.is_patch) for place in closed]
 
 
 def _without_nulls(check: Check) -> Check:

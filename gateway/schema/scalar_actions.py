@@ -75,15 +75,13 @@ def _fragment(schema: JSONSchema | bool, kind: type) -> JSONSchema | None:
 def _check(kind: type, fragments: str) -> Check | None:
     """Return the check of a scalar by the keywords of several schemas, which are JSON. Equal ones share their cache."""
     schemas: list[JSONSchema] = json.loads(fragments)
-    keywords = set().union(*schemas)
-    if kind is str and not keywords:
+    if not schemas:
         return None
+    keywords = set().union(*schemas)
     if kind is str and (found := _text_check(schemas, keywords)):
         return found
     if kind is int and (found := _integer_check(schemas, keywords)):
         return found
-    if not schemas:
-        return None
     check: Check = jsonschema_rs.Draft202012Validator(prepare_schema({"allOf": schemas}), **ENGINE).is_valid
     calls_python = any(schema.get("format") in TEXT_FORMATS for schema in schemas)
     return ResultCache(check).__getitem__ if calls_python else check

@@ -3,7 +3,7 @@
 Both loops keep their place in a list, so a command of any depth costs one call. They give a verdict and no reasons.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -47,26 +47,39 @@ class Switch(Struct, eq=False):
     """Whether null counts as absent."""
 
 
+class Whole(Struct, eq=False):
+    """The rules of a whole object or list."""
+
+    checks: tuple[Check, ...] = ()
+    required_values: tuple[str, ...] = ()
+    """Members that must be there and not be null."""
+    sizes: range | None = None
+    """The valid lengths of a list."""
+    operands: Mapping[Any, "Node"] | None = None
+    """For an operation: the node of its `value`, by function, pointer, submatch and what kind of object it needs."""
+
+
 class Node(Struct, eq=False):
     """The rules of an object, by member, or of a list, whose items all have the rule `others`."""
 
     members: Mapping[Any, Rule]
     others: Rule
-    checks: tuple[Check, ...] = ()
-    """Checks of the whole object or list."""
-    required_values: tuple[str, ...] = ()
-    """Members that must be there and not be null."""
-    sizes: range | None = None
-    """The valid lengths of a list."""
+    whole: Whole | None = None
     switch: Switch | None = None
-    operands: Mapping[Any, "Node"] | None = None
-    """For an operation: the node of its `value`, by function, pointer, submatch and what kind of object it needs."""
+    actions: Mapping[Any, Mapping[type, Action]] = {}
+    """The actions of the members."""
+
+    def __post_init__(self) -> None:
+        self.actions = {name: rule.actions for name, rule in self.members.items()}
 
 
 ANY = Rule(dict.fromkeys((str, int, float, bool, type(None), dict, list)))
 """The rule of a place where nothing is declared."""
 
 ANYTHING = Node({}, ANY)
+
+INVALID = Whole((REJECT,))
+"""The rule of an object or list that is coerced and never valid."""
 
 _SWITCH_TYPES = (str, int, type(ABSENT))
 
@@ -79,32 +92,37 @@ def accepts(command: Any, root: Node) -> bool:
     stack = [(command, root)]
     while stack:
         value, node = stack.pop()
-        while (switch := node.switch) is not None:
+        switch = node.switch
+        while switch is not None:
             key = value.get(switch.member)
             if type(key) not in _SWITCH_TYPES or (key is None and not switch.is_nullable and switch.member in value):
                 return False
             node = switch.nodes[key]
-        members, others = node.members, node.others
+            switch = node.switch
+        actions, others = node.actions, node.others.actions
         for name, member in value.items() if type(value) is dict else enumerate(value):
-            action = members.get(name, others).actions.get(type(member), REJECT)
+            action = actions.get(name, others).get(type(member), REJECT)
             if action is None:
                 continue
             if type(action) is Node:
                 stack.append((member, action))
             elif not action(member):
                 return False
-        for check in node.checks:
+        whole = node.whole
+        if whole is None:
+            continue
+        for check in whole.checks:
             if not check(value):
                 return False
-        for name in node.required_values:
+        for name in whole.required_values:
             if value.get(name) is None:
                 return False
-        if node.sizes is not None and len(value) not in node.sizes:
+        if whole.sizes is not None and len(value) not in whole.sizes:
             return False
-        if node.operands is not None and "value" in value:
+        if whole.operands is not None and "value" in value:
             operand, names = value["value"], map(value.get, OPERAND_NAMES)
             key = (*names, "object_only" in value, type(operand) is dict)
-            stack.append(({"value": operand}, node.operands[key]))
+            stack.append(({"value": operand}, whole.operands[key]))
     return True
 
 
@@ -115,7 +133,7 @@ def coerce(command: Any, root: Node) -> tuple[Any, bool]:
     """
     result: dict[str, Any] = {}
     is_valid = True
-    visited: list[tuple[Any, Node]] = []
+    visited: list[tuple[Any, Whole]] = []
     stack: list[tuple[Any, Node, Any]] = [(command, root, result)]
     while stack:
         value, node, copy = stack.pop()
@@ -151,24 +169,31 @@ def coerce(command: Any, root: Node) -> tuple[Any, bool]:
                     stack.append((member, action, inner))
                     continue
                 stack.append((member, ANYTHING, inner))
-                visited += [(inner, Node({}, ANY, (action,)))] if action is not None else ()
+                visited += [(inner, Whole((action,)))] if action is not None else ()
             else:
                 copy[name] = member
                 if action is not None and not action(member):
                     is_valid = False
-        if node.sizes is not None and len(value) not in node.sizes:
-            is_valid = False
-        if node.checks or node.required_values:
-            visited.append((copy, node))
-        if node.operands is not None and "value" in value:
+        whole = node.whole
+        if whole is None:
+            continue
+        visited.append((copy, whole))
+        if whole.operands is not None and "value" in value:
             operand, names = value["value"], map(copy.get, OPERAND_NAMES)
             key = (*names, "object_only" in copy, type(operand) is dict)
-            stack.append(({"value": operand}, node.operands[key], copy))
-    for value, node in visited:
-        for check in node.checks:
+            stack.append(({"value": operand}, whole.operands[key], copy))
+    return result, is_valid and _are_whole(visited)
+
+
+def _are_whole(values: Iterable[tuple[Any, Whole]]) -> bool:
+    """Whether coerced objects and lists are valid, apart from their members."""
+    for value, whole in values:
+        for check in whole.checks:
             if not check(value):
-                return result, False
-        for name in node.required_values:
+                return False
+        for name in whole.required_values:
             if value.get(name) is None:
-                return result, False
-    return result, is_valid
+                return False
+        if whole.sizes is not None and len(value) not in whole.sizes:
+            return False
+    return True

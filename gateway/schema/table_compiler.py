@@ -10,7 +10,7 @@ from gateway.schema.declarations import Declarations, merge_schemas
 from gateway.schema.operands import Holder, Operands
 from gateway.schema.places import CANONICAL, NO_MEMBERS, Flat, Place, Places
 from gateway.schema.scalar_actions import scalar_actions
-from gateway.schema.table import ABSENT, ANY, OTHER, REJECT, Check, Node, Rule, Switch
+from gateway.schema.table import ABSENT, ANY, INVALID, OTHER, Check, Node, Rule, Switch, Whole
 from gateway.schema.validation import JSONSchema
 
 BY_RESOURCE = "x-by-resource"
@@ -61,13 +61,15 @@ class TableCompiler:
         flat = self.places.flatten(places)
         actions = scalar_actions(flat, self.places)
         if flat.needs_node("object") or kind == "object":
-            node = self._object(places, declared if kind == "object" else {}, NO_MEMBERS, path, holder)
-            actions[dict] = node if flat.allows("object") else _rejected(node)
+            is_allowed = flat.allows("object")
+            own = declared if kind == "object" else {}
+            node = self._object(places if is_allowed else (), own, NO_MEMBERS, path, holder)
+            actions[dict] = node if is_allowed else replace(node, whole=INVALID)
         elif flat.allows("object"):
             actions[dict] = None
         if flat.needs_node("array") or kind == "array":
             node = self._list(places, declared if kind == "array" else {}, path, holder)
-            actions[list] = node if flat.allows("array") else _rejected(node)
+            actions[list] = node if flat.allows("array") else replace(node, whole=INVALID)
         elif flat.allows("array"):
             actions[list] = None
         return Rule(actions, *astuple(text_rule(declared, self._empty_object)))
@@ -76,7 +78,8 @@ class TableCompiler:
         flat = self.places.flatten(places, kind="array")
         items = _as_patches(flat.items(), (*path, ITEM))
         rule = self.rule(items, declared.get("items", True), (*path, ITEM), holder)
-        return Node({}, rule, self._delegated(flat), sizes=flat.sizes())
+        checks, sizes = self._delegated(flat), flat.sizes()
+        return Node({}, rule, Whole(checks, sizes=sizes) if checks or sizes is not None else None)
 
     def _object(
         self,
@@ -95,11 +98,13 @@ class TableCompiler:
         declared = _in_resource(declared, known)
         if path in ((), SUBSCRIPTION):
             holder = self._holder(places, flat, declared, known, path)
-        node = self._members(flat, declared, path, holder)
+        members = self._members(flat, declared, path, holder)
+        others = self.rule(flat.others(), declared.get("additionalProperties", True), (*path, OTHERS))
         if path in OPERATIONS and holder is not None:
-            node.members = {**node.members, "value": ANY}
-            node.operands = Operands(self, holder, flat.below("value"))
-        return node
+            operands = Operands(self, holder, flat.below("value"))
+            return Node({**members, "value": ANY}, others, replace(self._whole(flat), operands=operands))
+        whole = self._whole(flat)
+        return Node(members, others, whole if whole.checks or whole.required_values else None)
 
     def _switch(
         self,
@@ -118,19 +123,18 @@ class TableCompiler:
         )
         return Node({}, ANY, switch=Switch(member, rule, nodes, any(place.is_patch for place in places)))
 
-    def _members(self, flat: Flat, declared: JSONSchema, path: Path, holder: Holder | None) -> Node:
+    def _members(self, flat: Flat, declared: JSONSchema, path: Path, holder: Holder | None) -> dict[str, Rule]:
         own, others = declared.get("properties", {}), declared.get("additionalProperties", True)
         names = dict.fromkeys(name for place in flat.expressed for name in place.get("properties", ()))
-        members = {
+        return {
             name: self.rule(_as_patches(flat.below(name), (*path, name)), own.get(name, others), (*path, name), holder)
-            for name in [*names, *(name for name in own if name not in names)]
+            for name in {**names, **own}
         }
-        rest = [place.below("additionalProperties") for place in flat.expressed if place.has("additionalProperties")]
+
+    def _whole(self, flat: Flat) -> Whole:
         required = [(name, place.is_patch) for place in flat.expressed for name in place.get("required", ())]
         needed = frozenset(name for name, is_value in required if not is_value)
-        return Node(
-            members,
-            self.rule(rest, others, (*path, OTHERS)),
+        return Whole(
             (*([needed.issubset] if needed else ()), *self._delegated(flat)),
             tuple(dict.fromkeys(name for name, is_value in required if is_value)),
         )
@@ -174,9 +178,3 @@ def _as_patches(places: Sequence[Place], path: Path) -> list[Place]:
     if path not in MERGE_PATCHES:
         return list(places)
     return [replace(place, is_patch=place.source == CANONICAL) for place in places]
-
-
-def _rejected(node: Node) -> Node:
-    """Return a node that coerces the members of a value that is not valid."""
-    node.checks = (*node.checks, REJECT)
-    return node
