@@ -73,8 +73,8 @@ class Node(Struct, eq=False):
         self.actions = {name: rule.actions for name, rule in self.members.items()}
 
 
-ANY = Rule(dict.fromkeys((str, int, float, bool, type(None), dict, list)))
-"""The rule of a place where nothing is declared."""
+ANY = Rule(dict.fromkeys((str, int, float, bool, type(None), dict, list, tuple)))
+"""The rule of a place where nothing is declared. A dialect may put a tuple there, such as a path."""
 
 ANYTHING = Node({}, ANY)
 
