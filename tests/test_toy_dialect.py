@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from gateway.core.faults import Fault, refuse
-from gateway.core.model import WRITE, Document, Profile
+from gateway.core.model import WRITE, Document, Profile, Update
 from gateway.dialects.protocol import (
     CONTENT_TYPES,
     NO_LOCATED_FIELDS,
@@ -67,7 +67,7 @@ class Toy:
     def credential(self, incoming: Request) -> Credential:
         return Credential(incoming.headers.get("x-toy", ""))
 
-    def apply_patch(self, _document: Document, _patch: Sequence[Any]) -> Document:
+    def resolve_patch(self, _document: Document, _update: Update) -> Update:
         raise refuse("invalid_patch")
 
     def render_faults(self, faults: Sequence[Fault]) -> Reply:

@@ -47,14 +47,14 @@ from gateway.core.selection import not_found, require_profile, select_first, sel
 class EditContext(Struct, frozen=True):
     """What an edit needs besides its command.
 
-    `validate` returns the faults of a document that replaces another one, {} for a new profile. `apply_patch` applies a
-    JSON Patch to the dialect's view of a document. `now` is in milliseconds since 1970. `read_ledgers` returns the
-    reader of ledgers in a step.
+    `validate` returns the faults of a document that replaces another one, {} for a new profile. `resolve_patch` returns
+    what the JSON Patch of an update writes, for the dialect's view of a document. `now` is in milliseconds since 1970.
+    `read_ledgers` returns the reader of ledgers in a step.
     """
 
     tables: ProfileTables
     validate: Callable[[Document, Document], list[Fault]]
-    apply_patch: Callable[[Document, Sequence[Any]], Document]
+    resolve_patch: Callable[[Document, Update], Update]
     new_id: str
     now: int
     read_ledgers: Callable[[Find], ReadLedgers] = attrgetter("ledgers")
@@ -82,6 +82,8 @@ class UpdateEdit(Struct, frozen=True):
         else:
             profile = self._select(found)
         before = profile.document if profile else {}
+        if "patch" in update:
+            update = {**update, **context.resolve_patch(before, update)}
         dated = _with_timestamps(update, context.now) if "timestamps" in update else update
         document = self._updated_document(profile, before, dated)
         ledgers: Mapping[Address, Ledger | None] = {}
@@ -111,8 +113,6 @@ class UpdateEdit(Struct, frozen=True):
     def _updated_document(self, profile: Profile | None, before: Document, dated: Update) -> Document:
         """Return the document after the update with its timestamps. Raises `Refusal` with all of its faults."""
         document, faults = apply_update(before, dated)
-        if "patch" in dated:
-            document = self.context.apply_patch(document, dated["patch"])
         if profile is None:
             document = with_match_values(document, dated["match"], self.context.tables)
         faults += self.context.validate(document, before)

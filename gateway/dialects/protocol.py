@@ -118,6 +118,8 @@ class Call(Struct, frozen=True, eq=False):
     render: Callable[[Result], Reply]
     body_types: tuple[type, ...] = (dict,)
     """The types that the root of a body may have."""
+    is_body_optional: bool = False
+    """Whether a request may have no body; its tree is then {}."""
     max_body_bytes: int | None = None
     """The maximum size of a body, in place of the settings' limits."""
     rates: Sequence[str] = ()
@@ -187,8 +189,12 @@ class Dialect(Protocol):
         """Return the credential of a request. Raises `Refusal`: no_token."""
         ...
 
-    def apply_patch(self, document: Document, patch: Sequence[Any]) -> Document:
-        """Apply a JSON Patch (RFC 6902) to this dialect's view of a document. Raises `Refusal`: invalid_patch."""
+    def resolve_patch(self, document: Document, update: Update) -> Update:
+        """Return what the `patch` (RFC 6902) of an update writes: members of an update of the document.
+
+        The patch is for this dialect's view of the document, or for the part of it that `patch_target` names. Raises
+        `Refusal`: invalid_patch.
+        """
         ...
 
     def render_faults(self, faults: Sequence[Fault]) -> Reply:

@@ -194,7 +194,7 @@ def _operation(dialect: Dialect, call: Call, description: JSON, examples: JSON) 
         content = _content(_request_types(dialect), [row["body"]], example["request"])
         if call.accepts_forms:
             content |= _content(dict.fromkeys((URL_ENCODED, MULTIPART), "form"), [row["body"]], {})
-        operation["requestBody"] = {"required": not call.accepts_forms, "content": content}
+        operation["requestBody"] = {"required": not (call.accepts_forms or call.is_body_optional), "content": content}
     return {**operation, "responses": _responses(dialect, call, row["replies"], example)}
 
 

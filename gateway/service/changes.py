@@ -119,7 +119,7 @@ class ChangeBuilder:
         if "detach_from_others" in update:
             detached = match_identities(update["detach_from_others"]["match"], schema.tables)
         context = EditContext(
-            schema.tables, schema.validate_profile, dialect.apply_patch, new_id, now, self._read_ledgers
+            schema.tables, schema.validate_profile, dialect.resolve_patch, new_id, now, self._read_ledgers
         )
         origin = Origin(request.token.id, dialect.name, now, triggers, request.request_id)
         edit = UpdateEdit(update, identities, context, detached)
@@ -127,7 +127,9 @@ class ChangeBuilder:
 
     def _context(self, request: PreparedRequest, new_id: str, now: int) -> EditContext:
         schema, dialect = request.schema, request.dialect
-        return EditContext(schema.tables, schema.validate_profile, dialect.apply_patch, new_id, now, self._read_ledgers)
+        return EditContext(
+            schema.tables, schema.validate_profile, dialect.resolve_patch, new_id, now, self._read_ledgers
+        )
 
     def _read_ledgers(self, find: Find) -> ReadLedgers:
         return ledger_reader(find.ledgers, self._pseudonym)

@@ -41,13 +41,13 @@ class Exchange(Struct):
     grant: Grant | None = None
 
     def decode(self, call: Call, bounds: Bounds, now: int) -> Request:
-        """Return the request as a dialect sees it. Raises `Refusal`."""
+        """Return the request of a call as its dialect sees it. Raises `Refusal`."""
         message = self.message
         tree: Tree = {}
         codec, is_typed = None, True
         if call.accepts_forms:
             tree, codec, is_typed = self._decode_parameters(bounds)
-        elif message.body or message.method not in METHODS_WITHOUT_BODY:
+        elif message.body or not (call.is_body_optional or message.method in METHODS_WITHOUT_BODY):
             codec, charset = media.codec_for(message.headers.get("content-type"))
             tree, is_typed = codec.decode(message.body, charset, bounds, self.unrepresentable), codec.is_typed
         request = Request(

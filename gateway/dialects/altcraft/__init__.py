@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.core.faults import Fault, refuse
-from gateway.core.model import Document
+from gateway.core.model import Document, Update
 from gateway.dialects.altcraft import errors
 from gateway.dialects.altcraft.calls import CALLS, ROOT
 from gateway.dialects.altcraft.fields import FIELDS, LOCATED_FIELDS, RESERVED_NAMES
@@ -57,7 +57,7 @@ class Altcraft:
                 return Credential(secret)
         raise refuse("no_token")
 
-    def apply_patch(self, _document: Document, _patch: Sequence[Any]) -> Document:
+    def resolve_patch(self, _document: Document, _update: Update) -> Update:
         """Raise `Refusal`: this vendor has no call with a JSON Patch."""
         raise refuse("invalid_patch")
 

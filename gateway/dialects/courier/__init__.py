@@ -2,14 +2,14 @@
 
 from base64 import b64decode
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.core.apply import apply_update
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.model import Document
-from gateway.dialects.courier import errors
+from gateway.core.model import Document, Update
+from gateway.dialects.courier import errors, preferences, tokens
 from gateway.dialects.courier.calls import CALLS
 from gateway.dialects.courier.fields import FIELDS, type_faults
 from gateway.dialects.courier.json_patch import PatchBounds, apply_patch
@@ -51,17 +51,25 @@ class Courier:
             raise refuse("no_token")
         return Credential(key)
 
-    def apply_patch(self, document: Document, patch: Sequence[Any]) -> Document:
-        """Apply a JSON Patch to Courier's view of a document. Members outside the view stay unchanged.
+    def resolve_patch(self, document: Document, update: Update) -> Update:
+        """Return what a JSON Patch for Courier's view of a document writes. Members outside the view stay unchanged.
 
-        Raises `Refusal`: invalid_patch, invalid_field, too_deep, too_many_nodes.
+        Raises `Refusal`: invalid_patch, invalid_field, unknown_subscription, too_deep, too_many_nodes.
         """
-        profile = apply_patch(render_document(document), patch, self._patch_bounds)
+        apply = partial(apply_patch, patch=update["patch"], bounds=self._patch_bounds)
+        match update.get("patch_target"):
+            case ["tokens", token]:
+                return tokens.resolve_patch(document, token, update["patch"], apply)
+            case ["removal", token]:
+                return tokens.resolve_removal(document, token)
+            case ["topics", *tenant]:
+                return preferences.resolve_replacement(document, tenant, apply)
+        profile = apply(render_document(document))
         if not isinstance(profile, dict):
             raise refuse("invalid_patch", "what it leaves is not an object", "/patch")
         if faults := type_faults(profile):
             raise Refusal(faults)
-        return apply_update(document, replacement_members(profile))[0]
+        return replacement_members(profile)
 
     def render_faults(self, faults: Sequence[Fault]) -> Reply:
         return errors.render_faults(faults)

@@ -2,17 +2,27 @@
 
 from functools import partial
 
+from msgspec.structs import replace
+
 from gateway.core.model import DELETE, READ, WRITE
-from gateway.dialects.courier import replies, requests
-from gateway.dialects.protocol import FIND, REMOVE, UPDATE, Call
+from gateway.dialects.courier import lists, preferences, replies, requests, tenants, tokens
+from gateway.dialects.protocol import ATOMIC, DESCRIBE, FIND, LIST, REMOVE, UPDATE, Call
 
 PROFILE = "/profiles/{recipient_id}"
 LISTS = f"{PROFILE}/lists"
+USER = "/users/{user_id}"
+TOKENS, TOKEN = f"{USER}/tokens", f"{USER}/tokens/{{token}}"
+TOPICS, TOPIC = f"{USER}/preferences", f"{USER}/preferences/{{topic_id}}"
+TENANTS, TENANT = f"{USER}/tenants", f"{USER}/tenants/{{tenant_id}}"
+LIST_OF_USERS = "/lists/{list_id}"
+SUBSCRIPTIONS, SUBSCRIPTION = f"{LIST_OF_USERS}/subscriptions", f"{LIST_OF_USERS}/subscriptions/{{user_id}}"
+
+LIST_RATES = ("20/minute",)
 
 _parse_merge = partial(requests.parse_profile, requests.merge_members)
 _parse_replacement = partial(requests.parse_profile, requests.replacement_members)
 
-CALLS: tuple[Call, ...] = (
+_PROFILE_CALLS = (
     Call("POST", PROFILE, UPDATE, WRITE, _parse_merge, replies.render_success),
     Call("PUT", PROFILE, UPDATE, WRITE, _parse_replacement, replies.render_success),
     Call("PATCH", PROFILE, UPDATE, WRITE, requests.parse_patch, replies.render_success, body_types=(dict, list)),
@@ -21,4 +31,59 @@ CALLS: tuple[Call, ...] = (
     Call("GET", LISTS, FIND, READ, requests.parse_optional_search, replies.render_lists),
     Call("POST", LISTS, UPDATE, WRITE, requests.parse_subscription, replies.render_success),
     Call("DELETE", LISTS, UPDATE, WRITE, requests.parse_unsubscription, replies.render_success),
+)
+
+_USER_CALLS = (
+    Call("GET", TOKENS, FIND, READ, tokens.parse_search, tokens.render_tokens),
+    Call("PUT", TOKENS, UPDATE, WRITE, tokens.parse_tokens, replies.render_no_content, body_types=(dict, list)),
+    Call("GET", TOKEN, FIND, READ, tokens.parse_search, tokens.render_token),
+    Call("PUT", TOKEN, UPDATE, WRITE, tokens.parse_token, replies.render_no_content),
+    Call("PATCH", TOKEN, UPDATE, WRITE, tokens.parse_patch, replies.render_no_content, body_types=(dict, list)),
+    Call("DELETE", TOKEN, UPDATE, WRITE, tokens.parse_removal, replies.render_no_content),
+    Call("GET", TOPICS, FIND, READ, preferences.parse_list_of_topics, preferences.render_topics),
+    Call("PUT", TOPICS, UPDATE, WRITE, preferences.parse_replacement, preferences.render_replacement),
+    Call("POST", TOPICS, UPDATE, WRITE, preferences.parse_choices, preferences.render_choices),
+    Call("GET", TOPIC, FIND, READ, preferences.parse_search, preferences.render_topic),
+    Call("PUT", TOPIC, UPDATE, WRITE, preferences.parse_choice, preferences.render_message),
+    Call("DELETE", TOPIC, UPDATE, WRITE, preferences.parse_reset, replies.render_no_content),
+    Call("GET", TENANTS, FIND, READ, tenants.parse_search, tenants.render_tenants),
+    Call("PUT", TENANTS, UPDATE, WRITE, tenants.parse_additions, replies.render_no_content),
+    Call("DELETE", TENANTS, UPDATE, WRITE, tenants.parse_removal, replies.render_no_content),
+    Call("PUT", TENANT, UPDATE, WRITE, tenants.parse_addition, replies.render_no_content, is_body_optional=True),
+    Call("DELETE", TENANT, UPDATE, WRITE, tenants.parse_removal, replies.render_no_content),
+    Call("GET", "/tenants/{tenant_id}/users", LIST, READ, tenants.parse_users, tenants.render_users),
+)
+
+_LIST_CALLS = (
+    Call("GET", "/lists", DESCRIBE, READ, lists.parse_lists, lists.render_lists),
+    Call("GET", LIST_OF_USERS, LIST, READ, lists.parse_search, lists.render_list),
+    Call("GET", SUBSCRIPTIONS, LIST, READ, lists.parse_search, lists.render_subscriptions),
+    Call("POST", SUBSCRIPTIONS, ATOMIC, WRITE, lists.parse_additions, replies.render_no_content, rates=LIST_RATES),
+    Call("PUT", SUBSCRIPTION, UPDATE, WRITE, lists.parse_addition, replies.render_no_content, is_body_optional=True),
+    Call("DELETE", SUBSCRIPTION, UPDATE, WRITE, lists.parse_removal, replies.render_no_content),
+    Call(
+        "PUT",
+        "/client/lists/{list_id}/subscribe/{user_id}",
+        UPDATE,
+        WRITE,
+        lists.parse_addition,
+        replies.render_no_content,
+        is_body_optional=True,
+    ),
+    Call(
+        "DELETE",
+        "/client/lists/{list_id}/unsubscribe/{user_id}",
+        UPDATE,
+        WRITE,
+        lists.parse_optional_removal,
+        replies.render_no_content,
+    ),
+)
+
+_POINTERS = {"/match": "/user_id", "/segments/add/0": "/list_id"}
+"""The canonical pointers for which the calls on users and lists have a name in the path."""
+
+CALLS: tuple[Call, ...] = (
+    *_PROFILE_CALLS,
+    *(replace(call, pointers=_POINTERS) for call in (*_USER_CALLS, *_LIST_CALLS)),
 )

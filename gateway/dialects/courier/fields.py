@@ -11,6 +11,9 @@ from gateway.core.faults import Fault
 from gateway.core.pointer import join_pointer
 
 PHONE, PHONES, NAMESPACE = "phone_number", "phone_numbers", "courier"
+USERS = "courier_users"
+"""The member of a canonical profile for what the calls below /users keep."""
+
 OBJECT_FIELDS = ("address", "custom")
 ADDRESS_CLAIMS = ("formatted", "street_address", "locality", "region", "postal_code", "country")
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -41,6 +44,14 @@ def vendor_name(path: list[str]) -> Sequence[str]:
             return "profile", PHONE
         case ["profile", "courier", *rest]:
             return "profile", *rest
+        case ["profile", "courier_users", "tokens", _, *rest]:
+            return rest
+        case ["profile", "courier_users", _, *rest]:
+            return rest
+        case ["updates", index, "segments", *_]:
+            return "recipients", index, "list_id"
+        case ["updates", index, *rest]:
+            return "recipients", index, *vendor_name(rest)
         case ["profile", "memberships", *rest]:
             return "lists", *rest
         case ["segments", _, index]:

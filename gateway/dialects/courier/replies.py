@@ -23,6 +23,11 @@ def render_success(_result: Result) -> Reply:
     return Reply(200, SUCCESS)
 
 
+def render_no_content(_result: Result) -> Reply:
+    """Render 204 without a body."""
+    return Reply(204, None)
+
+
 def render_profile(result: Result) -> Reply:
     (profile,) = result.outcomes
     assert isinstance(profile, Profile)

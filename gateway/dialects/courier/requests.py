@@ -22,6 +22,9 @@ from gateway.dialects.courier.fields import (
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 
 MAX_LISTS = 1000
+USER_NAMES = ("recipient_id", "user_id")
+"""The names in a path that are the external id of a profile."""
+
 EXPIRATION_HEADER = "x-idempotency-expiration"
 MAX_EXPIRATION_MS = 366 * 24 * 60 * 60 * 1000
 FIRST_MILLISECONDS = 100_000_000_000
@@ -36,47 +39,42 @@ OPERATION_MEMBERS = ("op", "from", "path", "value")
 
 def parse_profile(members: Callable[[Mapping[str, Any]], Update], request: Request) -> ParsedRequest:
     """Parse POST and PUT. `members` returns the members of the command for the body's profile."""
-    profile = _require(request.tree, "profile")
+    profile = require(request.tree, "profile")
     # The schema rejects a profile that is not an object, and reads an empty element of XML as an empty object.
     parts = members(profile) if isinstance(profile, dict) else {**members({}), "profile": profile}
-    return _parsed_request(request, {**parts, "if_absent": "create"})
+    return parsed_request(request, {**parts, "if_absent": "create"})
 
 
 def parse_patch(request: Request) -> ParsedRequest:
-    """Parse PATCH: JSON Patch operations in an object, or a bare list, which older SDKs send."""
-    bare = isinstance(request.tree, list)
-    operations = request.tree if bare else _require(request.tree, "patch")
-    if not request.is_typed:
-        operations = _parse_list(operations, request.is_typed)
-    patch = [_parse_operation(each) for each in operations] if isinstance(operations, list) else operations
-    return _parsed_request(request, {"patch": patch, "if_absent": "create"})
+    """Parse PATCH: JSON Patch operations."""
+    return parsed_request(request, {"patch": parse_operations(request, canonical_path), "if_absent": "create"})
 
 
 def parse_search(request: Request) -> ParsedRequest:
     """Parse GET of a profile, which must exist."""
-    return _parsed_request(request, {})
+    return parsed_request(request, {})
 
 
 def parse_optional_search(request: Request) -> ParsedRequest:
     """Parse DELETE of a profile and GET of its lists. Both accept a profile that does not exist."""
-    return _parsed_request(request, {"missing_ok": True}, cursor=request.query.get("cursor"))
+    return parsed_request(request, {"missing_ok": True}, cursor=request.query.get("cursor"))
 
 
 def parse_subscription(request: Request) -> ParsedRequest:
     """Parse POST of lists. Each list is a segment, with its times and preferences under `memberships`."""
-    lists = _parse_list(_require(request.tree, "lists"), request.is_typed)
+    lists = parse_list(require(request.tree, "lists"), request.is_typed)
     if not isinstance(lists, list):
         raise refuse("invalid_parameter", "it must be a list", "/lists")
     if not request.is_typed:
         lists = [_trim_id(each) for each in lists]
     if faults := list(_list_faults(lists)):
         raise Refusal(faults)
-    return _parsed_request(request, {**_membership_members(lists), "if_absent": "create"})
+    return parsed_request(request, {**membership_members(lists), "if_absent": "create"})
 
 
 def parse_unsubscription(request: Request) -> ParsedRequest:
     """Parse DELETE of lists: remove the profile, if it exists, from all of them."""
-    return _parsed_request(request, {"profile": {"segments": None, "memberships": None}, "missing_ok": True})
+    return parsed_request(request, {"profile": {"segments": None, "memberships": None}, "missing_ok": True})
 
 
 # --- the members of a command ---
@@ -112,7 +110,8 @@ def replacement_members(profile: Mapping[str, Any]) -> Update:
     return {**parts, "replace": replaced, "string_members": list(STRING_MEMBERS)}
 
 
-def _membership_members(lists: list[dict[str, Any]]) -> Update:
+def membership_members(lists: list[dict[str, Any]]) -> Update:
+    """Return the members of an update that adds a profile to lists, each given with its `listId` and `preferences`."""
     segments = [segment_of(each["listId"]) for each in lists]
     created = [join_pointer("memberships", segment, "created") for segment in segments]
     parts: Update = {
@@ -129,7 +128,7 @@ def _preferences_operation(subscription: Mapping[str, Any]) -> dict[str, Any]:
     return {"function": "set", "pointer": pointer, "value": subscription["preferences"]}
 
 
-def _parse_list(value: Any, is_typed: bool) -> Any:
+def parse_list(value: Any, is_typed: bool) -> Any:
     """Return a list. A single object is a list of one, and an empty element of XML is an empty list."""
     if isinstance(value, dict):
         return [value]
@@ -151,37 +150,59 @@ def _list_faults(lists: list[Any]) -> Iterator[Fault]:
             yield Fault("invalid_parameter", "it must be a list's id", join_pointer("lists", index, "listId"))
 
 
-def _parse_operation(value: Any) -> Any:
+def parse_operations(request: Request, path: Callable[..., tuple[str, ...]]) -> Any:
+    """Return the JSON Patch of a body: in an object, or a bare list, which older SDKs send.
+
+    `path` returns the canonical path of a member of what is patched.
+    """
+    bare = isinstance(request.tree, list)
+    operations = request.tree if bare else require(request.tree, "patch")
+    if not request.is_typed:
+        operations = parse_list(operations, request.is_typed)
+    return [_parse_operation(each, path) for each in operations] if isinstance(operations, list) else operations
+
+
+def _parse_operation(value: Any, path: Callable[..., tuple[str, ...]]) -> Any:
     """Return one JSON Patch operation, with the canonical pointer whose type its value has."""
     if not isinstance(value, dict):
         return value
     operation = {name: value[name] for name in OPERATION_MEMBERS if name in value}
     if "value" in operation and isinstance(operation.get("path"), str):
         names = split_pointer(operation["path"])
-        operation["pointer"] = join_pointer(*canonical_path(names[0]), *names[1:]) if names else ""
+        operation["pointer"] = join_pointer(*path(names[0]), *names[1:]) if names else ""
     return operation
 
 
 # --- the rest of a request ---
 
 
-def _parsed_request(request: Request, parts: Update, **context: Any) -> ParsedRequest:
-    match = {"mode": "external_id", "values": {"external_id": _parse_recipient_id(request)}}
-    expiration = request.headers.get(EXPIRATION_HEADER)
-    expires = None if expiration is None else _parse_expiration(expiration, request.now)
-    return ParsedRequest(None, [ParsedCommand({"match": match, **parts})], context, expires)
+def parsed_request(request: Request, parts: Update, **context: Any) -> ParsedRequest:
+    """Return the request of one command about the profile that the path names."""
+    user = decode_name(request, next(name for name in USER_NAMES if name in request.path))
+    command = ParsedCommand({"match": match_user(user), **parts})
+    return ParsedRequest(None, [command], context, parse_expiration(request))
 
 
-def _parse_recipient_id(request: Request) -> str:
-    id = request.path["recipient_id"]
+def match_user(id: str) -> dict[str, Any]:
+    """Return the match of the profile with this external id."""
+    return {"mode": "external_id", "values": {"external_id": id}}
+
+
+def decode_name(request: Request, name: str) -> str:
+    """Return a name in the path. Raises `Refusal`: invalid_parameter."""
+    text = request.path[name]
     # The path decodes bytes that are not UTF-8 to U+FFFD: different ids would become the same one.
-    if "\0" in id or "\ufffd" in id:
-        raise refuse("invalid_parameter", "it is not text in UTF-8", "/match")
-    return id
+    if "\0" in text or "\ufffd" in text:
+        pointer = "/match" if name in USER_NAMES else join_pointer(name)
+        raise refuse("invalid_parameter", "it is not text in UTF-8", pointer)
+    return text
 
 
-def _parse_expiration(text: str, now: int) -> int:
-    """Return when the Idempotency-Key expires (ms since 1970)."""
+def parse_expiration(request: Request) -> int | None:
+    """Return when the Idempotency-Key expires (ms since 1970), if the request sets it."""
+    text, now = request.headers.get(EXPIRATION_HEADER), request.now
+    if text is None:
+        return None
     expires = _parse_expiration_time(text, now)
     if expires is None or not now < expires <= now + MAX_EXPIRATION_MS:
         detail = "it must be a time to come within a year: a duration such as 1 Day, a number since 1970, or ISO 8601"
@@ -201,7 +222,7 @@ def _parse_expiration_time(text: str, now: int) -> int | None:
         return None
 
 
-def _require(tree: Mapping[str, Any], name: str) -> Any:
+def require(tree: Mapping[str, Any], name: str) -> Any:
     """Return the value of a required parameter. Raises `Refusal`: missing_parameter."""
     if tree.get(name) is None:
         raise refuse("missing_parameter", "it is missing", f"/{name}")

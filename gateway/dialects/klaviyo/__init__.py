@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from gateway.core.faults import Fault, refuse
-from gateway.core.model import Document
+from gateway.core.model import Document, Update
 from gateway.dialects.klaviyo import errors
 from gateway.dialects.klaviyo.calls import CLIENT_PREFIX, build_calls
 from gateway.dialects.klaviyo.fields import FIELDS
@@ -42,7 +42,7 @@ class Klaviyo:
             raise refuse("no_token")
         return Credential(secret.strip())
 
-    def apply_patch(self, _document: Document, _patch: Sequence[Any]) -> Document:
+    def resolve_patch(self, _document: Document, _update: Update) -> Update:
         """Raise `Refusal`: this vendor has no call with a JSON Patch."""
         raise refuse("invalid_patch")
 
