@@ -185,7 +185,7 @@ def test_a_path_may_end_in_a_slash(path: str) -> None:
 def test_a_response_has_the_id_of_its_request_and_a_line_in_the_access_log(log_capture: LogCapture) -> None:
     reply = answered(CHANGES, headers={**BEARER, "x-request-id": "of-the-client"}, settings=Settings(access_log=True))
     assert reply.headers["x-request-id"] == "of-the-client"
-    lines = [json.loads(line) for line in "".join(log_capture.lines).splitlines() if '"of-the-client"' in line]
+    lines = [json.loads(line) for line in "\n".join(log_capture.lines).splitlines() if '"of-the-client"' in line]
     [line] = [each for each in lines if each["dialect"] == "gateway"]
     assert (line["route"], line["status"], line["token"], line["database"]) == (
         "/gateway/v1/databases/{database}/changes",

@@ -18,7 +18,7 @@ from gateway.stores.protocol import Store
 from gateway.testkit.server_thread import ServerThread
 from tests.cases import Case, seed_store
 from tests.test_feed import BEARER, DATABASE
-from tests.webhook_receiver import Received, Receiver, answering, eventually, receiving
+from tests.webhook_receiver import Received, Receiver, answering, eventually, receiving, write_certificate
 
 WEBHOOKS = f"{DATABASE}/webhooks"
 
@@ -195,7 +195,13 @@ def test_retry_after_pauses_the_endpoint(host: ServerThread, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("response", "reason"),
     [
-        (b"", "the response is not HTTP"),
+        (b"", "the connection was lost"),
+        (b"HTTP/1.1", "the response is not HTTP"),
+        (
+            b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nzzz",
+            "the response is not HTTP",
+        ),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 418 no\r\n\r\n", "HTTP 418"),
         (b"SSH-2.0-OpenSSH\r\n", "the response is not HTTP"),
         (b"HTTP/1.1 999999 no\r\n\r\n", "the response is not HTTP"),
         (b"HTTP/1.1 500 no\r\ncontent-length: 9999999999\r\n\r\n" + b"x" * 1_000_000, "HTTP 500"),
@@ -224,6 +230,51 @@ def test_an_endpoint_that_does_not_listen_or_answer_is_tried_again(
         served.write("u", "A")
         assert eventually(lambda: served.show(id)["reason"]).startswith("no response in")
         assert eventually(lambda: served.show(other)["reason"]) == "no connection"
+
+
+# --- connections ---
+
+
+def test_a_connection_is_used_again_until_the_endpoint_closes_it(host: ServerThread, tmp_path: Path) -> None:
+    """A raw endpoint: it closes each connection after two responses, the second time without saying so."""
+    connections = []
+
+    def respond(connection: socket.socket) -> None:
+        connections.append(connection)
+        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+        connection.recv(65_536)
+        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with gateway(host, tmp_path) as served, answering(respond) as url:
+        id, _ = served.create(url)
+        for name in "ABCDEF":
+            served.write("u", name)
+        last = served.http.get(f"{DATABASE}/changes", headers=BEARER).json()["cursor"]
+        assert eventually(lambda: served.show(id)["cursor"] == last)
+        assert served.show(id)["reason"] == ""
+        assert len(connections) == 3
+
+
+def test_an_endpoint_over_tls_needs_a_certificate_of_its_name(
+    host: ServerThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def getaddrinfo(_host: str, port: int, **_options: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(addresses, "_getaddrinfo", getaddrinfo)
+    certificate = write_certificate(tmp_path, "hook.example")
+    with gateway(host, tmp_path) as served, receiving(certificate=certificate) as receiver:
+        unknown, _ = served.create(receiver.url)
+        served.write("u", "A")
+        assert "CERTIFICATE_VERIFY_FAILED" in eventually(lambda: served.show(unknown)["reason"])
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        other, _ = served.create(receiver.url.replace("hook.example", "other.example"))
+        served.create(receiver.url)
+        served.write("u", "B")
+        receiver.wait_for(1)
+        assert receiver.accepted[0].event["data"]["version"] == 2
+        assert "CERTIFICATE_VERIFY_FAILED" in eventually(lambda: served.show(other)["reason"])
+        assert len(receiver.messages) == 1
 
 
 # --- addresses ---

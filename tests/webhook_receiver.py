@@ -2,13 +2,21 @@
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 TIMEOUT_SECONDS = 20.0
 
@@ -96,10 +104,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def receiving(answers: Answers = accept) -> Iterator[Receiver]:
-    """Receive until the context ends."""
+def receiving(answers: Answers = accept, certificate: Path | None = None) -> Iterator[Receiver]:
+    """Receive until the context ends. With the file of a certificate and its key, receive over TLS as hook.example."""
     server = _Server(("127.0.0.1", 0), _Handler)
-    server.receiver = Receiver(f"http://127.0.0.1:{server.server_address[1]}/hook?a=1", answers)
+    base = "https://hook.example" if certificate else "http://127.0.0.1"
+    server.receiver = Receiver(f"{base}:{server.server_address[1]}/hook?a=1", answers)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
@@ -127,6 +140,26 @@ def answering(respond: Callable[[socket.socket], None]) -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
     finally:
         listening.close()
+
+
+def write_certificate(folder: Path, name: str) -> Path:
+    """Write a self-signed certificate of a host with its key, and return the file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = folder / "certificate.pem"
+    file.write_bytes(private + built.public_bytes(pem))
+    return file
 
 
 def eventually(condition: Callable[[], Any]) -> Any:

@@ -19,7 +19,7 @@ from gateway.feed.webhooks.secret_box import open_box
 from gateway.optional_dependencies import MissingExtra
 from gateway.stores.errors import Missing
 
-STREAM_EVENTS = 500
+STREAM_EVENTS = 200
 """Events that a stream reads and sends at once."""
 
 

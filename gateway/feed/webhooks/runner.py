@@ -1,7 +1,4 @@
-"""Runs the deliveries of all webhooks, each in the process that has its lease.
-
-The libraries for HTTP and for encryption are loaded with the first webhook: most processes need neither.
-"""
+"""Runs the deliveries of all webhooks, each in the process that has its lease."""
 
 import asyncio
 import logging
@@ -15,6 +12,7 @@ from gateway.core.subscribers import ACTIVE, Subscriber
 from gateway.feed.events import Event
 from gateway.feed.watch import JournalWatch
 from gateway.feed.webhooks.answers import Answer
+from gateway.feed.webhooks.client import WebhookClient
 from gateway.feed.webhooks.delivery import WebhookDelivery
 from gateway.feed.webhooks.endpoints import WEBHOOK
 from gateway.feed.webhooks.secret_box import UnusableSecret, open_box, secret_name
@@ -36,7 +34,7 @@ LEASE_SECONDS, RENEW_SECONDS = 10.0, 2.0
 IDLE_SECONDS = 1.0
 """The longest wait for a new entry."""
 
-BUSY_PAUSE_SECONDS = 0.01
+BUSY_PAUSE_SECONDS = 0.0025
 """The time between two messages of a busy process, so that they use some hundredths of a processor."""
 
 STOP_SECONDS = 5.0
@@ -163,8 +161,6 @@ class WebhookRunner:
     async def _delivery(self, subscriber: Subscriber) -> AsyncIterator[WebhookDelivery]:
         """Open connections to the endpoint of a webhook. Raises `UnusableSecret`."""
         key = self._secret(subscriber)
-        from gateway.feed.webhooks.client import WebhookClient
-
         client = WebhookClient(subscriber.settings["url"], self._allow_private)
 
         async def send(event: Event) -> Answer:
@@ -175,7 +171,7 @@ class WebhookRunner:
         try:
             yield WebhookDelivery(self._store, subscriber, self._owner, send, self._now, random)
         finally:
-            await client.close()
+            client.close()
 
     async def _wait_for_clients(self) -> None:
         """Wait a little before a message of a busy process: a message costs more than the update that it is about."""
