@@ -198,13 +198,17 @@ class IdempotencyKey(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """One isolated change. `identities` are those that its edit searches: a store may fetch or lock them first."""
+    """One isolated change. `identities` are those that its edit searches: a store may fetch or lock them first.
+
+    `registry` is the version of the registry that it relies on, None for any.
+    """
 
     database: int
     identities: tuple[Identity, ...]
     edit: Edit
     origin: Origin
     once: IdempotencyKey | None = None
+    registry: int | None = None
 
 
 class JournalEntry(Struct, frozen=True):

@@ -28,27 +28,34 @@ class Grant(Struct, frozen=True):
 
 
 class Catalog:
-    """The contents of the registry. Call `refresh` before the other methods."""
+    """The contents of the registry. Call `refresh` before the other methods.
+
+    A single update need not call it where `is_checked` is set: the store compares `version` in its transaction.
+    """
 
     def __init__(self, store: Store, dialects: Iterable[Dialect]) -> None:
         self._store = store
         self._constraints = {each.name: load_schema(each.constraints) if each.constraints else {} for each in dialects}
-        self._version: int | None = None
+        self.version: int | None = None
+        """The version of the registry that was read."""
+        self.is_checked = False
+        """Whether the store rejects changes that rely on another version of the registry."""
         self._tokens: dict[str, Token] = {}
         self._databases: dict[int, Database] = {}
         self._grants: dict[tuple[str, str], Grant] = {}
         self._schemas: dict[tuple[int, str], CompiledSchema] = {}
         self._masks: dict[int, PointerMask] = {}
 
-    async def refresh(self) -> None:
-        """Read the registry again if it may have changed."""
+    async def refresh(self) -> bool:
+        """Read the registry again if it may have changed. Return whether that was so."""
         version = self._store.registry_version()
-        if version == self._version:
-            return
+        if version == self.version:
+            return False
         self._tokens = {token.hash: token for token in await self._store.tokens() if not token.revoked}
         self._databases = {database.id: database for database in await self._store.databases()}
         self._grants, self._schemas, self._masks = {}, {}, {}
-        self._version = version
+        self.version, self.is_checked = version, self._store.checks_registry
+        return True
 
     def grant(self, credential: Credential, dialect: Dialect) -> Grant:
         """Return the grant of a credential. Raises `Refusal`: unknown_token, unknown_company.

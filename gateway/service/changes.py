@@ -123,7 +123,7 @@ class ChangeBuilder:
         )
         origin = Origin(request.token.id, dialect.name, now, triggers, request.request_id)
         edit = UpdateEdit(update, identities, context, detached)
-        return Change(request.database.id, (*identities, *detached), edit, origin, key)
+        return Change(request.database.id, (*identities, *detached), edit, origin, key, request.registry)
 
     def _context(self, request: PreparedRequest, new_id: str, now: int) -> EditContext:
         schema, dialect = request.schema, request.dialect

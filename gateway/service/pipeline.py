@@ -25,7 +25,7 @@ from gateway.service.plans import Plan, Plans
 from gateway.service.prepared_request import PreparedRequest
 from gateway.service.rate_limits import RateLimitExceeded, RateLimits
 from gateway.service.searches import SearchTimeExceeded
-from gateway.stores.errors import Unavailable
+from gateway.stores.errors import RegistryChanged, Unavailable
 
 RETRY_AFTER_SECONDS = "1"
 """For a request during an outage of the store, which has waited itself."""
@@ -71,12 +71,14 @@ class Pipeline:
     async def respond(self, dialect: Dialect, call: Call, message: Message) -> Response:
         """Return the response to a request. Every failure is a response too."""
         plan, exchange = self._plan(dialect, call), Exchange(dialect, message, call)
+        is_checked = plan.is_single_update and self._catalog.is_checked and DRY_RUN not in message.query
         try:
-            await self._catalog.refresh()
+            if not is_checked:
+                await self._catalog.refresh()
             if len(message.body) < LARGE_BODY_BYTES:
-                request = self._prepare(exchange, plan)
+                request = self._prepare(exchange, plan, is_checked)
             else:
-                request = await self._prepare_in_thread(exchange, plan)
+                request = await self._prepare_in_thread(exchange, plan, is_checked)
             token = request.token.id
             if not self._queue.try_enter(token):
                 await self._queue.enter(token)
@@ -89,7 +91,7 @@ class Pipeline:
             else:
                 response = await asyncio.to_thread(_render, exchange, call, request, outcome)
         except Exception as error:
-            return self._reject(exchange, call, error)
+            return await self._recover(exchange, call, error) if is_checked else self._reject(exchange, call, error)
         if self._outages.is_out:
             self._outages.end()
         return response
@@ -111,13 +113,27 @@ class Pipeline:
         log_unexpected(error, exchange.message.id)
         return exchange.reject([Fault("internal_error")])
 
-    async def _prepare_in_thread(self, exchange: Exchange, plan: Plan) -> PreparedRequest:
-        async with self._large_bodies:
-            return await asyncio.to_thread(self._prepare, exchange, plan)
+    async def _recover(self, exchange: Exchange, call: Call, error: Exception) -> Response:
+        """Run a request again that failed by an earlier registry. Reject it if the registry is still the same.
 
-    def _prepare(self, exchange: Exchange, plan: Plan) -> PreparedRequest:
+        The store has not seen a request that was refused before: so a refusal may come from an earlier registry too.
+        """
+        try:
+            has_changed = isinstance(error, Refusal | RegistryChanged) and await self._catalog.refresh()
+        except Unavailable as outage:
+            return self._reject(exchange, call, outage)
+        if has_changed or isinstance(error, RegistryChanged):
+            return await self.respond(exchange.dialect, call, exchange.message)
+        return self._reject(exchange, call, error)
+
+    async def _prepare_in_thread(self, exchange: Exchange, plan: Plan, is_checked: bool) -> PreparedRequest:
+        async with self._large_bodies:
+            return await asyncio.to_thread(self._prepare, exchange, plan, is_checked)
+
+    def _prepare(self, exchange: Exchange, plan: Plan, is_checked: bool) -> PreparedRequest:
         """Decode, authorize, parse and validate a request. Raises `Refusal`."""
         message, call, now = exchange.message, plan.call, self._now()
+        registry = self._catalog.version if is_checked else None
         request = exchange.decode(call, plan.bounds, now)
         grant, is_dry = self._authorize(exchange, plan, request)
         rate_headers = NO_HEADERS
@@ -147,6 +163,7 @@ class Pipeline:
             context=parsed.context,
             rate_headers=rate_headers,
             request_id=message.id,
+            registry=registry,
             received=now,
             needs_consent=parsed.needs_consent,
         )

@@ -6,7 +6,7 @@ A plan replaces what a request would otherwise decide again: the bounds of its b
 from msgspec import Struct
 
 from gateway.core.model import READ, CommandType
-from gateway.dialects.protocol import BATCHES, COMMAND_TYPES, IMPORT, Call, Dialect
+from gateway.dialects.protocol import BATCHES, COMMAND_TYPES, IMPORT, UPDATE, Call, Dialect
 from gateway.media import Bounds
 
 MAX_FULL_PROFILES = 100
@@ -22,6 +22,8 @@ class Plan(Struct, frozen=True):
     """The limits of a decoded body."""
     type: CommandType
     is_write: bool
+    is_single_update: bool
+    """Whether a request is one change of the store, which may compare the version of the registry itself."""
     keeps_sources: bool
     """Whether a job keeps what its rejected commands were parsed from."""
 
@@ -43,5 +45,6 @@ class Plans:
             bounds=self._batch if call.operation in BATCHES else self._single,
             type=COMMAND_TYPES[call.operation],
             is_write=call.right != READ,
+            is_single_update=call.operation == UPDATE,
             keeps_sources=call.operation == IMPORT,
         )

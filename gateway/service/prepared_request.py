@@ -35,6 +35,8 @@ class PreparedRequest(Struct, frozen=True):
     rate_headers: Mapping[str, str] = field(default_factory=dict)
     """The response headers of the rate limit."""
     request_id: str = ""
+    registry: int | None = None
+    """The version of the registry that it relies on, where the store compares it; else None."""
     received: int | None = None
     """When it was received, in milliseconds since 1970. None: each change has the time at which it is built."""
     needs_consent: bool = False

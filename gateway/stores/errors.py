@@ -16,6 +16,10 @@ class StoreNotFound(Unavailable):
     """There is no such store, and it was not to be created."""
 
 
+class RegistryChanged(Exception):
+    """The registry has another version than a change relies on. Nothing of the change was applied."""
+
+
 class Duplicate(Exception):
     """The registry already has such a row."""
 

@@ -73,6 +73,7 @@ class MemoryStore(MemoryRegistry, MemorySubscribers):
     """A `Store` on the tables of the layout as dictionaries, each by its key."""
 
     file = None
+    checks_registry = False
 
     def __init__(self) -> None:
         super().__init__()

@@ -71,6 +71,11 @@ class Store(Protocol):
     file: str | None
     """The path of the file that the store is; None if it is no file."""
 
+    checks_registry: bool
+    """Whether `change` raises `RegistryChanged` where the registry has another version than a change relies on. Then a
+    request that is one change need not read the version: the engine reads it once for all changes that it stores
+    together. Otherwise `Change.registry` is ignored."""
+
     id: str
     """A random name, made with the store: positions in its journal mean nothing in another store."""
 
@@ -155,7 +160,7 @@ class Store(Protocol):
         ...
 
     def registry_version(self) -> int:
-        """Return a number that differs once the registry may have changed. It is read on every request, without I/O."""
+        """Return a number that differs once the registry may have changed. It is read by requests, without I/O."""
         ...
 
     async def databases(self) -> list[Database]:

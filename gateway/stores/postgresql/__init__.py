@@ -90,6 +90,7 @@ class PostgresqlStore(SqlRegistry, SqlListing, SqlSubscribers):
 
     PAGE_SYNTAX = PageSyntax("%({})s", MEMBER, str, lambda value: value.replace("\x00", "\x01"))
     file = None
+    checks_registry = False
 
     def __init__(self, engine: Engine, version: RegistryVersion, id: str) -> None:
         self.id = id

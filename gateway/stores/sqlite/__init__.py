@@ -38,7 +38,7 @@ from gateway.stores.rows import Row, job_row
 from gateway.stores.sqlite.checkpoints import Checkpoints
 from gateway.stores.sqlite.connections import CACHE_KIB, ENGINE_FAILURES, WRITER_CACHE_KIB, connect
 from gateway.stores.sqlite.file import Presence, create_file, has_mark, require_room, warn_of_rights
-from gateway.stores.sqlite.group import find_ledgers, look_up, unique_by_id
+from gateway.stores.sqlite.group import REGISTRY_VERSION, find_ledgers, look_up, unique_by_id
 from gateway.stores.sqlite.journal import prune_journal, read_journal, read_range
 from gateway.stores.sqlite.layout import migrate, new_content, require_layout, require_own_tables
 from gateway.stores.sqlite.snapshot import SqliteSnapshot, restore
@@ -46,7 +46,6 @@ from gateway.stores.sqlite.writer import Writer
 from gateway.stores.subscribers import SqlSubscribers
 
 PRUNE_JOBS = "DELETE FROM jobs WHERE rowid IN (SELECT rowid FROM jobs WHERE created < ? LIMIT ?)"
-REGISTRY_VERSION = "SELECT number FROM epoch"
 INCREMENT_REGISTRY_VERSION = "UPDATE epoch SET number = number + 1"
 REWRITE_REGISTRY_VERSION = "UPDATE epoch SET number = number"
 STORE_ID = "SELECT id FROM store"
@@ -97,6 +96,7 @@ def _file_of(url: str) -> str:
 class SqliteStore(SqlRegistry, SqlListing, SqlSubscribers):
     """A `Store` on four connections to one file: for writes, look-ups, pages and checkpoints."""
 
+    checks_registry = True
     PAGE_SYNTAX = PageSyntax(":{}", "COALESCE(json_extract(document, :member), :last)", '$."{}"'.format, str)
 
     def __init__(

@@ -28,6 +28,7 @@ from gateway.core.model import (
     Write,
 )
 from gateway.stores.erasure import JOBS_AFTER, JOBS_PER_READ, UPDATE_JOB, erased_outcomes
+from gateway.stores.errors import RegistryChanged
 from gateway.stores.rows import (
     JOURNAL_COLUMNS,
     Row,
@@ -69,6 +70,7 @@ FIND_ANSWER = "SELECT fingerprint, profile FROM once WHERE database = ? AND key 
 PUT_ANSWERS = "INSERT OR REPLACE INTO once VALUES {rows}"
 FIND_LEDGERS = """SELECT address, ledger FROM ledgers
     WHERE database = ? AND address IN (SELECT value FROM json_each(?))"""
+REGISTRY_VERSION = "SELECT number FROM epoch"
 HAS_LEDGERS = "SELECT 1 FROM ledgers WHERE database = ? LIMIT 1"
 PUT_LEDGERS = "INSERT INTO ledgers VALUES {rows} ON CONFLICT DO UPDATE SET ledger = excluded.ledger"
 REMOVE_LEDGERS = "DELETE FROM ledgers WHERE (database, address) IN (VALUES {rows})"
@@ -154,6 +156,7 @@ class SqliteGroup:
                 for kind, value in step.identities:
                     keys.append((step.database, kind, value))
         self._profiles = look_up(connection.execute, keys, MAX_READ_CHARACTERS) if keys else {}
+        self._registry: int | None = None
         self._touched: set[Key] = set()
         self._pending: defaultdict[str, list[Row]] = defaultdict(list)
         self._ledgers: dict[tuple[int, Address], Ledger | None] = {}
@@ -164,7 +167,13 @@ class SqliteGroup:
         """Return the result of a change, whose writes are pending until `flush`; or the result of a function."""
         if not isinstance(step, Change):
             self.flush()
+            self._registry = None
             return step(self._connection)
+        if step.registry is not None:
+            if self._registry is None:
+                [[self._registry]] = self._connection.execute(REGISTRY_VERSION)
+            if step.registry != self._registry:
+                return RegistryChanged("the registry changed after the request was prepared")
         try:
             if step.once and (stored := self._replay(step, step.once)):
                 return stored
