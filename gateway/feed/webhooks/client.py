@@ -8,7 +8,7 @@ from time import monotonic
 
 from gateway.feed.webhooks.addresses import SCHEMES, UnusableUrl, parse_url, resolve
 from gateway.feed.webhooks.answers import Answer
-from gateway.feed.webhooks.connection import Connection, ExchangeError
+from gateway.feed.webhooks.connection import EndpointConnection, ExchangeError
 
 TIMEOUT_SECONDS = 20.0
 """Time for everything: resolution, connection, and the response."""
@@ -24,7 +24,7 @@ class WebhookClient:
         self._parts = parts = parse_url(url)
         self._allow_private = allow_private
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._idle: list[tuple[float, Connection]] = []
+        self._idle: list[tuple[float, EndpointConnection]] = []
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._head = (
             f"POST {target} HTTP/1.1\r\nhost: {parts.netloc}\r\n"
@@ -63,13 +63,13 @@ class WebhookClient:
         connection = await self._connect()
         return await self._exchange_on(connection, monotonic() + CONNECTION_SECONDS, request)
 
-    async def _exchange_on(self, connection: Connection, until: float, request: bytes) -> Answer:
+    async def _exchange_on(self, connection: EndpointConnection, until: float, request: bytes) -> Answer:
         answer = await connection.exchange(request)
         if connection.is_open:
             self._idle.append((until, connection))
         return answer
 
-    async def _connect(self) -> Connection:
+    async def _connect(self) -> EndpointConnection:
         parts = self._parts
         address = await resolve(parts, self._allow_private)
-        return await Connection.open(address, parts.port or SCHEMES[parts.scheme], parts.hostname, self._tls)
+        return await EndpointConnection.open(address, parts.port or SCHEMES[parts.scheme], parts.hostname, self._tls)

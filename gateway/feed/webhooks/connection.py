@@ -21,7 +21,7 @@ class ExchangeError(Exception):
     """There is no response, or it is not HTTP. The message is the reason."""
 
 
-class Connection:
+class EndpointConnection:
     """An open connection. `is_open` is false once no further request can follow."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -30,7 +30,7 @@ class Connection:
         self._writer = writer
 
     @classmethod
-    async def open(cls, address: str, port: int, host: str | None, tls: ssl.SSLContext | None) -> "Connection":
+    async def open(cls, address: str, port: int, host: str | None, tls: ssl.SSLContext | None) -> "EndpointConnection":
         """Connect to an address; with `tls`, to the host that its certificate names. Raises `ExchangeError`."""
         try:
             streams = await asyncio.open_connection(address, port, ssl=tls, server_hostname=host if tls else None)
