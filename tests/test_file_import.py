@@ -448,6 +448,27 @@ def test_an_opt_out_of_another_profile_is_in_the_export(store: str) -> None:
     assert [row["subscriptions"][0]["status"] for row in exported] == ["unsubscribed", "unsubscribed"]
 
 
+def test_an_export_after_a_cursor_has_what_changed(store: str) -> None:
+    rows = [{"email": f"user{number}@example.com"} for number in range(5)]
+    assert command(store, "import", "-", input="\n".join(map(json.dumps, rows)).encode()).exit_code == 0
+    cursor = cursor_of(command(store, "export", "-"))
+    assert command(store, "export", "--after", cursor, "-").stdout == ""
+    changed = (
+        b'{"email":"user3@example.com","_fname":"Ann"}\n{"email":"new@example.com"}\n{"email":"user1@example.com"}'
+    )
+    assert command(store, "import", "-", input=changed).exit_code == 0
+    later = command(store, "export", "--after", cursor, "-")
+    found = sorted(json.loads(line)["email"] for line in later.stdout.splitlines())
+    assert found == ["new@example.com", "user3@example.com"]  # the third row changed nothing
+    assert command(store, "export", "--after", cursor_of(later), "-").stdout == ""
+    for wrong in ("photo", f"{'0' * 32}-1", f"{cursor.partition('-')[0]}-99"):
+        assert "Error: --after: " in command(store, "export", "--after", wrong, "-").stderr
+
+
+def cursor_of(result: Result) -> str:
+    return result.stderr.rpartition("--after ")[2].strip()
+
+
 def test_an_export_that_fails_leaves_no_file(store: str, tmp_path: Path) -> None:
     row = json.dumps({"email": "ann@example.com", "free": {"action": "set", "value": {}}}).encode()
     assert command(store, "import", "-", input=row).exit_code == 0

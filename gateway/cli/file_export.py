@@ -15,11 +15,14 @@ from gateway.cli.file_options import DELIMITER, DIALECT, FILE_DATABASE, compile_
 from gateway.cli.options import POSITIVE, setting
 from gateway.cli.progress import row_progress
 from gateway.cli.store import load_settings, run_on_store
+from gateway.core.faults import Refusal
+from gateway.core.model import Position
 from gateway.dialects.protocol import Dialect
+from gateway.feed.cursors import format_cursor, parse_feed_cursor
 from gateway.service.pseudonyms import open_pseudonyms
 from gateway.settings import Settings
 from gateway.stores.protocol import Store
-from gateway.transfer.file_export import FileExport
+from gateway.transfer.file_export import FileExport, changed_profiles
 from gateway.transfer.formats import READERS, format_of_name
 from gateway.transfer.formats.csv import CsvWriter
 from gateway.transfer.formats.json import JsonWriter
@@ -40,6 +43,7 @@ class ExportOptions(Struct, frozen=True):
     format: str
     delimiter: str
     segment: int | None
+    after: str | None
     spreadsheet: bool
 
 
@@ -50,6 +54,7 @@ class ExportOptions(Struct, frozen=True):
 @click.option("--format", type=click.Choice(list(READERS)), help="format of FILE  [default: by its name, else ndjson]")
 @DELIMITER
 @click.option("--segment", type=POSITIVE, metavar="ID", help="only the profiles of this static segment")
+@click.option("--after", metavar="CURSOR", help="only profiles that changed after an export, which printed CURSOR")
 @click.option(
     "--spreadsheet",
     is_flag=True,
@@ -68,23 +73,39 @@ def export_file(store: str | None, format: str | None, delimiter: str | None, **
         raise click.UsageError("--spreadsheet is for CSV")
     settings = load_settings(store=store)
     try:
-        count = run_on_store(settings, lambda opened: _export(options, settings, opened))
+        count, cursor = run_on_store(settings, lambda opened: _export(options, settings, opened))
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror}") from None
-    click.echo(f"{count} rows written to {file}", err=True)
+    click.echo(f"{count} rows written to {file}; what changes from now on: --after {cursor}", err=True)
 
 
-async def _export(options: ExportOptions, settings: Settings, store: Store) -> int:
+async def _export(options: ExportOptions, settings: Settings, store: Store) -> tuple[int, str]:
+    """Write the file. Return its rows, and the cursor of what it contains."""
     database = select_database(await store.databases(), options.database)
     rows = options.dialect.file_rows
     assert rows is not None
     schema, pseudonym = compile_schema(database, options.dialect), await open_pseudonyms(store, settings.secret_file)
+    # The position is read before the snapshot: what is written in between is exported again by the next one.
+    kept = await store.journal_range(database.id)
+    newest = max(kept.newest, kept.removed)
+    ids = await _changed_ids(options, store, database.id, newest)
     async with store.snapshot() as snapshot:
-        export = FileExport(store, snapshot, database, rows, schema, pseudonym, options.segment)
+        export = FileExport(store, snapshot, database, rows, schema, pseudonym, options.segment, ids)
         with _open_output(options.file) as output:
             writer = await _writer(options, export, database.id)
             with row_progress("exporting", 0, lambda: 0) as progress:
-                return await _write(export, writer, output, progress)
+                return await _write(export, writer, output, progress), format_cursor(store.id, newest)
+
+
+async def _changed_ids(options: ExportOptions, store: Store, database: int, newest: Position) -> set[str] | None:
+    """Return the ids of the profiles that changed after the cursor; None without one. Raises `ClickException`."""
+    if options.after is None:
+        return None
+    try:
+        after = await parse_feed_cursor(options.after, store, database)
+    except Refusal as refusal:
+        raise click.ClickException(f"--after: {refusal.faults[0].text}") from None
+    return await changed_profiles(store, database, after, newest)
 
 
 async def _writer(options: ExportOptions, export: FileExport, database: int) -> RowWriter:

@@ -1,11 +1,11 @@
 """The profiles of a database as rows of a file, in a dialect. One export is one snapshot."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from typing import Any
 
 from gateway.core.erasure import Pseudonym
 from gateway.core.faults import Refusal
-from gateway.core.model import CommandType, Database, Profile
+from gateway.core.model import CommandType, Database, Position, Profile
 from gateway.dialects.protocol import FileRows, Request
 from gateway.schema.compiled import CompiledSchema
 from gateway.service.command_validation import validate_command
@@ -16,11 +16,28 @@ from gateway.transfer.formats.csv import JSON_SUFFIX
 GROUP_PROFILES = 500
 """Profiles whose facts about addresses are read at once."""
 
+JOURNAL_PAGE = 1_000
+"""Entries of the journal that are read at once."""
+
 WHITE_SPACE = " \t\r\n"
 
 
+async def changed_profiles(store: Store, database: int, after: Position, until: Position) -> set[str]:
+    """Return the ids of the profiles that changed after a position of the journal, up to another one."""
+    ids: set[str] = set()
+    while entries := await store.journal(database, after, JOURNAL_PAGE):
+        ids.update(entry.profile for entry in entries if entry.position <= until)
+        after = entries[-1].position
+        if after >= until:
+            break
+    return ids
+
+
 class FileExport:
-    """One export. `segment` is the static segment that its profiles belong to; None: every profile."""
+    """One export.
+
+    `segment` is the static segment that its profiles belong to, `ids` are their ids; None: every profile.
+    """
 
     def __init__(
         self,
@@ -31,6 +48,7 @@ class FileExport:
         schema: CompiledSchema,
         pseudonym: Pseudonym | None,
         segment: int | None = None,
+        ids: Collection[str] | None = None,
     ) -> None:
         self._store = store
         self._snapshot = snapshot
@@ -39,6 +57,7 @@ class FileExport:
         self._schema = schema
         self._pseudonym = pseudonym
         self._segment = segment
+        self._ids = ids
 
     async def rows(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """Return the id and the row of each profile, by id.
@@ -47,7 +66,7 @@ class FileExport:
         """
         group: list[Profile] = []
         async for profile in self._snapshot.profiles(self._database.id):
-            if self._segment is None or self._segment in profile.document.get("segments", ()):
+            if self._is_selected(profile):
                 group.append(profile)
             if len(group) == GROUP_PROFILES:
                 for row in await self._render(group):
@@ -66,6 +85,11 @@ class FileExport:
             scan.add(row)
             progress(1)
         return scan.columns()
+
+    def _is_selected(self, profile: Profile) -> bool:
+        if self._ids is not None and profile.id not in self._ids:
+            return False
+        return self._segment is None or self._segment in profile.document.get("segments", ())
 
     async def _render(self, group: list[Profile]) -> Iterable[tuple[str, dict[str, Any]]]:
         profiles = await with_consent(self._store, self._database.id, self._schema.tables, group, self._pseudonym)
