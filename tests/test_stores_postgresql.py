@@ -229,7 +229,7 @@ async def test_the_layout_partitions_and_nothing_else_changes(
     admin.execute("SET gateway.partitions = 8")
     admin.execute((Path(layout.__file__).parent / "partitions.sql").read_text())
     partitioned = admin.execute("SELECT relname FROM pg_class WHERE relkind = 'p' AND relname::regclass = oid")
-    assert {name for [name] in partitioned} == {"profiles", "identities", "changes", "jobs", "once"}
+    assert {name for [name] in partitioned} == {"profiles", "identities", "journal", "jobs", "once"}
     store = await open_store(url, create=True)
     await _use(store)
     used = admin.execute("SELECT count(DISTINCT tableoid) FROM identities").fetchone()
@@ -593,7 +593,7 @@ async def test_a_connection_lost_at_the_commit_is_unavailable_and_not_retried(
     admin.execute("""
         CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
-        CREATE CONSTRAINT TRIGGER die AFTER INSERT ON changes DEFERRABLE INITIALLY DEFERRED
+        CREATE CONSTRAINT TRIGGER die AFTER INSERT ON journal DEFERRABLE INITIALLY DEFERRED
             FOR EACH ROW EXECUTE FUNCTION die()""")
     runs: list[int] = []
 
@@ -604,7 +604,7 @@ async def test_a_connection_lost_at_the_commit_is_unavailable_and_not_retried(
     with pytest.raises(Unavailable, match="not known"):
         await store.change([change(count_and_increment, ANN)])
     assert runs == [1]
-    admin.execute("DROP TRIGGER die ON changes")
+    admin.execute("DROP TRIGGER die ON journal")
     await store.change([change(count_and_increment, ANN)])
     assert (await one(store, ANN)).document == {"n": 1}
 

@@ -208,7 +208,9 @@ def _are_stored(edits: Iterable[Mapping[str, Any]], subscriptions: Iterable[Mapp
         else:
             return False
         for name, value in members:
-            if type(value) is not str and not json_equal(value, one[name]):
+            if (kind := type(value)) is str or (kind is int and type(one[name]) is int):
+                continue
+            if not json_equal(value, one[name]):
                 return False
     return True
 

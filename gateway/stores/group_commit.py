@@ -25,7 +25,7 @@ MAX_LOOP_TURNS_BETWEEN_GROUPS = 8
 """Turns of the event loop after a group: half as many as it had calls, and at most these."""
 
 RunSteps: TypeAlias = "Callable[[Sequence[Any]], Awaitable[list[Any]]]"
-"""Runs a group of steps. Returns the result of each, an exception where it failed. It never raises."""
+"""Runs the first of some steps. Returns the result of each, an exception where it failed. It never raises."""
 
 
 class _QueuedCall(Struct, eq=False):
@@ -91,6 +91,8 @@ class GroupCommit:
         while self._calls:
             calls, steps = self._next_group()
             results = await self._run(steps)
+            while len(results) < len(steps):
+                results += await self._run(steps[len(results) :])
             if len(calls) == 1:
                 [(call, _)] = calls
                 if not call.add(results):

@@ -179,14 +179,10 @@ class PostgresqlStore(SqlRegistry, SqlListing, SqlSubscribers):
         await self._engine.close()
 
     async def _run(self, changes: Sequence[Change]) -> list[Any]:
-        """Run the changes, as many together as one transaction should have. Return the result of each."""
-        results: list[Any] = []
-        while len(results) < len(changes):
-            results += await self._run_first(changes[len(results) :])
-        return results
+        """Run the first of the changes in one transaction, or of their first half where that fails. Return the results.
 
-    async def _run_first(self, changes: Sequence[Change]) -> list[Any]:
-        """Run the first of the changes in one transaction, or all in halves where that fails."""
+        A transaction has as many changes as it should have, and one at least.
+        """
         try:
             return await self._engine.run(lambda connection: run_together(connection, changes))
         except Unavailable as error:
@@ -195,7 +191,7 @@ class PostgresqlStore(SqlRegistry, SqlListing, SqlSubscribers):
             # One change failed, and the rollback undid the other changes too; or they need more locks than the server
             # has. Nothing is stored, and edits may run again: so the changes are divided until the one fails alone.
             half = len(changes) // 2
-            return [*await self._run(changes[:half]), *await self._run(changes[half:])] if half else [_failure(error)]
+            return await self._run(changes[:half]) if half else [_failure(error)]
 
     async def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         return await self._fetch(to_psycopg(sql), values)

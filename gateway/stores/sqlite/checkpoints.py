@@ -19,16 +19,14 @@ class Checkpoints:
 
     def __init__(self, writer: apsw.Connection, own: apsw.Connection) -> None:
         self._writer, self._own = writer, own
-        self._pages = 0
+        self.is_overdue = False
+        """Whether the log is too long, so that `run` must complete it: without pauses between commits, the thread never
+        does."""
         self._due = Event()
         self._open = True
         self._thread = Thread(target=self._serve, name="store-checkpoints", daemon=True)
         writer.set_wal_hook(self._count)
         self._thread.start()
-
-    def is_overdue(self) -> bool:
-        """Return whether the log is too long: without pauses between commits, the thread never completes it."""
-        return self._pages >= MAX_LOG_PAGES
 
     def run(self) -> None:
         """Write the rest of a log that is too long, between two groups."""
@@ -46,7 +44,7 @@ class Checkpoints:
 
     def _count(self, _connection: apsw.Connection, _schema: str, pages: int) -> int:
         # A failure here would look like one of the commit, which is done: so nothing here can fail.
-        self._pages = pages
+        self.is_overdue = pages >= MAX_LOG_PAGES
         if CHECKPOINT_LOG_PAGES <= pages < MAX_LOG_PAGES:
             self._due.set()
         return apsw.SQLITE_OK

@@ -177,20 +177,18 @@ class SqliteGroup:
         try:
             if step.once and (stored := self._replay(step, step.once)):
                 return stored
-            find = self._finds.get(step.database) or self._new_find(step.database)
+            database = step.database
+            if (find := self._finds.get(database)) is None:
+                find = self._finds[database] = Find(
+                    partial(self._find, database),
+                    partial(self._find_ledgers, database),
+                    partial(self._may_have_ledgers, database),
+                )
             result = step.edit(find)
             self._add(step, result)
         except Refusal as refusal:
             return refusal.copy()
         return result
-
-    def _new_find(self, database: int) -> Find:
-        find = self._finds[database] = Find(
-            partial(self._find, database),
-            partial(self._find_ledgers, database),
-            partial(self._may_have_ledgers, database),
-        )
-        return find
 
     def _add(self, change: Change, result: EditResult) -> None:
         """Add the writes of a result. Raises `Refusal` before the first one if a document is too large."""

@@ -33,6 +33,7 @@ class Writer:
     def __init__(self, connection: apsw.Connection, checkpoints: Checkpoints, presence: Presence) -> None:
         self.has_failed = False
         """Whether the engine failed since the last commit that wrote something."""
+        self._has_emptied_log = False
         self._connection = connection
         self._checkpoints = checkpoints
         self._presence = presence
@@ -40,29 +41,14 @@ class Writer:
         connection.set_busy_handler(None)
 
     async def run(self, steps: Sequence[Step]) -> list[Any]:
-        """Run the steps, as many together as time allows. Return the result of each."""
-        results: list[Any] = []
-        while len(results) < len(steps):
-            rest = steps[len(results) :]
-            try:
-                results += await self._run_together(rest)
-            except Exception as error:
-                results += await self._run_again(rest, error)
-        return results
-
-    def close(self) -> None:
-        """Wait for the commit that runs."""
-        self._thread.shutdown()
-
-    async def _run_together(self, steps: Sequence[Step]) -> list[Any]:
-        """Run the first of the steps in one transaction."""
-        self._presence.require()
-        if self._checkpoints.is_overdue():
-            await self._in_thread(self._checkpoints.run)
-        if not self._begin():
-            await self._wait_for_lock()
-        rows_before = self._connection.total_changes()
+        """Run the first of the steps in one transaction, as many as time allows. Return their results, one at least."""
         try:
+            self._presence.require()
+            if self._checkpoints.is_overdue:
+                await self._in_thread(self._checkpoints.run)
+            if not self._begin():
+                await self._wait_for_lock()
+            rows_before = self._connection.total_changes()
             group, results = SqliteGroup(self._connection, steps), []
             until = monotonic() + MAX_GROUP_SECONDS
             for step in steps:
@@ -70,25 +56,24 @@ class Writer:
                 if monotonic() > until:
                     break
             group.flush()
-            await self._in_thread(self._commit)
-        except Exception:
-            # A failed disk may have ended the transaction already.
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._commit)
+        except Exception as error:
+            return await self._run_again(steps, error)
         if self._connection.total_changes() != rows_before:
             self.has_failed = False
         return results
 
+    def close(self) -> None:
+        """Wait for the commit that runs."""
+        self._thread.shutdown()
+
     async def _run_again(self, steps: Sequence[Step], error: Exception) -> list[Any]:
-        """Return the results of the first steps after their transaction failed, or the failure for each."""
-        if isinstance(error, apsw.FullError):
-            try:
-                # The log may be what fills the disk.
-                await self._in_thread(self._checkpoints.empty_log)
-                return await self._run_together(steps)
-            except Exception as second:
-                error = second
+        """Return the results of the steps after their transaction failed, or the failure for each."""
+        # A failed disk may have ended the transaction already.
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        if isinstance(error, apsw.FullError) and not self._has_emptied_log:
+            return await self._run_with_empty_log(steps)
         if isinstance(error, ENGINE_FAILURES):
             self.has_failed = True
             return [_unavailable(error) for _ in steps]
@@ -98,6 +83,15 @@ class Writer:
         # each gets a transaction of its own. Such a failure is a fault in our own code and rare; savepoints would avoid
         # the second run, but slow down every step that succeeds.
         return [result for step in steps for result in await self.run([step])]
+
+    async def _run_with_empty_log(self, steps: Sequence[Step]) -> list[Any]:
+        """Run the steps again on a full disk: the log may be what fills it."""
+        self._has_emptied_log = True
+        try:
+            await self._in_thread(self._checkpoints.empty_log)
+            return await self.run(steps)
+        finally:
+            self._has_emptied_log = False
 
     def _begin(self) -> bool:
         """Begin with the write lock: a read lock cannot always become one. Return whether no other process has it."""
