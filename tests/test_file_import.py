@@ -4,9 +4,12 @@ import gzip
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -338,20 +341,25 @@ def importing(url: str, *arguments: str) -> "subprocess.Popen[bytes]":
     )
 
 
-def kill_until_done(url: str, seconds: Sequence[float], *arguments: str) -> int:
-    """Import, and kill the process after each of these times; then let it end. Return how often it was killed."""
-    killed = 0
-    for pause in [*seconds, 600.0]:
-        process = importing(url, "--resume", *arguments)
-        try:
-            process.communicate(timeout=pause)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            killed += 1
-        else:
-            return killed
-    raise AssertionError("the import did not end")
+def kill_at(file: Path, shares: Sequence[float], total: int, *arguments: str) -> None:
+    """Import into a SQLite file, and kill the process at each of these shares of the rows; then let it end."""
+    for share in shares:
+        process = importing(f"sqlite:///{file}", "--resume", *arguments)
+        while count_profiles(file) < share * total:
+            assert process.poll() is None, "it ended before it was killed"
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert count_profiles(file) < total
+    process = importing(f"sqlite:///{file}", "--resume", *arguments)
+    process.communicate(timeout=3600)
+    assert process.returncode == 1
+
+
+def count_profiles(file: Path) -> int:
+    with closing(sqlite3.connect(file)) as connection:
+        [[count]] = connection.execute("SELECT count(*) FROM profiles")
+    return int(count)
 
 
 ROWS_TO_KILL = int(os.environ.get("GATEWAY_TEST_IMPORT_ROWS", "4000"))
@@ -360,11 +368,10 @@ ROWS_TO_KILL = int(os.environ.get("GATEWAY_TEST_IMPORT_ROWS", "4000"))
 @pytest.mark.parametrize("format", ["csv"] if ROWS_TO_KILL <= 4000 else FORMATS)
 def test_each_row_happens_once_though_the_process_is_killed(format: str, store: str, tmp_path: Path) -> None:
     file, refused = tmp_path / f"people.{format}.gz", tmp_path / "refused"
-    bad = range(0, ROWS_TO_KILL, 101)
+    bad, store_file = range(0, ROWS_TO_KILL, 101), Path(store.removeprefix("sqlite:///"))
     file.write_bytes(gzip.compress(written(rows_of(ROWS_TO_KILL, bad), format), 1))
-    arguments = ("--refused", str(refused), str(file))
-    pauses = [0.9 + ROWS_TO_KILL / 4e4 * part for part in (0.3, 0.1, 0.5, 0.2, 0.7, 0.4)]
-    kill_until_done(store, pauses, *arguments)
+    shares = (0, 0.05, 0.3, 0.35, 0.6, 0.7)
+    kill_at(store_file, shares, ROWS_TO_KILL - len(bad), "--refused", str(refused), str(file))
     checks = [each.document["custom"]["checks"] for each in profiles(store)]
     assert (len(checks), set(checks)) == (ROWS_TO_KILL - len(bad), {1})
     assert refused.read_bytes().count(b"is not one of") == len(bad)
