@@ -1,5 +1,6 @@
 """The commands `import` and `export`: every row once, nothing lost, and the same state after export and import."""
 
+import errno
 import gzip
 import json
 import os
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from gateway.cli.main import main
 from gateway.service.changes import GROUP_SIZE
+from gateway.stores.errors import Unavailable
 from gateway.transfer import dump_lines
 from gateway.transfer.file_import import FileImport
 from gateway.transfer.formats.csv import CsvWriter
@@ -200,7 +202,7 @@ MISTAKES = {
     "unknown encoding": (["--encoding", "martian"], b"{}", "unknown encoding: martian"),
     "unknown dialect": (["--dialect", "martian"], b"{}", "'martian' is not one of altcraft"),
     "map of no CSV": (["--map", "a=b"], b"{}", "--map is for CSV"),
-    "resumed stdin": (["--resume"], b"{}", "an import from stdin cannot be resumed"),
+    "resumed stdin": (["--resume"], b"{}", "an import from stdin or a pipe cannot be resumed"),
     "bad header": ([], b"a,a\n1,2\n", "two columns of the header are the field 'a'"),
     "unknown database": (["--database", "9"], b"{}", "there is no database 9"),
     "broken compression": ([], gzip.compress(b"{}")[:12], "Compressed file ended before"),
@@ -331,6 +333,49 @@ def test_a_shorter_file_of_refused_rows_is_not_continued(store: str, tmp_path: P
     refused.unlink()
     result = command(store, "import", "--resume", "--refused", str(refused), str(file))
     assert (result.exit_code, "name the same file in --refused" in result.stderr) == (1, True)
+
+
+def test_an_import_continues_after_an_outage_of_the_store(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "people.ndjson"
+    file.write_bytes(written(rows_of(3 * GROUP_SIZE), "ndjson"))
+    start, groups = FileImport._start, iter(range(9))
+
+    def failing(self: FileImport, number: int, group: Any) -> Any:
+        if next(groups) == 2:
+            raise Unavailable("the store is gone")
+        return start(self, number, group)
+
+    monkeypatch.setattr(FileImport, "_start", failing)
+    result = command(store, "import", str(file))
+    assert result.exit_code == 1
+    assert result.stderr == f"{2 * GROUP_SIZE} rows are done; --resume continues\nError: the store is gone\n"
+    assert command(store, "import", "--resume", str(file)).exit_code == 0
+    assert [each.document["custom"]["checks"] for each in profiles(store)] == [1] * (3 * GROUP_SIZE)
+
+
+def test_a_full_disk_of_the_refused_rows_is_no_loss(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, refused = tmp_path / "people.ndjson", tmp_path / "refused.ndjson"
+    file.write_bytes(written(rows_of(3 * GROUP_SIZE, [1, 2, GROUP_SIZE + 1]), "ndjson"))
+    real, calls = os.fsync, iter(range(9))
+
+    def full(descriptor: int) -> None:
+        if next(calls) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    with monkeypatch.context() as disk:
+        disk.setattr("gateway.transfer.refused_file.os.fsync", full)
+        result = command(store, "import", "--refused", str(refused), str(file))
+    assert (result.exit_code, "No space left on device" in result.stderr) == (1, True)
+    assert "rows are done; --resume continues" in result.stderr
+    resumed = command(store, "import", "--resume", "--refused", str(refused), str(file))
+    assert resumed.stdout == f"{3 * GROUP_SIZE} rows: {3 * GROUP_SIZE - 3} imported, 3 refused\n"
+    assert len(refused.read_bytes().splitlines()) == 3
+    assert {each.document["custom"]["checks"] for each in profiles(store)} == {1}
 
 
 def importing(url: str, *arguments: str) -> "subprocess.Popen[bytes]":

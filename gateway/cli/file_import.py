@@ -38,7 +38,7 @@ from gateway.transfer.formats import READERS, guess_format
 from gateway.transfer.formats.csv import CsvReader
 from gateway.transfer.formats.protocol import InvalidFile, ReaderOptions, RowReader
 from gateway.transfer.import_log import ImportLog
-from gateway.transfer.refused_file import RefusedFile, RefusedFileDiffers
+from gateway.transfer.refused_file import RefusedFile, UnusableRefusedFile
 from gateway.transfer.row_parser import InvalidParameters, RowParser
 from gateway.transfer.sources import READ_ERRORS, file_digest, open_source
 
@@ -120,8 +120,8 @@ def import_file(store: str | None, matching: str | None, **given: Any) -> None:
 
 
 def _validate(options: ImportOptions) -> None:
-    if options.resume and str(options.file) == STDIN:
-        raise click.UsageError("an import from stdin cannot be resumed")
+    if options.resume and not options.file.is_file():
+        raise click.UsageError("an import from stdin or a pipe cannot be resumed")
     if options.resume and options.dry_run:
         raise click.UsageError("a dry run stores nothing that could be resumed")
     if options.refused and options.refused.exists() and not options.resume:
@@ -175,8 +175,8 @@ async def _run(job: FileImport, options: ImportOptions) -> None:
         await job.run(options.skip, resume=options.resume)
     except AlreadyImported:
         click.echo(f"{options.file} is imported completely already", err=True)
-    except RefusedFileDiffers as error:
-        raise click.ClickException(str(error)) from None
+    except UnusableRefusedFile as error:
+        raise click.ClickException(f"{error}\n{_done(job, options)}") from None
     except (InvalidFile, *READ_ERRORS) as error:
         done = options.skip + job.rows
         click.echo(
@@ -185,11 +185,14 @@ async def _run(job: FileImport, options: ImportOptions) -> None:
             err=True,
         )
     except Unavailable:
-        hint = "" if str(options.file) == STDIN else "; --resume continues"
-        click.echo(f"{job.rows} rows are done{hint}", err=True)
+        click.echo(_done(job, options), err=True)
         raise
     verb = "would be imported" if options.dry_run else "imported"
     click.echo(f"{job.rows} rows: {job.rows - job.refused} {verb}, {job.refused} refused")
+
+
+def _done(job: FileImport, options: ImportOptions) -> str:
+    return f"{job.rows} rows are done{'; --resume continues' if options.file.is_file() else ''}"
 
 
 def _parser(

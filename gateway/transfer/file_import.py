@@ -76,7 +76,8 @@ class FileImport:
     async def run(self, skip: int = 0, *, resume: bool = False) -> None:
         """Import the rows, but for the first `skip` of them.
 
-        Raises `InvalidFile` and the source's errors: the rows before them are imported. Raises `AlreadyImported`.
+        Raises `InvalidFile` and the source's errors: the rows before them are imported. Raises `AlreadyImported`,
+        `UnusableRefusedFile` and `Unavailable`: the import can be resumed.
         """
         first = await self._begin(resume=resume)
         number, waiting = -1, None
@@ -87,7 +88,8 @@ class FileImport:
                     continue
                 # The next group is prepared while the store writes this one.
                 group = self._prepare(rows)
-                await self._finish(waiting)
+                before, waiting = waiting, None
+                await self._finish(before)
                 waiting = self._start(number, group)
                 await asyncio.sleep(0)
         finally:

@@ -1,14 +1,16 @@
 """The file of refused rows. It is created with the first one, and only its owner can read it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from gateway.transfer.formats.protocol import Row, RowReader
 
 
-class RefusedFileDiffers(Exception):
-    """The file is not as the interrupted import left it."""
+class UnusableRefusedFile(Exception):
+    """The file cannot be written, or is not as the interrupted import left it."""
 
 
 class RefusedFile:
@@ -21,12 +23,12 @@ class RefusedFile:
         self.size = 0
 
     def resume(self, size: int) -> None:
-        """Continue the file after `size` bytes. Raises `RefusedFileDiffers`."""
+        """Continue the file after `size` bytes. Raises `UnusableRefusedFile`."""
         if not size or self._path is None:
             return
         actual = self._path.stat().st_size if self._path.exists() else 0
         if actual < size:
-            raise RefusedFileDiffers(
+            raise UnusableRefusedFile(
                 f"{self._path} has {actual} bytes, and the interrupted import had written {size}: "
                 "name the same file in --refused"
             )
@@ -36,27 +38,37 @@ class RefusedFile:
         self.size = size
 
     def write(self, row: Row, reason: str) -> None:
-        """Write a row and the reason of its refusal."""
+        """Write a row and the reason of its refusal. Raises `UnusableRefusedFile`."""
         if self._path is None:
             return
-        if self._file is None:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-            self._file = os.fdopen(descriptor, "r+b")
-            self._append(self._reader.refused_head)
-        self._append(self._reader.refused(row, reason, self.size == len(self._reader.refused_head)))
+        with self._errors():
+            if self._file is None:
+                descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+                self._file = os.fdopen(descriptor, "r+b")
+                self._append(self._reader.refused_head)
+            self._append(self._reader.refused(row, reason, self.size == len(self._reader.refused_head)))
 
     def sync(self) -> None:
-        """Return when the rows are on the disk."""
+        """Return when the rows are on the disk. Raises `UnusableRefusedFile`."""
         if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            with self._errors():
+                self._file.flush()
+                os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Write the end of the file. It is not counted in `size`: the file may be resumed."""
         if self._file is not None:
-            self._file.write(self._reader.refused_tail)
+            with self._errors():
+                self._file.write(self._reader.refused_tail)
             self.sync()
             self._file.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UnusableRefusedFile(f"{self._path}: {error.strerror}") from error
 
     def _append(self, content: bytes) -> None:
         assert self._file is not None
