@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     keep_changes_days: Annotated[
-        int, Meta(ge=1, le=36_500, description="days that recorded changes and jobs are kept")
+        int, Meta(ge=1, le=36_500, description="days that the journal and jobs are kept")
     ] = 30
     max_body: Annotated[int, Meta(ge=1, description="bytes of a body with one profile")] = 1_048_576
     max_batch_body: Annotated[int, Meta(ge=1, description="bytes of a body with a batch")] = 10_485_760
