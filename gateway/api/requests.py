@@ -21,7 +21,7 @@ MAX_WAIT_SECONDS = 300
 BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 
 _INTEGER = re.compile(r"[0-9]{1,9}", re.ASCII)
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?([eE]-?[0-9]{1,3})?", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 """RFC 3339, 5.6."""
 

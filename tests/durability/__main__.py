@@ -6,7 +6,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-PROOFS = ("kills", "power", "disks", "crashes", "orders")
+PROOFS = ("kills", "power", "disks", "crashes", "orders", "feed")
 
 
 def main(names: list[str]) -> bool:

@@ -28,7 +28,7 @@ class Service:
         command: Sequence[str] = SERVE,
         environment: Mapping[str, str] = {},  # never written
     ) -> None:
-        self._port = port = _free_port()
+        self._port = port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._command = command
         self._log = log
@@ -83,7 +83,7 @@ class Service:
             time.sleep(0.005)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port that stays free while the gateway is down: the system assigns none below 32,768 to clients."""
     return next(port for port in iter(lambda: random.randrange(10_000, 30_000), None) if _is_free(port))
 
