@@ -58,9 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " -Prefix or Forwarded count; unset: none"
         ),
     ] = None
-    keep_changes_days: Annotated[
-        int, Meta(ge=1, le=36_500, description="days that the journal and jobs are kept")
-    ] = 30
+    keep_changes_days: Annotated[int, Meta(ge=1, le=36_500, description="days that the journal and jobs are kept")] = 30
     max_body: Annotated[int, Meta(ge=1, description="bytes of a body with one profile")] = 1_048_576
     max_batch_body: Annotated[int, Meta(ge=1, description="bytes of a body with a batch")] = 10_485_760
     max_batch: Annotated[int, Meta(ge=1, description="profiles of a batch")] = 10_000

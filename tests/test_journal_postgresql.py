@@ -13,13 +13,12 @@ from gateway.stores.postgresql import locks
 from gateway.stores.postgresql.connections import Connection
 from gateway.stores.protocol import Store
 from gateway.stores.registry import Statement
-from gateway.stores.rows import JOURNAL_COLUMNS
 from tests.stores import ANN, BOB, add_databases, alter, change, create, increment, journal_entries, postgresql
 
 pytestmark = pytest.mark.anyio
 
-LATE_ENTRY = f"""INSERT INTO journal ({JOURNAL_COLUMNS})
-    VALUES (1, 'late', 1, 'update', 0, NULL, 't', 'd', '', true, '[]')"""
+LATE_ENTRY = """INSERT INTO journal (database, profile, version, kind, time, token, dialect, request, triggers, members)
+    VALUES (1, 'late', 1, 'update', 0, 't', 'd', '', true, '[]')"""
 
 
 @pytest.fixture

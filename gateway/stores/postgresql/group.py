@@ -168,7 +168,11 @@ class PostgresqlGroup:
                 return result, _add_nothing
             database = change.database
             result = change.edit(
-                Find(partial(self._find, database), partial(self._find_ledgers, database), lambda: True)
+                Find(
+                    partial(self._find, database),
+                    partial(self._find_ledgers, database),
+                    partial(self._may_have_ledgers, database),
+                )
             )
             texts = [(document_text(write), _entry(change, write)) for write in result.writes]
             profile = answer_text(result) if change.once else ""
@@ -207,6 +211,9 @@ class PostgresqlGroup:
         stored = {key: ledger_of(text) for key in keys if (text := self._locks.ledgers[key]) is not None}
         current = stored | {key: self._ledgers[key] for key in keys if key in self._ledgers}
         return {key[2]: ledger for key, ledger in current.items() if ledger is not None}
+
+    def _may_have_ledgers(self, database: int) -> bool:
+        return bool(self._ledgers) or self._locks.has_ledgers.get(database, True)
 
     def _is_locked(self, key: Key) -> bool:
         database, kind, value = key

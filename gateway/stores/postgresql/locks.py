@@ -38,6 +38,8 @@ ANSWERS = """SELECT place, fingerprint, until, profile FROM unnest(%b::bigint[],
 
 LEDGERS = """SELECT place, ledger FROM unnest(%b::bigint[], %b::bigint[], %b::text[])
     AS wanted (place, database, key) JOIN ledgers USING (database, key)"""
+HAS_LEDGERS = """SELECT wanted.database FROM unnest(%b::bigint[]) AS wanted (database)
+    WHERE EXISTS (SELECT FROM ledgers WHERE ledgers.database = wanted.database)"""
 
 
 class LockConflict(Exception):
@@ -57,6 +59,8 @@ class Locks:
         self.profiles: dict[tuple[int, str], Row | None] = {}
         self.answers: dict[Key, Row | None] = {}
         self.ledgers: dict[Key, str | None] = {}
+        self.has_ledgers: dict[int, bool] = {}
+        """Whether a database has any ledger: a change may then need that of an address."""
 
     async def begin(self, keys: set[Key]) -> None:
         """Begin the transaction. Wait for the keys, in the order that all transactions use, and read their rows."""
@@ -73,35 +77,43 @@ class Locks:
             conflicts, *_ = await in_one_trip(self._connection, (TRY_TO_LOCK, numbers(further)), *statements)
             self._add(further, conflicts)
 
-    async def _read(self, keys: set[Key], *first: Statement) -> None:
+    async def _read(self, keys: set[Key], *locks: Statement) -> None:
         names = [key for key in keys if key[1] not in (ID, ONCE, LEDGER)]
         once = [key for key in keys if key[1] == ONCE]
-        find_ids = NAMED_PROFILES, columns([(place, *table_key(key)) for place, key in enumerate(names)], 4)
-        find_answers = ANSWERS, columns([(place, key[0], key[2]) for place, key in enumerate(once)], 3)
-        *_, conflicts, ids, answers = await in_one_trip(self._connection, *first, find_ids, find_answers)
-        self._add(keys, conflicts)
-        await self._read_ledgers([key for key in keys if key[1] == LEDGER])
+        addresses = [key for key in keys if key[1] == LEDGER]
+        wanted: dict[str, list[Row]] = {
+            NAMED_PROFILES: [(place, *table_key(key)) for place, key in enumerate(names)],
+            ANSWERS: [(place, key[0], key[2]) for place, key in enumerate(once)],
+            LEDGERS: [(place, key[0], index_text(key[2])) for place, key in enumerate(addresses)],
+        }
+        queries = [(sql, columns(rows, len(rows[0]))) for sql, rows in wanted.items() if rows]
+        results = await self._lock(keys, locks, queries)
+        found = dict(zip((sql for sql, _ in queries), results, strict=True))
+        self.ledgers |= dict.fromkeys(addresses) | {addresses[place]: text for place, text in found.get(LEDGERS, ())}
+        self.answers |= dict.fromkeys(once) | {once[place]: row for place, *row in found.get(ANSWERS, ())}
         self.profile_ids |= {key: set() for key in names}
-        for place, id in ids:
+        ids = {key for key in keys if key[1] == ID}
+        for place, id in found.get(NAMED_PROFILES, ()):
             self.profile_ids[names[place]].add(id)
-        self.answers |= dict.fromkeys(once) | {once[place]: row for place, *row in answers}
-        named = {(names[place][0], ID, id) for place, id in ids}
-        await self._read_profiles({key for key in keys if key[1] == ID} | named)
-
-    async def _read_ledgers(self, keys: Sequence[Key]) -> None:
-        if keys:
-            wanted = [(place, key[0], index_text(key[2])) for place, key in enumerate(keys)]
-            [rows] = await in_one_trip(self._connection, (LEDGERS, columns(wanted, 3)))
-            self.ledgers |= dict.fromkeys(keys) | {keys[place]: text for place, text in rows}
+            ids.add((names[place][0], ID, id))
+        await self._read_profiles(ids)
 
     async def _read_profiles(self, keys: set[Key]) -> None:
         """Read profiles under locks of their own: two keys may name one profile."""
         wanted = [(database, id) for database, _, id in keys if (database, id) not in self.profiles]
         if wanted:
             lock = TRY_TO_LOCK, numbers(keys - self._keys)
-            conflicts, rows = await in_one_trip(self._connection, lock, (PROFILES, columns(wanted, 2)))
-            self._add(keys, conflicts)
+            [rows] = await self._lock(keys, [lock], [(PROFILES, columns(wanted, 2))])
             self.profiles |= dict.fromkeys(wanted) | {(database, id): row for database, id, *row in rows}
+
+    async def _lock(self, keys: set[Key], locks: Sequence[Statement], queries: Sequence[Statement]) -> list[list[Row]]:
+        """Lock the keys by the last of `locks`. Return the rows of the queries, all in one trip."""
+        databases = sorted({key[0] for key in keys})
+        # After every lock: whoever had the lock before may have written the first ledger of the database.
+        *results, with_ledgers = await in_one_trip(self._connection, *locks, *queries, (HAS_LEDGERS, [databases]))
+        self._add(keys, results[len(locks) - 1])
+        self.has_ledgers |= dict.fromkeys(databases, False) | {database: True for [database] in with_ledgers}
+        return results[len(locks) :]
 
     def _add(self, keys: set[Key], conflicts: list[Row]) -> None:
         self._keys |= keys
