@@ -44,8 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secret_file: Annotated[
         str | None,
         Meta(
-            description="file with the key of the hashes that keep opt-outs after a privacy deletion, created at the"
-            " first start; unset: the path of a SQLite store with .secret"
+            description="file with the key of the hashes that keep opt-outs after a privacy deletion, and of encrypted"
+            " secrets, created at the first start; unset: the path of a SQLite store with .secret"
         ),
     ] = None
     webhook_private: Annotated[

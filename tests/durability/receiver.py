@@ -52,6 +52,13 @@ class Receiver:
         return True
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing where a killed gateway disconnects."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     file: int
@@ -74,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def main(port: str, file: str) -> None:
     _Handler.file = os.open(file, os.O_WRONLY | os.O_APPEND)
-    ThreadingHTTPServer(("127.0.0.1", int(port)), _Handler).serve_forever()
+    _Server(("127.0.0.1", int(port)), _Handler).serve_forever()
 
 
 if __name__ == "__main__":
