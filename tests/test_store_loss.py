@@ -100,7 +100,7 @@ class LostStore:
 
     calls = 0
 
-    async def prune(self, _before: int, _limit: int) -> int:
+    async def subscribers(self) -> list[Any]:
         self.calls += 1
         raise Unusable("the file is gone")
 
