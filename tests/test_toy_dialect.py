@@ -57,6 +57,7 @@ class Toy:
     located_fields = NO_LOCATED_FIELDS
     constraints = None
     file_rows = None
+    outgoing = None
 
     def __init__(self) -> None:
         self.calls = (Call("POST", "/toy", UPDATE, WRITE, self._parse, self._render),)

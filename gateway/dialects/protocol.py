@@ -8,6 +8,7 @@ from msgspec import Struct, field
 
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import CommandType, Database, Document, Job, Profile, Tree, Update
+from gateway.dialects.outgoing import Outgoing
 
 UPDATE, BATCH, FIND, REMOVE, DESCRIBE = "update", "batch", "find", "remove", "describe"
 LIST, MERGE, IMPORT, JOB, JOBS = "list", "merge", "import", "job", "jobs"
@@ -180,6 +181,8 @@ class Dialect(Protocol):
     """The name of the schema in `schemas/` that restricts its updates further than the canonical form does."""
     file_rows: FileRows | None
     """How files are imported and exported; None: not in this dialect."""
+    outgoing: Outgoing | None
+    """How changes are sent to an account of the vendor; None: not in this dialect."""
 
     def media_type(self, incoming: Request) -> str | None:
         """Return the name of the codec that the request asks for, or None. Raises `Refusal` on an unknown one."""

@@ -8,8 +8,10 @@ from gateway.core.model import Document, Update
 from gateway.dialects.altcraft import errors
 from gateway.dialects.altcraft.calls import CALLS, ROOT
 from gateway.dialects.altcraft.fields import FIELDS, LOCATED_FIELDS, RESERVED_NAMES
+from gateway.dialects.altcraft.outgoing import OUTGOING
 from gateway.dialects.altcraft.parameters import XML_SPACE
 from gateway.dialects.altcraft.rows import FILE_ROWS
+from gateway.dialects.outgoing import Outgoing
 from gateway.dialects.protocol import CONTENT_TYPES, Credential, FileRows, Reply, Request
 
 
@@ -26,6 +28,7 @@ class Altcraft:
     constraints = "altcraft"
     calls = CALLS
     file_rows: FileRows | None = FILE_ROWS
+    outgoing: Outgoing | None = OUTGOING
 
     def __init__(self, always_200: bool) -> None:
         self._always_200 = always_200

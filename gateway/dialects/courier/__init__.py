@@ -13,8 +13,10 @@ from gateway.dialects.courier import errors, preferences, tokens
 from gateway.dialects.courier.calls import CALLS
 from gateway.dialects.courier.fields import FIELDS, type_faults
 from gateway.dialects.courier.json_patch import PatchBounds, apply_patch
+from gateway.dialects.courier.outgoing import OUTGOING
 from gateway.dialects.courier.replies import render_document
 from gateway.dialects.courier.requests import replacement_members
+from gateway.dialects.outgoing import Outgoing
 from gateway.dialects.protocol import CONTENT_TYPES, NO_LOCATED_FIELDS, Credential, FileRows, Reply, Request
 
 
@@ -33,6 +35,7 @@ class Courier:
     located_fields = NO_LOCATED_FIELDS
     constraints = "courier"
     file_rows: FileRows | None = None
+    outgoing: Outgoing | None = OUTGOING
 
     def __init__(self, max_body_bytes: int, patch_bounds: PatchBounds) -> None:
         self._patch_bounds = patch_bounds

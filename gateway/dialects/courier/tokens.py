@@ -35,7 +35,7 @@ STATE = ("status", "status_reason")
 _SERVICES = {"firebase-fcm": "firebase", "apn": "apns"}
 _PLATFORMS = {"ios": "ios", "ipados": "ios", "android": "android"}
 _DEFAULT_PLATFORMS = {"firebase": "android", "apns": "ios"}
-_PROVIDERS = {
+PROVIDERS = {
     f"{platform}-{service}": (key, platform) for key, service in _SERVICES.items() for platform in ("ios", "android")
 }
 """By provider of a canonical subscription, Courier's word for it, and the platform."""
@@ -279,7 +279,7 @@ def _data(token: DeviceToken, document: Document) -> Mapping[str, Any]:
 def _render_token(token: DeviceToken, _status: Any, document: Document) -> dict[str, Any]:
     """Return the members that a token has in a list of them."""
     data = _data(token, document)
-    key, platform = _PROVIDERS.get(token.provider, (token.provider, None))
+    key, platform = PROVIDERS.get(token.provider, (token.provider, None))
     view = {"token": token.token, "provider_key": key, **{name: data[name] for name in DATA if name in data}}
     if platform and "device" not in data:
         view["device"] = {"platform": platform}

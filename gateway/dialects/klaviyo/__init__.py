@@ -8,6 +8,8 @@ from gateway.core.model import Document, Update
 from gateway.dialects.klaviyo import errors
 from gateway.dialects.klaviyo.calls import CLIENT_PREFIX, build_calls
 from gateway.dialects.klaviyo.fields import FIELDS
+from gateway.dialects.klaviyo.outgoing import OUTGOING
+from gateway.dialects.outgoing import Outgoing
 from gateway.dialects.protocol import NO_LOCATED_FIELDS, Credential, FileRows, Reply, Request
 
 
@@ -23,6 +25,7 @@ class Klaviyo:
     located_fields = NO_LOCATED_FIELDS
     constraints = "klaviyo"
     file_rows: FileRows | None = None
+    outgoing: Outgoing | None = OUTGOING
 
     def __init__(self, is_lenient: bool) -> None:
         self.calls = build_calls(is_lenient)

@@ -1,0 +1,120 @@
+"""The direction from the canonical form to a vendor: the requests that give a vendor's profile the state of ours.
+
+Pure functions. They send what members are now, never how they changed: a request that is repeated changes nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from msgspec import Struct, field
+
+from gateway.core.model import Document, Tree
+from gateway.core.pointer import join_pointer, value_at
+
+Path: TypeAlias = tuple[str, ...]
+"""The place of a member in a document. Of an object, each member has one; a list is a member as a whole."""
+
+
+class OutgoingRequest(Struct, frozen=True):
+    """One request to a vendor. `path` is encoded. `tree` is its body, None for none."""
+
+    method: str
+    path: str
+    tree: Tree | None = None
+    rates: Sequence[str] = ()
+    """The vendor's limits of the call, such as `75/second`; calls with the same ones share them."""
+    missing_ok: bool = False
+    """Whether 404 is success: what it removes is not there."""
+    has_key: bool = False
+    """Whether the vendor accepts an Idempotency-Key with it."""
+
+
+class Target(Struct, frozen=True):
+    """The account that a relay sends to: what is configured there, by our names."""
+
+    database: int = 1
+    resource: int | None = None
+    """The resource of subscriptions that have none."""
+    id_field: str | None = None
+    """The own field there that has our id of a profile."""
+    segments: Mapping[str, str] = field(default_factory=dict)
+    topics: Mapping[str, str] = field(default_factory=dict)
+    """The segments and the topics there, by segment and by resource here."""
+    deletes: bool = False
+    """Whether a removal is an erasure there, where the vendor has no other one."""
+
+    def segment(self, segment: int | str) -> str:
+        """Return the vendor's id of a segment, which is its own if nothing else is configured."""
+        return self.segments.get(str(segment), str(segment))
+
+
+class ProfileState(Struct, frozen=True):
+    """A profile as the vendor should have it, after some changes.
+
+    `former` are the values of `touched` members before these changes, one for each change. `is_consent`: a client gave
+    the statuses of subscriptions; otherwise, as in a backfill, no request may lift an opt-out. `omitted` are names of
+    fields that the vendor has refused.
+    """
+
+    id: str
+    document: Document
+    touched: Sequence[Path] = ()
+    former: Mapping[Path, Sequence[Any]] = field(default_factory=dict)
+    vendor_id: str | None = None
+    triggers: bool = True
+    is_consent: bool = True
+    time: int = 0
+    """When the changes were accepted, in milliseconds since 1970."""
+    omitted: frozenset[str] = frozenset()
+
+    def value(self, path: Path) -> Any:
+        """Return the value of a member now; None where it is absent."""
+        return value_at(self.document, path)
+
+    def ended(self, member: str) -> list[Any]:
+        """Return the elements of a list that were there before one of the changes, and are not now."""
+        now = self.document.get(member) or []
+        return [each for each in self._earlier(member) if each not in now]
+
+    def changed(self, member: str) -> list[Any]:
+        """Return the elements of a list that were not there, as they are now, before each of the changes."""
+        former = self.former.get((member,), ())
+        return [each for each in self.document.get(member) or [] if not all(each in (old or ()) for old in former)]
+
+    def _earlier(self, member: str) -> list[Any]:
+        found: list[Any] = []
+        for old in self.former.get((member,), ()):
+            found += [each for each in old or () if each not in found]
+        return found
+
+
+class Rendered(Struct):
+    """The requests for a state, in order, and the pointers of the members that the vendor cannot take."""
+
+    requests: list[OutgoingRequest] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    def skip(self, *path: str | int) -> None:
+        """Note a member that is not sent."""
+        self.skipped.append(join_pointer(*path))
+
+
+class VendorAnswer(Struct, frozen=True):
+    """What a vendor's body says: the status that counts, its words, the profile's id, and the field that it refuses."""
+
+    status: int
+    words: str = ""
+    vendor_id: str | None = None
+    refused: str | None = None
+
+
+class Outgoing(Struct, frozen=True):
+    """How a dialect renders. `headers` are those of a secret; `parse_answer` gets the status and the tree of a body."""
+
+    headers: Callable[[str], Mapping[str, str]]
+    render_change: Callable[[ProfileState, Target], Rendered]
+    render_removal: Callable[[ProfileState, Target, bool], Rendered]
+    """The last argument: whether the person is to be erased."""
+    render_merge: Callable[[str, str, Target], list[OutgoingRequest]]
+    """The vendor's ids of the source and of the destination. No requests: the vendor has no merge."""
+    parse_answer: Callable[[int, Tree], VendorAnswer]

@@ -1,0 +1,51 @@
+"""What some entries of the journal touched: the members to send, and their former values."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from msgspec import UNSET
+
+from gateway.core.model import Document, MemberChange
+from gateway.core.pointer import split_pointer
+from gateway.dialects.outgoing import Path
+
+INTERNAL = ("merged",)
+"""Members of a document that no vendor gets."""
+
+
+def touched_members(changes: Iterable[MemberChange]) -> dict[Path, list[Any]]:
+    """Return the former values of each member that the changes touch, None where there was none, in their order."""
+    touched: dict[Path, list[Any]] = {}
+    for change in changes:
+        path = tuple(split_pointer(change.pointer))
+        for place, before in _places(path, _value(change.before), _value(change.after)):
+            if place[0] not in INTERNAL:
+                touched.setdefault(place, []).append(before)
+    return touched
+
+
+def all_members(document: Document) -> dict[Path, list[Any]]:
+    """Return every member of a document as if it had been absent before."""
+    return touched_members([MemberChange("", after=document)])
+
+
+def _value(value: Any) -> Any:
+    return None if value is UNSET else value
+
+
+def _places(path: Path, before: Any, after: Any) -> Iterator[tuple[Path, Any]]:
+    """Yield each member at a path or inside it, with its former value. What is inside a member stands for it."""
+    if len(path) > 2:
+        yield path[:2], _nested(path[2:], before)
+    elif len(path) < 2 and (isinstance(before, dict) or isinstance(after, dict)):
+        olds, news = (each if isinstance(each, dict) else {} for each in (before, after))
+        for name in {**olds, **news}:
+            yield from _places((*path, name), olds.get(name), news.get(name))
+    else:
+        yield path, before
+
+
+def _nested(path: Path, value: Any) -> Any:
+    for name in reversed(path):
+        value = {name: value}
+    return value
