@@ -111,7 +111,7 @@ def database(seed: int, *, is_rare: bool) -> Database:
 operations = st.lists(
     st.fixed_dictionaries(
         {
-            "function": st.sampled_from(["set", "set", "incr", "add", "delete", "upsert", "set_first"]),
+            "function": st.sampled_from(["set", "set", "incr", "max", "add", "delete", "upsert", "set_first"]),
             "pointer": st.sampled_from([f"/custom/{name}" for name in (*FIELDS, "x")] + ["/email", "/phone_numbers"]),
             "value": anything,
         },

@@ -7,6 +7,7 @@ from gateway.core import matching
 from gateway.core.conditions import meets, profile_view
 from gateway.core.consent import suppressions_of
 from gateway.core.model import Document, Identity, Profile, Query
+from gateway.core.pointer import split_pointer, value_at
 from gateway.core.profile_tables import ProfileTables
 
 SORTED_LAST = "\U0010ffff"
@@ -46,6 +47,11 @@ def needs_effective_documents(parameters: Mapping[str, Any]) -> bool:
     )
 
 
+def needs_all_profiles(sort: str) -> bool:
+    """Return whether no store keeps profiles in this order, so that a page needs all of them."""
+    return sort == SUPPRESSED or sort.startswith("/")
+
+
 def is_selected(profile: Profile, parameters: Mapping[str, Any]) -> bool:
     """Return whether a profile with its effective document meets the conditions that no index serves."""
     if "where" in parameters and not meets(profile_view(profile), parameters["where"]):
@@ -64,9 +70,15 @@ def is_suppressed_as(document: Document, parameters: Mapping[str, Any]) -> bool:
 
 
 def sort_value(profile: Profile, sort: str) -> Any:
-    """Return the value that a profile is sorted by. The sort `suppressed` needs its effective document."""
+    """Return the value that a profile is sorted by. The sort `suppressed` needs its effective document.
+
+    A pointer is the sort by a time in the document, and by the profile's creation where it is absent.
+    """
     if sort == SUPPRESSED:
         return max(suppressions_of(profile.document).values(), default=0)
+    if sort.startswith("/"):
+        time = value_at(profile.document, split_pointer(sort))
+        return profile.created if time is None else time
     own = {"id": profile.id, "created": profile.created, "updated": profile.updated}
     return own[sort] if sort in own else profile.document.get(sort, SORTED_LAST)
 

@@ -26,6 +26,13 @@ def incr(current: Any, value: int | float) -> int | float:
     return total
 
 
+def max_(current: Any, value: int | float) -> int | float:
+    """Return the greater of both; an absent number is the lesser one."""
+    if current is not None and not _is_number(current):
+        raise ValueError(f"max needs a number, the field holds {_kind(current)}")
+    return value if current is None or value > current else current
+
+
 def add(current: Any, value: list[Any]) -> list[Any]:
     """Return the list with the values that it lacks at its end; an absent list counts as empty."""
     return list({_json_key(item): item for item in (*_list(current, "add"), *value)}.values())
@@ -64,6 +71,7 @@ def set_first(current: Any, value: list[Any]) -> list[Any]:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "set": set_,
     "incr": incr,
+    "max": max_,
     "add": add,
     "delete": delete,
     "upsert": upsert,

@@ -7,6 +7,7 @@ from gateway.schema.formats import describe_format
 
 _REQUIRED = {
     "incr": (("integer", "number"), "a number"),
+    "max": (("integer", "number"), "a number"),
     "add": (("array",), "a list"),
     "delete": (("array",), "a list"),
     "set_first": (("array",), "a list"),

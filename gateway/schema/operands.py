@@ -89,7 +89,7 @@ class Operands(dict[tuple[Any, ...], Node]):
     ) -> JSONSchema:
         """Return the declaration by which the value of an operation is coerced."""
         match function:
-            case "incr":
+            case "incr" | "max":
                 return {"type": "number"}
             case "add" | "delete" | "set_first":
                 return {"type": "array", **field}

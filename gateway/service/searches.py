@@ -8,10 +8,10 @@ from typing import Any
 from gateway.core.erasure import Pseudonym
 from gateway.core.faults import Fault, Refusal
 from gateway.core.listing import (
-    SUPPRESSED,
     filter_identities,
     intersection,
     is_selected,
+    needs_all_profiles,
     needs_effective_documents,
     parse_query,
     select_page,
@@ -83,7 +83,7 @@ class Searches:
             found = (each for each in effective if isinstance(each, Profile))
             page = select_page([*page, *(each for each in found if is_selected(each, parameters))], query)
             originals = {each.id: originals[each.id] for each in page}
-            if len(page) == query.limit and query.sort != SUPPRESSED:
+            if len(page) == query.limit and not needs_all_profiles(query.sort):
                 break
             if monotonic() > deadline:
                 raise SearchTimeExceeded
@@ -92,11 +92,11 @@ class Searches:
     async def _batches(
         self, request: PreparedRequest, parameters: Mapping[str, Any], query: Query
     ) -> AsyncIterator[list[Profile]]:
-        """Yield the profiles that a query may select, in its order. The sort by suppression needs all of them."""
+        """Yield the profiles that a query may select, in its order. Some orders need all of them."""
         if "filters" in parameters:
             yield await self._filtered(request, parameters)
             return
-        batch = Query(BATCH_SIZE) if query.sort == SUPPRESSED else replace(query, limit=BATCH_SIZE)
+        batch = Query(BATCH_SIZE) if needs_all_profiles(query.sort) else replace(query, limit=BATCH_SIZE)
         while profiles := await self._store.page(request.database.id, batch):
             yield profiles
             batch = replace(batch, after=(sort_value(profiles[-1], batch.sort), profiles[-1].id))

@@ -6,7 +6,7 @@ from typing import Any
 from gateway.core.faults import Fault, refuse
 from gateway.core.model import Document, Update
 from gateway.dialects.klaviyo import errors
-from gateway.dialects.klaviyo.calls import CLIENT_PREFIX, build_calls
+from gateway.dialects.klaviyo.calls import PUBLIC_PREFIXES, build_calls
 from gateway.dialects.klaviyo.fields import FIELDS
 from gateway.dialects.klaviyo.outgoing import OUTGOING
 from gateway.dialects.outgoing import Outgoing
@@ -17,7 +17,7 @@ class Klaviyo:
     """The dialect. A lenient one accepts requests without a revision."""
 
     name = "klaviyo"
-    prefixes = ("/api", "/client")
+    prefixes = ("/api", "/client", "/onsite")
     slash_merging_prefix = None
     content_types: Mapping[str, str] = {"json": "application/vnd.api+json", "xml": "application/xml"}
     fields = FIELDS
@@ -36,7 +36,7 @@ class Klaviyo:
 
     def credential(self, request: Request) -> Credential:
         """Return the company id of the client endpoints, and the private key of all others."""
-        if request.target.startswith(CLIENT_PREFIX):
+        if request.target.startswith(PUBLIC_PREFIXES):
             if not request.query.get("company_id"):
                 raise refuse("missing_parameter", "The company_id is required.", "/parameter/company_id")
             return Credential(company=request.query["company_id"])

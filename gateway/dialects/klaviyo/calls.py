@@ -1,16 +1,26 @@
 """Klaviyo's calls: method, path, first revision, rates, operation, right, and the functions that parse and render."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
 from gateway.core.listing import SUPPRESSED
 from gateway.core.model import DELETE, READ, WRITE
 from gateway.dialects.klaviyo import deletions, imports, merges, profiles, push_tokens, subscriptions, suppressions
-from gateway.dialects.klaviyo.errors import NESTED
+from gateway.dialects.klaviyo.call_groups import (
+    BULK_RATES,
+    CLIENT_RATES,
+    DEFAULT_RATES,
+    FORM_RATES,
+    PRIVACY_RATES,
+    PUSH_RATES,
+    CallGroup,
+    CallRow,
+)
+from gateway.dialects.klaviyo.errors import EVENTS, MEMBERS, NESTED
 from gateway.dialects.klaviyo.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, JobType
 from gateway.dialects.klaviyo.jsonapi.documents import trim_names
+from gateway.dialects.klaviyo.list_and_event_calls import LIST_AND_EVENT_CALLS
 from gateway.dialects.klaviyo.replies import render_accepted, render_profile, render_profiles
 from gateway.dialects.klaviyo.revisions import FIRST_REVISION, check_revision
 from gateway.dialects.protocol import (
@@ -26,33 +36,12 @@ from gateway.dialects.protocol import (
     UPDATE,
     Call,
     ParsedRequest,
-    Reply,
     Request,
-    Result,
 )
 
 MAX_BODY_BYTES = 5_000_000
-CLIENT_PREFIX = "/client/"
-"""The start of the paths of calls from a browser."""
-
-CLIENT_RATES = ("350/second", "3500/minute")
-FORM_RATES = ("350/second", "750/minute")
-PUSH_RATES = ("150/second", "1400/minute")
-DEFAULT_RATES = ("75/second", "750/minute")
-BULK_RATES = ("10/second", "150/minute")
-PRIVACY_RATES = ("3/second", "60/minute")
-
-
-CallRow: TypeAlias = "tuple[str, str, str, Callable[[Request], ParsedRequest], Callable[[Result], Reply]]"
-"""Method and path, operation, right, parse, render."""
-
-
-class CallGroup(NamedTuple):
-    """Calls with the same rates that exist since the same revision."""
-
-    first_revision: str
-    rates: Sequence[str]
-    rows: Sequence[CallRow]
+PUBLIC_PREFIXES = ("/client/", "/onsite/")
+"""The starts of the paths of calls from a browser or an app, which send no secret."""
 
 
 def _status_calls(jobs: JobType) -> tuple[CallRow, ...]:
@@ -230,16 +219,23 @@ CALL_GROUPS: tuple[CallGroup, ...] = (
         PRIVACY_RATES,
         (("POST /api/data-privacy-deletion-jobs", REMOVE, DELETE, deletions.parse_deletion, render_accepted),),
     ),
+    *LIST_AND_EVENT_CALLS,
 )
 """All calls, by resource."""
 
 _NESTED_POINTERS = {
     f"/{member}": f"/{NESTED}/{member}" for member in ("profile", "match", "subscriptions", "operations")
 }
-_POINTERS: Mapping[str, Mapping[str, str]] = dict.fromkeys(
-    ("/client/subscriptions", "/api/push-tokens", "/client/push-tokens", "/client/push-token-unregister"),
-    _NESTED_POINTERS,
+_NESTED_PATHS = (
+    *("/client/subscriptions", "/api/push-tokens", "/client/push-tokens", "/client/push-token-unregister"),
+    *("/api/events", "/client/events", "/client/event-bulk-create"),
+    *("/api/back-in-stock-subscriptions", "/client/back-in-stock-subscriptions"),
 )
+_POINTERS: Mapping[str, Mapping[str, str]] = {
+    **dict.fromkeys(_NESTED_PATHS, _NESTED_POINTERS),
+    "/api/event-bulk-create-jobs": {"/updates": f"/{EVENTS}"},
+    "/api/lists/{id}/relationships/profiles": {"/updates": f"/{MEMBERS}"},
+}
 """By path: the pointers of calls whose profile is nested in another resource."""
 
 
@@ -261,11 +257,23 @@ def _build_call(group: CallGroup, row: CallRow, is_lenient: bool) -> Call:
         max_body_bytes=MAX_BODY_BYTES,
         rates=group.rates,
         pointers=_POINTERS.get(path, {}),
-        is_public=path.startswith(CLIENT_PREFIX),
+        is_public=path.startswith(PUBLIC_PREFIXES),
     )
 
 
-RESOURCE_MEMBERS = ("data", "attributes", "relationships", "profile", "profiles", "list", "lists")
+RESOURCE_MEMBERS = (
+    "data",
+    "attributes",
+    "relationships",
+    "profile",
+    "profiles",
+    "list",
+    "lists",
+    "events",
+    "events-bulk-create",
+    "metric",
+    "variant",
+)
 """The members of a body that contain resources, or lead to them."""
 
 

@@ -56,6 +56,9 @@ _POINTERS = {
 NESTED = "nested"
 """The start of a canonical pointer in a call whose profile is nested in another resource."""
 
+EVENTS, MEMBERS = "events", "members"
+"""The starts of canonical pointers in calls whose updates are batches of events, or members of a list."""
+
 _ADDRESS_MEMBERS = ("profile", "match", "subscriptions", "suppressions", "operations")
 """The members of a command that have addresses."""
 
@@ -132,6 +135,11 @@ def vendor_pointer(pointer: str) -> str:
             return pointer
         case ["nested", *path]:
             return PROFILE + vendor_pointer(join_pointer(*path))
+        case ["members", index, *_]:
+            return join_pointer("data", index, "id")
+        case ["events", index, *path]:
+            batch = join_pointer("data", "attributes", "events-bulk-create", "data", index)
+            return f"{batch}/attributes/profile" + vendor_pointer(join_pointer(*path))
         case ["updates", index, *path]:
             inner = vendor_pointer(join_pointer(*path)).removeprefix("/data")
             return join_pointer("data", "attributes", "profiles", "data", index) + inner

@@ -42,11 +42,11 @@ def _parse_element(element: Any, lists: Update, is_typed: bool) -> ParsedCommand
     if not isinstance(element, dict):
         return ParsedCommand(None, [Fault("invalid_parameter", "it must be an object", "/data")])
     faults = BodyFaults(is_typed, type_faults(element, "profile", "/data"))
-    data: dict[str, Any] = {**element, "attributes": _remove_nulls(element.get("attributes"))}
+    data: dict[str, Any] = {**element, "attributes": without_nulls(element.get("attributes"))}
     return ParsedCommand({**parse_upsert(data, faults), **lists}, faults, element)
 
 
-def _remove_nulls(attributes: Any) -> Any:
+def without_nulls(attributes: Any) -> Any:
     """Return attributes without those that are null, also within location and properties."""
     if not isinstance(attributes, dict):
         return attributes

@@ -23,7 +23,6 @@ from gateway.dialects.klaviyo.jsonapi.documents import (
     parse_attributes,
     parse_object,
     parse_resource,
-    type_faults,
 )
 from gateway.dialects.klaviyo.jsonapi.filters import parse_filter
 from gateway.dialects.klaviyo.jsonapi.links import (
@@ -42,11 +41,8 @@ from gateway.dialects.klaviyo.requests import (
     REJECT_CONFLICTS,
     match_id,
     match_identifiers,
-    parse_members,
-    parse_profile_attributes,
+    parse_nested_profile,
     profile_context,
-    public_attributes,
-    reject_empty_identifiers,
 )
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Reply, Request, Result
 
@@ -72,7 +68,7 @@ def _parse_registration(
     data, faults = parse_resource(request, "push-token")
     attributes = parse_attributes(data, faults)
     token, device = parse_token(attributes, faults), parse_device(attributes, faults)
-    update = _parse_profile(attributes, rules, faults, is_public=is_public)
+    update = parse_nested_profile(attributes, rules, faults, is_public=is_public)
     if faults:
         raise Refusal(faults)
     registration = token.registration(device)
@@ -82,22 +78,6 @@ def _parse_registration(
         "set_once": [*update.get("set_once", ()), *registration["set_once"]],
     }
     return ParsedRequest(None, [ParsedCommand({**update, **registration, **combined})])
-
-
-def _parse_profile(attributes: Mapping[str, Any], rules: Update, faults: BodyFaults, *, is_public: bool) -> Update:
-    """Return the update of the profile that a registration contains."""
-    profile = parse_object(attributes.get("profile"), PROFILE, faults)
-    data = parse_object(profile.get("data"), f"{PROFILE}/data", faults)
-    nested = BodyFaults(faults.is_typed, type_faults(data, "profile", "/data"))
-    own = parse_profile_attributes(data, nested)
-    if is_public:
-        own = public_attributes(own)
-    else:
-        reject_empty_identifiers(data, own, nested)
-    match = match_identifiers({"id": data.get("id"), **own}, nested)
-    update = {**match, **rules, **parse_members(own, data, nested)}
-    faults.add_nested(PROFILE, nested)
-    return update
 
 
 def parse_unregistration(request: Request) -> ParsedRequest:

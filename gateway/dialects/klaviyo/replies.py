@@ -112,7 +112,7 @@ def render_attributes(profile: Profile, additional: Sequence[str] = ()) -> dict[
     attributes["properties"] = properties if isinstance(properties, dict) else {}
     attributes["location"] = location
     attributes["created"], attributes["updated"] = render_time(profile.created), render_time(profile.updated)
-    attributes["last_event_date"] = None
+    attributes["last_event_date"] = render_time(own["last_event_date"]) if "last_event_date" in own else None
     for name in additional:
         attributes[name] = render_consents(profile) if name == "subscriptions" else None
     return attributes

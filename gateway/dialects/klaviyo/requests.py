@@ -28,6 +28,7 @@ from gateway.dialects.klaviyo.jsonapi.documents import (
     parse_list,
     parse_object,
     trim,
+    type_faults,
 )
 from gateway.dialects.klaviyo.jsonapi.links import (
     link_context,
@@ -164,6 +165,27 @@ def parse_upsert(data: Mapping[str, Any], faults: BodyFaults) -> Update:
     reject_empty_identifiers(data, attributes, faults)
     match = match_identifiers({"id": data.get("id"), **attributes}, faults)
     return {**match, **REJECT_CONFLICTS, **parse_members(attributes, data, faults)}
+
+
+def parse_nested_profile(
+    attributes: Mapping[str, Any], rules: Update, faults: BodyFaults, *, is_public: bool
+) -> Update:
+    """Return the update that creates or updates the profile in the attributes of another resource.
+
+    Its faults are added with pointers into the whole body.
+    """
+    profile = parse_object(attributes.get("profile"), PROFILE, faults)
+    data = parse_object(profile.get("data"), f"{PROFILE}/data", faults)
+    nested = BodyFaults(faults.is_typed, type_faults(data, "profile", "/data"))
+    own = parse_profile_attributes(data, nested)
+    if is_public:
+        own = public_attributes(own)
+    else:
+        reject_empty_identifiers(data, own, nested)
+    match = match_identifiers({"id": data.get("id"), **own}, nested)
+    update = {**match, **rules, **parse_members(own, data, nested)}
+    faults.add_nested(PROFILE, nested)
+    return update
 
 
 def parse_members(attributes: Mapping[str, Any], data: Mapping[str, Any], faults: BodyFaults) -> Update:

@@ -16,6 +16,7 @@ from gateway.dialects.klaviyo.jsonapi.documents import (
     ATTRIBUTES,
     BodyFaults,
     parse_attributes,
+    parse_boolean,
     parse_object,
     parse_related_ids,
     parse_resource,
@@ -118,7 +119,7 @@ def _parse_job(request: Request, type: str, consent: str) -> ParsedRequest:
     ids = _parse_list_ids(data, attributes, faults)
     lists = change_lists("add" if consent == SUBSCRIBED else "remove", ids)
     source = parse_text(attributes, "custom_source", faults)
-    is_historical = _parse_boolean(attributes, "historical_import", faults)
+    is_historical = parse_boolean(attributes, "historical_import", faults)
     parser = ConsentParser(consent, source, request, is_historical=is_historical)
     commands = [parser.parse(element, lists) for element in elements]
     if faults:
@@ -126,15 +127,6 @@ def _parse_job(request: Request, type: str, consent: str) -> ParsedRequest:
             faults.add_nested(join_pointer("updates", index), command.faults)
         raise Refusal(faults)
     return ParsedRequest(None, [*commands, *parser.registrations])
-
-
-def _parse_boolean(attributes: Mapping[str, Any], name: str, faults: BodyFaults) -> bool:
-    """Return a boolean, or its text if leaves have no types. It is false by default."""
-    value = attributes.get(name)
-    is_text = not faults.is_typed and value in ("true", "false")
-    if not (isinstance(value, bool) or is_text or faults.is_empty(value)):
-        faults.append(Fault("invalid_parameter", "it must be true or false", f"{ATTRIBUTES}/{name}"))
-    return value is True or value == "true"
 
 
 def _parse_list_ids(data: Mapping[str, Any], attributes: Mapping[str, Any], faults: BodyFaults) -> list[str]:

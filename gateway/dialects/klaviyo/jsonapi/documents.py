@@ -93,6 +93,15 @@ def parse_text(attributes: Mapping[str, Any], name: str, faults: BodyFaults) -> 
     return ""
 
 
+def parse_boolean(attributes: Mapping[str, Any], name: str, faults: BodyFaults) -> bool:
+    """Return a boolean, or its text if leaves have no types. It is false by default."""
+    value = attributes.get(name)
+    is_text = not faults.is_typed and value in ("true", "false")
+    if not (isinstance(value, bool) or is_text or faults.is_empty(value)):
+        faults.append(Fault("invalid_parameter", "it must be true or false", f"{ATTRIBUTES}/{name}"))
+    return value is True or value == "true"
+
+
 def parse_object(value: Any, pointer: str, faults: BodyFaults) -> dict[str, Any]:
     """Return an object. An empty value is an empty object."""
     if isinstance(value, dict):
