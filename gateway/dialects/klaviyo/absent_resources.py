@@ -8,7 +8,7 @@ from functools import partial
 
 from gateway.core.faults import refuse
 from gateway.dialects.klaviyo.jsonapi.filters import EQUALITY_OPERATORS, ORDER_OPERATORS, parse_filter
-from gateway.dialects.klaviyo.jsonapi.links import link_context, parse_parameters, self_link
+from gateway.dialects.klaviyo.jsonapi.links import link_context, parse_parameters, render_collection
 from gateway.dialects.klaviyo.requests import NO_MATCH
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Reply, Request, Result
 
@@ -63,4 +63,4 @@ def _reject_id(request: Request, *, type: str) -> ParsedRequest:
 
 def render_empty(result: Result) -> Reply:
     """Render an empty page."""
-    return Reply(200, {"data": [], "links": {**self_link(result.context), "next": None, "prev": None}})
+    return render_collection(result.context, [])

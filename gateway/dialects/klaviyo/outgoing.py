@@ -10,7 +10,7 @@ from gateway.core.model import Document, Tree
 from gateway.core.normalization import email, phone
 from gateway.core.pointer import split_pointer
 from gateway.core.times import format_time
-from gateway.dialects.klaviyo.calls import BULK_RATES, DEFAULT_RATES, PRIVACY_RATES
+from gateway.dialects.klaviyo.call_groups import BULK_RATES, DEFAULT_RATES, PRIVACY_RATES
 from gateway.dialects.klaviyo.devices import PROVIDERS, STATES, PushToken
 from gateway.dialects.klaviyo.fields import COORDINATES, FIELDS, NAMESPACE
 from gateway.dialects.outgoing import Outgoing, OutgoingRequest, Path, ProfileState, Rendered, Target, VendorAnswer
