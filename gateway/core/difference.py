@@ -57,16 +57,16 @@ def json_equal(one: Any, other: Any) -> bool:
     """Compare as JSON does: 1, 1.0 and true are equal in Python, and different in JSON."""
     if one is other:
         return True
+    if one != other:
+        return False
     kind = type(one)
     if kind is not type(other):
         return False
     if kind is dict:
-        return one.keys() == other.keys() and all(json_equal(value, other[name]) for name, value in one.items())
+        return all(json_equal(value, other[name]) for name, value in one.items())
     if kind is list:
-        return len(one) == len(other) and (
-            (one == other and _TEXTS.issuperset(map(type, one))) or all(map(json_equal, one, other))
-        )
-    return bool(one == other) and (kind is not float or repr(one) == repr(other))
+        return _TEXTS.issuperset(map(type, one)) or all(map(json_equal, one, other))
+    return kind is not float or repr(one) == repr(other)
 
 
 _TEXTS = {str}

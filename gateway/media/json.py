@@ -26,7 +26,6 @@ name = "json"
 media_type = "application/json"
 is_typed = True
 
-_NOT_PLAIN = object()
 
 # An even number of backslashes before it: those are escaped pairs, so this backslash starts the escape.
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
@@ -44,22 +43,18 @@ def decode(
     unrepresentable: list[UnrepresentableNumber] | None = None,
 ) -> Tree:
     """See `Codec`. Ignores a byte order mark (RFC 8259, 8.1)."""
-    tree = _decode_plain(body, bounds) if charset in UTF_8 else _NOT_PLAIN
-    return decode_thoroughly(body, charset, bounds, unrepresentable) if tree is _NOT_PLAIN else tree
-
-
-def _decode_plain(body: bytes, bounds: Bounds) -> Tree:
-    """Return the tree of a plain body that is within the bounds, else `_NOT_PLAIN`."""
-    try:
-        tree = _parse(body)
-        written = orjson.dumps(tree, None, orjson.OPT_STRICT_INTEGER)
-        if len(body) > bounds.small or body.count(b"{") + body.count(b"[") > bounds.depth:
-            bounds.check(tree, len(body))
-    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError, Refusal):
-        return _NOT_PLAIN
-    quotes = body.count(b'"')
-    is_whole = quotes == written.count(b'"') if b"\\" not in body else _has_all_strings(body, quotes, written)
-    return tree if is_whole else _NOT_PLAIN
+    if charset in UTF_8:
+        try:
+            tree = _parse(body)
+            written = orjson.dumps(tree, None, orjson.OPT_STRICT_INTEGER)
+            if len(body) > bounds.small or body.count(b"{") + body.count(b"[") > bounds.depth:
+                bounds.check(tree, len(body))
+            quotes = body.count(b'"')
+            if quotes == written.count(b'"') if b"\\" not in body else _has_all_strings(body, quotes, written):
+                return tree
+        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError, Refusal):
+            pass  # the thorough decoder states the reason
+    return decode_thoroughly(body, charset, bounds, unrepresentable)
 
 
 def _exact_number(literal: str) -> int | float:

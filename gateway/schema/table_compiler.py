@@ -153,6 +153,10 @@ class TableCompiler:
         return Holder(_as_patches(flat.below("profile"), ("profile",)), own.get("profile", {}), NO_MEMBERS)
 
 
+MAX_KEPT_VALUES = 1_000
+"""Values of a switch for which the look-up of their node is kept."""
+
+
 class _Nodes(dict[Any, Node]):
     """The nodes of a switch, compiled when a value first needs one. Values that no rule names share one."""
 
@@ -161,9 +165,10 @@ class _Nodes(dict[Any, Node]):
         self._compile = compile
 
     def __missing__(self, value: Any) -> Node:
-        if value is not ABSENT and value is not OTHER and value not in self._values:
-            return self[OTHER]
-        node = self[value] = self._compile(value)
+        is_named = value is ABSENT or value is OTHER or value in self._values
+        node = self._compile(value) if is_named else self[OTHER]
+        if is_named or len(self) < MAX_KEPT_VALUES:  # clients choose the others
+            self[value] = node
         return node
 
 

@@ -15,7 +15,7 @@ from gateway.api.pipeline import NAME, ApiPipeline
 from gateway.core.faults import refuse
 from gateway.server.endpoints import EndpointContext, message_of
 from gateway.server.errors import ClientDisconnected, RequestRefusal, overloaded
-from gateway.server.responses import response_body, response_start, stream_start
+from gateway.server.responses import response_events, stream_start
 from gateway.service.http_messages import Message, Response
 
 PREFIX = "/gateway"
@@ -69,8 +69,9 @@ class ApiEndpoint:
             await self._send(response, message, send, started)
 
     async def _send(self, response: Response, message: Message, send: Send, started: float) -> None:
-        await send(response_start(response, message.id))
-        await send(response_body(response, message.method))
+        start, body = response_events(response, message)
+        await send(start)
+        await send(body)
         self._context.common.responses.add(NAME, self._route, message, response, started)
 
     async def _stream(self, stream: EventStream, message: Message, send: Send, started: float) -> None:
@@ -100,8 +101,9 @@ class UnknownApiPath:
         started, common = perf_counter(), self._context.common
         message = message_of(scope, b"", common)
         response = self._context.pipeline.reject(message, refuse("unknown_call"))
-        await send(response_start(response, message.id))
-        await send(response_body(response, message.method))
+        start, body = response_events(response, message)
+        await send(start)
+        await send(body)
         common.responses.add(NAME, "", message, response, started)
 
 

@@ -15,10 +15,10 @@ from gateway.dialects.protocol import BATCHES, Call, Dialect
 from gateway.server.bodies import BodyReader
 from gateway.server.cors import cors_of
 from gateway.server.errors import ClientDisconnected, RequestRefusal, overloaded
-from gateway.server.public_address import PublicAddress
+from gateway.server.public_address import DEFAULT_HOST, PublicAddress
 from gateway.server.request_head import WHITE_SPACE
 from gateway.server.request_ids import is_safe
-from gateway.server.responses import ResponseLog, response_body, response_start
+from gateway.server.responses import ResponseLog, response_events
 from gateway.service.http_messages import Message
 from gateway.service.pipeline import Pipeline
 
@@ -80,8 +80,9 @@ class Endpoint:
             response = context.pipeline.reject(self._dialect, message, refusal.faults[0], refusal.headers)
         except ClientDisconnected:
             return
-        await send(response_start(response, message.id))
-        await send(response_body(response, message.method))
+        start, body = response_events(response, message)
+        await send(start)
+        await send(body)
         context.responses.add(self._dialect.name, self._route, message, response, started)
 
     def _reject_method(self) -> NoReturn:
@@ -105,8 +106,9 @@ class NotFoundEndpoint:
         dialect = next(matching, self._default)
         message = message_of(scope, b"", context)
         response = context.pipeline.reject(dialect, message, Fault("unknown_call"), {})
-        await send(response_start(response, message.id))
-        await send(response_body(response, message.method))
+        start, body = response_events(response, message)
+        await send(start)
+        await send(body)
         context.responses.add(dialect.name, "", message, response, started)
 
 
@@ -134,7 +136,11 @@ def message_of(scope: Scope, body: bytes, context: EndpointContext) -> Message:
     id = headers.get("x-request-id")
     if id is None or not is_safe(id):
         id = next(context.request_ids)
-    return Message(scope["method"], headers, body, query, path, target, id, context.address.base_of(scope, headers))
+    address = context.address
+    base = f"{scope['scheme']}://{headers.get('host') or DEFAULT_HOST}"
+    if address.trusts_proxies:
+        base = address.base_of(scope, headers)
+    return Message(scope["method"], headers, body, query, path, target, id, base)
 
 
 def _joined_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

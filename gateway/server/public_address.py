@@ -36,6 +36,8 @@ class PublicAddress:
     """Finds the address for each request. `proxies` are the networks of the trusted proxies."""
 
     def __init__(self, proxies: tuple[Network, ...] = ()) -> None:
+        self.trusts_proxies = bool(proxies)
+        """Otherwise the address is the one that the request itself names."""
         self._proxies = proxies
         self._is_trusted = lru_cache(MAX_CACHED_ADDRESSES)(self._is_in_networks)
 

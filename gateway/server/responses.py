@@ -76,6 +76,7 @@ def stream_start(response: Response, request_id: str) -> Event:
     return {**start, "headers": [each for each in start["headers"] if each[0] != b"content-length"]}
 
 
-def response_body(response: Response, method: str) -> Event:
-    """Return the ASGI event of the body. The response to HEAD has none."""
-    return {"type": "http.response.body", "body": b"" if method == "HEAD" else response.body}
+def response_events(response: Response, message: Message) -> tuple[Event, Event]:
+    """Return the ASGI events of a response: its start, and its body. The response to HEAD has none."""
+    body = b"" if message.method == "HEAD" else response.body
+    return response_start(response, message.id), {"type": "http.response.body", "body": body}

@@ -39,10 +39,7 @@ class ChangeBuilder:
 
     def update(self, request: PreparedRequest) -> Change:
         """Return the change of the only update. Raises `Refusal`."""
-        [update] = request.commands
-        if isinstance(update, Refusal):
-            raise update.copy()
-        return self._update(update, request, request.idempotency_key)
+        return self.change(request.commands[0], request, request.idempotency_key)
 
     def group(self, request: PreparedRequest, start: int) -> list[Change | Refusal]:
         """Return the changes of `GROUP_SIZE` updates from `start` on, each with a key of its own."""
@@ -102,11 +99,14 @@ class ChangeBuilder:
         self, update: Update | Refusal, request: PreparedRequest, key: IdempotencyKey | None
     ) -> Change | Refusal:
         try:
-            return update if isinstance(update, Refusal) else self._update(update, request, key)
+            return self.change(update, request, key)
         except Refusal as refusal:
             return refusal.copy()
 
-    def _update(self, update: Update, request: PreparedRequest, key: IdempotencyKey | None) -> Change:
+    def change(self, update: Update | Refusal, request: PreparedRequest, key: IdempotencyKey | None) -> Change:
+        """Return the change of one update. Raises `Refusal`, also where it is one."""
+        if isinstance(update, Refusal):
+            raise update.copy()
         schema, dialect, triggers = request.schema, request.dialect, True
         now = self._now() if request.received is None else request.received
         if "options" in update:

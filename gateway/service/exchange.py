@@ -54,7 +54,9 @@ class Exchange(Struct):
             tree, message.query, message.headers, message.path, message.target, message.base, now, is_typed
         )
         if codec or call.accepts_forms:
-            self.codec = self._reply_codec(self.dialect.media_type(request), codec)
+            own_types = message.headers.get("content-type", ""), *self.dialect.content_types.values()
+            accept = message.headers.get("accept")
+            self.codec = media.reply_codec(self.dialect.media_type(request), accept, codec, own_types)
             if not isinstance(tree, call.body_types):
                 raise refuse("not_an_object")
         return request

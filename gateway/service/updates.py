@@ -23,7 +23,8 @@ class Updates:
 
     async def update(self, request: PreparedRequest) -> list[Outcome]:
         """Update one profile. The outcome of a public call may be the faults that its reply must not report."""
-        [result] = await self._store.change([self._changes.update(request)])
+        change = self._changes.change(request.commands[0], request, request.idempotency_key)
+        [result] = await self._store.change([change])
         if isinstance(result, Refusal):
             code = result.faults[0].code
             # Public calls have a key space of their own, so that a conflict reveals nothing.

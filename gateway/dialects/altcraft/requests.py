@@ -38,7 +38,8 @@ _ELEMENT_NAMES = frozenset(ELEMENT_MATCH_NAMES)
 
 def parse_profile(request: Request, *, rule: Update, search: bool) -> ParsedRequest:
     """Parse `update`, `import` (which may create) and `add` (which creates without a search)."""
-    parameters, is_typed = parse_parameters(request), request.is_typed
+    is_typed = request.is_typed
+    parameters = request.tree if is_typed else parse_parameters(request)
     data = parameters.get("data")
     if not isinstance(data, dict):
         data = require_object(require(parameters, "data"), "data", is_typed)
@@ -93,7 +94,7 @@ def parse_description(request: Request) -> ParsedRequest:
 
 def common_members(parameters: Mapping[str, Any], rule: Update = NO_RULE) -> Update:
     """Return the members that the parameters add to each command of a request. Only an update has a rule."""
-    command: Update = {"database": require(parameters, "db_id")}
+    command: Update = {"database": parameters.get("db_id") or require(parameters, "db_id")}
     if not _OPTION_NAMES.isdisjoint(parameters) and (options := present_members(parameters, OPTIONS)):
         command["options"] = options
     command |= rule

@@ -36,7 +36,9 @@ def parse_subscriptions(_name: str, value: Any, faults: list[Fault], is_typed: b
         return value if is_typed else strip_text(value) or None
     subscriptions = []
     for index, each in enumerate(value):
-        if isinstance(each, dict):
+        if is_typed and isinstance(each, dict) and _PARSED_MEMBERS.isdisjoint(each) and "" not in each.values():
+            subscriptions.append(each)
+        elif isinstance(each, dict):
             subscriptions.append(parse_subscription(each, f"/subscriptions/{index}", faults, is_typed))
         else:
             subscriptions.append(each if is_typed else strip_text(each))

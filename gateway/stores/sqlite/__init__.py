@@ -6,7 +6,7 @@ Profiles are looked up on the event loop: that costs less than a switch to anoth
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from itertools import chain
 from pathlib import Path
@@ -113,9 +113,7 @@ class SqliteStore(SqlRegistry, SqlListing, SqlSubscribers):
         self._checkpoints = Checkpoints(writer, checkpoints)
         self._writer = Writer(writer, self._checkpoints, self._presence)
         self._queue = GroupCommit(self._writer.run, MAX_GROUP_CHANGES)
-
-    def change(self, changes: Sequence[Change]) -> Awaitable[list[EditResult | Refusal]]:
-        return self._queue.run(changes)
+        self.change: Callable[[Sequence[Change]], Awaitable[list[EditResult | Refusal]]] = self._queue.run
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         found = look_up(self._execute, [(database, kind, value) for kind, value in identities])
