@@ -20,12 +20,8 @@ class Checkpoints:
     def __init__(self, writer: apsw.Connection, own: apsw.Connection) -> None:
         self._writer, self._own = writer, own
         self.is_overdue = False
-<<<<<<< HEAD
         """Whether the log is too long, so that `run` must complete it: without pauses between commits, the thread never
         does."""
-=======
-        """Whether the log is too long: without pauses between commits, the thread never completes it."""
->>>>>>> 0e4348a0 (Cut calls of an update to the budget of 80)
         self._due = Event()
         self._open = True
         self._thread = Thread(target=self._serve, name="store-checkpoints", daemon=True)

@@ -153,15 +153,8 @@ class SqliteGroup:
         keys = []
         for step in steps:
             if isinstance(step, Change):
-                database = step.database
-                if database not in self._finds:
-                    self._finds[database] = Find(
-                        partial(self._find, database),
-                        partial(self._find_ledgers, database),
-                        partial(self._may_have_ledgers, database),
-                    )
                 for kind, value in step.identities:
-                    keys.append((database, kind, value))
+                    keys.append((step.database, kind, value))
         self._profiles = look_up(connection.execute, keys, MAX_READ_CHARACTERS) if keys else {}
         self._registry: int | None = None
         self._touched: set[Key] = set()
@@ -184,7 +177,6 @@ class SqliteGroup:
         try:
             if step.once and (stored := self._replay(step, step.once)):
                 return stored
-<<<<<<< HEAD
             database = step.database
             if (find := self._finds.get(database)) is None:
                 find = self._finds[database] = Find(
@@ -193,9 +185,6 @@ class SqliteGroup:
                     partial(self._may_have_ledgers, database),
                 )
             result = step.edit(find)
-=======
-            result = step.edit(self._finds[step.database])
->>>>>>> 0e4348a0 (Cut calls of an update to the budget of 80)
             self._add(step, result)
         except Refusal as refusal:
             return refusal.copy()

@@ -41,32 +41,7 @@ class Writer:
         connection.set_busy_handler(None)
 
     async def run(self, steps: Sequence[Step]) -> list[Any]:
-<<<<<<< HEAD
         """Run the first of the steps in one transaction, as many as time allows. Return their results, one at least."""
-=======
-        """Run the steps, as many together as time allows. Return the result of each."""
-        results: list[Any] = []
-        while len(results) < len(steps):
-            rest = steps[len(results) :]
-            try:
-                results += await self._run_together(rest)
-            except Exception as error:
-                results += await self._run_again(rest, error)
-        return results
-
-    def close(self) -> None:
-        """Wait for the commit that runs."""
-        self._thread.shutdown()
-
-    async def _run_together(self, steps: Sequence[Step]) -> list[Any]:
-        """Run the first of the steps in one transaction."""
-        self._presence.require()
-        if self._checkpoints.is_overdue:
-            await self._in_thread(self._checkpoints.run)
-        if not self._begin():
-            await self._wait_for_lock()
-        rows_before = self._connection.total_changes()
->>>>>>> 0e4348a0 (Cut calls of an update to the budget of 80)
         try:
             self._presence.require()
             if self._checkpoints.is_overdue:
