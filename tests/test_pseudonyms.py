@@ -88,7 +88,9 @@ async def test_an_address_that_comes_back_after_a_deletion_is_unsubscribed(tmp_p
         assert (await client.post("/api/data-privacy-deletion-jobs", json=job, headers=KLAVIYO)).status_code == 202
         [database] = await app.state.store.databases()
         async with app.state.store.snapshot() as snapshot:
-            assert ["ann" in each.address async for each in snapshot.ledgers(database.id)] == [False]
+            addresses = [each.address async for each in snapshot.ledgers(database.id)]
+            assert addresses
+            assert not any("ann" in address for address in addresses)
         await _import(client)
         assert await _status(client) == "unsubscribed"
         await _import(client, status="complained")

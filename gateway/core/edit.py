@@ -42,6 +42,7 @@ from gateway.core.model import (
 from gateway.core.pointer import split_pointer
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.selection import not_found, require_profile, select_first, select_profile
+from gateway.core.tombstones import TombstoneCheck
 
 
 class EditContext(Struct, frozen=True):
@@ -49,7 +50,8 @@ class EditContext(Struct, frozen=True):
 
     `validate` returns the faults of a document that replaces another one, {} for a new profile. `resolve_patch` returns
     what the JSON Patch of an update writes, for the dialect's view of a document. `now` is in milliseconds since 1970.
-    `read_ledgers` returns the reader of ledgers in a step.
+    `read_ledgers` returns the reader of ledgers in a step. `erased` compares the request with
+    tombstones.
     """
 
     tables: ProfileTables
@@ -58,6 +60,7 @@ class EditContext(Struct, frozen=True):
     new_id: str
     now: int
     read_ledgers: Callable[[Find], ReadLedgers] = attrgetter("ledgers")
+    erased: TombstoneCheck | None = None
 
 
 class UpdateEdit(Struct, frozen=True):
@@ -81,6 +84,8 @@ class UpdateEdit(Struct, frozen=True):
             return _address_result(update, found, find, context)
         else:
             profile = self._select(found)
+        if find.has_tombstones and context.erased:
+            context.erased.require_new(find, self.key, update, profile.created if profile else None)
         before = profile.document if profile else {}
         if "patch" in update:
             update = {**update, **context.resolve_patch(before, update)}
@@ -96,6 +101,8 @@ class UpdateEdit(Struct, frozen=True):
             if settled is not document:
                 document, touched = settled, None
                 gained, lost = identity_changes(before, document, context.tables)
+        if gained and find.has_tombstones and context.erased:
+            context.erased.require_new(find, tuple(gained), update)
         result = document_result(profile, document, gained, lost, context, touched=touched)
         if ledgers or self.detach_key or len(found) > 1:
             return self._with_others(find, found, profile, replace(result, ledgers=ledgers))

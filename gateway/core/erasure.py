@@ -1,22 +1,23 @@
 """Erasure: a privacy deletion removes a person's profiles, and the data about the person in other records.
 
 Opt-outs outlive it under a pseudonym of the address (a keyed hash), so that an address that comes back is not mailable.
+Tombstones (`core.tombstones`) outlive it for some days.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 
-from gateway.core.consent import ReadLedgers, addresses_of, own_addresses
+from gateway.core.consent import ReadLedgers, address_of, addresses_of, own_addresses, record, resource_key
 from gateway.core.edit import removal_write
-from gateway.core.matching import ALIAS, CUSTOM, ID, identities
+from gateway.core.matching import ALIAS, CUSTOM, ID, TAGS, identities
 from gateway.core.model import (
     Address,
-    Edit,
     EditResult,
     Erasure,
     Find,
@@ -30,45 +31,88 @@ from gateway.core.model import (
 )
 from gateway.core.normalization import email
 from gateway.core.profile_tables import ProfileTables
+from gateway.core.selection import require_profile
+from gateway.core.tombstones import Pseudonym, tombstone, tombstone_address
 
-Pseudonym: TypeAlias = Callable[[Address], Address]
-"""Returns the keyed hash that replaces an address."""
+UNKNOWN_VALUES = MemberChange("", is_before_known=False)
+"""What an erasure leaves of the values in an entry of the journal."""
 
 _MAX_SEARCHED_VALUES = 100
 _NOT_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 _NO_DIGITS = re.compile(r"[^0-9]+")
 
 
-def erasure_edit(key: Sequence[Identity], tables: ProfileTables, pseudonym: Pseudonym | None) -> Edit:
-    """Return the edit that removes every profile of a key, and erases what else is stored about them.
+class ErasureEdit(Struct, frozen=True):
+    """The edit that erases the profile of a key, or with `on_multiple` = `all` every one, and may then find none.
 
-    The ledgers of their addresses move to pseudonyms. Without a pseudonym they remain: an opt-out stays in force.
+    An erasure withdraws every consent. The ledgers of the person's addresses, which say so, move to pseudonyms, and
+    tombstones of `time` (ms since 1970) are added. Without a pseudonym the ledgers stay as they are: an opt-out stays
+    in force. The edit raises `Refusal`: profile_not_found, ambiguous_match. `jobs_since` is that of the erasure.
     """
 
-    def edit(find: Find) -> EditResult:
-        profiles = find(key)
-        names = {each.id: identities(each.document, tables) for each in profiles}
-        addresses = list(own_addresses(key))
-        addresses += [address for each in profiles for address in addresses_of(each.document, tables)]
-        own = frozenset(key).union(*names.values())
-        ids = frozenset(names) | {value for kind, value in own if kind in (ID, ALIAS)}
-        return EditResult(
-            next(iter(profiles), None),
-            tuple(_erasure_write(each, tables) for each in profiles),
-            ledgers=_moved(find.ledgers(addresses), pseudonym) if pseudonym else {},
-            erasure=Erasure(ids, own | {(ID, id) for id in ids}),
-        )
+    key: tuple[Identity, ...]
+    tables: ProfileTables
+    pseudonym: Pseudonym | None
+    time: int
+    on_multiple: str | None = None
+    jobs_since: int = 0
 
-    return edit
+    def __call__(self, find: Find) -> EditResult:
+        profiles = self.select(find.profiles(self.key))
+        erasure = self.erasure(profiles)
+        ledgers: dict[Address, Ledger | None] = {}
+        if self.pseudonym:
+            resources = _resources_by_address(profiles, self.key, self.tables)
+            ledgers = _moved(resources, find, self.pseudonym, self.time)
+            names = (tombstone_address(self.pseudonym, *identity) for identity in erasure.identities)
+            ledgers |= dict.fromkeys(names, tombstone(self.time))
+        writes = tuple(_erasure_write(each, self.tables) for each in profiles)
+        return EditResult(next(iter(profiles), None), writes, ledgers=ledgers, erasure=erasure)
+
+    def select(self, found: list[Profile]) -> list[Profile]:
+        """Return those to erase of the profiles that the key finds. Raises `Refusal`."""
+        return found if self.on_multiple == "all" else [require_profile(found, self.key, self.tables)]
+
+    def erasure(self, profiles: Sequence[Profile]) -> Erasure:
+        """Return the persons of the profiles that are erased."""
+        own = frozenset(self.key).union(*(identities(each.document, self.tables) for each in profiles))
+        own = frozenset(each for each in own if not each[0].startswith(f"{TAGS}/"))  # persons share a tag
+        ids = frozenset(each.id for each in profiles) | {value for kind, value in own if kind in (ID, ALIAS)}
+        tombstone_of = partial(tombstone_address, self.pseudonym) if self.pseudonym else None
+        return Erasure(ids, own | {(ID, id) for id in ids}, tombstone_of, self.time, self.jobs_since)
+
+
+def _moved(
+    resources: Mapping[Address, set[str]], find: Find, pseudonym: Pseudonym, time: int
+) -> dict[Address, Ledger | None]:
+    """Return the ledgers of addresses under their pseudonyms, with an opt-out for each resource."""
+    addresses = list(resources)
+    before = ledger_reader(find.ledgers, pseudonym)(addresses)
+    moved: dict[Address, Ledger | None] = dict.fromkeys(find.ledgers(addresses))
+    for address, each in resources.items():
+        ledger = before.get(address, Ledger())
+        for resource in sorted(each):
+            ledger = record(ledger, resource, "unsubscribed", time)
+        moved[pseudonym(address)] = ledger
+    return moved
 
 
 def _erasure_write(profile: Profile, tables: ProfileTables) -> Write:
     """Return the write that removes a profile. Its entry in the journal has no value of the person."""
-    return structs.replace(removal_write(profile, tables, "erase"), members=(MemberChange("", is_before_known=False),))
+    return structs.replace(removal_write(profile, tables, "erase"), members=(UNKNOWN_VALUES,))
 
 
-def _moved(ledgers: Mapping[Address, Ledger], pseudonym: Pseudonym) -> dict[Address, Ledger | None]:
-    return dict.fromkeys(ledgers) | {pseudonym(address): ledger for address, ledger in ledgers.items()}
+def _resources_by_address(
+    profiles: Sequence[Profile], key: Sequence[Identity], tables: ProfileTables
+) -> dict[Address, set[str]]:
+    """Return the resources of the subscriptions to each address of a key and of profiles; "" is none."""
+    found: dict[Address, set[str]] = {address: {""} for address in own_addresses(key)}
+    for profile in profiles:
+        for address in addresses_of(profile.document, tables):
+            found.setdefault(address, {""})
+        for subscription in profile.document.get("subscriptions", ()):
+            found[address_of(subscription)].add(resource_key(subscription))
+    return found
 
 
 def ledger_reader(read: ReadLedgers, pseudonym: Pseudonym | None) -> ReadLedgers:

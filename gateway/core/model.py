@@ -137,11 +137,13 @@ class Find(Struct, frozen=True):
 
     Call it with identities for the profiles that any of them names, each once, by id. `ledgers` returns the ledgers of
     addresses; one without facts is absent. `has_ledgers` is False only if no address of the database has facts.
+    `has_tombstones`: whether there may be tombstones among the ledgers.
     """
 
     profiles: Callable[[Sequence[Identity]], list[Profile]]
     ledgers: Callable[[Sequence[Address]], dict[Address, Ledger]]
     has_ledgers: Callable[[], bool]
+    has_tombstones: bool = False
 
     def __call__(self, identities: Sequence[Identity]) -> list[Profile]:
         return self.profiles(identities)
@@ -150,11 +152,20 @@ class Find(Struct, frozen=True):
 class Erasure(Struct, frozen=True):
     """The persons of a privacy deletion: the ids of their profiles, and all their identities.
 
-    A store removes the stored answers with these profiles, and these persons from the results of its jobs.
+    A store removes the stored answers with these profiles, and these persons from its journal and from the results of
+    its jobs. `tombstone` returns the address of the tombstone of a kind and a value, None: there are none. `time` is
+    that of the erasure (ms since 1970). Jobs before `jobs_since` (ms since 1970) do not name them any more.
     """
 
     ids: frozenset[str]
     identities: frozenset[Identity]
+    tombstone: "Callable[[str, str], Address] | None" = None
+    time: int = 0
+    jobs_since: int = 0
+
+
+JobCursor: TypeAlias = tuple[int, str]
+"""The time and the id of the job after which a reader continues."""
 
 
 class EditResult(Struct, frozen=True):

@@ -5,12 +5,16 @@ from typing import Any, TypeAlias
 
 from msgspec import UNSET, Struct
 
+from gateway.core.erasure import UNKNOWN_VALUES
 from gateway.core.model import JournalEntry, JournalKind, MemberChange
 from gateway.core.pointer import join_pointer, split_pointer, value_at
 from gateway.core.times import format_time
 from gateway.feed.cursors import format_cursor
 
 Event: TypeAlias = dict[str, Any]
+
+ERASED = (UNKNOWN_VALUES,)
+"""The members of an entry of an erased person."""
 
 EVENT_TYPES: dict[JournalKind, str] = {
     "create": "profile.created",
@@ -36,8 +40,13 @@ class Selection(Struct, frozen=True):
     members: tuple[str, ...] = ()
 
     def selects(self, entry: JournalEntry) -> bool:
-        """Return whether an entry has an event. A write that changed nothing has none."""
-        if not (entry.origin.triggers or self.all) or not (entry.members or entry.kind == "erase"):
+        """Return whether an entry has an event. A write that changed nothing has none, nor has one of an erased person.
+
+        The erasure itself has one, whatever the members are that it is selected by.
+        """
+        if entry.kind == "erase":
+            return not self.types or EVENT_TYPES["erase"] in self.types
+        if not (entry.origin.triggers or self.all) or not entry.members or entry.members == ERASED:
             return False
         if self.types and EVENT_TYPES[entry.kind] not in self.types:
             return False
@@ -49,15 +58,15 @@ def event_renderer(store: str, database: int, selection: Selection) -> Callable[
     source, has_values = f"/gateway/v1/databases/{database}", selection.values
 
     def render(entry: JournalEntry) -> Event:
-        origin = entry.origin
+        origin, members = entry.origin, () if entry.members == ERASED else entry.members
         data: Event = {
             "version": entry.version,
-            "changed": _changed(entry.members),
+            "changed": _changed(members),
             "dialect": origin.dialect,
             "request": origin.request,
         }
         if has_values:
-            data["values"] = [_values(each) for each in entry.members]
+            data["values"] = [_values(each) for each in members]
         return {
             "specversion": "1.0",
             "id": format_cursor(store, entry.position),

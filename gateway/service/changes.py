@@ -1,6 +1,6 @@
 """From commands to changes. A change is one step of the store: the identities that it reads, and its edit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
 
 from msgspec.structs import replace
@@ -8,13 +8,14 @@ from msgspec.structs import replace
 from gateway.core.consent import ReadLedgers
 from gateway.core.edit import EditContext, UpdateEdit, id_edit, removal_edit
 from gateway.core.edit_sequence import atomic_edit, collect_faults
-from gateway.core.erasure import Pseudonym, erasure_edit, ledger_reader
+from gateway.core.erasure import ErasureEdit, ledger_reader
 from gateway.core.faults import Refusal
 from gateway.core.matching import identities_by_id, match_identities
 from gateway.core.merging import MergeEdit
-from gateway.core.model import Change, Command, Find, IdempotencyKey, Identity, Origin, Update
+from gateway.core.model import Change, Command, Edit, EditResult, Find, IdempotencyKey, Identity, Origin, Update
 from gateway.core.splitting import SplitEdit
 from gateway.core.status_change import StatusEdit
+from gateway.core.tombstones import Pseudonym, TombstoneCheck
 from gateway.service.geolocation import Geolocator
 from gateway.service.prepared_request import PreparedRequest
 
@@ -23,7 +24,10 @@ GROUP_SIZE = 128
 
 
 class ChangeBuilder:
-    """Builds changes. `now` returns milliseconds since 1970, `new_id` the id of a new profile."""
+    """Builds changes. `now` returns milliseconds since 1970, `new_id` the id of a new profile.
+
+    With `erases_removals`, every removal is an erasure.
+    """
 
     def __init__(
         self,
@@ -31,9 +35,11 @@ class ChangeBuilder:
         now: Callable[[], int],
         new_id: Callable[[], str],
         pseudonym: Pseudonym | None = None,
+        erases_removals: bool = False,
     ) -> None:
         self._locator = locator
         self._pseudonym = pseudonym
+        self._erases_removals = erases_removals
         self._now = now
         self._new_id = new_id
 
@@ -58,12 +64,15 @@ class ChangeBuilder:
 
     def removal(self, request: PreparedRequest) -> Change:
         """Return the change that removes the matched profile, or erases every one. Raises `Refusal`."""
-        key, tables = key_of(request.command, request), request.schema.tables
-        if request.command.get("erase"):
-            edit = erasure_edit(key, tables, self._pseudonym)
+        command, tables = request.command, request.schema.tables
+        key, origin = key_of(command, request), self._origin(command, request)
+        on_multiple = command["match"].get("on_multiple")
+        if command.get("erase") or self._erases_removals:
+            # The id of the request may be the client's, and the entry of an erasure has no personal data.
+            origin = replace(origin, request="")
+            edit: Edit = ErasureEdit(key, tables, self._pseudonym, origin.time, on_multiple)
         else:
-            edit = removal_edit(key, tables, request.command["match"].get("on_multiple"))
-        origin = self._origin(request.command, request)
+            edit = self._checked(removal_edit(key, tables, on_multiple), key, request)
         return Change(request.database.id, key, edit, origin, request.idempotency_key)
 
     def status_change(self, request: PreparedRequest, id: str) -> Change:
@@ -79,7 +88,8 @@ class ChangeBuilder:
         sources = tuple(match_identities(each, tables) for each in merge["sources"])
         new_id = self._new_id() if merge.get("if_absent") == "create" else ""
         edit = MergeEdit(merge, key, sources, self._context(request, new_id, origin.time))
-        return Change(request.database.id, (*key, *chain(*sources)), edit, origin, request.idempotency_key)
+        checked = self._checked(edit, key, request)
+        return Change(request.database.id, (*key, *chain(*sources)), checked, origin, request.idempotency_key)
 
     def split(self, request: PreparedRequest) -> Change:
         """Return one change of all profiles of a split. Raises `Refusal`."""
@@ -88,7 +98,8 @@ class ChangeBuilder:
         destinations = tuple(match_identities(each, tables) for each in split["destinations"])
         new_ids = tuple(self._new_id() for _ in destinations)
         edit = SplitEdit(split, key, destinations, new_ids, self._context(request, "", origin.time))
-        return Change(request.database.id, (*key, *chain(*destinations)), edit, origin, request.idempotency_key)
+        checked = self._checked(edit, key, request)
+        return Change(request.database.id, (*key, *chain(*destinations)), checked, origin, request.idempotency_key)
 
     def new_name(self, request: PreparedRequest, key: IdempotencyKey) -> Change:
         """Return a change that only creates an id, so that repeated requests under the key get the same one."""
@@ -119,7 +130,10 @@ class ChangeBuilder:
         if "detach_from_others" in update:
             detached = match_identities(update["detach_from_others"]["match"], schema.tables)
         context = EditContext(
-            schema.tables, schema.validate_profile, dialect.resolve_patch, new_id, now, self._read_ledgers
+            *(schema.tables, schema.validate_profile, dialect.resolve_patch, new_id, now, self._read_ledgers),
+            TombstoneCheck(self._pseudonym, key.key if key else None, request.request_id, request.is_bulk)
+            if self._pseudonym
+            else None,
         )
         origin = Origin(request.token.id, dialect.name, now, triggers, request.request_id)
         edit = UpdateEdit(update, identities, context, detached)
@@ -130,6 +144,20 @@ class ChangeBuilder:
         return EditContext(
             schema.tables, schema.validate_profile, dialect.resolve_patch, new_id, now, self._read_ledgers
         )
+
+    def _checked(self, edit: Edit, key: Sequence[Identity], request: PreparedRequest) -> Edit:
+        """Return an edit that is rejected if the request is older than an erasure of what it matches."""
+        if self._pseudonym is None:
+            return edit
+        once = request.idempotency_key
+        check = TombstoneCheck(self._pseudonym, once.key if once else None, request.request_id, request.is_bulk)
+
+        def checked_edit(find: Find) -> EditResult:
+            if find.has_tombstones:
+                check.require_new(find, key, request.command)
+            return edit(find)
+
+        return checked_edit
 
     def _read_ledgers(self, find: Find) -> ReadLedgers:
         return ledger_reader(find.ledgers, self._pseudonym)

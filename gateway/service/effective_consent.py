@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterable, Mapping
 from msgspec.structs import replace
 
 from gateway.core.consent import addresses_of, effective_document
-from gateway.core.erasure import Pseudonym, resolve_pseudonyms
+from gateway.core.erasure import resolve_pseudonyms
 from gateway.core.model import Address, Ledger, Profile
 from gateway.core.profile_tables import ProfileTables
+from gateway.core.tombstones import Pseudonym
 from gateway.service.prepared_request import Outcome
 from gateway.stores.protocol import Store
 

@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from msgspec.structs import replace
+
 from gateway.core import matching
 from gateway.core.faults import refuse
 from gateway.core.listing import parse_query
 from gateway.core.model import IdempotencyKey, Job, Profile, Tree
+from gateway.core.tombstones import RemovedFault
 from gateway.service.changes import ChangeBuilder
 from gateway.service.prepared_request import Outcome, PreparedRequest
 from gateway.service.updates import Updates, apply
@@ -68,7 +71,7 @@ class Jobs:
         return job
 
     async def _run(self, request: PreparedRequest, new_id: Callable[[], str]) -> Job:
-        outcomes = await self._updates.batch(request)
+        outcomes = await self._updates.batch(replace(request, is_bulk=True))
         profiles = tuple(dict.fromkeys(each.id for each in outcomes if isinstance(each, Profile)))
         failures = tuple(_failures(outcomes, request.sources))
         job = Job(new_id(), self._now(), len(outcomes), len(failures), profiles, failures, **request.job)
@@ -84,7 +87,8 @@ class Jobs:
 
 
 def _failures(outcomes: Sequence[Outcome], sources: Sequence[Tree]) -> Iterator[dict[str, Any]]:
-    """Yield what a job keeps of each rejected update."""
+    """Yield what a job keeps of each rejected update. It keeps nothing of an erased person."""
     for index, outcome in enumerate(outcomes):
         if isinstance(outcome, Sequence):
-            yield {"index": index, "faults": [asdict(fault) for fault in outcome], "sent": sources[index]}
+            sent = {} if isinstance(outcome[0], RemovedFault) else sources[index]
+            yield {"index": index, "faults": [asdict(fault) for fault in outcome], "sent": sent}

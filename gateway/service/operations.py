@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from gateway.core.erasure import Pseudonym
 from gateway.core.faults import Refusal
+from gateway.core.tombstones import Pseudonym
 from gateway.dialects.protocol import (
     ATOMIC,
     BATCH,

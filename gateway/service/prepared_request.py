@@ -41,6 +41,8 @@ class PreparedRequest(Struct, frozen=True):
     """When it was received, in milliseconds since 1970. None: each change has the time at which it is built."""
     needs_consent: bool = False
     """Whether the reply depends on the facts about addresses."""
+    is_bulk: bool = False
+    """Whether its commands are the rows of a job or a file: none of them creates a person again who was erased."""
 
     @property
     def command(self) -> Command:

@@ -10,9 +10,9 @@ from hashlib import sha256
 from hmac import new as new_hmac
 from pathlib import Path
 
-from gateway.core.erasure import Pseudonym
 from gateway.core.model import Address
 from gateway.core.result_cache import ResultCache
+from gateway.core.tombstones import Pseudonym
 from gateway.stores.errors import Unavailable
 from gateway.stores.protocol import Store
 

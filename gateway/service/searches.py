@@ -5,7 +5,6 @@ from dataclasses import replace
 from time import monotonic
 from typing import Any
 
-from gateway.core.erasure import Pseudonym
 from gateway.core.faults import Fault, Refusal
 from gateway.core.listing import (
     filter_identities,
@@ -19,6 +18,7 @@ from gateway.core.listing import (
 )
 from gateway.core.model import Profile, Query
 from gateway.core.selection import require_profile
+from gateway.core.tombstones import Pseudonym
 from gateway.service.changes import key_of
 from gateway.service.effective_consent import with_consent
 from gateway.service.prepared_request import Outcome, PreparedRequest

@@ -4,10 +4,12 @@ import logging
 
 from msgspec.structs import replace
 
+from gateway.core.erasure import ErasureEdit
 from gateway.core.faults import Refusal
 from gateway.core.model import Change, EditResult, Profile, Query
 from gateway.core.status_change import change_statuses, changed_subscriptions
 from gateway.service.changes import GROUP_SIZE, ChangeBuilder
+from gateway.service.erasures import erase
 from gateway.service.prepared_request import Outcome, PreparedRequest
 from gateway.stores.protocol import Store
 
@@ -67,8 +69,10 @@ class Updates:
         return [count]
 
     async def remove(self, request: PreparedRequest) -> list[Outcome]:
-        """Remove one profile."""
-        return [(await apply(self._store, self._changes.removal(request))).profile]
+        """Remove one profile, or erase a person."""
+        change = self._changes.removal(request)
+        run = erase if isinstance(change.edit, ErasureEdit) else apply
+        return [(await run(self._store, change)).profile]
 
     async def merge(self, request: PreparedRequest) -> list[Outcome]:
         """Merge several profiles into one."""

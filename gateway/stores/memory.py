@@ -31,6 +31,7 @@ from gateway.core.model import (
     IdempotencyKey,
     Identity,
     Job,
+    JobCursor,
     JournalEntry,
     JournalRange,
     Ledger,
@@ -40,6 +41,7 @@ from gateway.core.model import (
     StoredAnswer,
     Write,
 )
+from gateway.core.tombstones import IDEMPOTENCY_KEY, PREFIX, REQUEST, tombstone
 from gateway.stores.errors import StoreNotFound
 from gateway.stores.memory_registry import MemoryRegistry
 from gateway.stores.memory_subscribers import MemorySubscribers
@@ -50,6 +52,7 @@ from gateway.stores.rows import (
     document_text,
     entry_of,
     entry_row,
+    erased_row,
     id_and_version,
     journal_row,
     ledger_of,
@@ -57,6 +60,7 @@ from gateway.stores.rows import (
     profile_of,
     profile_text,
     replay,
+    request_of,
 )
 
 
@@ -145,6 +149,10 @@ class MemoryStore(MemoryRegistry, MemorySubscribers):
             del self._jobs[key]
         return len(old) + len(jobs)
 
+    async def erase(self, database: int, erasure: Erasure, after: JobCursor) -> JobCursor | None:
+        self._erase_records(database, erasure, after)
+        return None
+
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator["MemorySnapshot"]:
         yield MemorySnapshot(
@@ -216,9 +224,23 @@ class MemoryStore(MemoryRegistry, MemorySubscribers):
             profile = profile_of(text)
             if key[0] == database and profile and profile.id in erasure.ids:
                 del self._answers[key]
-        for key, job in self._jobs.items():
-            if key[0] == database:
-                self._jobs[key] = orjson.dumps(erase_from_job(_job(job), erasure))
+                self._add_tombstone(database, erasure, IDEMPOTENCY_KEY, key[1])
+        self._erase_records(database, erasure, (erasure.jobs_since, ""))
+        self._forget_deliveries_of(database, erasure.ids)
+
+    def _erase_records(self, database: int, erasure: Erasure, after: JobCursor) -> None:
+        for key, text in self._jobs.items():
+            job = _job(text)
+            if key[0] == database and (job.created, job.id) > after:
+                self._jobs[key] = orjson.dumps(erase_from_job(job, erasure))
+        for place, (position, row) in enumerate(self._journal):
+            if row[0] == database and row[1] in erasure.ids:
+                self._add_tombstone(database, erasure, REQUEST, request_of(row))
+                self._journal[place] = position, erased_row(row)
+
+    def _add_tombstone(self, database: int, erasure: Erasure, kind: str, value: str) -> None:
+        if erasure.tombstone and value:
+            self._ledgers[database, erasure.tombstone(kind, value)] = ledger_text(tombstone(erasure.time))
 
     def _restore(self, database: int, record: Record) -> bool:
         """Add a record that is new. Return whether it is."""
@@ -244,6 +266,7 @@ class MemoryStore(MemoryRegistry, MemorySubscribers):
             partial(self._find, database),
             partial(self._find_ledgers, database),
             lambda: any(at == database for at, _ in self._ledgers),
+            any(at == database and address.startswith(PREFIX) for at, address in self._ledgers),
         )
 
     def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:

@@ -1,6 +1,6 @@
 """Subscribers and their deliveries in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
@@ -69,6 +69,13 @@ class MemorySubscribers:
         for own in self._deliveries.values():
             for position in [position for position, each in own.items() if each.is_dead and each.since < before]:
                 del own[position]
+
+    def _forget_deliveries_of(self, database: int, profiles: Collection[str]) -> None:
+        """Remove the deliveries of erased profiles."""
+        for (at, _), own in self._deliveries.items():
+            for position in [position for position, each in own.items() if each.profile in profiles]:
+                if at == database:
+                    del own[position]
 
     def _subscriber(self, database: int, id: str) -> Subscriber:
         if (database, id) not in self._subscribers:

@@ -15,8 +15,10 @@ from gateway.core.model import (
     Change,
     Database,
     EditResult,
+    Erasure,
     Identity,
     Job,
+    JobCursor,
     JournalEntry,
     JournalRange,
     Ledger,
@@ -86,8 +88,9 @@ class Store(Protocol):
         when everything that they report is durable. An edit's `Refusal` is its result, and has no effect. Any other
         exception of an edit is raised here after the other changes are stored, and has no effect either.
 
-        A result's `erasure` also removes, in the same step, the stored answers with the erased profiles, and the erased
-        persons from the results of jobs. The change's own answer is then stored without a profile.
+        A result's `erasure` also removes, in the same step, the stored answers with the erased profiles, their
+        deliveries, the values and the request ids in their journal entries, and the erased persons from the results of
+        jobs. Of the keys and the request ids tombstones remain. The change's own answer is stored without a profile.
 
         A change with a `once` runs its edit where the store has no answer for the key, or where the answer expired by
         the origin's time. The edited profile is stored with the key in the same step. The same key and fingerprint then
@@ -144,6 +147,14 @@ class Store(Protocol):
 
         `keep_from`: by database, the position from which on entries stay, whatever their age. The removal is one step
         among the other changes, and they wait for it: some hundreds are a good limit.
+        """
+        ...
+
+    async def erase(self, database: int, erasure: Erasure, after: JobCursor) -> JobCursor | None:
+        """Remove persons from some entries of the journal, and from some jobs after a place.
+
+        Return the place where to continue; None if nothing is left. A change with the erasure does the rest: so its one
+        step is short, however much there is.
         """
         ...
 

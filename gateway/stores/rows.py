@@ -7,6 +7,7 @@ import msgspec
 import orjson
 from msgspec.structs import asdict
 
+from gateway.core.erasure import UNKNOWN_VALUES
 from gateway.core.faults import refuse
 from gateway.core.model import (
     AddressLedger,
@@ -131,6 +132,16 @@ def entry_row(entry: JournalEntry) -> Row:
     )
 
 
+def request_of(row: Row) -> str:
+    """Return the request id in the row of a journal entry."""
+    return str(row[_REQUEST])
+
+
+def erased_row(row: Row) -> Row:
+    """Return the row of a journal entry without values and without its request id."""
+    return (*row[:_REQUEST], "", *row[_REQUEST + 1 : -2], None, ERASED_MEMBERS)
+
+
 def entry_of(position: Position, row: Sequence[Any]) -> JournalEntry:
     """Return the journal entry of a position and a row."""
     database, profile, version, kind, time, observed, token, dialect, request, triggers, merge, replay, members = row
@@ -151,6 +162,11 @@ JOURNAL_COLUMNS = (
 
 ENCODER = msgspec.json.Encoder()
 MEMBERS = msgspec.json.Decoder(tuple[MemberChange, ...])
+
+ERASED_MEMBERS = ENCODER.encode((UNKNOWN_VALUES,)).decode()
+"""The members of an entry in the journal of an erased person."""
+
+_REQUEST = JOURNAL_COLUMNS.split(", ").index("request")
 
 
 def ledger_text(ledger: Ledger) -> str:

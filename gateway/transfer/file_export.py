@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from typing import Any
 
-from gateway.core.erasure import Pseudonym
 from gateway.core.faults import Refusal
 from gateway.core.model import CommandType, Database, Position, Profile
+from gateway.core.tombstones import Pseudonym
 from gateway.dialects.protocol import FileRows, Request
 from gateway.schema.compiled import CompiledSchema
 from gateway.service.command_validation import validate_command

@@ -61,7 +61,7 @@ class RowParser:
     def request(self, reader: RowReader, rows: Sequence[Row]) -> PreparedRequest:
         """Return the request of these rows. An invalid row is replaced by its refusal."""
         commands = [self._command(reader, row) for row in rows]
-        return PreparedRequest(self._dialect, self._token, self._database, self._schema, commands)
+        return PreparedRequest(self._dialect, self._token, self._database, self._schema, commands, is_bulk=True)
 
     def describe(self, faults: Sequence[Fault]) -> str:
         """Return the reason of a refusal in the dialect's words."""

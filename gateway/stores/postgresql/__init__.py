@@ -17,18 +17,22 @@ from gateway.core.model import (
     Address,
     Change,
     EditResult,
+    Erasure,
     Identity,
     Job,
+    JobCursor,
     JournalEntry,
     JournalRange,
     Ledger,
     Position,
     Profile,
 )
+from gateway.stores.erasure import erase_some
 from gateway.stores.errors import Duplicate, Missing, Unavailable
 from gateway.stores.group_commit import GroupCommit
 from gateway.stores.listing import ADD_JOB, PageSyntax, SqlListing
 from gateway.stores.postgresql.connections import Connection, Engine, close_on_failure, to_psycopg, transaction
+from gateway.stores.postgresql.erasure import ERASURE_SQL, run_statements
 from gateway.stores.postgresql.group import run_together
 from gateway.stores.postgresql.journal import RANGE, entries_statement, entry_of_row, prune_journal, range_of_row
 from gateway.stores.postgresql.layout import migrate, require_layout
@@ -139,6 +143,13 @@ class PostgresqlStore(SqlRegistry, SqlListing, SqlSubscribers):
                 return count + await _execute(connection, [(PRUNE_JOBS, values)])
 
         return await self._engine.run(remove)
+
+    async def erase(self, database: int, erasure: Erasure, after: JobCursor) -> JobCursor | None:
+        async def run(connection: Connection) -> JobCursor | None:
+            async with transaction(connection):
+                return await run_statements(connection, erase_some(ERASURE_SQL, database, erasure, after))
+
+        return await self._engine.run(run)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[PostgresqlSnapshot]:

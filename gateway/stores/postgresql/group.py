@@ -13,8 +13,9 @@ from typing import Any
 import orjson
 
 from gateway.core.model import Address, Change, EditResult, Erasure, Find, Identity, Ledger, Profile, Write
-from gateway.stores.erasure import JOBS_AFTER, JOBS_PER_READ, UPDATE_JOB, erased_outcomes
-from gateway.stores.postgresql.connections import Connection, commit, to_psycopg
+from gateway.stores.erasure import erase_all
+from gateway.stores.postgresql.connections import Connection, commit
+from gateway.stores.postgresql.erasure import ERASURE_SQL, run_statements
 from gateway.stores.postgresql.journal import ADD_ENTRIES
 from gateway.stores.postgresql.locks import ID, LEDGER, ONCE, Key, LockConflict, Locks, columns, table_key
 from gateway.stores.postgresql.text_encoding import index_text
@@ -57,9 +58,6 @@ PUT_LEDGERS = """INSERT INTO ledgers SELECT * FROM unnest(%b::bigint[], %b::text
 
 REMOVE_LEDGERS = """DELETE FROM ledgers USING unnest(%b::bigint[], %b::text[]) AS gone (database, key)
     WHERE ledgers.database = gone.database AND ledgers.key = gone.key"""
-REMOVE_ANSWERS = r"""DELETE FROM once
-    WHERE database = %s AND replace(profile, '\u0000', '\u0001')::json -> 1 ->> 'id' = ANY(%s::text[])"""
-
 MAX_WRITE_CHARACTERS = 16 * 1024 * 1024
 """Characters of documents and journal entries after which a transaction runs no further change."""
 
@@ -86,7 +84,7 @@ async def _run(connection: Connection, changes: Sequence[Change], keys: set[Key]
         await locks.extend(further)
     await locks.write(group.written_keys(), group.statements())
     for database, erasure in group.erasures:
-        await _erase(connection, database, erasure)
+        await run_statements(connection, erase_all(ERASURE_SQL, database, erasure))
     await commit(connection)
     return group.results
 
@@ -135,7 +133,7 @@ class PostgresqlGroup:
 
     def written_keys(self) -> set[Key]:
         """Return the keys of all that is written."""
-        return {(database, ID, id) for database, id in self._profiles} | set(self._identities)
+        return {(database, ID, id) for database, id in self._profiles} | set(self._identities) | set(self._ledgers)
 
     def statements(self) -> list[Statement]:
         """Return the statements that write everything. Each row is in one of them, so their order does not matter."""
@@ -167,13 +165,7 @@ class PostgresqlGroup:
             if result := self._replay(change):
                 return result, _add_nothing
             database = change.database
-            result = change.edit(
-                Find(
-                    partial(self._find, database),
-                    partial(self._find_ledgers, database),
-                    partial(self._may_have_ledgers, database),
-                )
-            )
+            result = change.edit(self._find_of(database))
             texts = [(document_text(write), _entry(change, write)) for write in result.writes]
             profile = answer_text(result) if change.once else ""
             return result, partial(self._add, change, result, texts, profile)
@@ -195,6 +187,15 @@ class PostgresqlGroup:
         ids = {id for at, erasure in self.erasures if at == database for id in erasure.ids}
         profile = profile_of(text) if ids else None
         return profile is not None and profile.id in ids
+
+    def _find_of(self, database: int) -> Find:
+        has_tombstones = self._locks.has_tombstones.get(database, True) or any(at == database for at, _ in self.erasures)
+        return Find(
+            partial(self._find, database),
+            partial(self._find_ledgers, database),
+            partial(self._may_have_ledgers, database),
+            has_tombstones,
+        )
 
     def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         keys = [(database, kind, value) for kind, value in identities]
@@ -253,15 +254,6 @@ class PostgresqlGroup:
             self._entries.append(entry)
             self._characters += len(entry[-1])
         self._characters += len(document)
-
-
-async def _erase(connection: Connection, database: int, erasure: Erasure) -> None:
-    await connection.execute(REMOVE_ANSWERS, (database, sorted(erasure.ids)))
-    jobs_after, update_job, after = to_psycopg(JOBS_AFTER), to_psycopg(UPDATE_JOB), ""
-    while rows := await (await connection.execute(jobs_after, (database, after, JOBS_PER_READ))).fetchall():
-        for row in erased_outcomes(database, rows, erasure):
-            await connection.execute(update_job, row)
-        after = rows[-1][0]
 
 
 def _entry(change: Change, write: Write) -> Row | None:

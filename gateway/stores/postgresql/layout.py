@@ -7,6 +7,7 @@ from gateway.stores.consent_migration import ledger_rows_of_profiles
 from gateway.stores.errors import StoreNotFound, Unavailable, Unusable
 from gateway.stores.journal_migration import row_of_record
 from gateway.stores.postgresql.connections import Connection
+from gateway.stores.postgresql.erasure import ANSWERED_PROFILE
 from gateway.stores.postgresql.journal import ADD_ENTRIES
 from gateway.stores.postgresql.locks import columns
 from gateway.stores.postgresql.text_encoding import index_text
@@ -101,6 +102,10 @@ MIGRATIONS = (
     ALTER TABLE journal ADD COLUMN merge text COLLATE "C", ADD COLUMN replay text;
     CREATE INDEX journal_of_merge ON journal (database, merge) WHERE merge IS NOT NULL;
     CREATE INDEX journal_of_merges ON journal (database, transaction, number) WHERE merge IS NOT NULL;
+    """,
+    f"""
+    CREATE INDEX once_of_profile ON once (database, {ANSWERED_PROFILE});
+    CREATE INDEX journal_of_merged_profile ON journal (database, profile) WHERE merge IS NOT NULL;
     """,
 )
 """The steps from nothing to this version's layout. A released step is never altered: a change is a new step."""

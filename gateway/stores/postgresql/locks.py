@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import TypeAlias
 
+from gateway.core.tombstones import AFTER_PREFIX, PREFIX
 from gateway.stores.postgresql.connections import Connection
 from gateway.stores.postgresql.text_encoding import index_text
 from gateway.stores.registry import Statement
@@ -38,7 +39,9 @@ ANSWERS = """SELECT place, fingerprint, until, profile FROM unnest(%b::bigint[],
 
 LEDGERS = """SELECT place, ledger FROM unnest(%b::bigint[], %b::bigint[], %b::text[])
     AS wanted (place, database, key) JOIN ledgers USING (database, key)"""
-HAS_LEDGERS = """SELECT wanted.database FROM unnest(%b::bigint[]) AS wanted (database)
+HAS_LEDGERS = f"""SELECT wanted.database, EXISTS (SELECT FROM ledgers
+        WHERE ledgers.database = wanted.database AND key >= '{PREFIX}' AND key < '{AFTER_PREFIX}')
+    FROM unnest(%b::bigint[]) AS wanted (database)
     WHERE EXISTS (SELECT FROM ledgers WHERE ledgers.database = wanted.database)"""
 
 
@@ -61,6 +64,8 @@ class Locks:
         self.ledgers: dict[Key, str | None] = {}
         self.has_ledgers: dict[int, bool] = {}
         """Whether a database has any ledger: a change may then need that of an address."""
+        self.has_tombstones: dict[int, bool] = {}
+        """Whether a database has tombstones among its ledgers."""
 
     async def begin(self, keys: set[Key]) -> None:
         """Begin the transaction. Wait for the keys, in the order that all transactions use, and read their rows."""
@@ -112,7 +117,8 @@ class Locks:
         # After every lock: whoever had the lock before may have written the first ledger of the database.
         *results, with_ledgers = await in_one_trip(self._connection, *locks, *queries, (HAS_LEDGERS, [databases]))
         self._add(keys, results[len(locks) - 1])
-        self.has_ledgers |= dict.fromkeys(databases, False) | {database: True for [database] in with_ledgers}
+        self.has_ledgers |= dict.fromkeys(databases, False) | {database: True for database, _ in with_ledgers}
+        self.has_tombstones |= dict.fromkeys(databases, False) | dict(with_ledgers)
         return results[len(locks) :]
 
     def _add(self, keys: set[Key], conflicts: list[Row]) -> None:

@@ -21,14 +21,17 @@ from gateway.core.model import (
     Address,
     Change,
     EditResult,
+    Erasure,
     Identity,
     Job,
+    JobCursor,
     JournalEntry,
     JournalRange,
     Ledger,
     Position,
     Profile,
 )
+from gateway.stores.erasure import erase_some
 from gateway.stores.errors import Duplicate, Missing, Unavailable
 from gateway.stores.group_commit import GroupCommit
 from gateway.stores.listing import ADD_JOB, PageSyntax, SqlListing
@@ -37,6 +40,7 @@ from gateway.stores.registry import SqlRegistry, Statement
 from gateway.stores.rows import Row, job_row
 from gateway.stores.sqlite.checkpoints import Checkpoints
 from gateway.stores.sqlite.connections import CACHE_KIB, ENGINE_FAILURES, WRITER_CACHE_KIB, connect
+from gateway.stores.sqlite.erasure import ERASURE_SQL, run_statements
 from gateway.stores.sqlite.file import Presence, create_file, has_mark, require_room, warn_of_rights
 from gateway.stores.sqlite.group import REGISTRY_VERSION, find_ledgers, look_up, unique_by_id
 from gateway.stores.sqlite.journal import prune_journal, read_journal, read_range
@@ -144,6 +148,13 @@ class SqliteStore(SqlRegistry, SqlListing, SqlSubscribers):
 
         [count] = await self._queue.run([remove])
         return int(count)
+
+    async def erase(self, database: int, erasure: Erasure, after: JobCursor) -> JobCursor | None:
+        def run(connection: apsw.Connection) -> JobCursor | None:
+            return run_statements(connection, erase_some(ERASURE_SQL, database, erasure, after))
+
+        [place] = await self._queue.run([run])
+        return place  # type: ignore[no-any-return]  # the result of the step
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[SqliteSnapshot]:

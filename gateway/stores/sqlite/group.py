@@ -27,7 +27,8 @@ from gateway.core.model import (
     Profile,
     Write,
 )
-from gateway.stores.erasure import JOBS_AFTER, JOBS_PER_READ, UPDATE_JOB, erased_outcomes
+from gateway.core.tombstones import AFTER_PREFIX, PREFIX
+from gateway.stores.erasure import erase_all
 from gateway.stores.errors import RegistryChanged
 from gateway.stores.rows import (
     JOURNAL_COLUMNS,
@@ -41,6 +42,7 @@ from gateway.stores.rows import (
     ledger_text,
     replay,
 )
+from gateway.stores.sqlite.erasure import ERASURE_SQL, run_statements
 
 Step: TypeAlias = "Change | Callable[[apsw.Connection], Any]"
 """A change, or a function of the connection."""
@@ -71,11 +73,10 @@ PUT_ANSWERS = "INSERT OR REPLACE INTO once VALUES {rows}"
 FIND_LEDGERS = """SELECT address, ledger FROM ledgers
     WHERE database = ? AND address IN (SELECT value FROM json_each(?))"""
 REGISTRY_VERSION = "SELECT number FROM epoch"
+HAS_TOMBSTONES = "SELECT 1 FROM ledgers WHERE database = ? AND address >= ? AND address < ? LIMIT 1"
 HAS_LEDGERS = "SELECT 1 FROM ledgers WHERE database = ? LIMIT 1"
 PUT_LEDGERS = "INSERT INTO ledgers VALUES {rows} ON CONFLICT DO UPDATE SET ledger = excluded.ledger"
 REMOVE_LEDGERS = "DELETE FROM ledgers WHERE (database, address) IN (VALUES {rows})"
-REMOVE_ANSWERS = """DELETE FROM once
-    WHERE database = ? AND json_extract(profile, '$[1].id') IN (SELECT value FROM json_each(?))"""
 REMOVE_EXPIRED = """DELETE FROM once WHERE rowid IN (SELECT once.rowid FROM (VALUES {rows}) AS kept
     CROSS JOIN once ON database = kept.column1 AND until < kept.column2 LIMIT 2 * {count})"""
 """Runs with each insertion of answers, and removes up to twice as many: so expired answers do not accumulate."""
@@ -183,6 +184,7 @@ class SqliteGroup:
                     partial(self._find, database),
                     partial(self._find_ledgers, database),
                     partial(self._may_have_ledgers, database),
+                    bool(self._connection.execute(HAS_TOMBSTONES, (database, PREFIX, AFTER_PREFIX)).fetchall()),
                 )
             result = step.edit(find)
             self._add(step, result)
@@ -205,8 +207,12 @@ class SqliteGroup:
             self._pending[REMOVE_EXPIRED].append((database, change.origin.time))
             self._pending[PUT_ANSWERS].append((database, once.key, once.fingerprint, once.until, answer_text(result)))
         if result.erasure:
-            self.flush()
-            _erase(self._connection, database, result.erasure)
+            self._erase(database, result.erasure)
+
+    def _erase(self, database: int, erasure: Erasure) -> None:
+        self.flush()
+        run_statements(self._connection, erase_all(ERASURE_SQL, database, erasure))
+        self._finds.pop(database, None)  # it may not know yet that there are tombstones
 
     def _replay(self, change: Change, once: IdempotencyKey) -> EditResult | None:
         """Return the stored result of the change, if there is one."""
@@ -289,11 +295,3 @@ class SqliteGroup:
             self._pending[ADD_IDENTITIES].append((database, *identity, id))
         if write.members is not None:
             self._pending[ADD_ENTRIES].append(journal_row(change, write, id, version))
-
-
-def _erase(connection: apsw.Connection, database: int, erasure: Erasure) -> None:
-    connection.execute(REMOVE_ANSWERS, (database, json_text(sorted(erasure.ids))))
-    after = ""
-    while rows := connection.execute(JOBS_AFTER, (database, after, JOBS_PER_READ)).fetchall():
-        connection.executemany(UPDATE_JOB, erased_outcomes(database, rows, erasure))
-        after = str(rows[-1][0])

@@ -104,6 +104,10 @@ MIGRATIONS = (
     CREATE INDEX journal_of_merge ON journal (database, merge) WHERE merge IS NOT NULL;
     CREATE INDEX journal_of_merges ON journal (database, position) WHERE merge IS NOT NULL;
     """,
+    """
+    CREATE INDEX once_of_profile ON once (database, json_extract(profile, '$[1].id'));
+    CREATE INDEX journal_of_merged_profile ON journal (database, profile) WHERE merge IS NOT NULL;
+    """,
 )
 """The steps from an empty file to this version's layout. A released step is never altered: a change is a new step."""
 

@@ -1,0 +1,30 @@
+"""Erasure in a SQLite file: its own statements, and the search for what remains of values."""
+
+import apsw
+
+from gateway.core.model import JobCursor
+from gateway.stores.erasure import ErasureSql, Statements
+
+ENTRIES = """FROM journal WHERE database = :database AND profile = :profile
+    AND (members <> :members OR request <> '') ORDER BY position LIMIT :limit"""
+
+ERASURE_SQL = ErasureSql(
+    (
+        f"SELECT request {ENTRIES}",
+        f"""UPDATE journal SET members = :members, replay = NULL, request = ''
+            WHERE position IN (SELECT position {ENTRIES})""",
+    ),
+    "DELETE FROM once WHERE database = ? AND json_extract(profile, '$[1].id') = ? RETURNING key",
+    "INSERT INTO ledgers VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET ledger = excluded.ledger",
+)
+
+
+def run_statements(connection: apsw.Connection, statements: Statements) -> JobCursor | None:
+    """Run the statements of an erasure. Return what they return."""
+    try:
+        statement = next(statements)
+        while True:
+            statement = statements.send(list(connection.execute(*statement)))
+    except StopIteration as end:
+        result: JobCursor | None = end.value
+        return result
