@@ -58,6 +58,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " -Prefix or Forwarded count; unset: none"
         ),
     ] = None
+    erase_on_delete: Annotated[
+        bool, Meta(description="erase the person with every deletion of a profile, in all dialects")
+    ] = False
+    tombstone_days: Annotated[
+        int,
+        Meta(ge=1, le=36_500, description="days for which a request that is older than an erasure creates nothing"),
+    ] = 30
     keep_changes_days: Annotated[int, Meta(ge=1, le=36_500, description="days that the journal and jobs are kept")] = 30
     max_body: Annotated[int, Meta(ge=1, description="bytes of a body with one profile")] = 1_048_576
     max_batch_body: Annotated[int, Meta(ge=1, description="bytes of a body with a batch")] = 10_485_760

@@ -39,6 +39,7 @@ from gateway.core.model import (
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import COMMAND_TYPES
 from gateway.schema.compiled import CompiledSchema
+from gateway.service.changes import ChangeBuilder
 from gateway.service.geolocation import Geolocator
 from gateway.service.operations import Operations
 from gateway.service.prepared_request import PreparedRequest
@@ -144,7 +145,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _operations_on(self, store: Store) -> Operations:
         numbers = itertools.count(1)
-        return Operations(store, Geolocator(None), lambda: self._now, lambda: f"{next(numbers):024x}")
+        clock, new_id = lambda: self._now, lambda: f"{next(numbers):024x}"
+        return Operations(store, ChangeBuilder(Geolocator(None), clock, new_id), clock, new_id)
 
     @initialize(several=st.lists(updates, min_size=6, max_size=12))
     def fill(self, several: list[Update]) -> None:

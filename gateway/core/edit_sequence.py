@@ -44,7 +44,7 @@ class Overlay:
             written = {each: ledger for each in addresses if (ledger := self._ledgers.get(each)) is not None}
             return stored | written
 
-        return Find(find_over, find_ledgers, lambda: bool(self._ledgers) or find.has_ledgers())
+        return Find(find_over, find_ledgers, lambda: bool(self._ledgers) or find.has_ledgers(), find.has_tombstones)
 
     def add(self, writes: Iterable[Write]) -> None:
         """Add further writes."""

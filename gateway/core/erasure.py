@@ -47,7 +47,8 @@ class ErasureEdit(Struct, frozen=True):
 
     An erasure withdraws every consent. The ledgers of the person's addresses, which say so, move to pseudonyms, and
     tombstones of `time` (ms since 1970) are added. Without a pseudonym the ledgers stay as they are: an opt-out stays
-    in force. The edit raises `Refusal`: profile_not_found, ambiguous_match. `jobs_since` is that of the erasure.
+    in force. The edit raises `Refusal`: profile_not_found, ambiguous_match. `removed` are the ids of profiles that the
+    person had; `jobs_since` is that of the erasure.
     """
 
     key: tuple[Identity, ...]
@@ -55,6 +56,7 @@ class ErasureEdit(Struct, frozen=True):
     pseudonym: Pseudonym | None
     time: int
     on_multiple: str | None = None
+    removed: frozenset[str] = frozenset()
     jobs_since: int = 0
 
     def __call__(self, find: Find) -> EditResult:
@@ -77,7 +79,7 @@ class ErasureEdit(Struct, frozen=True):
         """Return the persons of the profiles that are erased."""
         own = frozenset(self.key).union(*(identities(each.document, self.tables) for each in profiles))
         own = frozenset(each for each in own if not each[0].startswith(f"{TAGS}/"))  # persons share a tag
-        ids = frozenset(each.id for each in profiles) | {value for kind, value in own if kind in (ID, ALIAS)}
+        ids = self.removed | {each.id for each in profiles} | {value for kind, value in own if kind in (ID, ALIAS)}
         tombstone_of = partial(tombstone_address, self.pseudonym) if self.pseudonym else None
         return Erasure(ids, own | {(ID, id) for id in ids}, tombstone_of, self.time, self.jobs_since)
 

@@ -31,6 +31,7 @@ from gateway.server.reloading import reload_settings
 from gateway.server.request_ids import request_ids
 from gateway.server.responses import ResponseLog
 from gateway.service.catalog import Catalog
+from gateway.service.changes import ChangeBuilder
 from gateway.service.clock import milliseconds
 from gateway.service.geolocation import Geolocator
 from gateway.service.operations import Operations
@@ -89,9 +90,11 @@ def create(
         catalog, watch = Catalog(store, dialects), JournalWatch(store)
         key = await open_key(store, settings.secret_file)
         pseudonym = None if key is None else pseudonym_of(key)
-        operations = Operations(
-            store, Geolocator(settings.geoip), now or milliseconds, new_id or new_profile_id, pseudonym
+        locator = Geolocator(settings.geoip)
+        changes = ChangeBuilder(
+            locator, now or milliseconds, new_id or new_profile_id, pseudonym, settings.erase_on_delete
         )
+        operations = Operations(store, changes, now or milliseconds, new_id or new_profile_id, pseudonym)
         resources = Resources(store, watch, now or milliseconds, key, settings.webhook_private)
 
         def apply(current: Settings) -> None:
@@ -104,7 +107,8 @@ def create(
 
         apply(settings)
         webhooks = WebhookRunner(store, watch, key, settings.webhook_private, context.is_busy, now or milliseconds)
-        async with housekeeping(store, settings.keep_changes_days * DAY, now or milliseconds), webhooks.running():
+        ages = settings.keep_changes_days * DAY, settings.tombstone_days * DAY
+        async with housekeeping(store, *ages, now or milliseconds), webhooks.running():
             yield {
                 "connection_metrics": metrics,
                 "stop_waiting": watch.stop,

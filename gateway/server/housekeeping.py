@@ -1,4 +1,4 @@
-"""Background duties of a process: pruning of the journal and jobs, and garbage collection."""
+"""Background duties of a process: pruning of the journal, jobs and tombstones, and garbage collection."""
 
 import asyncio
 import gc
@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from gateway.core.model import Position
 from gateway.feed.retention import MAX_HOLD_DAYS, held_positions
+from gateway.service.erasures import prune_tombstones
 from gateway.stores.errors import Unavailable, Unusable
 from gateway.stores.protocol import Store
 
@@ -18,6 +19,9 @@ PRUNE_PAUSE_SECONDS = 0.05
 PRUNE_STEP = 500
 """Rows that one step removes."""
 
+TOMBSTONE_INTERVAL_SECONDS = 3600.0
+"""Time between two searches for old tombstones, each of which reads all of them."""
+
 MAX_HOLD = MAX_HOLD_DAYS * 24 * 60 * 60 * 1000
 """Milliseconds that a subscriber can keep an entry beyond its time."""
 
@@ -26,9 +30,15 @@ COLLECT_INTERVAL_SECONDS = 60.0
 
 
 @asynccontextmanager
-async def housekeeping(store: Store, max_age: int, now: Callable[[], int]) -> AsyncIterator[None]:
-    """Run the duties in the background. `max_age` of changes and jobs is in milliseconds."""
-    tasks = [asyncio.create_task(_prune_regularly(store, max_age, now)), asyncio.create_task(_collect_regularly())]
+async def housekeeping(
+    store: Store, max_age: int, max_tombstone_age: int, now: Callable[[], int]
+) -> AsyncIterator[None]:
+    """Run the duties in the background. `max_age` of changes and jobs, and that of tombstones, is in milliseconds."""
+    tasks = [
+        asyncio.create_task(_prune_regularly(store, max_age, now)),
+        asyncio.create_task(_prune_tombstones_regularly(store, max_tombstone_age, now)),
+        asyncio.create_task(_collect_regularly()),
+    ]
     yield
     for task in tasks:
         task.cancel()
@@ -64,6 +74,17 @@ async def _prune(store: Store, before: int, keep_from: Mapping[int, Position]) -
     """Remove the changes and jobs of before a time, but for what subscribers need."""
     while await store.prune(before, PRUNE_STEP, keep_from) >= PRUNE_STEP:
         await asyncio.sleep(PRUNE_PAUSE_SECONDS)
+
+
+async def _prune_tombstones_regularly(store: Store, max_age: int, now: Callable[[], int]) -> None:
+    while True:
+        try:
+            await prune_tombstones(store, now() - max_age)
+        except Unusable:
+            return
+        except Unavailable:
+            log.warning("the store did not answer: old tombstones are pruned later")
+        await asyncio.sleep(TOMBSTONE_INTERVAL_SECONDS)
 
 
 async def _collect_regularly() -> None:

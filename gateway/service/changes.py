@@ -129,11 +129,11 @@ class ChangeBuilder:
         detached: tuple[Identity, ...] = ()
         if "detach_from_others" in update:
             detached = match_identities(update["detach_from_others"]["match"], schema.tables)
+        erased, once = None, key or request.idempotency_key
+        if self._pseudonym:
+            erased = TombstoneCheck(self._pseudonym, once.key if once else None, request.request_id, request.is_bulk)
         context = EditContext(
-            *(schema.tables, schema.validate_profile, dialect.resolve_patch, new_id, now, self._read_ledgers),
-            TombstoneCheck(self._pseudonym, key.key if key else None, request.request_id, request.is_bulk)
-            if self._pseudonym
-            else None,
+            schema.tables, schema.validate_profile, dialect.resolve_patch, new_id, now, self._read_ledgers, erased
         )
         origin = Origin(request.token.id, dialect.name, now, triggers, request.request_id)
         edit = UpdateEdit(update, identities, context, detached)

@@ -24,7 +24,6 @@ from gateway.dialects.protocol import (
 from gateway.service.changes import ChangeBuilder
 from gateway.service.dry_runs import DryRuns
 from gateway.service.effective_consent import with_consent
-from gateway.service.geolocation import Geolocator
 from gateway.service.jobs import Jobs
 from gateway.service.prepared_request import Outcome, PreparedRequest
 from gateway.service.searches import Searches
@@ -33,7 +32,7 @@ from gateway.stores.protocol import Store
 
 
 class Operations:
-    """Runs prepared requests. `now` returns milliseconds since 1970, `new_id` the id of a new profile.
+    """Runs prepared requests. `now` returns milliseconds since 1970, `new_id` the id of a new job.
 
     `pseudonym` returns the keyed hash of an address, under which a privacy deletion keeps its opt-outs.
     """
@@ -41,12 +40,11 @@ class Operations:
     def __init__(
         self,
         store: Store,
-        locator: Geolocator,
+        changes: ChangeBuilder,
         now: Callable[[], int],
         new_id: Callable[[], str],
         pseudonym: Pseudonym | None = None,
     ) -> None:
-        changes = ChangeBuilder(locator, now, new_id, pseudonym)
         updates, searches = Updates(store, changes), Searches(store, pseudonym)
         jobs = Jobs(store, changes, updates, now, new_id)
         self._store = store

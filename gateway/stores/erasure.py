@@ -4,13 +4,13 @@ The functions are generators of statements, which get the rows of each: one engi
 waits for the server. Entries, answers and deliveries are found by the id of their profile; jobs are read one by one.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from typing import Any, TypeAlias
 
 from msgspec import Struct
 
 from gateway.core.erasure import erase_from_job, may_name_person
-from gateway.core.model import Erasure, JobCursor
+from gateway.core.model import Erasure, JobCursor, JournalEntry
 from gateway.core.tombstones import IDEMPOTENCY_KEY, REQUEST, tombstone
 from gateway.stores.rows import ERASED_MEMBERS, Row, job_of, job_row, ledger_text
 
@@ -75,6 +75,17 @@ def erase_some(sql: ErasureSql, database: int, erasure: Erasure, after: JobCurso
         yield UPDATE_JOB, row
     after = (jobs[-1][1], jobs[-1][0]) if jobs else after
     return after if has_entries or len(jobs) == JOBS_PER_STEP else None
+
+
+def merged_ids(journal: Iterable[JournalEntry], ids: Collection[str]) -> set[str]:
+    """Return ids, and those of the profiles that were merged with them, with those, and so on."""
+    entries = [entry for entry in journal if entry.merge]
+    found, new = set[str](), set(ids)
+    while new:
+        found |= new
+        merges = {each.merge for each in entries if each.profile in new}
+        new = {each.profile for each in entries if each.merge in merges} - found
+    return found
 
 
 def _merged_ids(database: int, erasure: Erasure) -> Generator[tuple[str, Any], list[Row], list[str]]:

@@ -42,6 +42,7 @@ from gateway.core.model import (
     Write,
 )
 from gateway.core.tombstones import IDEMPOTENCY_KEY, PREFIX, REQUEST, tombstone
+from gateway.stores.erasure import merged_ids
 from gateway.stores.errors import StoreNotFound
 from gateway.stores.memory_registry import MemoryRegistry
 from gateway.stores.memory_subscribers import MemorySubscribers
@@ -111,6 +112,10 @@ class MemoryStore(MemoryRegistry, MemorySubscribers):
         rows = _journal_of(self._journal, database, after)
         own = [entry_of(*each) for each in rows if profile is None or each[1][1] == profile]
         return own[:limit]
+
+    async def removals(self, database: int, after: Position, limit: int) -> list[JournalEntry]:
+        entries = [entry_of(*each) for each in _journal_of(self._journal, database, after)]
+        return [each for each in entries if each.kind == "remove"][:limit]
 
     async def journal_range(self, database: int) -> JournalRange:
         positions = [position for position, _ in _journal_of(self._journal, database, 0)] or [0]
@@ -220,9 +225,10 @@ class MemoryStore(MemoryRegistry, MemorySubscribers):
         self._journal.append((self._last_position, row))
 
     def _erase(self, database: int, erasure: Erasure) -> None:
+        ids = merged_ids((entry_of(*each) for each in _journal_of(self._journal, database, 0)), erasure.ids)
         for key, (_, _, text) in list(self._answers.items()):
             profile = profile_of(text)
-            if key[0] == database and profile and profile.id in erasure.ids:
+            if key[0] == database and profile and profile.id in ids:
                 del self._answers[key]
                 self._add_tombstone(database, erasure, IDEMPOTENCY_KEY, key[1])
         self._erase_records(database, erasure, (erasure.jobs_since, ""))
@@ -233,8 +239,9 @@ class MemoryStore(MemoryRegistry, MemorySubscribers):
             job = _job(text)
             if key[0] == database and (job.created, job.id) > after:
                 self._jobs[key] = orjson.dumps(erase_from_job(job, erasure))
+        ids = merged_ids((entry_of(*each) for each in _journal_of(self._journal, database, 0)), erasure.ids)
         for place, (position, row) in enumerate(self._journal):
-            if row[0] == database and row[1] in erasure.ids:
+            if row[0] == database and row[1] in ids:
                 self._add_tombstone(database, erasure, REQUEST, request_of(row))
                 self._journal[place] = position, erased_row(row)
 

@@ -142,6 +142,10 @@ class Store(Protocol):
         """Return the positions that `journal` can read now."""
         ...
 
+    async def removals(self, database: int, after: Position, limit: int) -> list[JournalEntry]:
+        """Return at most `limit` entries of the kind `remove` after a position, by position."""
+        ...
+
     async def prune(self, before: int, limit: int, keep_from: Mapping[int, Position] = MappingProxyType({})) -> int:
         """Remove at most `limit` journal entries, and as many jobs, older than `before` (ms). Return how many.
 

@@ -41,7 +41,7 @@ _parse_update_batch = partial(requests.parse_batch, rule=requests.REQUIRE, searc
 _parse_import_batch = partial(requests.parse_batch, rule=requests.CREATE, search=True)
 _parse_add_batch = partial(requests.parse_batch, rule=requests.CREATE, search=False)
 _parse_search = partial(requests.parse_search, SEARCH_MODES)
-_parse_removal = partial(requests.parse_search, DELETE_MODES)
+_parse_removal = partial(requests.parse_removal, DELETE_MODES)
 _parse_segment_add = partial(requests.parse_segment, "add")
 _parse_segment_remove = partial(requests.parse_segment, "remove")
 

@@ -57,7 +57,10 @@ def render_profile(result: Result) -> Reply:
 
 
 def render_removal(result: Result) -> Reply:
+    """Render a removal. The repeated answer to an erasure has no id: the store does not keep it."""
     (profile,) = result.outcomes
+    if profile is None:
+        return Reply(200, SUCCESS)
     assert isinstance(profile, Profile)
     return Reply(200, {"data": {"profile_id": profile.id}, **SUCCESS})
 

@@ -63,11 +63,19 @@ def parse_batch(request: Request, *, rule: Update, search: bool) -> ParsedReques
 
 
 def parse_search(modes: Collection[str], request: Request) -> ParsedRequest:
-    """Parse `get` and `delete`: a match in one of the modes."""
+    """Parse `get`: a match in one of the modes."""
     parameters, faults = parse_parameters(request), []  # type: ignore[var-annotated]
     match = parse_match(parameters, {}, faults, modes)
     command = {**common_members(parameters), "match": match}
     return ParsedRequest(command["database"], [ParsedCommand(command, faults)], needs_consent=True)
+
+
+def parse_removal(modes: Collection[str], request: Request) -> ParsedRequest:
+    """Parse `delete`: a match in one of the modes. With `erase`, the person is erased."""
+    parameters, faults = parse_parameters(request), []  # type: ignore[var-annotated]
+    match = parse_match(parameters, {}, faults, modes)
+    command = {**common_members(parameters), "match": match, **present_members(parameters, ("erase",))}
+    return ParsedRequest(command["database"], [ParsedCommand(command, faults)])
 
 
 def parse_segment(action: str, request: Request) -> ParsedRequest:

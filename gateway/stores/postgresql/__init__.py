@@ -34,7 +34,14 @@ from gateway.stores.listing import ADD_JOB, PageSyntax, SqlListing
 from gateway.stores.postgresql.connections import Connection, Engine, close_on_failure, to_psycopg, transaction
 from gateway.stores.postgresql.erasure import ERASURE_SQL, run_statements
 from gateway.stores.postgresql.group import run_together
-from gateway.stores.postgresql.journal import RANGE, entries_statement, entry_of_row, prune_journal, range_of_row
+from gateway.stores.postgresql.journal import (
+    RANGE,
+    entries_statement,
+    entry_of_row,
+    prune_journal,
+    range_of_row,
+    removals_statement,
+)
 from gateway.stores.postgresql.layout import migrate, require_layout
 from gateway.stores.postgresql.locks import table_key
 from gateway.stores.postgresql.registry_version import RegistryVersion, increment
@@ -129,6 +136,9 @@ class PostgresqlStore(SqlRegistry, SqlListing, SqlSubscribers):
     ) -> list[JournalEntry]:
         rows = await self._fetch(*entries_statement(database, after, limit, profile))
         return list(map(entry_of_row, rows))
+
+    async def removals(self, database: int, after: Position, limit: int) -> list[JournalEntry]:
+        return list(map(entry_of_row, await self._fetch(*removals_statement(database, after, limit))))
 
     async def journal_range(self, database: int) -> JournalRange:
         [positions] = await self._fetch(RANGE, {"database": database})

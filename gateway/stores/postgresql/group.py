@@ -189,12 +189,14 @@ class PostgresqlGroup:
         return profile is not None and profile.id in ids
 
     def _find_of(self, database: int) -> Find:
-        has_tombstones = self._locks.has_tombstones.get(database, True) or any(at == database for at, _ in self.erasures)
+        has_tombstones = self._locks.has_tombstones.get(database, True) or any(
+            at == database for at, _ in self.erasures
+        )
         return Find(
             partial(self._find, database),
             partial(self._find_ledgers, database),
             partial(self._may_have_ledgers, database),
-            has_tombstones,
+            has_tombstones or self._locks.has_tombstones.get(database, True),
         )
 
     def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:

@@ -34,6 +34,8 @@ READ = (
 )
 READ_PROFILE = f"""SELECT {COLUMNS} FROM journal
     WHERE database = %(database)s AND profile = %(profile)s AND {AFTER} {ORDER} LIMIT %(limit)s"""
+READ_REMOVALS = f"""SELECT {COLUMNS} FROM journal
+    WHERE database = %(database)s AND kind = 'remove' AND {AFTER} {ORDER} LIMIT %(limit)s"""
 RANGE = f"""SELECT oldest.*, newest.*, pruned.transaction::text, pruned.number FROM (SELECT)
     LEFT JOIN LATERAL (SELECT transaction::text, number FROM journal
         WHERE database = %(database)s AND {IS_COMPLETE} {ORDER} LIMIT 1) AS oldest ON true
@@ -75,6 +77,12 @@ def entries_statement(database: int, after: Position, limit: int, profile: str |
     transaction, number = split_position(after)
     values = {"database": database, "transaction": transaction, "number": number, "limit": limit}
     return (READ, values) if profile is None else (READ_PROFILE, {**values, "profile": profile})
+
+
+def removals_statement(database: int, after: Position, limit: int) -> tuple[str, dict[str, Any]]:
+    """Return the statement that reads entries as `Store.removals` does, and its values."""
+    transaction, number = split_position(after)
+    return READ_REMOVALS, {"database": database, "transaction": transaction, "number": number, "limit": limit}
 
 
 def entry_of_row(row: Row) -> JournalEntry:

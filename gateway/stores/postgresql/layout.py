@@ -105,6 +105,7 @@ MIGRATIONS = (
     """,
     f"""
     CREATE INDEX once_of_profile ON once (database, {ANSWERED_PROFILE});
+    CREATE INDEX journal_of_removals ON journal (database, transaction, number) WHERE kind = 'remove';
     CREATE INDEX journal_of_merged_profile ON journal (database, profile) WHERE merge IS NOT NULL;
     """,
 )

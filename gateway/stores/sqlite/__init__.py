@@ -43,7 +43,7 @@ from gateway.stores.sqlite.connections import CACHE_KIB, ENGINE_FAILURES, WRITER
 from gateway.stores.sqlite.erasure import ERASURE_SQL, run_statements
 from gateway.stores.sqlite.file import Presence, create_file, has_mark, require_room, warn_of_rights
 from gateway.stores.sqlite.group import REGISTRY_VERSION, find_ledgers, look_up, unique_by_id
-from gateway.stores.sqlite.journal import prune_journal, read_journal, read_range
+from gateway.stores.sqlite.journal import prune_journal, read_journal, read_range, read_removals
 from gateway.stores.sqlite.layout import migrate, new_content, require_layout, require_own_tables
 from gateway.stores.sqlite.snapshot import SqliteSnapshot, restore
 from gateway.stores.sqlite.writer import Writer
@@ -136,6 +136,9 @@ class SqliteStore(SqlRegistry, SqlListing, SqlSubscribers):
         self, database: int, after: Position, limit: int, profile: str | None = None
     ) -> list[JournalEntry]:
         return read_journal(self._execute, database, after, limit, profile)
+
+    async def removals(self, database: int, after: Position, limit: int) -> list[JournalEntry]:
+        return read_removals(self._execute, database, after, limit)
 
     async def journal_range(self, database: int) -> JournalRange:
         return read_range(self._execute, database)

@@ -11,6 +11,8 @@ from gateway.stores.rows import JOURNAL_COLUMNS, Row, entry_of, json_text
 READ = f"SELECT position, {JOURNAL_COLUMNS} FROM journal WHERE database = ? AND position > ? ORDER BY position LIMIT ?"
 READ_PROFILE = f"""SELECT position, {JOURNAL_COLUMNS} FROM journal
     WHERE database = ? AND profile = ? AND position > ? ORDER BY position LIMIT ?"""
+READ_REMOVALS = f"""SELECT position, {JOURNAL_COLUMNS} FROM journal
+    WHERE database = ? AND kind = 'remove' AND position > ? ORDER BY position LIMIT ?"""
 RANGE = """SELECT (SELECT min(position) FROM journal WHERE database = :database),
     (SELECT max(position) FROM journal WHERE database = :database),
     (SELECT position FROM pruned WHERE database = :database)"""
@@ -31,6 +33,13 @@ def read_journal(
     else:
         rows = read(READ_PROFILE, (database, profile, after, limit))
     return [entry_of(position, row) for position, *row in rows]
+
+
+def read_removals(
+    read: Callable[[str, Sequence[Any]], list[Row]], database: int, after: Position, limit: int
+) -> list[JournalEntry]:
+    """Return entries, as `Store.removals` does."""
+    return [entry_of(position, row) for position, *row in read(READ_REMOVALS, (database, after, limit))]
 
 
 def read_range(read: Callable[[str, Any], list[Row]], database: int) -> JournalRange:

@@ -106,6 +106,7 @@ MIGRATIONS = (
     """,
     """
     CREATE INDEX once_of_profile ON once (database, json_extract(profile, '$[1].id'));
+    CREATE INDEX journal_of_removals ON journal (database, position) WHERE kind = 'remove';
     CREATE INDEX journal_of_merged_profile ON journal (database, profile) WHERE merge IS NOT NULL;
     """,
 )

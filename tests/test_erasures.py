@@ -1,0 +1,223 @@
+"""Erasure as clients see it: traffic from before it creates nobody; who comes back later is not mailable."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import httpx
+import pytest
+
+from gateway.core.tombstones import PREFIX
+from gateway.server.app import create
+from gateway.service import erasures
+from gateway.service.bootstrap import bootstrap
+from gateway.settings import Settings
+from gateway.stores import open_store
+from gateway.stores.protocol import Store
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = "token-of-the-erasures"
+KLAVIYO = {"authorization": f"Klaviyo-API-Key {TOKEN}", "revision": "2026-07-15"}
+COURIER = {"authorization": f"Bearer {TOKEN}"}
+ANN, NEW = "ann@example.com", "new@example.com"
+DAY = 24 * 60 * 60 * 1000
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Gateway:
+    """A gateway with a client and a clock."""
+
+    def __init__(self, client: httpx.AsyncClient, store: Store) -> None:
+        self.client, self.store = client, store
+        self.now = 1_790_000_000_000  # 2026-09-21
+
+    async def send(self, path: str, body: Any, method: str = "POST", **headers: str) -> httpx.Response:
+        own = KLAVIYO if path.startswith("/api/") and "/v1.1/" not in path else COURIER
+        self.now += 1000
+        return await self.client.request(method, path, json=body, headers={**own, **headers})
+
+    async def write(self, email: str = ANN, headers: dict[str, str] | None = None, **data: Any) -> httpx.Response:
+        """Create or update a profile by Altcraft's import."""
+        body = {"token": TOKEN, "db_id": 1, "matching": "email", "email": email, "data": {"email": email, **data}}
+        return await self.send("/api/v1.1/profiles/import", body, **(headers or {}))
+
+    async def erase(self, email: str = ANN, **headers: str) -> httpx.Response:
+        body = {"token": TOKEN, "db_id": 1, "email": email, "erase": True}
+        return await self.send("/api/v1.1/profiles/delete", body, **headers)
+
+    async def exists(self, email: str = ANN) -> bool:
+        return bool(await self.store.find(1, [("email", email)]))
+
+    async def status(self, email: str = ANN) -> str:
+        """Return Klaviyo's consent to e-mail marketing."""
+        path = f'/api/profiles?filter=equals(email,"{email}")&additional-fields[profile]=subscriptions'
+        reply = (await self.send(path, None, "GET")).json()
+        [found] = reply["data"]
+        return str(found["attributes"]["subscriptions"]["email"]["marketing"]["consent"])
+
+
+Open: TypeAlias = Callable[..., Any]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Open:
+    @asynccontextmanager
+    async def open_gateway(**settings: Any) -> AsyncIterator[Gateway]:
+        url = f"sqlite:///{tmp_path}/g.db"
+        store = await open_store(url, create=True)
+        await bootstrap(store, Settings(bootstrap_token=TOKEN), 0)
+        await store.close()
+        found: list[Gateway] = []
+        app = create(
+            Settings(store=url, access_log=False, rate_limits=0, **settings), now=lambda: found[0].now if found else 0
+        )
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway.example") as client,
+        ):
+            found.append(Gateway(client, app.state.store))
+            yield found[0]
+
+    return open_gateway
+
+
+async def test_a_key_of_before_the_erasure_creates_nobody(opened: Open) -> None:
+    async with opened() as gateway:
+        key = {"idempotency-key": "k-1"}
+        assert (await gateway.write(headers=key)).status_code == 200
+        assert (await gateway.erase()).status_code == 200
+        for again in (gateway.write(headers=key), gateway.write(NEW, key), gateway.write(headers=key, _fname="Ann")):
+            assert (await again).status_code == 404
+        assert not await gateway.exists()
+        assert not await gateway.exists(NEW)
+
+
+async def test_a_request_id_of_before_the_erasure_creates_that_person_not_again(opened: Open) -> None:
+    async with opened() as gateway:
+        id = {"x-request-id": "r-1"}
+        await gateway.write(headers=id)
+        await gateway.erase()
+        assert (await gateway.write(headers=id)).status_code == 404
+        assert (await gateway.write("other@example.com", id)).status_code == 200
+
+
+async def test_a_consent_of_before_the_erasure_creates_nobody(opened: Open) -> None:
+    def job(time: str) -> Any:
+        consent = {"consent": "SUBSCRIBED", "consented_at": time}
+        profile = {
+            "type": "profile",
+            "attributes": {"email": ANN, "subscriptions": {"email": {"marketing": consent}}},
+        }
+        attributes = {"profiles": {"data": [profile]}, "historical_import": True}
+        return {"data": {"type": "profile-subscription-bulk-create-job", "attributes": attributes}}
+
+    async with opened() as gateway:
+        await gateway.write()
+        await gateway.erase()
+        gateway.now += DAY
+        path = "/api/profile-subscription-bulk-create-jobs"
+        await gateway.send(path, job("2026-09-01T00:00:00Z"))
+        assert not await gateway.exists()
+        await gateway.send(path, job("2026-09-22T00:00:00Z"))
+        assert await gateway.status() == "SUBSCRIBED"
+
+
+async def test_a_row_of_a_job_creates_nobody_and_is_not_kept(opened: Open) -> None:
+    async with opened() as gateway:
+        await gateway.write()
+        await gateway.erase()
+        profile = {"type": "profile", "attributes": {"email": ANN, "first_name": "Annabel"}}
+        job = {
+            "data": {"type": "profile-bulk-import-job", "attributes": {"profiles": {"data": [profile]}}},
+        }
+        reply = await gateway.send("/api/profile-bulk-import-jobs", job)
+        assert reply.status_code == 202
+        assert not await gateway.exists()
+        found = await gateway.store.job(1, reply.json()["data"]["id"])
+        assert [each["sent"] for each in found.failures] == [{}]
+
+
+async def test_a_person_who_comes_back_is_not_mailable_until_a_subscription(opened: Open) -> None:
+    async with opened() as gateway:
+        await gateway.write()
+        assert await gateway.status() == "NEVER_SUBSCRIBED"
+        await gateway.erase()
+        assert (await gateway.write()).status_code == 200
+        assert await gateway.status() == "UNSUBSCRIBED"
+        await gateway.erase()
+        subscription = {"channel": "email", "email": ANN, "status": "subscribed"}
+        await gateway.write(subscriptions=[subscription])
+        assert await gateway.status() == "SUBSCRIBED"
+
+
+async def test_a_removal_of_before_the_erasure_removes_nobody_who_came_back(opened: Open) -> None:
+    async with opened() as gateway:
+        path, key = "/profiles/u-1", {"idempotency-key": "d-1"}
+        await gateway.write(customer_id="u-1")
+        body = {"token": TOKEN, "db_id": 1, "email": ANN}
+        assert (await gateway.send("/api/v1.1/profiles/delete", body, **key)).status_code == 200
+        await gateway.write()
+        await gateway.erase()
+        await gateway.write()
+        assert (await gateway.send("/api/v1.1/profiles/delete", body, **key)).status_code == 404
+        assert await gateway.exists()
+        assert (await gateway.send(path, None, "DELETE")).status_code == 200
+
+
+async def test_an_erasure_finds_the_history_of_a_profile_that_was_removed(opened: Open) -> None:
+    async with opened() as gateway:
+        await gateway.write(_fname="Annabel")
+        await gateway.write("bob@example.com", _fname="Bob")
+        for email in (ANN, "bob@example.com"):
+            body = {"token": TOKEN, "db_id": 1, "email": email}
+            assert (await gateway.send("/api/v1.1/profiles/delete", body)).status_code == 200
+        deletion = {"type": "data-privacy-deletion-job", "attributes": {"profile": {"data": {}}}}
+        deletion["attributes"]["profile"]["data"] = {"type": "profile", "attributes": {"email": ANN}}
+        assert (await gateway.send("/api/data-privacy-deletion-jobs", {"data": deletion})).status_code == 202
+        entries = repr(await gateway.store.journal(1, 0, 10))
+        assert "Annabel" not in entries
+        assert "Bob" in entries
+
+
+async def test_every_deletion_is_an_erasure_where_the_setting_says_so(opened: Open) -> None:
+    async with opened(erase_on_delete=True) as gateway:
+        await gateway.send("/profiles/u-1", {"profile": {"email": ANN}}, "POST")
+        [profile] = await gateway.store.find(1, [("external_id", "u-1")])
+        assert (await gateway.send("/profiles/u-1", None, "DELETE")).status_code == 200
+        entries = await gateway.store.journal(1, 0, 10, profile.id)
+        assert ANN not in repr(entries)
+        assert entries[-1].kind == "erase"
+
+
+async def test_the_answer_to_an_erasure_is_repeated_without_an_id(opened: Open) -> None:
+    async with opened() as gateway:
+        await gateway.write()
+        key = {"idempotency-key": "e-1"}
+        assert "profile_id" in (await gateway.erase(**key)).json()["data"]
+        again = await gateway.erase(**key)
+        assert (again.status_code, again.json()) == (200, {"error": 0, "error_text": "Successful operation"})
+
+
+async def test_tombstones_end(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasures, "PRUNE_STEP", 2)
+
+    async def tombstones(store: Store) -> int:
+        async with store.snapshot() as snapshot:
+            return len([each async for each in snapshot.ledgers(1) if each.address.startswith(PREFIX)])
+
+    async with opened() as gateway:
+        key = {"idempotency-key": "k-1"}
+        await gateway.write(headers=key)
+        await gateway.erase()
+        before = await tombstones(gateway.store)
+        await erasures.prune_tombstones(gateway.store, gateway.now)
+        assert await tombstones(gateway.store) == before > 2
+        await erasures.prune_tombstones(gateway.store, gateway.now + 1)
+        assert await tombstones(gateway.store) == 0
+        assert (await gateway.write(headers=key)).status_code == 200
