@@ -144,7 +144,7 @@ async def test_an_edit_knows_whether_there_are_tombstones(store: Store) -> None:
         return EditResult(None)
 
     await store.change([change(lambda _: EditResult(None, ledgers={"email:x": Ledger(1), "f:x": Ledger(1)}))])
-    await store.change([change(look)])
+    await store.change([change(look, ANN)])
     await store.change([change(lambda _: EditResult(None, ledgers={address_of(*ANN): tombstone(TIME)}))])
-    await store.change([change(look)])
+    await store.change([change(look, ANN)])
     assert found == [False, True]
