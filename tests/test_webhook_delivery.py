@@ -182,6 +182,24 @@ def test_a_failing_event_is_given_up_after_three_days_and_the_next_one_follows()
     lived(work)
 
 
+def test_what_follows_a_failed_event_of_a_profile_waits_behind_it() -> None:
+    async def work(world: World) -> None:
+        await world.add()
+        await world.write("a")
+        delivery = await world.deliver()
+        world.endpoint.answers = lambda _event: FAILURE
+        await world.run(delivery)
+        world.endpoint.answers = lambda _event: Answer(200, "")
+        await world.write("a", "b")
+        await world.run(delivery)
+        assert world.endpoint.versions() == {"b": [1]}
+        world.now = delivery.next_due()
+        await world.run(delivery)
+        assert world.endpoint.versions() == {"b": [1], "a": [1, 2]}
+
+    lived(work)
+
+
 def test_an_event_that_is_no_longer_kept_is_given_up() -> None:
     async def work(world: World) -> None:
         await world.add()
