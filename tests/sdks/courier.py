@@ -1,4 +1,6 @@
-"""Every generation in use of Courier's official SDKs, unchanged, against a real server: `python tests/sdks/courier.py`.
+"""Every generation in use of Courier's official SDKs, and its library for browsers, unchanged, against a real server.
+
+Run it by `python tests/sdks/courier.py`.
 
 Each SDK is installed in its own environment under `.sdks/` and runs the program beside this file. The program calls
 every profile method of the SDK and prints the names of those that passed. The exit status is 1 if one failed.
@@ -21,6 +23,7 @@ NODE = {
     "courier_node7.mjs": "@trycourier/courier@7",
     "courier_node6.mjs": "@trycourier/courier@6",
     "courier_node5.mjs": "@trycourier/courier@5",
+    "courier_browser.mjs": "@trycourier/courier-js@3",
 }
 
 

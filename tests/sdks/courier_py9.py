@@ -11,6 +11,15 @@ ADDRESS = {"api_key": os.environ["COURIER_KEY"], "base_url": os.environ["COURIER
 ID = "py9/a b%2Fc"
 
 
+USER_RESOURCES = ("tokens", "preferences", "tenants")
+"""The resources of users, whose methods are all called."""
+
+LIST_METHODS = (
+    *("lists.list", "lists.retrieve", "tenants.list_users"),
+    *(f"subscriptions.{name}" for name in ("list", "add", "subscribe_user", "unsubscribe_user")),
+)
+
+
 async def result_of(result: Any) -> Any:
     """Return the result of a call of the synchronous or the asynchronous client."""
     return await result if inspect.isawaitable(result) else result
@@ -44,6 +53,8 @@ async def check_calls(client: Any) -> None:
     found = await result_of(profiles.retrieve(recipient))
     assert found.profile == {"name": "B", "custom": {"n": [1, None, "x"]}}, found
     await check_lists(profiles, recipient)
+    await check_users(client, recipient)
+    await check_subscriptions(client, recipient)
     await check_errors(profiles, recipient)
 
 
@@ -61,6 +72,57 @@ async def check_lists(profiles: Any, recipient: str) -> None:
     assert page.results[0].created
     assert (await result_of(profiles.lists.delete(recipient))).status == "SUCCESS"
     assert not (await result_of(profiles.lists.retrieve(recipient))).results
+
+
+async def check_users(client: Any, user: str) -> None:
+    """Check tokens, preferences and tenants of a user."""
+    tokens, preferences, tenants = client.users.tokens, client.users.preferences, client.users.tenants
+    device = {"platform": "ios", "app_id": "shop"}
+    await result_of(tokens.add_single("t/1", user_id=user, provider_key="apn", device=device, expiry_date=False))
+    many = {"tokens": [{"token": "t2", "provider_key": "firebase-fcm"}]}
+    await result_of(tokens.add_multiple(user, extra_body=many))
+    assert {each.token for each in (await result_of(tokens.list(user))).tokens} == {"t/1", "t2"}
+    patch = [{"op": "replace", "path": "/status", "value": "revoked"}]
+    await result_of(tokens.update("t/1", user_id=user, patch=patch))
+    found = await result_of(tokens.retrieve("t/1", user_id=user))
+    assert (found.status, found.device.app_id) == ("revoked", "shop"), found
+    await result_of(tokens.delete("t/1", user_id=user))
+    absent = await error_body(NotFoundError, tokens.retrieve, "t/1", user_id=user)
+    assert absent["message"] == "Token not found", absent
+
+    topic = {"status": "OPTED_OUT", "has_custom_routing": True, "custom_routing": ["email"]}
+    await result_of(preferences.update_or_create_topic("news", user_id=user, topic=topic))
+    one = await result_of(preferences.retrieve_topic("news", user_id=user))
+    assert (one.topic.status, one.topic.custom_routing) == ("OPTED_OUT", ["email"]), one
+    set_ = await result_of(preferences.bulk_update(user, topics=[{"topic_id": "jobs", "status": "OPTED_OUT"}]))
+    assert [each.topic_id for each in set_.items] == ["jobs"]
+    assert len((await result_of(preferences.retrieve(user))).items) == 2
+    await result_of(preferences.delete_topic("news", user_id=user))
+    replaced = await result_of(preferences.bulk_replace(user, topics=[]))
+    assert replaced.deleted == ["jobs"], replaced
+
+    await result_of(tenants.add_single("acme", user_id=user, profile={"title": "Dr"}))
+    await result_of(tenants.add_multiple(user, tenants=[{"tenant_id": "beta"}]))
+    assert [each.tenant_id for each in (await result_of(tenants.list(user))).items] == ["acme", "beta"]
+    assert [each.user_id for each in (await result_of(client.tenants.list_users("acme"))).items] == [user]
+    await result_of(tenants.remove_single("acme", user_id=user))
+    await result_of(tenants.remove_all(user))
+    assert not (await result_of(tenants.list(user))).items
+
+
+async def check_subscriptions(client: Any, user: str) -> None:
+    """Check the lists that users are in."""
+    subscriptions, list_id = client.lists.subscriptions, "sub.scriptions"
+    await result_of(subscriptions.subscribe_user(user, list_id=list_id))
+    await result_of(subscriptions.add(list_id, recipients=[{"recipient_id": f"{user} 2"}]))
+    page = await result_of(subscriptions.list(list_id))
+    assert [each.recipient_id for each in page.items] == [user, f"{user} 2"], page
+    assert (await result_of(client.lists.retrieve(list_id))).id == list_id
+    assert not (await result_of(client.lists.list())).items
+    for each in (user, f"{user} 2"):
+        await result_of(subscriptions.unsubscribe_user(each, list_id=list_id))
+    absent = await error_body(NotFoundError, client.lists.retrieve, list_id)
+    assert absent["message"] == "List not found", absent
 
 
 async def check_errors(profiles: Any, recipient: str) -> None:
@@ -83,7 +145,8 @@ def main() -> None:
     client = Courier(**ADDRESS)
     assert methods_called == methods(client.profiles) - {"lists"}
     assert list_methods_called == methods(client.profiles.lists)
-    print(*sorted(methods_called), *sorted(f"lists.{name}" for name in list_methods_called))
+    users = [f"{name}.{method}" for name in USER_RESOURCES for method in sorted(methods(getattr(client.users, name)))]
+    print(*sorted(methods_called), *sorted(f"lists.{name}" for name in list_methods_called), *users, *LIST_METHODS)
 
 
 def methods(resource: Any) -> set[str]:

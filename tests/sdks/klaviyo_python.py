@@ -202,6 +202,38 @@ def merge(id: str) -> None:
     assert plain(API.Profiles.get_profile(id))["data"]["attributes"]["external_id"] == f"source-{MARK}"
 
 
+def events() -> None:
+    """The profile of an event is created; events are not stored."""
+    metric = {"data": {"type": "metric", "attributes": {"name": "Viewed"}}}
+    profile = {"data": {"type": "profile", "attributes": {"email": mail("event"), "properties": {"plan": "pro"}}}}
+    attributes = {"properties": {"item": "A-1"}, "metric": metric, "time": "2026-01-01T00:00:00Z"}
+    call(API.Events, "create_event", body("event", {**attributes, "profile": profile}))
+    found = plain(API.Profiles.get_profiles(filter=whose("event")))["data"]
+    assert found[0]["attributes"]["properties"] == {"plan": "pro"}
+    assert str(found[0]["attributes"]["last_event_date"]).startswith("2026-01-01")
+    rows = {"data": [body("event", attributes)["data"]]}
+    batch = body("event-bulk-create", {"profile": profile, "events": rows})["data"]
+    call(API.Events, "bulk_create_events", body("event-bulk-create-job", {"events-bulk-create": {"data": [batch]}}))
+    call(API.Events, "get_events")
+    expect_error(404, lambda: API.Events.get_event("x"))
+
+
+def lists(id: str) -> None:
+    """Add a profile to a list, find it there, and remove it."""
+    members = {"data": [{"type": "profile", "id": id}]}
+    call(API.Lists, "add_profiles_to_list", MARK, members)
+    page = call(API.Lists, "get_profiles_for_list", MARK, sort="-joined_group_at")
+    assert [each["id"] for each in page["data"]] == [id]
+    assert [each["id"] for each in call(API.Lists, "get_profile_ids_for_list", MARK)["data"]] == [id]
+    assert call(API.Lists, "get_list", MARK)["data"]["id"] == MARK
+    call(API.Lists, "get_lists")
+    call(API.Lists, "remove_profiles_from_list", MARK, members)
+    expect_error(404, lambda: API.Lists.get_list(MARK))
+    for api, name in ((API.Segments, "get_segments"), (API.Metrics, "get_metrics"), (API.Tags, "get_tags")):
+        assert call(api, name)["data"] == []
+    assert len(call(API.Accounts, "get_accounts")["data"]) == 1
+
+
 def client() -> None:
     """The public endpoint returns no body."""
     attributes = {"email": mail("browser"), "first_name": "Bo", "properties": {"from": "web"}}
@@ -229,6 +261,8 @@ def main() -> None:
         merge(id)
         consent()
         push(id)
+        events()
+        lists(id)
     else:
         old_consent()
     if hasattr(API.Client, "create_client_profile"):

@@ -30,6 +30,8 @@ from gateway.dialects.klaviyo.jsonapi.filters import (
     parse_filter,
 )
 from gateway.dialects.klaviyo.jsonapi.links import (
+    add_included,
+    add_linkage,
     invalid_parameter,
     link_context,
     link_relationships,
@@ -53,6 +55,9 @@ MAX_LISTS = 10
 """Lists on a page, which is also the default."""
 
 LIST_FIELDS = ("name", "created", "updated", "opt_in_process")
+LIST_RELATIONSHIPS = ("tags", "flow-triggers")
+"""What lists may include. The gateway has none of them."""
+
 COUNT, MAX_COUNT = "profile_count", 10_000
 LIST_SORTS = ("id", "name", "created", "updated")
 LIST_OPERATORS = {
@@ -82,7 +87,6 @@ def parse_lists(request: Request) -> ParsedRequest:
     sort = parameters.get("sort", "id")
     if sort.removeprefix("-") not in LIST_SORTS:
         raise invalid_parameter("sort", f"'{sort[:60]}' is not one of {', '.join(LIST_SORTS)}.")
-    parse_include(parameters, ("tags", "flow-triggers"))
     size = parse_page_size({SIZE_PARAMETER: str(MAX_LISTS), **parameters})
     if size > MAX_LISTS:
         raise invalid_parameter(SIZE_PARAMETER, f"The page size must be an integer between 1 and {MAX_LISTS}.")
@@ -98,7 +102,6 @@ def parse_search(request: Request) -> ParsedRequest:
     additional = parse_field_names(parameters, "additional-fields[list]")
     if unknown := [name for name in additional if name != COUNT]:
         raise unknown_field("additional-fields[list]", unknown[0], "list")
-    parse_include(parameters, ("tags", "flow-triggers"))
     query = {"where": _is_member(request.path["id"]), "limit": MAX_COUNT if additional else 1}
     context = {**_list_context(request, parameters), **_segment(request), "counts": bool(additional)}
     return parse_query(query, context)
@@ -108,7 +111,8 @@ def _list_context(request: Request, parameters: Mapping[str, str]) -> dict[str, 
     names = parse_field_names(parameters, "fields[list]")
     if unknown := [name for name in names if name not in LIST_FIELDS]:
         raise unknown_field("fields[list]", unknown[0], "list")
-    return {**link_context(request), "list_fields": names or LIST_FIELDS}
+    include = parse_include(parameters, LIST_RELATIONSHIPS)
+    return {**link_context(request), "list_fields": names or LIST_FIELDS, "include": include}
 
 
 def _segment(request: Request) -> dict[str, Any]:
@@ -208,7 +212,8 @@ def render_lists(result: Result) -> Reply:
     if context["sort"].startswith("-"):
         ids.reverse()
     page = ids[context["skip"] :][: context["size"]]
-    return render_slice(context, [_resource(id, database, context) for id in page], len(ids))
+    reply = render_slice(context, [_resource(id, database, context) for id in page], len(ids))
+    return add_included(reply, ()) if context["include"] else reply
 
 
 def _meets(id: int, database: Database, condition: FilterCondition) -> bool:
@@ -223,7 +228,8 @@ def render_list(result: Result) -> Reply:
     resource = _resource(result.context["segment"], result.database, result.context)
     if result.context["counts"]:
         resource["attributes"][COUNT] = len(result.outcomes)
-    return render_resource(resource)
+    reply = render_resource(resource)
+    return add_included(reply, ()) if result.context["include"] else reply
 
 
 def render_members(result: Result) -> Reply:
@@ -262,10 +268,11 @@ def _resource(segment: int | str, database: Database, context: Mapping[str, Any]
     name = declared.name if declared else str(segment)
     attributes = {"name": name, "created": None, "updated": None, "opt_in_process": "single_opt_in"}
     link = f"{context['base']}/api/lists/{quote(str(segment), safe='')}"
-    return {
+    resource = {
         "type": "list",
         "id": str(segment),
         "attributes": {name: value for name, value in attributes.items() if name in context["list_fields"]},
-        "relationships": link_relationships(link, ("profiles", "tags", "flow-triggers")),
+        "relationships": link_relationships(link, ("profiles", *LIST_RELATIONSHIPS)),
         "links": {"self": link},
     }
+    return add_linkage(resource, dict.fromkeys(context["include"], ()))

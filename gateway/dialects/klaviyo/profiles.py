@@ -60,6 +60,9 @@ OPERATORS = {
 }
 """The operators that the filter accepts for each field."""
 
+UNSUBSCRIPTION = "UNSUBSCRIBE"
+"""A reason of the vendor's that no suppression here has: an unsubscription is consent, and changes no suppression."""
+
 NO_PROFILE: dict[str, list[str]] = {"profile_id": []}
 """The filter that no profile meets: the gateway has no suppressions for one list."""
 
@@ -158,6 +161,9 @@ def _add_condition(query: dict[str, Any], condition: FilterCondition) -> None:
     if condition.field.startswith(LIST_SUPPRESSIONS):
         if condition.field.endswith(".timestamp"):
             _parse_filter_time(condition)
+        query.setdefault("filters", []).append(NO_PROFILE)
+        return
+    if condition.field == f"{SUPPRESSION}.reason" and condition.values == (UNSUBSCRIPTION,):
         query.setdefault("filters", []).append(NO_PROFILE)
         return
     if condition.field == f"{SUPPRESSION}.reason":
