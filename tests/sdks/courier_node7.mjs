@@ -26,6 +26,35 @@ assert.deepEqual(page.results[1].preferences, preferences);
 assert.deepEqual(await profiles.lists.delete(id), success);
 assert.deepEqual((await profiles.lists.retrieve(id)).results, []);
 
+const { tokens, preferences: topics, tenants } = client.users;
+await tokens.addSingle("t/1", { user_id: id, provider_key: "apn", device: { platform: "ios", app_id: "shop" }, expiry_date: false });
+await tokens.addMultiple(id, { body: { tokens: [{ token: "t2", provider_key: "firebase-fcm" }] } });
+assert.deepEqual((await tokens.list(id)).tokens.map((each) => each.token).sort(), ["t/1", "t2"]);
+await tokens.update("t/1", { user_id: id, patch: [{ op: "replace", path: "/status", value: "revoked" }] });
+assert.equal((await tokens.retrieve("t/1", { user_id: id })).status, "revoked");
+await tokens.delete("t/1", { user_id: id });
+await assert.rejects(tokens.retrieve("t/1", { user_id: id }), Courier.NotFoundError);
+
+const topic = { status: "OPTED_OUT", has_custom_routing: true, custom_routing: ["email"] };
+await topics.updateOrCreateTopic("news", { user_id: id, topic });
+assert.equal((await topics.retrieveTopic("news", { user_id: id })).topic.status, "OPTED_OUT");
+assert.deepEqual((await topics.retrieve(id)).items.map((each) => each.topic_id), ["news"]);
+
+await tenants.addSingle("acme.node7", { user_id: id, profile: { title: "Dr" } });
+await tenants.addMultiple(id, { tenants: [{ tenant_id: "beta.node7" }] });
+assert.deepEqual((await tenants.list(id)).items.map((each) => each.tenant_id), ["acme.node7", "beta.node7"]);
+await tenants.removeSingle("acme.node7", { user_id: id });
+await tenants.removeAll(id);
+assert.deepEqual((await tenants.list(id)).items, []);
+
+const { subscriptions } = client.lists;
+await subscriptions.subscribeUser(id, { list_id: "node7.list" });
+await subscriptions.add("node7.list", { recipients: [{ recipientId: `${id} 2` }] });
+assert.deepEqual((await subscriptions.list("node7.list")).items.map((each) => each.recipientId), [id, `${id} 2`]);
+assert.equal((await client.lists.retrieve("node7.list")).id, "node7.list");
+for (const each of [id, `${id} 2`]) await subscriptions.unsubscribeUser(each, { list_id: "node7.list" });
+await assert.rejects(client.lists.retrieve("node7.list"), Courier.NotFoundError);
+
 const once = { headers: { "Idempotency-Key": id.replaceAll(/\W/g, "-") } };
 await profiles.create(id, { profile: { name: "once" } }, once);
 await profiles.create(id, { profile: { name: "once" } }, once);
@@ -40,4 +69,7 @@ const called = ["create", "delete", "replace", "retrieve", "update"];
 const listed = ["delete", "retrieve", "subscribe"];
 assert.deepEqual(methods(profiles).sort(), called);
 assert.deepEqual(methods(profiles.lists).sort(), listed);
-console.log([...called, ...listed.map((name) => `lists.${name}`)].join(" "));
+const users = ["tokens", "tenants"].flatMap((name) => methods(client.users[name]).map((method) => `${name}.${method}`));
+const others = ["preferences.retrieve", "preferences.retrieveTopic", "preferences.updateOrCreateTopic"];
+const ofLists = ["list", "add", "subscribeUser", "unsubscribeUser"].map((name) => `subscriptions.${name}`);
+console.log([...called, ...listed.map((name) => `lists.${name}`), ...users, ...others, ...ofLists].join(" "));

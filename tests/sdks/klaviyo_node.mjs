@@ -29,11 +29,12 @@ function older() {
 function newer() {
   const session = new sdk.ApiKeySession(key);
   const apis = { profiles: new sdk.ProfilesApi(session), privacy: new sdk.DataPrivacyApi(session) };
+  Object.assign(apis, { events: new sdk.EventsApi(session), lists: new sdk.ListsApi(session) });
   for (const api of Object.values(apis)) api.basePath = host;
   return apis;
 }
 
-const { profiles, client, privacy } = isOld ? older() : newer();
+const { profiles, client, privacy, events, lists } = isOld ? older() : newer();
 
 async function call(api, name, ...given) {
   const { body } = await api[name](...given);
@@ -195,6 +196,25 @@ async function browser() {
   assert.equal(attribute(found.data[0], "firstName"), "Bo");
 }
 
+async function eventsAndLists(id) {
+  const metric = { data: { type: "metric", attributes: { name: "Viewed" } } };
+  const profile = { data: { type: "profile", attributes: { email: mail("event"), firstName: "Eve" } } };
+  await call(events, "createEvent", body("event", { properties: { item: "A-1" }, metric, profile }));
+  const found = await call(profiles, "getProfiles", { filter: `equals(email,"${mail("event")}")` });
+  assert.equal(found.data[0].attributes.firstName, "Eve");
+  assert.ok(found.data[0].attributes.lastEventDate);
+  assert.deepEqual((await call(events, "getEvents", {})).data, []);
+
+  const members = { data: [{ type: "profile", id }] };
+  await call(lists, "addProfilesToList", mark, members);
+  assert.deepEqual((await call(lists, "getProfilesForList", mark, {})).data.map((each) => each.id), [id]);
+  assert.deepEqual((await call(lists, "getProfileIdsForList", mark, {})).data.map((each) => each.id), [id]);
+  assert.equal((await call(lists, "getList", mark, {})).data.id, mark);
+  await call(lists, "getLists", {});
+  await call(lists, "removeProfilesFromList", mark, members);
+  await refused(404, () => lists.getList(mark, {}));
+}
+
 async function deletion(id) {
   const profile = { data: { type: "profile", id, attributes: {} } };
   const attributes = isOld ? { profile_id: id } : { profile };
@@ -220,6 +240,7 @@ if (!isOld) {
   await merge(id);
   await consent();
   await push(id);
+  await eventsAndLists(id);
 } else {
   await olderConsent();
   await browser();
