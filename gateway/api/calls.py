@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from gateway.api import operations, replies, requests
 from gateway.api.context import CallContext
-from gateway.core.model import DELIVER, READ
+from gateway.core.model import DELETE, DELIVER, READ
 from gateway.dialects.protocol import Reply, Request
 
 DATABASE = "/gateway/v1/databases/{database}"
@@ -21,7 +21,7 @@ WEBHOOK_RIGHTS = READ, DELIVER
 class ApiCall(Struct, frozen=True):
     """One call. `run` gets what `parse` returns; `render` gets what `run` returns. `parse` and `run` raise `Refusal`.
 
-    With `streams`, the call returns server-sent events where Accept asks for them.
+    With `streams`, the call returns server-sent events where Accept asks for them. Without `has_body`, it needs none.
     """
 
     method: str
@@ -31,10 +31,16 @@ class ApiCall(Struct, frozen=True):
     run: Callable[[CallContext, Any], Awaitable[Any]]
     render: Callable[[Any], Reply]
     streams: bool = False
+    has_body: bool = True
 
 
 CALLS: tuple[ApiCall, ...] = (
     ApiCall("GET", PROFILE, (READ,), requests.parse_profile, operations.find_profile, replies.render_profile),
+    ApiCall(
+        *("POST", f"{PROFILE}/erase", (DELETE,)),
+        *(requests.parse_erasure, operations.erase_profile, replies.render_removed),
+        has_body=False,
+    ),
     ApiCall(
         "GET", f"{PROFILE}/history", (READ,), requests.parse_history, operations.read_history, replies.render_history
     ),

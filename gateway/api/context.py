@@ -30,6 +30,7 @@ class CallContext(Struct, frozen=True):
 
     resources: Resources
     database: int
+    token: str
     authorize: Callable[[], Awaitable[object]]
 
     @property

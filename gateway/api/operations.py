@@ -9,7 +9,8 @@ from msgspec import Struct
 from gateway.api.context import CHECK_SECONDS, CallContext
 from gateway.api.requests import FeedParameters, PageParameters, ProfileParameters, ReplayParameters
 from gateway.core.faults import refuse
-from gateway.core.model import Document, JournalEntry, Tree
+from gateway.core.matching import identities_by_id
+from gateway.core.model import Document, JournalEntry, Origin, Tree
 from gateway.feed import history
 from gateway.feed.cursors import format_cursor, parse_cursor, parse_event_id, parse_feed_cursor
 from gateway.feed.pages import Page, read_page
@@ -17,7 +18,12 @@ from gateway.feed.webhooks import endpoints
 from gateway.feed.webhooks.endpoints import NewWebhook
 from gateway.feed.webhooks.secret_box import open_box
 from gateway.optional_dependencies import MissingExtra
+from gateway.service.erasures import erase_person
+from gateway.service.pseudonyms import pseudonym_of
 from gateway.stores.errors import Missing
+
+API_NAME = "gateway"
+"""What the entries of writes by this API have in the place of a dialect."""
 
 STREAM_EVENTS = 200
 """Events that a stream reads and sends at once."""
@@ -68,6 +74,15 @@ async def find_profile(context: CallContext, parameters: ProfileParameters) -> F
     if profile is None:
         raise refuse("profile_not_found")
     return FoundProfile(profile.id, profile.version, profile.document)
+
+
+async def erase_profile(context: CallContext, profile: str) -> None:
+    """Erase the person of a profile. Raises `Refusal`: profile_not_found."""
+    resources = context.resources
+    [database] = [each for each in await context.store.databases() if each.id == context.database]
+    pseudonym = pseudonym_of(resources.key) if resources.key else None
+    origin = Origin(context.token, API_NAME, resources.now())
+    await erase_person(context.store, database, identities_by_id(profile), origin, pseudonym)
 
 
 async def read_history(context: CallContext, parameters: PageParameters) -> HistoryPage:

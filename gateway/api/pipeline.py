@@ -53,8 +53,8 @@ class ApiPipeline:
         return self._rejection(message, None, refusal, headers)
 
     async def _carry_out(self, call: ApiCall, message: Message, token: Token) -> Response | EventStream:
-        parameters = call.parse(self._decode(message))
-        context = CallContext(self._resources, token.database, partial(self._authorize, call, message))
+        parameters = call.parse(self._decode(call, message))
+        context = CallContext(self._resources, token.database, token.id, partial(self._authorize, call, message))
         if call.streams and _wants_stream(message):
             return await self._stream(token, stream_feed(context, parameters))
         reply = call.render(await call.run(context, parameters))
@@ -90,10 +90,10 @@ class ApiPipeline:
             raise refuse("unknown_database")
         return token
 
-    def _decode(self, message: Message) -> Request:
+    def _decode(self, call: ApiCall, message: Message) -> Request:
         tree: Tree = {}
         is_typed = True
-        if message.body or message.method not in METHODS_WITHOUT_BODY:
+        if message.body or (call.has_body and message.method not in METHODS_WITHOUT_BODY):
             codec, charset = media.codec_for(message.headers.get("content-type"))
             tree, is_typed = codec.decode(message.body, charset, self._bounds), codec.is_typed
             if not isinstance(tree, dict):

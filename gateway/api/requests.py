@@ -63,6 +63,11 @@ def parse_profile(request: Request) -> ProfileParameters:
     return ProfileParameters(request.path["profile"], None if text is None else _parse_time(text))
 
 
+def parse_erasure(request: Request) -> str:
+    """Parse the call that erases a person, which has no parameters. Return the id of the profile."""
+    return request.path["profile"]
+
+
 def parse_history(request: Request) -> PageParameters:
     """Parse the call that returns the entries of a profile."""
     return PageParameters(request.path["profile"], request.query.get("after", ""), _limit(request.query))

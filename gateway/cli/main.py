@@ -11,6 +11,7 @@ from gateway.cli.check import check
 from gateway.cli.contracts import contracts
 from gateway.cli.databases import database
 from gateway.cli.doctor import doctor
+from gateway.cli.erasure import erase, erasure
 from gateway.cli.file_export import export_file
 from gateway.cli.file_import import import_file
 from gateway.cli.record import record
@@ -35,6 +36,8 @@ COMMANDS = (
     export_file,
     changes,
     webhook,
+    erase,
+    erasure,
     contracts,
     check,
     record,

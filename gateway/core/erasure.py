@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 
 from gateway.core.consent import ReadLedgers, address_of, addresses_of, own_addresses, record, resource_key
 from gateway.core.edit import removal_write
-from gateway.core.matching import ALIAS, CUSTOM, ID, TAGS, identities
+from gateway.core.matching import ALIAS, CUSTOM, EMAIL, EXTERNAL_ID, ID, PHONE, TAGS, identities
 from gateway.core.model import (
     Address,
     EditResult,
@@ -29,7 +29,7 @@ from gateway.core.model import (
     Tree,
     Write,
 )
-from gateway.core.normalization import email
+from gateway.core.normalization import email, phone
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.selection import require_profile
 from gateway.core.tombstones import Pseudonym, tombstone, tombstone_address
@@ -138,7 +138,7 @@ def resolve_pseudonyms(ledgers: Mapping[Address, Ledger], names: Mapping[Address
 def erase_from_job(job: Job, erasure: Erasure) -> Job:
     """Return the job without the data about erased persons in its results; the job itself if there is none."""
     profiles = tuple(id for id in job.profiles if id not in erasure.ids)
-    failures = tuple(_erased(each) if _names_person(each, erasure) else each for each in job.failures)
+    failures = tuple(without_person(each) if _names_person(each, erasure) else each for each in job.failures)
     if len(profiles) == len(job.profiles) and failures == job.failures:
         return job
     return replace(job, profiles=profiles, failures=failures)
@@ -164,7 +164,8 @@ def _is_plain(value: str) -> bool:
     return value.isascii() and "xn--" not in value
 
 
-def _erased(failure: Mapping[str, Any]) -> dict[str, Any]:
+def without_person(failure: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a failure of a job without what was sent, and without what its faults say of it."""
     faults = [{**fault, "detail": "", "profile": ""} for fault in failure["faults"]]
     return {"index": failure["index"], "faults": faults, "sent": {}}
 
@@ -184,6 +185,21 @@ def _forms(text: str) -> Iterator[str]:
     if "@" in text:
         yield text.lower() if text.isascii() else email(text) or text
     yield "+" + _NO_DIGITS.sub("", text)
+
+
+def possible_identities(tree: Tree) -> set[Identity]:
+    """Return every identity that a value of a decoded body may be, whatever its member means."""
+    found: set[Identity] = set()
+    for name, text in _leaves("", tree):
+        found |= {(kind, form) for form in _forms(text) for kind in (EMAIL, PHONE)}
+        found |= {(EXTERNAL_ID, text), (ID, text), (f"{CUSTOM}/{name}", text)}
+    return found
+
+
+def normal_forms(text: str) -> set[str]:
+    """Return a text, and the forms in which a store may have it: in lower case, as an address, and as JSON."""
+    forms = {text, text.lower(), email(text) or text, phone(text) or text}
+    return forms | {json.dumps(form, ensure_ascii=False)[1:-1] for form in forms}
 
 
 def _leaves(name: str, tree: Tree) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from gateway.core.faults import Fault, Refusal
+from gateway.core.faults import refuse
 from gateway.core.model import Address, Command, Fact, Find, Identity, Ledger
 from gateway.core.times import parse_time
 
@@ -26,12 +26,6 @@ IDEMPOTENCY_KEY, REQUEST = "key", "request"
 """The kinds of tombstones that are not those of identities."""
 
 _ERASED = "erased"
-
-
-class RemovedFault(Fault):
-    """The fault of a request about an erased person. Nothing may keep what such a request sent."""
-
-    __slots__ = ()
 
 
 def tombstone_address(pseudonym: Pseudonym, kind: str, value: str) -> Address:
@@ -74,13 +68,13 @@ class TombstoneCheck(Struct, frozen=True):
         request = tombstone_address(self.pseudonym, REQUEST, self.request)
         found = find.ledgers([*names, key, request])
         if self.key and key in found:
-            raise removed()
+            raise refuse("profile_not_found")
         times = [erasure_time(found[name]) for name in names if name in found]
         erased = max((time for time in times if created is None or created >= time), default=None)
         if erased is None:
             return
         if self.is_bulk or (self.request and request in found) or own_time(command, erased) < erased:
-            raise removed()
+            raise refuse("profile_not_found")
 
 
 def own_time(command: Command, default: int) -> int:
@@ -88,8 +82,3 @@ def own_time(command: Command, default: int) -> int:
     dates = [each.get("date") for each in command.get("subscriptions", ())]
     times = [parse_time(each) if isinstance(each, str) else each for each in dates]
     return default if None in times else max(times, default=default)
-
-
-def removed() -> Refusal:
-    """Return the refusal of a request about an erased person."""
-    return Refusal([RemovedFault("profile_not_found")])

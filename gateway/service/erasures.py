@@ -1,7 +1,7 @@
 """Erasures: what is done before the change that erases a person, so that its step is short; the end of tombstones."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from gateway.core.erasure import ErasureEdit
 from gateway.core.faults import Refusal
 from gateway.core.matching import identities
-from gateway.core.model import Address, Change, EditResult, Erasure, Find, JobCursor, Origin
-from gateway.core.tombstones import PREFIX, erasure_time
+from gateway.core.model import Address, Change, Database, EditResult, Erasure, Find, Identity, JobCursor, Origin
+from gateway.core.tombstones import PREFIX, Pseudonym, erasure_time, tombstone_address
+from gateway.schema.compiled import CompiledSchema
 from gateway.stores.protocol import Store
 
 PRUNE_STEP = 500
@@ -42,6 +43,19 @@ async def erase(store: Store, change: Change) -> EditResult:
     return result
 
 
+async def erase_person(
+    store: Store,
+    database: Database,
+    key: tuple[Identity, ...],
+    origin: Origin,
+    pseudonym: Pseudonym | None,
+    on_multiple: str | None = None,
+) -> EditResult:
+    """Erase whom a key names, as `ErasureEdit` does. Raises `Refusal`."""
+    edit = ErasureEdit(key, CompiledSchema(database, {}).tables, pseudonym, origin.time, on_multiple)
+    return await erase(store, Change(database.id, key, edit, origin))
+
+
 async def _erase_records(store: Store, database: int, erasure: Erasure) -> None:
     after: JobCursor | None = (0, "")
     while after:
@@ -61,6 +75,16 @@ async def _removed(store: Store, database: int, edit: ErasureEdit, erasure: Eras
         position = entries[-1].position
         await asyncio.sleep(0)
     return frozenset(ids)
+
+
+async def find_erased(
+    store: Store, database: int, pseudonym: Pseudonym | None, identities: Iterable[Identity]
+) -> set[Identity]:
+    """Return those of some identities that an erased person had."""
+    if pseudonym is None:
+        return set()
+    names = {tombstone_address(pseudonym, *identity): identity for identity in identities}
+    return {names[address] for address in await store.ledgers(database, list(names))} if names else set()
 
 
 async def prune_tombstones(store: Store, before: int) -> None:

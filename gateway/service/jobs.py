@@ -1,17 +1,19 @@
 """The operations on jobs: import, job, jobs, job_profiles."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from msgspec.structs import replace
 
 from gateway.core import matching
+from gateway.core.erasure import possible_identities, without_person
 from gateway.core.faults import refuse
 from gateway.core.listing import parse_query
 from gateway.core.model import IdempotencyKey, Job, Profile, Tree
-from gateway.core.tombstones import RemovedFault
+from gateway.core.tombstones import Pseudonym
 from gateway.service.changes import ChangeBuilder
+from gateway.service.erasures import find_erased
 from gateway.service.prepared_request import Outcome, PreparedRequest
 from gateway.service.updates import Updates, apply
 from gateway.stores.protocol import Store
@@ -24,8 +26,15 @@ class Jobs:
     """Runs imports, and reads the jobs that they leave."""
 
     def __init__(
-        self, store: Store, changes: ChangeBuilder, updates: Updates, now: Callable[[], int], new_id: Callable[[], str]
+        self,
+        store: Store,
+        changes: ChangeBuilder,
+        updates: Updates,
+        now: Callable[[], int],
+        new_id: Callable[[], str],
+        pseudonym: Pseudonym | None = None,
     ) -> None:
+        self._pseudonym = pseudonym
         self._store = store
         self._changes = changes
         self._updates = updates
@@ -73,10 +82,22 @@ class Jobs:
     async def _run(self, request: PreparedRequest, new_id: Callable[[], str]) -> Job:
         outcomes = await self._updates.batch(replace(request, is_bulk=True))
         profiles = tuple(dict.fromkeys(each.id for each in outcomes if isinstance(each, Profile)))
-        failures = tuple(_failures(outcomes, request.sources))
+        failures = await self._without_erased(request.database.id, tuple(_failures(outcomes, request.sources)))
         job = Job(new_id(), self._now(), len(outcomes), len(failures), profiles, failures, **request.job)
         await self._store.add_job(request.database.id, job)
         return job
+
+    async def _without_erased(
+        self, database: int, failures: tuple[Mapping[str, Any], ...]
+    ) -> tuple[Mapping[str, Any], ...]:
+        """Return failures without what was sent about erased persons."""
+        named = [possible_identities(each["sent"]) for each in failures]
+        erased = await find_erased(self._store, database, self._pseudonym, set().union(*named))
+        if not erased:
+            return failures
+        return tuple(
+            each if own.isdisjoint(erased) else without_person(each) for each, own in zip(failures, named, strict=True)
+        )
 
     async def _id_under(self, key: IdempotencyKey, request: PreparedRequest) -> str:
         """Return the id that the first request under the key got. Raises `Refusal`: idempotency_conflict."""
@@ -87,8 +108,7 @@ class Jobs:
 
 
 def _failures(outcomes: Sequence[Outcome], sources: Sequence[Tree]) -> Iterator[dict[str, Any]]:
-    """Yield what a job keeps of each rejected update. It keeps nothing of an erased person."""
+    """Yield what a job keeps of each rejected update."""
     for index, outcome in enumerate(outcomes):
         if isinstance(outcome, Sequence):
-            sent = {} if isinstance(outcome[0], RemovedFault) else sources[index]
-            yield {"index": index, "faults": [asdict(fault) for fault in outcome], "sent": sent}
+            yield {"index": index, "faults": [asdict(fault) for fault in outcome], "sent": sources[index]}

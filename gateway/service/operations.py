@@ -46,7 +46,7 @@ class Operations:
         pseudonym: Pseudonym | None = None,
     ) -> None:
         updates, searches = Updates(store, changes), Searches(store, pseudonym)
-        jobs = Jobs(store, changes, updates, now, new_id)
+        jobs = Jobs(store, changes, updates, now, new_id, pseudonym)
         self._store = store
         self._pseudonym = pseudonym
         self._dry_runs = DryRuns(store, changes)

@@ -5,7 +5,7 @@ It runs on one event loop. A change is atomic since nothing in it waits.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -13,7 +13,6 @@ from itertools import islice
 from math import inf
 from secrets import token_hex
 from types import MappingProxyType
-from typing import Any
 
 import orjson
 from msgspec.structs import asdict
@@ -28,7 +27,6 @@ from gateway.core.model import (
     EditResult,
     Erasure,
     Find,
-    IdempotencyKey,
     Identity,
     Job,
     JobCursor,
@@ -45,6 +43,7 @@ from gateway.core.tombstones import IDEMPOTENCY_KEY, PREFIX, REQUEST, tombstone
 from gateway.stores.erasure import merged_ids
 from gateway.stores.errors import StoreNotFound
 from gateway.stores.memory_registry import MemoryRegistry
+from gateway.stores.memory_snapshot import MemorySnapshot, job_of_text, journal_of
 from gateway.stores.memory_subscribers import MemorySubscribers
 from gateway.stores.protocol import Record
 from gateway.stores.rows import (
@@ -109,31 +108,31 @@ class MemoryStore(MemoryRegistry, MemorySubscribers):
     async def journal(
         self, database: int, after: Position, limit: int, profile: str | None = None
     ) -> list[JournalEntry]:
-        rows = _journal_of(self._journal, database, after)
+        rows = journal_of(self._journal, database, after)
         own = [entry_of(*each) for each in rows if profile is None or each[1][1] == profile]
         return own[:limit]
 
     async def removals(self, database: int, after: Position, limit: int) -> list[JournalEntry]:
-        entries = [entry_of(*each) for each in _journal_of(self._journal, database, after)]
+        entries = [entry_of(*each) for each in journal_of(self._journal, database, after)]
         return [each for each in entries if each.kind == "remove"][:limit]
 
     async def journal_range(self, database: int) -> JournalRange:
-        positions = [position for position, _ in _journal_of(self._journal, database, 0)] or [0]
+        positions = [position for position, _ in journal_of(self._journal, database, 0)] or [0]
         return JournalRange(positions[0], positions[-1], self._removed.get(database, 0))
 
     async def page(self, database: int, query: Query) -> list[Profile]:
         own = (Profile(**orjson.loads(text)) for (at, _), text in self._profiles.items() if at == database)
         return select_page(own, query)
 
-    async def add_job(self, database: int, job: Job) -> None:
+    async def addjob_of_text(self, database: int, job: Job) -> None:
         self._jobs.setdefault((database, job.id), orjson.dumps(job))
 
     async def job(self, database: int, id: str) -> Job | None:
         text = self._jobs.get((database, id))
-        return _job(text) if text else None
+        return job_of_text(text) if text else None
 
     async def jobs(self, database: int, kind: str, query: Query) -> list[Job]:
-        own = [_job(text) for (at, _), text in self._jobs.items() if at == database]
+        own = [job_of_text(text) for (at, _), text in self._jobs.items() if at == database]
         own = [job for job in own if job.kind == kind]
         own = sorted(own, key=lambda job: (job.created, job.id), reverse=query.descending)
         page = [each for each in own if is_after((each.created, each.id), query)][: query.limit]
@@ -149,13 +148,21 @@ class MemoryStore(MemoryRegistry, MemorySubscribers):
         self._journal = [each for each in self._journal if each[0] not in old]
         for position, database in old.items():
             self._removed[database] = max(position, self._removed.get(database, 0))
-        jobs = [key for key, text in self._jobs.items() if _job(text).created < before][:limit]
+        jobs = [key for key, text in self._jobs.items() if job_of_text(text).created < before][:limit]
         for key in jobs:
             del self._jobs[key]
         return len(old) + len(jobs)
 
     async def erase(self, database: int, erasure: Erasure, after: JobCursor) -> JobCursor | None:
         self._erase_records(database, erasure, after)
+        return None
+
+    async def occurrences(self, texts: Collection[str]) -> dict[str, int]:
+        tables = self._profiles, self._identities, self._journal, self._jobs, self._ledgers, self._answers
+        count = sum(any(text in repr(table) for table in tables) for text in texts)
+        return {"memory": count} if count else {}
+
+    async def compact(self) -> None:
         return None
 
     @asynccontextmanager
@@ -225,7 +232,7 @@ class MemoryStore(MemoryRegistry, MemorySubscribers):
         self._journal.append((self._last_position, row))
 
     def _erase(self, database: int, erasure: Erasure) -> None:
-        ids = merged_ids((entry_of(*each) for each in _journal_of(self._journal, database, 0)), erasure.ids)
+        ids = merged_ids((entry_of(*each) for each in journal_of(self._journal, database, 0)), erasure.ids)
         for key, (_, _, text) in list(self._answers.items()):
             profile = profile_of(text)
             if key[0] == database and profile and profile.id in ids:
@@ -236,10 +243,10 @@ class MemoryStore(MemoryRegistry, MemorySubscribers):
 
     def _erase_records(self, database: int, erasure: Erasure, after: JobCursor) -> None:
         for key, text in self._jobs.items():
-            job = _job(text)
+            job = job_of_text(text)
             if key[0] == database and (job.created, job.id) > after:
                 self._jobs[key] = orjson.dumps(erase_from_job(job, erasure))
-        ids = merged_ids((entry_of(*each) for each in _journal_of(self._journal, database, 0)), erasure.ids)
+        ids = merged_ids((entry_of(*each) for each in journal_of(self._journal, database, 0)), erasure.ids)
         for place, (position, row) in enumerate(self._journal):
             if row[0] == database and row[1] in ids:
                 self._add_tombstone(database, erasure, REQUEST, request_of(row))
@@ -288,61 +295,6 @@ class MemoryStore(MemoryRegistry, MemorySubscribers):
         }
 
 
-class MemorySnapshot:
-    """A `Snapshot`: copies of the tables."""
-
-    def __init__(
-        self,
-        profiles: dict[tuple[int, str], bytes],
-        jobs: dict[tuple[int, str], bytes],
-        journal: list[tuple[Position, Row]],
-        answers: dict[tuple[int, str], tuple[str, int, str]],
-        ledgers: dict[tuple[int, Address], str],
-    ) -> None:
-        self._profiles, self._jobs, self._journal = profiles, jobs, journal
-        self._answers, self._ledgers = answers, ledgers
-
-    async def size(self) -> int:
-        return sum(map(len, (self._profiles, self._jobs, self._journal, self._answers, self._ledgers)))
-
-    async def profiles(self, database: int, after: str = "") -> AsyncIterator[Profile]:
-        for key in _keys_after(self._profiles, database, after):
-            yield Profile(**orjson.loads(self._profiles[key]))
-
-    async def jobs(self, database: int, after: str = "") -> AsyncIterator[Job]:
-        for key in _keys_after(self._jobs, database, after):
-            yield _job(self._jobs[key])
-
-    async def journal(self, database: int, after: Position = 0) -> AsyncIterator[JournalEntry]:
-        for each in _journal_of(self._journal, database, after):
-            yield entry_of(*each)
-
-    async def answers(self, database: int, after: str = "") -> AsyncIterator[StoredAnswer]:
-        for key in _keys_after(self._answers, database, after):
-            fingerprint, until, profile = self._answers[key]
-            yield StoredAnswer(IdempotencyKey(key[1], fingerprint, until), profile_of(profile))
-
-    async def ledgers(self, database: int, after: Address = "") -> AsyncIterator[AddressLedger]:
-        for key in _keys_after(self._ledgers, database, after):
-            yield AddressLedger(key[1], ledger_of(self._ledgers[key]))
-
-
-def _keys_after(table: dict[tuple[int, str], Any], database: int, after: str) -> list[tuple[int, str]]:
-    """Return the keys of a database after a name, in order."""
-    return sorted((at, name) for at, name in table if at == database and name > after)
-
-
-def _journal_of(journal: Iterable[tuple[Position, Row]], database: int, after: Position) -> list[tuple[Position, Row]]:
-    """Return the rows of a database after a position."""
-    return [(position, row) for position, row in journal if row[0] == database and position > after]
-
-
 def _row(change: Change, write: Write) -> Row | None:
     """Return the row of a write in the journal, if it has one."""
     return None if write.members is None else journal_row(change, write, *id_and_version(write))
-
-
-def _job(text: bytes) -> Job:
-    members = orjson.loads(text)
-    fields: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in members.items()}
-    return Job(**fields)

@@ -3,7 +3,7 @@
 An engine works with databases, ids, identities and documents. It depends on no field of a profile and on no dialect.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import Protocol, TypeAlias
@@ -160,6 +160,17 @@ class Store(Protocol):
         Return the place where to continue; None if nothing is left. A change with the erasure does the rest: so its one
         step is short, however much there is.
         """
+        ...
+
+    async def occurrences(self, texts: Collection[str]) -> dict[str, int]:
+        """Return where any of the texts is stored: how often by table, or by file. Empty: nowhere.
+
+        It reads everything. The write-ahead log is written into the file before. Raises `Unavailable` if it cannot be.
+        """
+        ...
+
+    async def compact(self) -> None:
+        """Write the store anew, without what it removed. Others wait for it: a large store takes minutes."""
         ...
 
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:

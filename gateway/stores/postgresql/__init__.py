@@ -4,10 +4,10 @@ Any number of processes may use it. Changes go through the one queue of this pro
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import psycopg
@@ -32,7 +32,7 @@ from gateway.stores.errors import Duplicate, Missing, Unavailable
 from gateway.stores.group_commit import GroupCommit
 from gateway.stores.listing import ADD_JOB, PageSyntax, SqlListing
 from gateway.stores.postgresql.connections import Connection, Engine, close_on_failure, to_psycopg, transaction
-from gateway.stores.postgresql.erasure import ERASURE_SQL, run_statements
+from gateway.stores.postgresql.erasure import ERASURE_SQL, compact, occurrences, run_statements
 from gateway.stores.postgresql.group import run_together
 from gateway.stores.postgresql.journal import (
     RANGE,
@@ -60,6 +60,8 @@ PRUNE_JOBS = """WITH old AS (SELECT old.* FROM databases, LATERAL (
         SELECT database, id FROM jobs WHERE database = databases.id AND created < %(before)s
         LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS old LIMIT %(limit)s)
     DELETE FROM jobs USING old WHERE jobs.database = old.database AND jobs.id = old.id"""
+T = TypeVar("T")
+
 STORE_ID = "SELECT id FROM store"
 LEDGERS = "SELECT address, ledger FROM ledgers WHERE database = %s AND key = ANY (%s::text[])"
 REWRITE_REGISTRY_VERSION = "UPDATE epoch SET number = number"
@@ -160,6 +162,24 @@ class PostgresqlStore(SqlRegistry, SqlListing, SqlSubscribers):
                 return await run_statements(connection, erase_some(ERASURE_SQL, database, erasure, after))
 
         return await self._engine.run(run)
+
+    async def occurrences(self, texts: Collection[str]) -> dict[str, int]:
+        return await self._apart(lambda connection: occurrences(connection, texts))
+
+    async def compact(self) -> None:
+        await self._apart(compact)
+
+    async def _apart(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Run work on a connection of its own, without the limits on the time and the plan of a statement."""
+        try:
+            connection = await self._engine.connect()
+            try:
+                await connection.execute("RESET ALL")
+                return await work(connection)
+            finally:
+                await connection.close()
+        except psycopg.Error as error:
+            raise Unavailable(str(error)) from error
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[PostgresqlSnapshot]:

@@ -1,5 +1,7 @@
 """Erasure in PostgreSQL: its own statements, and the search for what remains of values."""
 
+from collections.abc import Collection
+
 from gateway.core.model import JobCursor
 from gateway.stores.erasure import ErasureSql, Statements
 from gateway.stores.postgresql.connections import Connection, to_psycopg
@@ -22,6 +24,29 @@ ERASURE_SQL = ErasureSql(
     SELECT database, address, address, ledger FROM (VALUES (?, ?, ?)) AS new (database, address, ledger)
     ON CONFLICT (database, key) DO UPDATE SET ledger = excluded.ledger""",
 )
+
+
+TABLES = """SELECT relname FROM pg_class
+    WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = current_schema()::regnamespace"""
+
+
+async def compact(connection: Connection) -> None:
+    """Write every table anew."""
+    await connection.execute("VACUUM (FULL)")
+
+
+async def occurrences(connection: Connection, texts: Collection[str]) -> dict[str, int]:
+    """Return in how many rows of each table one of the texts is; what is empty is left out."""
+    # A row as text doubles quotation marks and backslashes.
+    forms = sorted({form for text in texts if text for form in (text, text.replace("\\", "\\\\").replace('"', '""'))})
+    found = {}
+    for (name,) in await (await connection.execute(TABLES)).fetchall():
+        sql = f"""SELECT count(*) FROM "{name}" AS row
+            WHERE EXISTS (SELECT FROM unnest(%b::text[]) AS form WHERE strpos(row::text, form) > 0)"""
+        [[count]] = await (await connection.execute(sql, (forms,))).fetchall()
+        if count:
+            found[f"table {name}"] = int(count)
+    return found
 
 
 async def run_statements(connection: Connection, statements: Statements) -> JobCursor | None:

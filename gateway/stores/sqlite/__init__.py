@@ -6,12 +6,12 @@ Profiles are looked up on the event loop: that costs less than a switch to anoth
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import apsw
@@ -45,6 +45,7 @@ from gateway.stores.sqlite.file import Presence, create_file, has_mark, require_
 from gateway.stores.sqlite.group import REGISTRY_VERSION, find_ledgers, look_up, unique_by_id
 from gateway.stores.sqlite.journal import prune_journal, read_journal, read_range, read_removals
 from gateway.stores.sqlite.layout import migrate, new_content, require_layout, require_own_tables
+from gateway.stores.sqlite.search import empty_log, occurrences
 from gateway.stores.sqlite.snapshot import SqliteSnapshot, restore
 from gateway.stores.sqlite.writer import Writer
 from gateway.stores.subscribers import SqlSubscribers
@@ -52,6 +53,8 @@ from gateway.stores.subscribers import SqlSubscribers
 PRUNE_JOBS = "DELETE FROM jobs WHERE rowid IN (SELECT rowid FROM jobs WHERE created < ? LIMIT ?)"
 INCREMENT_REGISTRY_VERSION = "UPDATE epoch SET number = number + 1"
 REWRITE_REGISTRY_VERSION = "UPDATE epoch SET number = number"
+T = TypeVar("T")
+
 STORE_ID = "SELECT id FROM store"
 LAYOUT_VERSION = "PRAGMA user_version"
 
@@ -158,6 +161,28 @@ class SqliteStore(SqlRegistry, SqlListing, SqlSubscribers):
 
         [place] = await self._queue.run([run])
         return place  # type: ignore[no-any-return]  # the result of the step
+
+    async def occurrences(self, texts: Collection[str]) -> dict[str, int]:
+        return await self._apart(lambda connection: occurrences(connection, texts))
+
+    async def compact(self) -> None:
+        await self._apart(lambda connection: connection.execute("VACUUM"))
+
+    async def _apart(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run work on a thread and a connection of its own, with an empty log before and after it."""
+        self._presence.require()
+
+        def run() -> T:
+            with closing(connect(self._reader.filename)) as connection:
+                empty_log(connection)
+                result = work(connection)
+                empty_log(connection)
+                return result
+
+        try:
+            return await asyncio.to_thread(run)
+        except ENGINE_FAILURES as error:
+            raise Unavailable(str(error)) from error
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[SqliteSnapshot]:

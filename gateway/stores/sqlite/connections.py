@@ -54,6 +54,7 @@ def connect(file: str, cache_kib: int = CACHE_KIB) -> apsw.Connection:
     connection.pragma("cache_size", -cache_kib)
     connection.pragma("journal_size_limit", MAX_IDLE_LOG_BYTES)
     connection.pragma("foreign_keys", True)
+    connection.pragma("secure_delete", True)  # what is removed is overwritten: an erasure leaves nothing in free pages
     return connection
 
 
