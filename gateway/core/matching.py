@@ -151,6 +151,12 @@ def source_identities(source: IdentitySource, value: Any) -> list[Identity]:
     return found
 
 
+def normal_form(source: IdentitySource, value: Any) -> str | None:
+    """Return the normal form of one value of a source, None if it has none."""
+    form: Callable[[Any], str | None] = _FORMS.get(source.kind, _text)
+    return form(value)
+
+
 def single_identities(document: Document, tables: ProfileTables) -> Iterator[tuple[str, Any, Identity]]:
     """Yield each identity that is no item of a list, with its kind and its value as it is stored."""
     for member, sources in tables.sources.items():

@@ -9,7 +9,7 @@ from gateway.core.conflicts import former_values, kept_places
 from gateway.core.consent import apply_consent
 from gateway.core.edit import EditContext
 from gateway.core.faults import Fault, Refusal
-from gateway.core.matching import identities, identity_changes, source_identities
+from gateway.core.matching import identities, identity_changes, normal_form
 from gateway.core.model import Address, Command, Document, Find, Identity, Ledger, Profile
 from gateway.core.pointer import value_at
 from gateway.core.profile_tables import ProfileTables
@@ -34,21 +34,21 @@ def without_members(document: Document, names: Collection[str]) -> Document:
 
 
 def without_identities(document: Document, leaves: Callable[[Identity], bool], tables: ProfileTables) -> Document:
-    """Return the document without the values of the identities that leave it. Subscriptions stay as they are."""
+    """Return the document without the values of the identities that leave it. Subscriptions stay as they are.
+
+    A value without a normal form counts as the identity "" of its kind.
+    """
     for member, sources in tables.sources.items():
         for source in sources:
             place = (member, *source.path)
             value = value_at(document, place)
             if value is None:
                 continue
-            names = list(source_identities(source, document[member]))
             if source.is_list:
-                stays = [
-                    each for each, (kind, form) in zip(value, names, strict=True) if not leaves((kind, form or ""))
-                ]
+                stays = [each for each in value if not leaves((source.kind, normal_form(source, each) or ""))]
                 if len(stays) < len(value):
                     document = _with_value(document, place, stays or None)
-            elif any(leaves((kind, form or "")) for kind, form in names):
+            elif leaves((source.kind, normal_form(source, value) or "")):
                 document = _with_value(document, place, None)
     return document
 
