@@ -11,7 +11,7 @@ DEVELOPMENT = $(shell $(PYTHON) -c "import tomllib; \
 	print(*tomllib.load(open('pyproject.toml', 'rb'))['dependency-groups']['dev'])")
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-laws test-hostile test-durability test-import test-deploying test-sdks test-contracts test-cluster \
+.PHONY: help install run test test-laws test-hostile test-durability test-import test-deploying test-console test-sdks test-contracts test-cluster \
 	bench bench-quick bench-smoke bench-noisy bench-slow \
 	profile check format docs build pins clean
 
@@ -51,6 +51,9 @@ test-import: install ## Import 100,000 rows of each format, killed six times: ea
 
 test-deploying: install ## Validate docs/deploying with systemd-analyze, kubernetes-validate and the compose schema
 	$(BIN)/python -m tests.deploying
+
+test-console: install ## Click through the console in Debian's chromium, at desktop and phone width, light and dark
+	$(BIN)/pytest tests/console/browser.py
 
 test-sdks: install ## Run the vendors' own SDKs against a real server; needs node and npm
 	PIP_CONSTRAINT= $(BIN)/python tests/sdks/courier.py

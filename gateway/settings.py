@@ -111,6 +111,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     access_log: Annotated[bool, Meta(description="log each response on standard output, as a JSON line")] = True
+    console: Annotated[bool, Meta(description="serve the operator's pages at /console")] = False
     metrics_token: Annotated[
         VisibleAscii | None, Meta(description="token that GET /metrics requires, in visible ASCII; unset: no metrics")
     ] = None

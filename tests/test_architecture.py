@@ -25,8 +25,9 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "feed": ({*BELOW_SERVICE, "optional_dependencies", "service"}, {"cryptography", "httptools", "msgspec"}),
     "api": ({*BELOW_SERVICE, "optional_dependencies", "service", "feed"}, {"msgspec"}),
     "openapi": ({*BELOW_SERVICE, "optional_dependencies", "service"}, {"lxml"}),
+    "console": ({*BELOW_SERVICE, "service", "feed", "openapi"}, {"jinja2", "msgspec"}),
     "server": (
-        {*BELOW_SERVICE, "optional_dependencies", "service", "feed", "api", "openapi", "settings"},
+        {*BELOW_SERVICE, "optional_dependencies", "service", "feed", "api", "console", "openapi", "settings"},
         {"httptools", "orjson", "prometheus_client", "starlette", "uvicorn"},
     ),
     "testkit": (

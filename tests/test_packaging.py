@@ -106,6 +106,7 @@ LIBRARIES = {
     "metrics": "prometheus_client",
     "geoip": "maxminddb",
     "docs": "swagger_ui_bundle",
+    "console": "jinja2",
     "webhooks": "cryptography",
 }
 

@@ -78,6 +78,8 @@ def _validate(settings: Settings) -> None:
     try:
         if settings.metrics_token:
             require_extra("prometheus_client", "metrics")
+        if settings.console:
+            require_extra("jinja2", "console")
     except MissingExtra as error:
         raise InvalidSettings(str(error)) from None
     _validate_setting("geoip", settings.geoip, Geolocator)

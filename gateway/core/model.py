@@ -47,8 +47,8 @@ Address: TypeAlias = str
 Edit: TypeAlias = "Callable[[Find], EditResult]"
 """The pure function that a store runs inside its atomic step, maybe several times. It raises `Refusal` to reject."""
 
-READ, WRITE, DELETE, DELIVER = "read", "write", "delete", "deliver"
-RIGHTS = (READ, WRITE, DELETE, DELIVER)
+READ, WRITE, DELETE, DELIVER, CONSOLE = "read", "write", "delete", "deliver", "console"
+RIGHTS = (READ, WRITE, DELETE, DELIVER, CONSOLE)
 
 
 class Profile(Struct, frozen=True):

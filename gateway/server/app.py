@@ -44,6 +44,7 @@ from gateway.settings import Settings
 from gateway.stores.protocol import Store
 
 if TYPE_CHECKING:
+    from gateway.server.console_endpoints import ConsoleEndpoints
     from gateway.server.metrics import Metrics
 
 SWITCH_INTERVAL_SECONDS = 0.0002
@@ -75,7 +76,9 @@ def create(
     """
     dialects = load_dialects(settings.as_dict()) if dialects is None else list(dialects)
     metrics = _metrics() if settings.metrics_token else None
-    responses = ResponseLog(AccessLog(write_stdout) if settings.access_log else None, metrics)
+    console = _console() if settings.console else None
+    recorder = console.recorder if console else None
+    responses = ResponseLog(AccessLog(write_stdout) if settings.access_log else None, metrics, recorder)
     context = _context(settings, responses)
     slash_merging_prefixes = [each.slash_merging_prefix for each in dialects if each.slash_merging_prefix]
     routes = [route for dialect in dialects for route in routes_of(dialect, context)]
@@ -83,6 +86,8 @@ def create(
     routes += api_routes(api)
     if metrics and settings.metrics_token:
         routes.append(metrics.route(settings.metrics_token))
+    if console:
+        routes += console.routes(context)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
@@ -96,6 +101,8 @@ def create(
         )
         operations = Operations(store, changes, now or milliseconds, new_id or new_profile_id, pseudonym)
         resources = Resources(store, watch, now or milliseconds, key, settings.webhook_private)
+        if console:
+            console.start(store, catalog, dialects, key, pseudonym, now or milliseconds)
 
         def apply(current: Settings) -> None:
             rates = RateLimits(current.rate_limits, current.token_rate)
@@ -104,6 +111,8 @@ def create(
                 catalog, operations, rates, _bounds(current), current.max_batch, now or milliseconds
             )
             api.pipeline = ApiPipeline(resources, catalog, rates, _bounds(current))
+            if console:
+                console.use(context.pipeline, _bounds(current))
 
         apply(settings)
         webhooks = WebhookRunner(store, watch, key, settings.webhook_private, context.is_busy, now or milliseconds)
@@ -130,6 +139,14 @@ def _metrics() -> "Metrics":
     from gateway.server.metrics import Metrics
 
     return Metrics()
+
+
+def _console() -> "ConsoleEndpoints":
+    """Return the endpoints of the console. Raises `MissingExtra` if its library is not installed."""
+    require_extra("jinja2", "console")
+    from gateway.server.console_endpoints import ConsoleEndpoints
+
+    return ConsoleEndpoints()
 
 
 def _context(settings: Settings, responses: ResponseLog) -> EndpointContext:

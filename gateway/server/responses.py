@@ -10,15 +10,19 @@ from gateway.server.access_log import AccessLog
 from gateway.service.http_messages import Message, Response
 
 if TYPE_CHECKING:
+    from gateway.console.recorder import TrafficRecorder
     from gateway.server.metrics import Metrics
 
 RawHeaders = list[tuple[bytes, bytes]]
 
 
 class ResponseLog:
-    """Records each response, where a log or metrics are configured."""
+    """Records each response, where a log, metrics or the console are configured."""
 
-    def __init__(self, access_log: AccessLog | None, metrics: "Metrics | None") -> None:
+    def __init__(
+        self, access_log: AccessLog | None, metrics: "Metrics | None", recorder: "TrafficRecorder | None" = None
+    ) -> None:
+        self._recorder = recorder
         self._access_log = access_log
         self._metrics = metrics
 
@@ -51,6 +55,8 @@ class ResponseLog:
             )
         if self._metrics:
             self._metrics.responded(dialect, message.method, route, status, fault, seconds)
+        if self._recorder:
+            self._recorder.add(dialect, route, message, response, seconds)
 
     def close(self) -> None:
         """Write what is left of the access log, and remove this process from the metrics."""

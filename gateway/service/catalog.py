@@ -72,6 +72,18 @@ class Catalog:
             found = self._grants[name, dialect.name] = self._new_grant(token, dialect)
         return found
 
+    def grant_of_token(self, token: Token, dialect: Dialect) -> Grant:
+        """Return the grant of a token that `token` or `token_by_id` returned, maybe with other rights."""
+        return self._new_grant(token, dialect)
+
+    def database(self, token: Token) -> Database:
+        """Return the database of a token."""
+        return self._databases[token.database]
+
+    def token_by_id(self, id: str) -> Token | None:
+        """Return the token with an id; None if there is none, or it was revoked."""
+        return next((each for each in self._tokens.values() if each.id == id), None)
+
     def token(self, secret: str) -> Token:
         """Return the token of a secret. Raises `Refusal`: unknown_token."""
         token = self._tokens.get(fingerprint(secret))

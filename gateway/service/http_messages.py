@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
+from gateway.core.model import Token
+
 
 class Message(Struct, frozen=True):
     """A complete request. Header names are in lower case; `path` has the values of the names in the call's path.
@@ -20,6 +22,8 @@ class Message(Struct, frozen=True):
     target: str = ""
     id: str = ""
     base: str = ""
+    token: Token | None = None
+    """The token of a session of the console, whose requests have no credential. No client can set it."""
 
 
 class Response(Struct, frozen=True):

@@ -170,7 +170,12 @@ class Pipeline:
 
     def _authorize(self, exchange: Exchange, plan: Plan, request: Request) -> tuple[Grant, bool]:
         """Return the grant, and whether the request is a dry run, which needs the right to read too."""
-        exchange.grant = grant = self._catalog.grant(plan.dialect.credential(request), plan.dialect)
+        session = exchange.message.token
+        if session is None:
+            grant = self._catalog.grant(plan.dialect.credential(request), plan.dialect)
+        else:
+            grant = self._catalog.grant_of_token(session, plan.dialect)
+        exchange.grant = grant
         token, is_dry = grant.token, False
         if plan.call.right not in token.rights:
             raise missing_right(plan.call.right)

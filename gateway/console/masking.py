@@ -1,0 +1,14 @@
+"""Masked values: the structure of a document stays visible, and its values do not."""
+
+from typing import Any
+
+MASK = "•••"
+
+
+def mask(value: Any) -> Any:
+    """Return a tree whose leaves are masked. Empty ones, and those that are absent, stay as they are."""
+    if isinstance(value, dict):
+        return {name: mask(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [mask(each) for each in value]
+    return value if value is None or value == "" else MASK

@@ -1,0 +1,75 @@
+"""Sessions: what a browser keeps after the sign-in, in a cookie.
+
+A cookie has the id of a token, the end of the session and a random part, signed with the gateway's key and the token's
+hash. So every process accepts it, and it ends at once when the token is revoked. The token itself is in no cookie.
+"""
+
+from collections.abc import Callable
+from hashlib import sha256
+from hmac import compare_digest
+from hmac import new as new_hmac
+from secrets import token_hex
+
+from msgspec import Struct
+
+from gateway.core.model import CONSOLE, Token
+from gateway.service.catalog import Catalog, require_right
+
+LIFETIME = 8 * 60 * 60 * 1000
+"""Milliseconds."""
+
+MAX_COOKIE_CHARACTERS = 500
+
+
+class Session(Struct, frozen=True):
+    """The session of a token. `cookie` is its value in the browser, `form_token` that of its forms."""
+
+    token: Token
+    cookie: str
+    form_token: str
+
+
+class Sessions:
+    """Opens, verifies and ends sessions. `now` returns milliseconds since 1970."""
+
+    def __init__(self, key: bytes, catalog: Catalog, now: Callable[[], int]) -> None:
+        self._key = new_hmac(key, b"console", sha256).digest()
+        self._catalog = catalog
+        self._now = now
+        self._ended: dict[str, int] = {}
+
+    def open(self, secret: str) -> Session:
+        """Return a new session of a token. Raises `Refusal`: unknown_token, missing_right."""
+        token = self._catalog.token(secret)
+        require_right(token, CONSOLE)
+        content = f"{token.id}.{self._now() + LIFETIME}.{token_hex(16)}"
+        return self._session(token, f"{content}.{self._sign(token, content)}")
+
+    def find(self, cookie: str) -> Session | None:
+        """Return the session of a cookie; None if it is forged or over, or its token lost the right to it."""
+        content, _, signature = cookie[:MAX_COOKIE_CHARACTERS].rpartition(".")
+        id, _, rest = content.partition(".")
+        token = self._catalog.token_by_id(id)
+        if token is None or not compare_digest(signature.encode(), self._sign(token, content).encode()):
+            return None
+        end = int(rest.partition(".")[0])
+        if end <= self._now() or content in self._ended or CONSOLE not in token.rights:
+            return None
+        return self._session(token, cookie)
+
+    def end(self, session: Session) -> None:
+        """End a session in this process; in others, it ends at its time."""
+        now = self._now()
+        self._ended = {content: end for content, end in self._ended.items() if end > now}
+        self._ended[session.cookie.rpartition(".")[0]] = now + LIFETIME
+
+    def _session(self, token: Token, cookie: str) -> Session:
+        return Session(token, cookie, self._sign(token, f"form.{cookie}"))
+
+    def _sign(self, token: Token, text: str) -> str:
+        return new_hmac(self._key, f"{token.hash}.{text}".encode(), sha256).hexdigest()
+
+
+def is_form_token(session: Session, given: str) -> bool:
+    """Return whether a form was rendered for the session."""
+    return compare_digest(given.encode(), session.form_token.encode())
