@@ -355,6 +355,38 @@ def test_values_are_masked_without_the_right_to_read(site: Site, query: dict[str
     assert "given_name" in page.text
 
 
+def test_an_erasure_shows_what_it_removes_before_it_happens(site: Site) -> None:
+    async def converse(client: httpx.AsyncClient) -> list[Any]:
+        await add_people(client)
+        await sign_in(client)
+        person = await person_page(client)
+        id = str(person.url.params["id"])
+        before = await client.get("/console/erasure", params={"id": id})
+        found = len(await site.store.find(1, [("id", id)]))
+        erased = await submit(client, "erasure", id=id)
+        after = len(await site.store.find(1, [("id", id)]))
+        journal = str(await site.store.journal(1, 0, 100))
+        return [person.text, before.text, found, erased.status_code, after, "ann@example.com" in journal]
+
+    person, before, found, status, after, is_in_journal = site.run(converse)
+    assert 'href="erasure?id=' in person
+    assert "email: ann@example.com" in before
+    assert (found, status, after, is_in_journal) == (1, 303, 0, False)
+
+
+@pytest.mark.parametrize(("secret", "status"), [(BLIND, 403), (OTHER, 404)])
+def test_an_erasure_needs_the_right_and_the_database(site: Site, secret: str, status: int) -> None:
+    async def converse(client: httpx.AsyncClient) -> list[int]:
+        await add_people(client)
+        await sign_in(client)
+        id = str((await person_page(client)).url.params["id"])
+        await sign_in(client, secret)
+        replies = [await client.get("/console/erasure", params={"id": id}), await submit(client, "erasure", id=id)]
+        return [*(each.status_code for each in replies), len(await site.store.find(1, [("id", id)]))]
+
+    assert site.run(converse) == [status, status, 1]
+
+
 @pytest.mark.parametrize("at", ["yesterday", "9" * 30, "2026-02-30"])
 def test_a_wrong_time_is_refused(site: Site, at: str) -> None:
     async def converse(client: httpx.AsyncClient) -> int:

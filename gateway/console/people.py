@@ -13,7 +13,7 @@ from gateway.core import matching, normalization
 from gateway.core.consent import INTERNAL_MEMBERS, OWN_STATUS, REASONS, status_word
 from gateway.core.consent import address_of as consent_address
 from gateway.core.faults import Refusal
-from gateway.core.model import Document, Identity, JournalEntry, Origin, Profile, Query
+from gateway.core.model import DELETE, Document, Identity, JournalEntry, Origin, Profile, Query
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.times import parse_time
 from gateway.feed.cursors import format_cursor, parse_cursor
@@ -83,6 +83,7 @@ async def show_person(visit: Visit) -> PageResult:
         "entries": [_entry(visit, each) for each in page],
         "next": format_cursor(store.id, page[-1].position) if len(entries) > HISTORY_PAGE else "",
         "masked": not visit.may_read,
+        "may_delete": DELETE in visit.token.rights,
     }
     if profile is not None:
         document = _visible(visit, profile.document)

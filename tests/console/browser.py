@@ -187,6 +187,22 @@ def test_a_token_is_created_and_revoked(look: Look) -> None:
     expect(page.get_by_role("button", name=f"Revoke {name}", exact=True)).to_have_count(0)
 
 
+def test_a_person_is_erased_after_a_look_at_what_goes(look: Look, url: str) -> None:
+    page, name = look
+    address = f"{name}@example.com"
+    httpx.post(f"{url}/api/v1.1/profiles/import", json=profile(address, "Eve"))
+    page.get_by_label("Identifier").fill(address)
+    page.get_by_role("button", name="Find").click()
+    page.get_by_role("table").get_by_role("link").click()
+    page.get_by_role("link", name="Erase this person").click()
+    expect(page.get_by_text(f"email: {address}")).to_be_visible()
+    examine(look, "erasure")
+    page.get_by_role("button", name="Erase now").click()
+    page.get_by_label("Identifier").fill(address)
+    page.get_by_role("button", name="Find").click()
+    expect(page.get_by_text("No profile has this identifier.")).to_be_visible()
+
+
 def test_the_pages_work_by_keyboard_without_a_script(chromium: Browser, url: str) -> None:
     page = chromium.new_context(base_url=url, java_script_enabled=False).new_page()
     sign_in(page, OPERATOR)
