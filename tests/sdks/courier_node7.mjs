@@ -50,7 +50,7 @@ assert.deepEqual((await tenants.list(id)).items, []);
 const { subscriptions } = client.lists;
 await subscriptions.subscribeUser(id, { list_id: "node7.list" });
 await subscriptions.add("node7.list", { recipients: [{ recipientId: `${id} 2` }] });
-assert.deepEqual((await subscriptions.list("node7.list")).items.map((each) => each.recipientId), [id, `${id} 2`]);
+assert.deepEqual((await subscriptions.list("node7.list")).items.map((each) => each.recipientId).sort(), [id, `${id} 2`]);
 assert.equal((await client.lists.retrieve("node7.list")).id, "node7.list");
 for (const each of [id, `${id} 2`]) await subscriptions.unsubscribeUser(each, { list_id: "node7.list" });
 await assert.rejects(client.lists.retrieve("node7.list"), Courier.NotFoundError);
