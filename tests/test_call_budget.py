@@ -6,6 +6,7 @@ resumed coroutine, a step of a generator and a comprehension of CPython 3.11 are
 
 import asyncio
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -208,3 +209,21 @@ def test_a_request_stays_within_its_call_budget(name: str, tmp_path: Path) -> No
     total, most = counter.functions.total(), counter.functions.most_common(15)
     assert total <= shape.calls, f"{total} calls; most often {most}"
     assert len(counter.entries) <= shape.rooms, f"{len(counter.entries)} entries: {counter.entries}"
+
+
+# --- the walk that docs/architecture.md describes ---
+
+WALK = (FIXTURES.parent / "docs" / "architecture.md").read_text().partition("### The walk of one update")[2]
+ENTRIES = re.findall(r"^\| `(\w+)`( \(XML\))? \| `(\S+)` \|", WALK, flags=re.MULTILINE)
+"""The rows of its first table: the room, whether JSON omits it, and the function."""
+
+TOTALS = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \|$", WALK, flags=re.MULTILINE)
+"""The rows of its second table: how often JSON and XML enter a room."""
+
+
+@pytest.mark.parametrize("media", ["JSON", "XML"])
+def test_the_documented_walk_of_an_update_is_its_trace(media: str, tmp_path: Path) -> None:
+    counter = asyncio.run(count(SHAPES[f"{media} update"], tmp_path))
+    assert counter.entries == [f"{room}: {name}" for room, only, name in ENTRIES if media == "XML" or not only]
+    totals = {room: int(xml if media == "XML" else json) for room, json, xml in TOTALS}
+    assert Counter(entry.partition(":")[0] for entry in counter.entries) == totals
