@@ -97,9 +97,9 @@ class UpdateEdit(Struct, frozen=True):
         gained, lost = identity_changes(before, document, context.tables)
         touched = touched_members(dated)
         if gained or lost or profile is None:
-            settled = self._without_conflicts(find, profile, document, gained, lost)
-            if settled is not document:
-                document, touched = settled, None
+            resolved = self._without_conflicts(find, profile, document, gained, lost)
+            if resolved is not document:
+                document, touched = resolved, None
                 gained, lost = identity_changes(before, document, context.tables)
         if gained and find.has_tombstones and context.erased:
             context.erased.require_new(find, tuple(gained), update)

@@ -89,7 +89,7 @@ def _moved(
 ) -> dict[Address, Ledger | None]:
     """Return the ledgers of addresses under their pseudonyms, with an opt-out for each resource."""
     addresses = list(resources)
-    before = ledger_reader(find.ledgers, pseudonym)(addresses)
+    before = ledger_reader(pseudonym, find)(addresses)
     moved: dict[Address, Ledger | None] = dict.fromkeys(find.ledgers(addresses))
     for address, each in resources.items():
         ledger = before.get(address, Ledger())
@@ -117,8 +117,9 @@ def _resources_by_address(
     return found
 
 
-def ledger_reader(read: ReadLedgers, pseudonym: Pseudonym | None) -> ReadLedgers:
+def ledger_reader(pseudonym: Pseudonym | None, find: Find) -> ReadLedgers:
     """Return a reader that finds the ledger of an address under its pseudonym too, if it has none of its own."""
+    read = find.ledgers
     if pseudonym is None:
         return read
 

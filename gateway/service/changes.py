@@ -1,11 +1,11 @@
 """From commands to changes. A change is one step of the store: the identities that it reads, and its edit."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain
 
 from msgspec.structs import replace
 
-from gateway.core.consent import ReadLedgers
 from gateway.core.edit import EditContext, UpdateEdit, id_edit, removal_edit
 from gateway.core.edit_sequence import atomic_edit, collect_faults
 from gateway.core.erasure import ErasureEdit, ledger_reader
@@ -39,6 +39,7 @@ class ChangeBuilder:
     ) -> None:
         self._locator = locator
         self._pseudonym = pseudonym
+        self._read_ledgers = partial(ledger_reader, pseudonym)
         self._erases_removals = erases_removals
         self._now = now
         self._new_id = new_id
@@ -158,9 +159,6 @@ class ChangeBuilder:
             return edit(find)
 
         return checked_edit
-
-    def _read_ledgers(self, find: Find) -> ReadLedgers:
-        return ledger_reader(find.ledgers, self._pseudonym)
 
     def _origin(self, command: Command, request: PreparedRequest) -> Origin:
         triggers = not command.get("options", {}).get("skip_triggers", False)
