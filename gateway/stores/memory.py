@@ -124,7 +124,7 @@ class MemoryStore(MemoryRegistry, MemorySubscribers):
         own = (Profile(**orjson.loads(text)) for (at, _), text in self._profiles.items() if at == database)
         return select_page(own, query)
 
-    async def addjob_of_text(self, database: int, job: Job) -> None:
+    async def add_job(self, database: int, job: Job) -> None:
         self._jobs.setdefault((database, job.id), orjson.dumps(job))
 
     async def job(self, database: int, id: str) -> Job | None:
