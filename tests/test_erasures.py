@@ -1,5 +1,6 @@
 """Erasure as clients see it: traffic from before it creates nobody; who comes back later is not mailable."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,7 +8,9 @@ from typing import Any, TypeAlias
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli.main import main
 from gateway.core.tombstones import PREFIX
 from gateway.server.app import create
 from gateway.service import erasures
@@ -202,6 +205,29 @@ async def test_the_answer_to_an_erasure_is_repeated_without_an_id(opened: Open) 
         assert "profile_id" in (await gateway.erase(**key)).json()["data"]
         again = await gateway.erase(**key)
         assert (again.status_code, again.json()) == (200, {"error": 0, "error_text": "Successful operation"})
+
+
+async def test_a_dump_of_before_the_erasure_brings_nobody_back(opened: Open, tmp_path: Path) -> None:
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(main, [*arguments, "--store", f"sqlite:///{tmp_path}/g.db"])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    async with opened() as gateway:
+        subscription = {"channel": "email", "email": ANN, "status": "unsubscribed"}
+        await gateway.write(headers={"idempotency-key": "k-1"}, _fname="Annabel", subscriptions=[subscription])
+        wrong = {"type": "profile", "attributes": {"email": ANN, "first_name": 5}}
+        job = {"data": {"type": "profile-bulk-import-job", "attributes": {"profiles": {"data": [wrong]}}}}
+        await gateway.send("/api/profile-bulk-import-jobs", job)
+        await gateway.write("bob@example.com")
+        await asyncio.to_thread(run, "dump", str(tmp_path / "old.ndjson"))
+        await gateway.erase()
+        assert " 0 of them new" in await asyncio.to_thread(run, "load", str(tmp_path / "old.ndjson"))
+        assert await gateway.store.occurrences({ANN, "Annabel", "k-1"}) == {}
+        await gateway.write(_fname="Ann")
+        await asyncio.to_thread(run, "dump", str(tmp_path / "new.ndjson"))
+        assert " 0 of them new" in await asyncio.to_thread(run, "load", str(tmp_path / "new.ndjson"))
+        assert await gateway.exists()
 
 
 async def test_tombstones_end(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import click
 
 from gateway.cli.options import setting
 from gateway.cli.store import InvalidSettings, load_settings, run_on_store
+from gateway.service.pseudonyms import find_pseudonyms
 from gateway.stores.protocol import Store
 from gateway.transfer import (
     DumpComplete,
@@ -94,11 +95,13 @@ def _open_output(file: Path, resume: bool) -> Iterator[BinaryIO]:
 def load(store: str | None, existing: ExistingProfiles, force: bool, file: Path) -> None:
     """Load a dump into the store from FILE, or from stdin if FILE is a dash.
 
-    Rows that exist already are skipped: after an interruption, load the same file again.
+    Rows that exist already are skipped: after an interruption, load the same file again. So are rows about a person
+    whom this store erased after they were written.
     """
     with _file_errors(file), _open_input(file) as lines:
-        run = partial(_load, existing, force, lines)
-        loader = run_on_store(load_settings(store=store), run, create=True)
+        settings = load_settings(store=store)
+        run = partial(_load, existing, force, settings.secret_file, lines)
+        loader = run_on_store(settings, run, create=True)
     click.echo(f"{loader.lines} lines, {loader.new} of them new")
 
 
@@ -106,8 +109,10 @@ def _open_input(file: Path) -> AbstractContextManager[BinaryIO]:
     return nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb", BUFFER_SIZE)
 
 
-async def _load(existing: ExistingProfiles, force: bool, lines: BinaryIO, store: Store) -> Loader:
-    loader = Loader(store, existing, force=force)
+async def _load(
+    existing: ExistingProfiles, force: bool, secret_file: str | None, lines: BinaryIO, store: Store
+) -> Loader:
+    loader = Loader(store, existing, await find_pseudonyms(store, secret_file), force=force)
     with _progress("loading, bytes", os.fstat(lines.fileno()).st_size) as advance:
         await loader.load(lines, advance)
     return loader

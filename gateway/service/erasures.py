@@ -77,14 +77,15 @@ async def _removed(store: Store, database: int, edit: ErasureEdit, erasure: Eras
     return frozenset(ids)
 
 
-async def find_erased(
+async def erasure_times(
     store: Store, database: int, pseudonym: Pseudonym | None, identities: Iterable[Identity]
-) -> set[Identity]:
-    """Return those of some identities that an erased person had."""
+) -> dict[Identity, int]:
+    """Return the time of the erasure (ms since 1970) of those of some identities that an erased person had."""
     if pseudonym is None:
-        return set()
+        return {}
     names = {tombstone_address(pseudonym, *identity): identity for identity in identities}
-    return {names[address] for address in await store.ledgers(database, list(names))} if names else set()
+    found = await store.ledgers(database, list(names)) if names else {}
+    return {names[address]: erasure_time(each) for address, each in found.items()}
 
 
 async def prune_tombstones(store: Store, before: int) -> None:

@@ -13,7 +13,7 @@ from gateway.core.listing import parse_query
 from gateway.core.model import IdempotencyKey, Job, Profile, Tree
 from gateway.core.tombstones import Pseudonym
 from gateway.service.changes import ChangeBuilder
-from gateway.service.erasures import find_erased
+from gateway.service.erasures import erasure_times
 from gateway.service.prepared_request import Outcome, PreparedRequest
 from gateway.service.updates import Updates, apply
 from gateway.stores.protocol import Store
@@ -92,7 +92,7 @@ class Jobs:
     ) -> tuple[Mapping[str, Any], ...]:
         """Return failures without what was sent about erased persons."""
         named = [possible_identities(each["sent"]) for each in failures]
-        erased = await find_erased(self._store, database, self._pseudonym, set().union(*named))
+        erased = await erasure_times(self._store, database, self._pseudonym, set().union(*named))
         if not erased:
             return failures
         return tuple(

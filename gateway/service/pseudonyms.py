@@ -38,13 +38,19 @@ async def open_pseudonyms(store: Store, secret_file: str | None) -> Pseudonym | 
     return None if key is None else pseudonym_of(key)
 
 
+async def find_pseudonyms(store: Store, secret_file: str | None) -> Pseudonym | None:
+    """Return the pseudonyms of a store; None if there is no file of their key. Create none."""
+    path = _path_of_key(store, secret_file)
+    return await open_pseudonyms(store, secret_file) if path and Path(path).exists() else None
+
+
 async def open_key(store: Store, secret_file: str | None) -> bytes | None:
     """Return the key of a store; None if the store is no file and no file is named.
 
     The file is created where it is missing. Raises `Unavailable` if it cannot be used, or is missing although the store
     has pseudonyms.
     """
-    path = secret_file or (f"{store.file}{FILE_SUFFIX}" if store.file else None)
+    path = _path_of_key(store, secret_file)
     if path is None:
         return None
     try:
@@ -55,6 +61,10 @@ async def open_key(store: Store, secret_file: str | None) -> bytes | None:
         return _read(Path(path))
     except OSError as error:
         raise Unavailable(f"{path}: {error.strerror}") from error
+
+
+def _path_of_key(store: Store, secret_file: str | None) -> str | None:
+    return secret_file or (f"{store.file}{FILE_SUFFIX}" if store.file else None)
 
 
 def _create(path: Path) -> None:

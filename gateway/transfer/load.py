@@ -17,11 +17,13 @@ from gateway.core.faults import Refusal
 from gateway.core.matching import ID, identities
 from gateway.core.model import Change, Database, EditResult, Find, Identity, Origin, Profile, Token, Write
 from gateway.core.profile_tables import ProfileTables
+from gateway.core.tombstones import Pseudonym
 from gateway.schema.compiled import CompiledSchema
 from gateway.schema.field_declarations import declaration_problems
 from gateway.stores.consent_migration import ledgers_of_profiles
 from gateway.stores.errors import Duplicate
 from gateway.stores.protocol import Record, Store
+from gateway.transfer.erased_rows import ErasedRows
 from gateway.transfer.lines import AnyLine, DatabaseLine, DumpLine, DumpRow, EndLine, InvalidLine, parse_line, row_of
 
 LEDGERS_FORMAT = 2
@@ -49,10 +51,14 @@ class RowConflict(Exception):
 class Loader:
     """One load. `lines` is how many it has read, `new` is how many of them altered the store.
 
-    `force` accepts own fields that do not conform to their declarations, as `database update --force` leaves them.
+    `pseudonym` finds the tombstones of erased persons: rows of before their erasure are left out. `force` accepts own
+    fields that do not conform to their declarations, as `database update --force` leaves them.
     """
 
-    def __init__(self, store: Store, existing: ExistingProfiles, *, force: bool = False) -> None:
+    def __init__(
+        self, store: Store, existing: ExistingProfiles, pseudonym: Pseudonym | None = None, *, force: bool = False
+    ) -> None:
+        self._pseudonym = pseudonym
         self.lines, self.new = 0, 0
         self._store = store
         self._existing, self._force = existing, force
@@ -133,6 +139,7 @@ class Loader:
         _check_fields(database)
         self.new += await self._add_database(database)
         self._database, self._schema = database, CompiledSchema(database, {})
+        self._erased = ErasedRows(self._store, database.id, self._pseudonym, self._schema.tables)
 
     async def _add_database(self, database: Database) -> bool:
         try:
@@ -176,12 +183,14 @@ class Loader:
     async def _flush(self) -> None:
         """Store the group."""
         if self._database and self._profiles:
-            new = await self._without_same(self._database.id, self._profiles)
+            kept = await self._erased.without_erased_profiles(self._profiles)
+            new = await self._without_same(self._database.id, kept)
             for line, profile in new.items():
                 self._check(line, profile)
             self.new += await self._put(self._database.id, new) if new else 0
         if self._database and self._records:
-            self.new += await self._store.restore(self._database.id, self._records)
+            records = await self._erased.without_erased_records(self._records)
+            self.new += await self._store.restore(self._database.id, records)
         self._profiles, self._records = {}, []
 
     async def _without_same(self, database: int, profiles: Mapping[int, Profile]) -> dict[int, Profile]:
