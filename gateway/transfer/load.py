@@ -183,10 +183,10 @@ class Loader:
     async def _flush(self) -> None:
         """Store the group."""
         if self._database and self._profiles:
-            kept = await self._erased.without_erased_profiles(self._profiles)
-            new = await self._without_same(self._database.id, kept)
+            new = await self._without_same(self._database.id, self._profiles)
             for line, profile in new.items():
                 self._check(line, profile)
+            new = await self._erased.without_erased_profiles(new)
             self.new += await self._put(self._database.id, new) if new else 0
         if self._database and self._records:
             records = await self._erased.without_erased_records(self._records)
