@@ -30,19 +30,26 @@ CONTENT_TYPES = {"json": "application/json", "xml": "application/xml"}
 class FarSide:
     """The account of a vendor. It counts the requests that it gets."""
 
-    def __init__(self, store: Store, client: httpx.AsyncClient, dialect: str, media: str) -> None:
+    def __init__(
+        self, store: Store, client: httpx.AsyncClient, transport: httpx.AsyncBaseTransport, dialect: str, media: str
+    ) -> None:
+        self.transport = transport
         self.store = store
         self.requests: list[OutgoingRequest] = []
+        self.ids: dict[str, str] = {}
         self._client = client
         self._dialect = dialect
         self._codec = next(each for each in CODECS if each.name == media)
-        self.is_json = media == "json"
 
     async def send(self, request: OutgoingRequest) -> httpx.Response:
         self.requests.append(request)
         headers = {**OUTGOING[self._dialect].headers(SECRET), "content-type": CONTENT_TYPES[self._codec.name]}
         content = None if request.tree is None else self._codec.encode(request.tree)
         return await self._client.request(request.method, request.path, content=content, headers=headers)
+
+    def decode(self, reply: httpx.Response) -> Any:
+        """Return the tree of a reply, which has the media type of its request."""
+        return self._codec.decode(reply.content) if reply.content else None
 
     async def documents(self) -> list[dict[str, Any]]:
         async with self.store.snapshot() as snapshot:
@@ -58,9 +65,10 @@ async def far_side(dialect: str, media: str = "json") -> AsyncIterator[FarSide]:
         return store
 
     app = create(Settings(rate_limits=0, access_log=False), open_store=opened)
-    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://vendor")
+    transport = httpx.ASGITransport(app)
+    client = httpx.AsyncClient(transport=transport, base_url="http://vendor")
     async with app.router.lifespan_context(app), client:
-        yield FarSide(store, client, dialect, media)
+        yield FarSide(store, client, transport, dialect, media)
 
 
 # --- what a vendor can say ---

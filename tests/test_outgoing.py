@@ -56,20 +56,25 @@ def with_own_address(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "subscriptions": [*unique.values()]} if found else document
 
 
-documents = st.fixed_dictionaries(
-    {"external_id": st.just("customer-1"), "email": emails},
-    optional={
-        **dict.fromkeys(("given_name", "family_name", "middle_name", "nickname", "locale", "picture"), texts),
-        "gender": st.sampled_from(["male", "female", "another"]),
-        "phone_numbers": st.lists(phones, min_size=1, max_size=1),
-        "address": st.dictionaries(
-            st.sampled_from(["locality", "region", "country", "postal_code"]), texts, min_size=1
-        ),
-        "custom": st.dictionaries(names, values, min_size=1, max_size=4),
-        "subscriptions": st.lists(subscriptions, min_size=1, max_size=3, unique_by=key),
-        "segments": st.lists(st.integers(1, 5), min_size=1, max_size=3, unique=True).map(sorted),
-    },
-).map(with_own_address)
+def documents_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Return documents whose own fields have these values."""
+    return st.fixed_dictionaries(
+        {"external_id": st.just("customer-1"), "email": emails},
+        optional={
+            **dict.fromkeys(("given_name", "family_name", "middle_name", "nickname", "locale", "picture"), texts),
+            "gender": st.sampled_from(["male", "female", "another"]),
+            "phone_numbers": st.lists(phones, min_size=1, max_size=1),
+            "address": st.dictionaries(
+                st.sampled_from(["locality", "region", "country", "postal_code"]), texts, min_size=1
+            ),
+            "custom": st.dictionaries(names, values, min_size=1, max_size=4),
+            "subscriptions": st.lists(subscriptions, min_size=1, max_size=3, unique_by=key),
+            "segments": st.lists(st.integers(1, 5), min_size=1, max_size=3, unique=True).map(sorted),
+        },
+    ).map(with_own_address)
+
+
+documents = documents_of(values)
 
 
 def state(document: dict[str, Any], touched: Mapping[Path, list[Any]], vendor_id: str | None) -> ProfileState:
@@ -83,8 +88,7 @@ async def bring(far: FarSide, dialect: str, now: ProfileState, target: Target) -
         if "/relationships/" in request.path:
             continue  # the far side does not serve it yet
         reply = await far.send(request)
-        body = reply.json() if far.is_json and reply.content else None
-        answer = outgoing.parse_answer(reply.status_code, body)
+        answer = outgoing.parse_answer(reply.status_code, far.decode(reply))
         assert answer.status < 300 or (request.missing_ok and answer.status == 404), (request, reply.text)
         vendor_id = vendor_id or answer.vendor_id
     return vendor_id

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from gateway.core.journal import creation
 from gateway.core.model import Change, EditResult, MemberChange, Origin, Profile, Write
 from gateway.core.subscribers import ACTIVE, DISABLED, Delivery, Subscriber
+from gateway.feed import delivery as deliveries
+from gateway.feed.answers import Answer
+from gateway.feed.delivery import NO_LONGER_KEPT, SubscriberDelivery
 from gateway.feed.events import Event
 from gateway.feed.retention import held_positions
-from gateway.feed.webhooks import delivery as deliveries
-from gateway.feed.webhooks.answers import Answer
-from gateway.feed.webhooks.delivery import NO_LONGER_KEPT, WebhookDelivery
-from gateway.feed.webhooks.retries import FIRST_PAUSE, MAX_AGE, MAX_PAUSE, after_failure, parse_retry_after
+from gateway.feed.retries import MAX_AGE, after_failure, parse_retry_after
+from gateway.feed.webhooks.sender import SCHEDULE, WebhookSender
 from gateway.stores.errors import Missing
 from gateway.stores.protocol import Store
 from tests.test_app import seeded_store
@@ -32,24 +33,29 @@ SETTINGS = {"url": "http://example.com", "types": [], "members": [], "values": F
 def test_pauses_double_up_to_a_maximum_for_three_days() -> None:
     delivery, now, pauses = Delivery(1, "p"), START, list[int]()
     while not delivery.is_dead:
-        delivery = after_failure(delivery, now, "HTTP 500", 0, 0.5)
+        delivery = after_failure(delivery, SCHEDULE, now, "HTTP 500", 0, 0.5)
         pauses.append(delivery.due - now)
         now = max(now, delivery.due)
-    assert pauses[:4] == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE, 8 * FIRST_PAUSE]
-    assert max(pauses) == MAX_PAUSE
+    assert pauses[:4] == [
+        SCHEDULE.first_pause,
+        2 * SCHEDULE.first_pause,
+        4 * SCHEDULE.first_pause,
+        8 * SCHEDULE.first_pause,
+    ]
+    assert max(pauses) == SCHEDULE.max_pause
     assert now - START == MAX_AGE
     assert delivery.since == START
 
 
 @given(random=st.floats(0, 1))
 def test_the_first_retry_comes_after_about_five_seconds(random: float) -> None:
-    assert 4 * SECOND <= after_failure(Delivery(1, "p"), START, "", 0, random).due - START <= 6 * SECOND
+    assert 4 * SECOND <= after_failure(Delivery(1, "p"), SCHEDULE, START, "", 0, random).due - START <= 6 * SECOND
 
 
 def test_retry_after_prolongs_a_pause_but_not_beyond_the_last_attempt() -> None:
-    assert after_failure(Delivery(1, "p"), START, "", 60 * SECOND, 0).due == START + 60 * SECOND
-    assert after_failure(Delivery(1, "p"), START, "", 1, 0.5).due == START + FIRST_PAUSE
-    assert after_failure(Delivery(1, "p"), START, "", YEAR, 0).due == START + MAX_AGE
+    assert after_failure(Delivery(1, "p"), SCHEDULE, START, "", 60 * SECOND, 0).due == START + 60 * SECOND
+    assert after_failure(Delivery(1, "p"), SCHEDULE, START, "", 1, 0.5).due == START + SCHEDULE.first_pause
+    assert after_failure(Delivery(1, "p"), SCHEDULE, START, "", YEAR, 0).due == START + MAX_AGE
 
 
 @pytest.mark.parametrize(
@@ -115,11 +121,12 @@ class World:
         await self.store.add_subscriber(subscriber)
         return subscriber
 
-    async def deliver(self, owner: str = "one") -> WebhookDelivery:
+    async def deliver(self, owner: str = "one") -> SubscriberDelivery:
         """Start to deliver in a process of this name, which gets the lease."""
         leased = await self.store.lease_subscriber(1, "wh", owner, self.now, self.now + 10 * SECOND)
         assert leased
-        return WebhookDelivery(self.store, leased, owner, self.endpoint.send, lambda: self.now, lambda: 0.5)
+        sender = WebhookSender(self.store.id, leased, self.endpoint.send)
+        return SubscriberDelivery(self.store, leased, owner, sender, lambda: self.now, lambda: 0.5)
 
     async def write(self, *profiles: str, time: int | None = None) -> None:
         """Write each of the profiles once more."""
@@ -133,7 +140,7 @@ class World:
             origin = Origin("t", "d", self.now if time is None else time)
             await self.store.change([Change(1, (), lambda _find, result=result: result, origin)])  # type: ignore[misc]
 
-    async def run(self, delivery: WebhookDelivery) -> None:
+    async def run(self, delivery: SubscriberDelivery) -> None:
         """Run rounds until there is nothing to do now."""
         while await delivery.run_round():
             pass

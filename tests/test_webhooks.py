@@ -10,7 +10,10 @@ import httpx
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from gateway.feed.webhooks import addresses, client, retries, runner
+from gateway.feed import retries, runner
+from gateway.feed.retries import Schedule
+from gateway.feed.webhooks import addresses, client
+from gateway.feed.webhooks.sender import WebhookSender
 from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
@@ -26,7 +29,7 @@ WEBHOOKS = f"{DATABASE}/webhooks"
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short pauses: the pause after the first attempt is a tenth of a second."""
-    monkeypatch.setattr(retries, "FIRST_PAUSE", 100)
+    monkeypatch.setattr(WebhookSender, "schedule", Schedule(100, 8 * 60 * 60 * 1000, 0.2))
     for name, seconds in (("POLL_SECONDS", 0.05), ("LEASE_SECONDS", 2.0), ("RENEW_SECONDS", 0.2)):
         monkeypatch.setattr(runner, name, seconds)
     monkeypatch.setattr(client, "TIMEOUT_SECONDS", 5.0)

@@ -14,9 +14,9 @@ from gateway.core.model import Document, JournalEntry, Origin, Tree
 from gateway.feed import history
 from gateway.feed.cursors import format_cursor, parse_cursor, parse_event_id, parse_feed_cursor
 from gateway.feed.pages import Page, read_page
+from gateway.feed.secret_box import open_box
 from gateway.feed.webhooks import endpoints
 from gateway.feed.webhooks.endpoints import NewWebhook
-from gateway.feed.webhooks.secret_box import open_box
 from gateway.optional_dependencies import MissingExtra
 from gateway.service.erasures import erase_person
 from gateway.service.pseudonyms import pseudonym_of

@@ -15,6 +15,7 @@ from gateway.cli.erasure import erase, erasure
 from gateway.cli.file_export import export_file
 from gateway.cli.file_import import import_file
 from gateway.cli.record import record
+from gateway.cli.relays import relay
 from gateway.cli.resources import resource
 from gateway.cli.segments import segment
 from gateway.cli.serve import serve
@@ -35,6 +36,7 @@ COMMANDS = (
     import_file,
     export_file,
     changes,
+    relay,
     webhook,
     erase,
     erasure,

@@ -12,9 +12,9 @@ from gateway.core.faults import Refusal
 from gateway.core.subscribers import Subscriber
 from gateway.feed.cursors import parse_event_id
 from gateway.feed.events import EVENT_TYPES
+from gateway.feed.secret_box import open_box
 from gateway.feed.webhooks import endpoints
 from gateway.feed.webhooks.endpoints import NewWebhook
-from gateway.feed.webhooks.secret_box import open_box
 from gateway.optional_dependencies import MissingExtra
 from gateway.service.pseudonyms import open_key
 from gateway.settings import Settings

@@ -41,6 +41,7 @@ CATALOG: dict[str, CatalogEntry] = {
     "unknown_subscription": CatalogEntry(404, "the profile has no such subscription"),
     "unknown_segment": CatalogEntry(404, "there is no such segment"),
     "unknown_webhook": CatalogEntry(404, "there is no such webhook"),
+    "unknown_relay": CatalogEntry(404, "there is no such relay"),
     "unknown_job": CatalogEntry(404, "there is no such job"),
     "profile_not_found": CatalogEntry(404, "no profile matches"),
     "method_not_allowed": CatalogEntry(405, "the method is not allowed here"),

@@ -48,8 +48,12 @@ class Delivery(Struct, frozen=True):
 
 
 class Settlement(Struct, frozen=True):
-    """What came of some deliveries: the subscriber afterwards, the positions that it got, and what is not done."""
+    """What came of some deliveries: the subscriber afterwards, the positions that it got, and what is not done.
+
+    `notes` are texts by name that the store keeps for the subscriber; None removes one.
+    """
 
     subscriber: Subscriber
     delivered: Sequence[Position] = ()
     undelivered: Sequence[Delivery] = ()
+    notes: Mapping[str, str | None] = {}

@@ -89,10 +89,14 @@ class ProfileState(Struct, frozen=True):
 
 
 class Rendered(Struct):
-    """The requests for a state, in order, and the pointers of the members that the vendor cannot take."""
+    """The requests for a state, in order, and the pointers of the members that the vendor cannot take.
+
+    `vendor_id` is the id of the profile there, where the client of the vendor chooses it.
+    """
 
     requests: list[OutgoingRequest] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    vendor_id: str | None = None
 
     def skip(self, *path: str | int) -> None:
         """Note a member that is not sent."""

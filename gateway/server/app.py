@@ -14,8 +14,11 @@ from gateway.api.context import Resources
 from gateway.api.pipeline import ApiPipeline
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import Dialect
+from gateway.feed.relay.relays import RELAY, open_relay
+from gateway.feed.runner import OpenSender, SubscriberRunner
 from gateway.feed.watch import JournalWatch
-from gateway.feed.webhooks.runner import WebhookRunner
+from gateway.feed.webhooks.endpoints import WEBHOOK
+from gateway.feed.webhooks.sender import open_webhook
 from gateway.media import Bounds
 from gateway.optional_dependencies import require_extra
 from gateway.server.access_log import AccessLog, write_stdout
@@ -115,9 +118,13 @@ def create(
                 console.use(context.pipeline, _bounds(current))
 
         apply(settings)
-        webhooks = WebhookRunner(store, watch, key, settings.webhook_private, context.is_busy, now or milliseconds)
+        kinds: dict[str, OpenSender] = {
+            WEBHOOK: partial(open_webhook, allow_private=settings.webhook_private),
+            RELAY: partial(open_relay, dialects={each.name: each for each in dialects}, pseudonym=pseudonym),
+        }
+        subscribers = SubscriberRunner(store, watch, key, kinds, context.is_busy, now or milliseconds)
         ages = settings.keep_changes_days * DAY, settings.tombstone_days * DAY
-        async with housekeeping(store, *ages, now or milliseconds), webhooks.running():
+        async with housekeeping(store, *ages, now or milliseconds), subscribers.running():
             yield {
                 "connection_metrics": metrics,
                 "stop_waiting": watch.stop,

@@ -19,6 +19,7 @@ class MemorySubscribers:
         self._subscribers: dict[Key, Subscriber] = {}
         self._leases: dict[Key, tuple[str, int]] = {}
         self._deliveries: dict[Key, dict[Position, Delivery]] = {}
+        self._notes: dict[Key, dict[str, str]] = {}
 
     async def add_subscriber(self, subscriber: Subscriber) -> None:
         key = subscriber.database, subscriber.id
@@ -29,7 +30,7 @@ class MemorySubscribers:
 
     async def remove_subscriber(self, database: int, id: str) -> None:
         self._subscriber(database, id)
-        for table in (self._subscribers, self._leases, self._deliveries):
+        for table in (self._subscribers, self._leases, self._deliveries, self._notes):
             table.pop((database, id), None)
 
     async def subscribers(self) -> list[Subscriber]:
@@ -53,10 +54,22 @@ class MemorySubscribers:
         for position in settlement.delivered:
             self._deliveries[key].pop(position, None)
         self._deliveries[key].update({each.position: each for each in settlement.undelivered})
+        notes = {**self._notes.get(key, {}), **settlement.notes}
+        self._notes[key] = {name: value for name, value in notes.items() if value is not None}
 
     async def deliveries(self, database: int, id: str, is_dead: bool, after: Position, limit: int) -> list[Delivery]:
         own = sorted(self._deliveries.get((database, id), {}).items())
         return [each for position, each in own if each.is_dead == is_dead and position > after][:limit]
+
+    async def notes(self, database: int, id: str, names: Sequence[str]) -> dict[str, str]:
+        own = self._notes.get((database, id), {})
+        return {name: own[name] for name in names if name in own}
+
+    async def drop_deliveries(self, database: int, id: str, positions: Sequence[Position]) -> None:
+        own = self._deliveries.get((database, id), {})
+        for position in positions:
+            if position in own and own[position].is_dead:
+                del own[position]
 
     async def resume_subscriber(self, database: int, id: str, positions: Sequence[Position] | None) -> None:
         found, own = self._subscriber(database, id), self._deliveries[database, id]

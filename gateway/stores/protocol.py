@@ -261,7 +261,7 @@ class Store(Protocol):
         ...
 
     async def settle(self, settlement: Settlement, owner: str) -> None:
-        """Store the position, the state and the reason of a leased subscriber, and its deliveries.
+        """Store the position, the state and the reason of a leased subscriber, its deliveries and its notes.
 
         Raises `Missing`, and stores nothing, where the owner's lease is now another's, or there is no such subscriber.
         """
@@ -269,6 +269,14 @@ class Store(Protocol):
 
     async def deliveries(self, database: int, id: str, is_dead: bool, after: Position, limit: int) -> list[Delivery]:
         """Return the deliveries of a subscriber after a position, by position: the dead ones or the others."""
+        ...
+
+    async def notes(self, database: int, id: str, names: Sequence[str]) -> dict[str, str]:
+        """Return the notes of a subscriber that have these names."""
+        ...
+
+    async def drop_deliveries(self, database: int, id: str, positions: Sequence[Position]) -> None:
+        """Remove the dead deliveries at the positions."""
         ...
 
     async def resume_subscriber(self, database: int, id: str, positions: Sequence[Position] | None) -> None:

@@ -21,6 +21,7 @@ SUBSCRIBERS = f"SELECT {COLUMNS} FROM subscribers ORDER BY created, id"
 LEASED = f"SELECT {COLUMNS} FROM subscribers WHERE database = ? AND id = ? AND owner = ?"
 ADD = f"INSERT INTO subscribers ({COLUMNS}, owner, until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0)"
 REMOVE_DELIVERIES = "DELETE FROM deliveries WHERE database = ? AND subscriber = ?"
+REMOVE_NOTES = "DELETE FROM subscriber_notes WHERE database = ? AND subscriber = ?"
 REMOVE = "DELETE FROM subscribers WHERE database = ? AND id = ?"
 LEASE = """UPDATE subscribers SET owner = ?, until = ?
     WHERE database = ? AND id = ? AND state = 'active' AND (owner = ? OR until <= ?)"""
@@ -31,6 +32,11 @@ UNDELIVERED = """INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CO
         dead = excluded.dead"""
 DELIVERIES = """SELECT position, profile, attempts, since, due, reason, dead FROM deliveries
     WHERE database = ? AND subscriber = ? AND dead = ? AND position > ? ORDER BY position LIMIT ?"""
+NOTE = """INSERT INTO subscriber_notes VALUES (?, ?, ?, ?)
+    ON CONFLICT (database, subscriber, name) DO UPDATE SET value = excluded.value"""
+FORGET_NOTE = f"{REMOVE_NOTES} AND name = ?"
+NOTES = "SELECT name, value FROM subscriber_notes WHERE database = ? AND subscriber = ? AND name = ?"
+DROP = f"{DELIVERED} AND dead = 1"
 RESUME = """UPDATE subscribers SET state = 'active', reason = '', revision = revision + 1
     WHERE database = ? AND id = ?"""
 REPLAY = """UPDATE deliveries SET attempts = 0, since = 0, due = 0, dead = 0
@@ -66,7 +72,8 @@ class SqlSubscribers:
         )
 
     async def remove_subscriber(self, database: int, id: str) -> None:
-        await self._register((REMOVE_DELIVERIES, (database, id)), (REMOVE, (database, id)))
+        key = database, id
+        await self._register((REMOVE_DELIVERIES, key), (REMOVE_NOTES, key), (REMOVE, key))
 
     async def subscribers(self) -> list[Subscriber]:
         return [_subscriber(row) for row in await self._read(SUBSCRIBERS)]
@@ -84,6 +91,10 @@ class SqlSubscribers:
             (SETTLE, (_text(row.position), row.state, row.reason, *key, owner)),
             *((DELIVERED, (*key, _text(position))) for position in settlement.delivered),
             *((UNDELIVERED, (*key, *_delivery_row(each))) for each in settlement.undelivered),
+            *(
+                (FORGET_NOTE, (*key, name)) if value is None else (NOTE, (*key, name, value))
+                for name, value in settlement.notes.items()
+            ),
         )
         if not done:
             raise Missing("the lease of the subscriber was lost")
@@ -94,6 +105,16 @@ class SqlSubscribers:
             Delivery(int(position), profile, attempts, since, due, reason, bool(dead))
             for position, profile, attempts, since, due, reason, dead in rows
         ]
+
+    async def notes(self, database: int, id: str, names: Sequence[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name in names:
+            found.update((row[0], row[1]) for row in await self._read(NOTES, (database, id, name)))
+        return found
+
+    async def drop_deliveries(self, database: int, id: str, positions: Sequence[Position]) -> None:
+        for position in positions:
+            await self._alter((DROP, (database, id, _text(position))))
 
     async def resume_subscriber(self, database: int, id: str, positions: Sequence[Position] | None) -> None:
         key = database, id

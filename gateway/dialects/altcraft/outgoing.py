@@ -68,7 +68,7 @@ def render_merge(source: str, destination: str, target: Target) -> list[Outgoing
         "matching": "profile_id",
         "static_segments": True,
     }
-    return [_request("profiles/merge", parameters, target)]
+    return [_request("profiles/merge", parameters, target, missing_ok=True)]
 
 
 def parse_answer(status: int, tree: Tree) -> VendorAnswer:

@@ -27,8 +27,8 @@ def headers(secret: str) -> Mapping[str, str]:
 
 def render_change(state: ProfileState, target: Target) -> Rendered:
     """Return the requests that merge the touched members, and those on tokens, lists and topics."""
-    rendered = Rendered()
     id = _id(state)
+    rendered = Rendered(vendor_id=id)
     if state.vendor_id not in (None, id):
         rendered.requests.append(_deletion(str(state.vendor_id)))
     body = {"profile": _render_profile(state, rendered)}

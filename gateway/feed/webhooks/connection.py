@@ -9,7 +9,7 @@ from typing import Any
 
 import httptools
 
-from gateway.feed.webhooks.answers import Answer
+from gateway.feed.answers import Answer
 
 MAX_RESPONSE_BYTES = 64 * 1024
 """Bytes of a response, its headers included. The connection of a longer one is closed."""

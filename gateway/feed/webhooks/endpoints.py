@@ -12,8 +12,8 @@ from gateway.core.subscribers import Delivery, Subscriber
 from gateway.core.times import format_time
 from gateway.feed.cursors import format_cursor
 from gateway.feed.events import EVENT_TYPES, Selection
+from gateway.feed.secret_box import SecretBox, secret_name
 from gateway.feed.webhooks.addresses import UnusableUrl, parse_url, resolve
-from gateway.feed.webhooks.secret_box import SecretBox, secret_name
 from gateway.feed.webhooks.signatures import new_secret, secret_bytes
 from gateway.stores.protocol import Store
 

@@ -108,6 +108,12 @@ MIGRATIONS = (
     CREATE INDEX journal_of_removals ON journal (database, transaction, number) WHERE kind = 'remove';
     CREATE INDEX journal_of_merged_profile ON journal (database, profile) WHERE merge IS NOT NULL;
     """,
+    """
+    CREATE TABLE subscriber_notes (
+        database bigint NOT NULL, subscriber text COLLATE "C" NOT NULL, name text COLLATE "C" NOT NULL,
+        value text NOT NULL, PRIMARY KEY (database, subscriber, name)
+    );
+    """,
 )
 """The steps from nothing to this version's layout. A released step is never altered: a change is a new step."""
 

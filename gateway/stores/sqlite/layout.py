@@ -109,6 +109,12 @@ MIGRATIONS = (
     CREATE INDEX journal_of_removals ON journal (database, position) WHERE kind = 'remove';
     CREATE INDEX journal_of_merged_profile ON journal (database, profile) WHERE merge IS NOT NULL;
     """,
+    """
+    CREATE TABLE subscriber_notes (
+        database INTEGER NOT NULL, subscriber TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+        PRIMARY KEY (database, subscriber, name)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 """The steps from an empty file to this version's layout. A released step is never altered: a change is a new step."""
 

@@ -1,24 +1,23 @@
-"""Delivers the events of one webhook, while this process has its lease.
+"""Delivers the entries of the journal to one subscriber, while this process has its lease.
 
-Its position is stored once every event up to it was sent, or put aside as a delivery that is not done. So a process
+Its position is stored once every entry up to it was sent, or put aside as a delivery that is not done. So a process
 that stops anywhere loses none, and the next one may send some again. Of one profile only the first such delivery is
-attempted, and later events of it wait behind: the order per profile stays.
+attempted, and later entries of it wait behind: the order per profile stays.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import Protocol, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gateway.core.model import JournalEntry, Position
 from gateway.core.subscribers import DISABLED, Delivery, Settlement, Subscriber
-from gateway.feed.events import Event, event_renderer
-from gateway.feed.webhooks.answers import Answer
-from gateway.feed.webhooks.endpoints import selection_of
-from gateway.feed.webhooks.retries import MAX_AGE, after_failure, parse_retry_after
+from gateway.feed.answers import Answer
+from gateway.feed.retries import MAX_AGE, Schedule, after_failure, parse_retry_after
 from gateway.stores.protocol import Store
 
 READ_ENTRIES = 200
@@ -33,14 +32,36 @@ MAX_UNDELIVERED = 1_000
 MAX_PAUSE = 60 * 60 * 1000
 """The longest pause, in milliseconds, in which an endpoint that asks for one gets no message at all."""
 
-GONE = 410
+MAX_GROUP = 50
+"""Entries that are sent together."""
+
 PAUSING = (429, 503)
-"""Statuses whose Retry-After concerns the endpoint and not the message alone."""
+"""Statuses whose Retry-After concerns the subscriber and not the message alone."""
 
 NO_LONGER_KEPT = "the event is no longer kept"
 
-Send: TypeAlias = Callable[[Event], Awaitable[Answer]]
-"""Sends an event. Never raises, except when it is cancelled."""
+
+class Sender(Protocol):
+    """What the kinds of subscribers do differently."""
+
+    schedule: Schedule
+
+    def selects(self, entry: JournalEntry) -> bool:
+        """Return whether the subscriber gets an entry."""
+        ...
+
+    def is_urgent(self, entry: JournalEntry) -> bool:
+        """Return whether an entry is sent before waiting ones of other profiles."""
+        ...
+
+    def group(self, entries: Sequence[JournalEntry]) -> int:
+        """Return how many of the first entries of a profile are sent together, from 1."""
+        ...
+
+    async def send(self, entries: Sequence[JournalEntry], attempt: int) -> Answer:
+        """Send entries of one profile; `attempt` counts from 1. Never raises, except when it is cancelled."""
+        ...
+
 
 Chain: TypeAlias = "list[tuple[Delivery, JournalEntry | None]]"
 """Deliveries of one profile, in order; None where the entry must be read first."""
@@ -49,31 +70,30 @@ Chain: TypeAlias = "list[tuple[Delivery, JournalEntry | None]]"
 class ChainResult(Struct):
     """What came of a chain: the positions that were delivered, the deliveries that were not, and the last failure."""
 
-    delivered: list[Position]
-    undelivered: list[Delivery]
+    delivered: list[Position] = field(default_factory=list)
+    undelivered: list[Delivery] = field(default_factory=list)
     failure: Answer | None = None
+    notes: dict[str, str | None] = field(default_factory=dict)
 
 
-class WebhookDelivery:
-    """The deliveries of one webhook. `now` returns milliseconds since 1970, `random` a number between 0 and 1."""
+class SubscriberDelivery:
+    """The deliveries of one subscriber. `now` returns milliseconds since 1970, `random` a number between 0 and 1."""
 
     def __init__(
         self,
         store: Store,
         subscriber: Subscriber,
         owner: str,
-        send: Send,
+        sender: Sender,
         now: Callable[[], int],
         random: Callable[[], float],
     ) -> None:
         self.subscriber = subscriber
         self._store = store
         self._owner = owner
-        self._send = send
+        self._sender = sender
         self._now = now
         self._random = random
-        self._selects = selection_of(subscriber.settings).selects
-        self._render = event_renderer(store.id, subscriber.database, selection_of(subscriber.settings))
         self._running = asyncio.Semaphore(MAX_RUNNING)
         self._undelivered: dict[Position, Delivery] = {}
         self._paused_until = 0
@@ -112,13 +132,14 @@ class WebhookDelivery:
         entries = await self._new_entries()
         old, new, waiting = self._due_chains(now), defaultdict[str, Chain](list), list[Delivery]()
         blocked = {each.profile for each in self._undelivered.values()}
-        for entry in filter(self._selects, entries):
+        for entry in filter(self._sender.selects, entries):
             delivery = Delivery(entry.position, entry.profile)
             if entry.profile in blocked:
                 waiting.append(delivery)
             else:
                 new[entry.profile].append((delivery, entry))
-        results = await asyncio.gather(*map(self._send_chain, [*old, *new.values()]))
+        chains = sorted([*old, *new.values()], key=self._is_patient)
+        results = await asyncio.gather(*map(self._send_chain, chains))
         await self._settle(entries, results, waiting)
         return bool(entries or old)
 
@@ -140,22 +161,64 @@ class WebhookDelivery:
             chains[delivery.profile].append(delivery)
         return chains
 
+    def _is_patient(self, chain: Chain) -> bool:
+        """Return whether a chain can wait for others. Of one that failed before, the entries are not known."""
+        return not any(entry and self._sender.is_urgent(entry) for _, entry in chain)
+
     async def _send_chain(self, chain: Chain) -> ChainResult:
-        """Send the events of a profile one after another, up to the first that fails."""
-        result = ChainResult([], [])
-        for index, (delivery, known) in enumerate(chain):
-            entry = known or await self._entry(delivery)
-            if entry is None:
-                result.undelivered.append(replace(delivery, reason=NO_LONGER_KEPT, since=self._now(), is_dead=True))
+        """Send the entries of a profile, group by group, up to the first failure that may pass."""
+        result = ChainResult()
+        while chain and result.failure is None:
+            deliveries, entries = await self._next_group(chain, result)
+            chain = chain[len(deliveries) :]
+            if not entries:
                 continue
             async with self._running:
-                answer = await self._send(self._render(entry))
-            if not answer.is_success:
-                result.failure = answer
-                result.undelivered += [self._failed(delivery, answer), *(each for each, _ in chain[index + 1 :])]
-                return result
-            result.delivered.append(delivery.position)
+                answer = await self._sender.send(entries, deliveries[0].attempts + 1)
+            result.notes.update(answer.notes)
+            self._add_answer(answer, deliveries, result)
+        if result.failure:
+            result.undelivered += [each for each, _ in chain]
         return result
+
+    async def _next_group(self, chain: Chain, result: ChainResult) -> tuple[list[Delivery], list[JournalEntry]]:
+        """Return the first deliveries of a chain with their entries; none of these if they are no longer kept."""
+        deliveries, entries = list[Delivery](), list[JournalEntry]()
+        for delivery, known in chain[:MAX_GROUP]:
+            entry = known or await self._entry(delivery)
+            if entry is None:
+                break
+            deliveries.append(delivery)
+            entries.append(entry)
+            if self._sender.group(entries) < len(entries):
+                break
+        if entries:
+            size = self._sender.group(entries)
+            return deliveries[:size], entries[:size]
+        gone = chain[0][0]
+        result.undelivered.append(replace(gone, reason=NO_LONGER_KEPT, since=self._now(), is_dead=True))
+        return [gone], []
+
+    def _add_answer(self, answer: Answer, deliveries: Sequence[Delivery], result: ChainResult) -> None:
+        """Add what came of a group. What may be tried again is a failure, and waits."""
+        if answer.is_success:
+            result.delivered += [each.position for each in deliveries]
+        elif answer.is_final:
+            now = self._now()
+            result.undelivered += [
+                replace(
+                    each,
+                    attempts=each.attempts + 1,
+                    since=each.since or now,
+                    due=now,
+                    reason=answer.reason,
+                    is_dead=True,
+                )
+                for each in deliveries
+            ]
+        else:
+            result.failure = answer
+            result.undelivered += [self._failed(deliveries[0], answer), *deliveries[1:]]
 
     async def _entry(self, delivery: Delivery) -> JournalEntry | None:
         """Return the entry of a delivery; None if it is no longer kept."""
@@ -168,19 +231,20 @@ class WebhookDelivery:
         retry_after = parse_retry_after(answer.retry_after, now)
         if answer.status in PAUSING and retry_after:
             self._paused_until = max(self._paused_until, now + min(retry_after, MAX_PAUSE))
-        return after_failure(delivery, now, answer.reason, retry_after, self._random())
+        return after_failure(delivery, self._sender.schedule, now, answer.reason, retry_after, self._random())
 
     async def _settle(
-        self, entries: Sequence[JournalEntry], results: Iterable[ChainResult], waiting: Sequence[Delivery]
+        self, entries: Sequence[JournalEntry], results: Sequence[ChainResult], waiting: Sequence[Delivery]
     ) -> None:
         """Store what came of a round, if anything did."""
         delivered = [position for result in results for position in result.delivered if position in self._undelivered]
         undelivered = [each for result in results for each in result.undelivered] + [*waiting]
         changed = [each for each in undelivered if self._undelivered.get(each.position) != each]
         subscriber = self._subscriber_after(entries, results)
-        if subscriber == self.subscriber and not delivered and not changed:
+        notes = dict(chain.from_iterable(result.notes.items() for result in results))
+        if subscriber == self.subscriber and not (delivered or changed or notes):
             return
-        await self._store.settle(Settlement(subscriber, delivered, changed), self._owner)
+        await self._store.settle(Settlement(subscriber, delivered, changed, notes), self._owner)
         self.subscriber = subscriber
         for position in delivered:
             del self._undelivered[position]
@@ -190,12 +254,12 @@ class WebhookDelivery:
                 del self._undelivered[each.position]
 
     def _subscriber_after(self, entries: Sequence[JournalEntry], results: Iterable[ChainResult]) -> Subscriber:
-        """Return the subscriber after a round, with the last failure's reason; disabled if its endpoint is gone."""
+        """Return the subscriber after a round, with the last failure's reason; disabled if it takes no more."""
         failures = [result.failure for result in results if result.failure]
         is_sent = any(result.delivered for result in results)
         before = self.subscriber
         reason = failures[-1].reason if failures else "" if is_sent else before.reason
-        state = DISABLED if any(each.status == GONE for each in failures) else before.state
+        state = DISABLED if any(each.stops for each in failures) else before.state
         return replace(
             before, position=entries[-1].position if entries else before.position, state=state, reason=reason
         )

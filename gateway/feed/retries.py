@@ -2,29 +2,38 @@
 
 from email.utils import parsedate_to_datetime
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.core.subscribers import Delivery
 
-FIRST_PAUSE, MAX_PAUSE = 5_000, 8 * 60 * 60 * 1000
-"""The pause after the first attempt, which doubles with each one, and its maximum."""
-
 MAX_AGE = 3 * 24 * 60 * 60 * 1000
 """Time from the first attempt to the last one."""
 
-JITTER = 0.2
-"""The part of a pause that is random, so that endpoints that fail together are not tried together."""
+
+class Schedule(Struct, frozen=True):
+    """The pause after the first attempt, which doubles with each one, and its maximum.
+
+    `jitter` is the part of a pause that is random, so that those that fail together are not tried together.
+    """
+
+    first_pause: int
+    max_pause: int
+    jitter: float
 
 
-def after_failure(delivery: Delivery, now: int, reason: str, retry_after: int, random: float) -> Delivery:
+def after_failure(
+    delivery: Delivery, schedule: Schedule, now: int, reason: str, retry_after: int, random: float
+) -> Delivery:
     """Return a delivery after one more failed attempt. It is dead if it was the last one.
 
-    `retry_after` is the pause that the endpoint asks for, 0 for none; `random` is between 0 and 1.
+    `retry_after` is the pause that the subscriber asks for, 0 for none; `random` is between 0 and 1.
     """
     attempts, since = delivery.attempts + 1, delivery.since or now
-    pause = min(FIRST_PAUSE * 2 ** min(attempts - 1, 30), MAX_PAUSE) * (1 - JITTER + 2 * JITTER * random)
+    pause = min(schedule.first_pause * 2 ** min(attempts - 1, 30), schedule.max_pause)
+    pause = int(pause * (1 - schedule.jitter + 2 * schedule.jitter * random))
     last = since + MAX_AGE
-    due = min(now + max(int(pause), retry_after), last)
+    due = min(now + max(pause, retry_after), last)
     return replace(delivery, attempts=attempts, since=since, due=due, reason=reason, is_dead=now >= last)
 
 

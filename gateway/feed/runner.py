@@ -2,22 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from random import random
 from secrets import token_hex
 from typing import TypeAlias
 
+from msgspec import Struct
+
 from gateway.core.subscribers import ACTIVE, Subscriber
-from gateway.feed.events import Event
+from gateway.feed.delivery import Sender, SubscriberDelivery
+from gateway.feed.secret_box import UnusableSecret, open_box, secret_name
 from gateway.feed.watch import JournalWatch
-from gateway.feed.webhooks.answers import Answer
-from gateway.feed.webhooks.client import WebhookClient
-from gateway.feed.webhooks.delivery import WebhookDelivery
-from gateway.feed.webhooks.endpoints import WEBHOOK
-from gateway.feed.webhooks.secret_box import UnusableSecret, open_box, secret_name
-from gateway.feed.webhooks.signatures import secret_bytes, signature_headers
-from gateway.media import json
 from gateway.optional_dependencies import MissingExtra
 from gateway.service.failures import log_unexpected
 from gateway.stores.errors import Missing, Unavailable
@@ -26,7 +22,7 @@ from gateway.stores.protocol import Store
 log = logging.getLogger("gateway")
 
 POLL_SECONDS = 1.0
-"""Time between two looks for webhooks that nobody delivers."""
+"""Time between two looks for subscribers that no process delivers to."""
 
 LEASE_SECONDS, RENEW_SECONDS = 10.0, 2.0
 """How long a lease lasts, so that another process continues after a kill, and the time after which it is extended."""
@@ -41,13 +37,26 @@ STOP_SECONDS = 5.0
 """Time for the messages on their way when the process stops."""
 
 Key: TypeAlias = tuple[int, str]
-"""The database and the id of a webhook."""
+"""The database and the id of a subscriber."""
 
 
-class WebhookRunner:
+class Connection(Struct, frozen=True):
+    """What a sender is made from. `wait_for_clients` returns when a message can be sent; `now` is in milliseconds."""
+
+    store: Store
+    subscriber: Subscriber
+    secret: str
+    wait_for_clients: Callable[[], Awaitable[None]]
+    now: Callable[[], int]
+
+
+OpenSender: TypeAlias = "Callable[[Connection], AbstractAsyncContextManager[Sender]]"
+
+
+class SubscriberRunner:
     """Delivers in the context of `running`.
 
-    `key` is that of `GATEWAY_SECRET_FILE`, None without one. `allow_private`: endpoints may have private addresses.
+    `key` is that of `GATEWAY_SECRET_FILE`, None without one. `kinds` has the senders by kind of subscriber.
     While `is_busy` returns true, requests of clients come first. `now` returns milliseconds since 1970.
     """
 
@@ -56,14 +65,14 @@ class WebhookRunner:
         store: Store,
         watch: JournalWatch,
         key: bytes | None,
-        allow_private: bool,
+        kinds: Mapping[str, OpenSender],
         is_busy: Callable[[], bool],
         now: Callable[[], int],
     ) -> None:
         self._store = store
         self._watch = watch
         self._key = key
-        self._allow_private = allow_private
+        self._kinds = kinds
         self._is_busy = is_busy
         self._turn = asyncio.Lock()
         self._now = now
@@ -92,7 +101,7 @@ class WebhookRunner:
 
     def _start(self, subscriber: Subscriber) -> None:
         key = subscriber.database, subscriber.id
-        is_ready = subscriber.kind == WEBHOOK and subscriber.state == ACTIVE
+        is_ready = subscriber.kind in self._kinds and subscriber.state == ACTIVE
         if is_ready and key not in self._tasks and key not in self._unreadable:
             self._tasks[key] = task = asyncio.create_task(self._serve(subscriber))
             task.add_done_callback(lambda _: self._tasks.pop(key, None))
@@ -104,14 +113,16 @@ class WebhookRunner:
                 async with self._delivery(leased) as delivery:
                     await self._deliver(delivery)
         except (Missing, Unavailable):
-            log.warning("webhook %s is continued later, maybe by another process", subscriber.id)
+            log.warning("%s %s is continued later, maybe by another process", subscriber.kind, subscriber.id)
         except UnusableSecret as reason:
             self._unreadable.add((subscriber.database, subscriber.id))
-            log.error("webhook %s is not delivered until the gateway starts again: %s", subscriber.id, reason)
+            log.error(
+                "%s %s is not delivered until the gateway starts again: %s", subscriber.kind, subscriber.id, reason
+            )
         except Exception as error:
             log_unexpected(error, subscriber.id)
 
-    async def _deliver(self, delivery: WebhookDelivery) -> None:
+    async def _deliver(self, delivery: SubscriberDelivery) -> None:
         rounds = asyncio.create_task(self._run_rounds(delivery))
         renewal = asyncio.create_task(self._renew(delivery))
         try:
@@ -125,15 +136,16 @@ class WebhookRunner:
             await asyncio.gather(rounds, renewal, return_exceptions=True)
         await self._lease(delivery.subscriber, 0)
 
-    async def _run_rounds(self, delivery: WebhookDelivery) -> None:
+    async def _run_rounds(self, delivery: SubscriberDelivery) -> None:
         while not self._watch.is_stopping:
             if not await delivery.run_round():
                 await self._wait(delivery)
             if delivery.subscriber.state != ACTIVE:
-                log.warning("webhook %s is disabled: %s", delivery.subscriber.id, delivery.subscriber.reason)
+                disabled = delivery.subscriber
+                log.warning("%s %s is disabled: %s", disabled.kind, disabled.id, disabled.reason)
                 return
 
-    async def _wait(self, delivery: WebhookDelivery) -> None:
+    async def _wait(self, delivery: SubscriberDelivery) -> None:
         """Wait until a delivery is due, or for a new entry, where it could be sent."""
         seconds = max(0.0, min(IDLE_SECONDS, (delivery.next_due() - self._now()) / 1000))
         subscriber = delivery.subscriber
@@ -142,8 +154,8 @@ class WebhookRunner:
         else:
             await self._watch.wait(subscriber.database, subscriber.position, seconds)
 
-    async def _renew(self, delivery: WebhookDelivery) -> None:
-        """Extend the lease again and again. Return once it is lost, or the webhook was removed."""
+    async def _renew(self, delivery: SubscriberDelivery) -> None:
+        """Extend the lease again and again. Return once it is lost, or the subscriber was removed."""
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             found = await self._lease(delivery.subscriber, LEASE_SECONDS)
@@ -158,20 +170,11 @@ class WebhookRunner:
         return await self._store.lease_subscriber(subscriber.database, subscriber.id, self._owner, now, until)
 
     @asynccontextmanager
-    async def _delivery(self, subscriber: Subscriber) -> AsyncIterator[WebhookDelivery]:
-        """Open connections to the endpoint of a webhook. Raises `UnusableSecret`."""
-        key = self._secret(subscriber)
-        client = WebhookClient(subscriber.settings["url"], self._allow_private)
-
-        async def send(event: Event) -> Answer:
-            await self._wait_for_clients()
-            body = json.encode(event)
-            return await client.send(body, signature_headers(key, event["id"], self._now() // 1000, body))
-
-        try:
-            yield WebhookDelivery(self._store, subscriber, self._owner, send, self._now, random)
-        finally:
-            client.close()
+    async def _delivery(self, subscriber: Subscriber) -> AsyncIterator[SubscriberDelivery]:
+        """Open the sender of a subscriber. Raises `UnusableSecret`."""
+        connection = Connection(self._store, subscriber, self._secret(subscriber), self._wait_for_clients, self._now)
+        async with self._kinds[subscriber.kind](connection) as sender:
+            yield SubscriberDelivery(self._store, subscriber, self._owner, sender, self._now, random)
 
     async def _wait_for_clients(self) -> None:
         """Wait a little before a message of a busy process: a message costs more than the update that it is about."""
@@ -179,12 +182,12 @@ class WebhookRunner:
             if self._is_busy():
                 await asyncio.sleep(BUSY_PAUSE_SECONDS)
 
-    def _secret(self, subscriber: Subscriber) -> bytes:
-        """Return the key of a webhook's signatures. Raises `UnusableSecret`."""
+    def _secret(self, subscriber: Subscriber) -> str:
+        """Return the secret of a subscriber. Raises `UnusableSecret`."""
         if self._key is None:
             raise UnusableSecret("GATEWAY_SECRET_FILE is not set")
         try:
             box = open_box(self._key)
         except MissingExtra as reason:
             raise UnusableSecret(str(reason)) from None
-        return secret_bytes(box.decrypt(subscriber.secret, secret_name(subscriber)))
+        return box.decrypt(subscriber.secret, secret_name(subscriber))

@@ -1,0 +1,303 @@
+"""The commands `relay`: accounts of vendors that the changes of a database are sent on to."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from gateway.cli.options import DATABASE, JSON, POSITIVE, setting
+from gateway.cli.output import print_json, print_rows
+from gateway.cli.progress import row_progress
+from gateway.cli.store import InvalidSettings, load_settings, now, run_on_store
+from gateway.core.faults import Refusal
+from gateway.core.subscribers import Subscriber
+from gateway.dialects import load_dialects
+from gateway.dialects.outgoing import Target
+from gateway.feed.cursors import parse_event_id
+from gateway.feed.relay import relays
+from gateway.feed.relay.backfill import backfill, preview
+from gateway.feed.relay.relays import NewRelay
+from gateway.feed.secret_box import SecretBox, open_box, secret_name
+from gateway.feed.webhooks.endpoints import render_dead
+from gateway.optional_dependencies import MissingExtra
+from gateway.service.pseudonyms import open_key, pseudonym_of
+from gateway.settings import Settings
+from gateway.stores.errors import Missing
+from gateway.stores.protocol import Store
+
+T = TypeVar("T")
+
+DEAD_LETTERS = 1_000
+"""Dead letters that are read at once."""
+
+MAX_COUNT = 100_000
+"""Up to which `status` counts."""
+
+DIALECTS = {each.name: each for each in load_dialects({}) if each.outgoing}
+
+
+def _pairs(_context: click.Context, _option: click.Parameter, texts: Sequence[str]) -> dict[str, str]:
+    """Return pairs of `ours=theirs`. Raises `BadParameter`."""
+    pairs = dict(text.partition("=")[::2] for text in texts)
+    if not all(name and value for name, value in pairs.items()):
+        raise click.BadParameter("it must have the form OURS=THEIRS")
+    return pairs
+
+
+@click.group()
+def relay() -> None:
+    """Create, list, show and delete relays: accounts of vendors that get the changes of a database."""
+
+
+@relay.command("create")
+@setting("store")
+@DATABASE
+@click.option("--to", "dialect", required=True, type=click.Choice(list(DIALECTS)), help="the vendor")
+@click.option("--url", required=True, help="https:// address of its API; http:// for this machine alone")
+@click.option(
+    "--credential-file",
+    "credential",
+    required=True,
+    type=click.File("r"),
+    help="the file with its token or key; - is standard input",
+)
+@click.option("--media", type=click.Choice(["json", "xml"]), default="json", help="the media type; xml for Altcraft")
+@click.option("--remote-database", type=POSITIVE, help="id of the database there, for Altcraft; the same if omitted")
+@click.option("--resource", type=POSITIVE, help="resource there of subscriptions without one, for Altcraft")
+@click.option("--id-field", metavar="NAME", help="own field there with the external id or our id, for Altcraft")
+@click.option("--segment", "segments", multiple=True, callback=_pairs, metavar="OURS=THEIRS", help="may be repeated")
+@click.option(
+    "--topic", "topics", multiple=True, callback=_pairs, metavar="RESOURCE=TOPIC", help="for Courier; may be repeated"
+)
+@click.option("--delete", "deletes", is_flag=True, help="a removed profile is erased at Klaviyo, not only unsubscribed")
+@click.option(
+    "--share", type=click.FloatRange(0.01, 1), default=relays.SHARE, show_default=True, help="of the vendor's rates"
+)
+@click.option(
+    "--ignore-token",
+    "ignored",
+    multiple=True,
+    metavar="ID",
+    help="id of a token that the vendor itself writes with here: its changes are not sent back; may be repeated",
+)
+@click.option("--backfill", "has_backfill", is_flag=True, help="send the existing profiles first")
+@click.option("--dry-run", is_flag=True, help="print the requests for the existing profiles; nothing is sent")
+def create_relay(
+    store: str | None,
+    database: int,
+    dialect: str,
+    url: str,
+    credential: Any,
+    media: str,
+    remote_database: int | None,
+    resource: int | None,
+    id_field: str | None,
+    segments: dict[str, str],
+    topics: dict[str, str],
+    deletes: bool,
+    share: float,
+    ignored: Sequence[str],
+    has_backfill: bool,
+    dry_run: bool,
+) -> None:
+    """Create a relay that sends the changes of a database from now on."""
+    settings = load_settings(store=store)
+    target = Target(remote_database or database, resource, id_field, segments, topics, deletes)
+    new = NewRelay(dialect, url, media, target, share, ignored)
+    secret = credential.read().strip()
+    if dry_run:
+        _run(settings, lambda store: _print_preview(store, database, new))
+        return
+    created = _run(settings, lambda store: _create(store, database, new, secret, settings, has_backfill))
+    if has_backfill:
+        _run(settings, lambda store: _backfill(store, created, settings))
+    click.echo(f"relay {created.id} sends the changes of database {database} from now on")
+
+
+@relay.command("backfill")
+@setting("store")
+@DATABASE
+@click.argument("id")
+def backfill_relay(store: str | None, database: int, id: str) -> None:
+    """Send the existing profiles by the relay ID, whose backfill is not complete, and start it."""
+    settings = load_settings(store=store)
+
+    async def work(store: Store) -> None:
+        found = await relays.find_relay(store, database, id)
+        if found.reason != relays.BACKFILL:
+            raise click.ClickException(f"relay {id} has no backfill to complete")
+        await _backfill(store, found, settings)
+
+    _run(settings, work)
+    click.echo(f"relay {id} sends the changes of database {database} from now on")
+
+
+@relay.command("list")
+@setting("store")
+@DATABASE
+@JSON
+def list_relays(store: str | None, database: int, as_json: bool) -> None:
+    """List the relays of a database."""
+
+    async def read(store: Store) -> list[dict[str, Any]]:
+        return [relays.render_relay(each, store.id) for each in await relays.relays(store, database)]
+
+    print_rows(_run(load_settings(store=store), read), as_json)
+
+
+@relay.command("show")
+@setting("store")
+@DATABASE
+@click.argument("id")
+def print_relay(store: str | None, database: int, id: str) -> None:
+    """Print the relay ID as JSON, with what is configured."""
+
+    async def read(store: Store) -> dict[str, Any]:
+        found = await relays.find_relay(store, database, id)
+        return {**relays.render_relay(found, store.id), **found.settings}
+
+    print_json(_run(load_settings(store=store), read))
+
+
+@relay.command("status")
+@setting("store")
+@DATABASE
+@click.argument("id")
+def print_status(store: str | None, database: int, id: str) -> None:
+    """Print how far the relay ID is as JSON: what waits, what failed, and which values are not sent."""
+
+    async def read(store: Store) -> dict[str, Any]:
+        return await relays.relay_status(store, await relays.find_relay(store, database, id), MAX_COUNT)
+
+    print_json(_run(load_settings(store=store), read))
+
+
+@relay.command("delete")
+@setting("store")
+@DATABASE
+@click.argument("id")
+def delete_relay(store: str | None, database: int, id: str) -> None:
+    """Delete the relay ID, with its dead letters and the vendor's ids of profiles."""
+
+    async def remove(store: Store) -> None:
+        await relays.find_relay(store, database, id)
+        await store.remove_subscriber(database, id)
+
+    _run(load_settings(store=store), remove)
+    click.echo(f"relay {id} deleted")
+
+
+@relay.command("dead")
+@setting("store")
+@DATABASE
+@JSON
+@click.argument("id")
+def list_dead(store: str | None, database: int, as_json: bool, id: str) -> None:
+    """List the dead letters of the relay ID: what the vendor refused, with its words."""
+
+    async def read(store: Store) -> list[dict[str, Any]]:
+        await relays.find_relay(store, database, id)
+        found, after = [], 0
+        while page := await store.deliveries(database, id, True, after, DEAD_LETTERS):
+            found += [render_dead(each, store.id) for each in page]
+            after = page[-1].position
+        return found
+
+    print_rows(_run(load_settings(store=store), read), as_json)
+
+
+@relay.command("replay")
+@setting("store")
+@DATABASE
+@click.argument("id")
+@click.argument("events", nargs=-1)
+def replay_relay(store: str | None, database: int, id: str, events: Sequence[str]) -> None:
+    """Send the dead letters of the relay ID again, all or those of EVENTS, and resume it if it is disabled.
+
+    The state of each profile as it is now is sent: to mend a letter, update the profile before.
+    """
+
+    async def replay(store: Store) -> None:
+        await relays.find_relay(store, database, id)
+        positions = [parse_event_id(each, store.id, "/events") for each in events] if events else None
+        await store.resume_subscriber(database, id, positions)
+
+    _run(load_settings(store=store), replay)
+    click.echo(f"relay {id} is resumed")
+
+
+@relay.command("drop")
+@setting("store")
+@DATABASE
+@click.argument("id")
+@click.argument("events", nargs=-1, required=True)
+def drop_dead(store: str | None, database: int, id: str, events: Sequence[str]) -> None:
+    """Remove the dead letters of EVENTS of the relay ID. They are never sent."""
+
+    async def drop(store: Store) -> None:
+        await relays.find_relay(store, database, id)
+        positions = [parse_event_id(each, store.id, "/events") for each in events]
+        await store.drop_deliveries(database, id, positions)
+
+    _run(load_settings(store=store), drop)
+    click.echo(f"{len(events)} dropped")
+
+
+async def _create(
+    store: Store, database: int, new: NewRelay, secret: str, settings: Settings, has_backfill: bool
+) -> Subscriber:
+    relays.validate(new, DIALECTS)
+    if not secret:
+        raise click.ClickException("the file has no credential")
+    box, _ = await _open_box(store, settings)
+    try:
+        return await relays.create_relay(store, database, new, secret, box, now(), has_backfill=has_backfill)
+    except Missing:
+        raise click.ClickException(f"there is no database {database}") from None
+
+
+async def _backfill(store: Store, relay: Subscriber, settings: Settings) -> None:
+    box, key = await _open_box(store, settings)
+    secret = box.decrypt(relay.secret, secret_name(relay))
+    done = 0
+    async with store.snapshot() as snapshot:
+        size = await snapshot.size()
+    with row_progress("Backfill", size, lambda: min(done, size)) as advance:
+
+        def count() -> None:
+            nonlocal done
+            done += 1
+            advance(1)
+
+        failed = await backfill(store, relay, secret, DIALECTS, pseudonym_of(key), now, count)
+    click.echo(f"{done} profiles, {len(failed)} of them refused", err=True)
+    for id, reason in failed[:20]:
+        click.echo(f"{id}: {reason}", err=True)
+
+
+async def _print_preview(store: Store, database: int, new: NewRelay) -> None:
+    relays.validate(new, DIALECTS)
+    async for row in preview(store, database, new, DIALECTS):
+        print_json(row)
+
+
+async def _open_box(store: Store, settings: Settings) -> tuple[SecretBox, bytes]:
+    key = await open_key(store, settings.secret_file)
+    if key is None:
+        raise InvalidSettings("GATEWAY_SECRET_FILE is not set: relays need it")
+    try:
+        return open_box(key), key
+    except MissingExtra as reason:
+        raise InvalidSettings(str(reason)) from None
+
+
+def _run(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Run work on the store. Raises `ClickException` with the place and the text of a refusal."""
+    try:
+        return run_on_store(settings, work)
+    except Refusal as refusal:
+        fault = refusal.faults[0]
+        place = fault.pointer.removeprefix("/")
+        raise click.ClickException(f"{place}: {fault.text}" if place else fault.text) from None
+    except Missing:
+        raise click.ClickException("there is no such relay") from None

@@ -1,0 +1,132 @@
+"""The states of profiles that a relay sends, read from the store and the journal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from gateway.core.consent import STATUSES, status_word
+from gateway.core.model import Document, JournalEntry, Profile
+from gateway.core.profile_tables import ProfileTables
+from gateway.core.tombstones import Pseudonym
+from gateway.dialects.outgoing import Path, ProfileState
+from gateway.feed.relay.states import all_members, touched_members
+from gateway.schema.files import load_schema
+from gateway.schema.profile_annotations import profile_tables
+from gateway.service.effective_consent import with_consent
+from gateway.stores.protocol import Store
+
+LATER_ENTRIES = 200
+"""Entries among which the removal of a profile is looked for."""
+
+
+def removes(entry: JournalEntry) -> bool:
+    """Return whether the profile of an entry does not exist after it."""
+    return entry.kind == "erase" or any(each.pointer == "" and each.after is UNSET for each in entry.members)
+
+
+def opts_out(entry: JournalEntry) -> bool:
+    """Return whether an entry has a new status that is no subscription."""
+    for before, after in _subscriptions(entry):
+        for each in after or ():
+            if each not in (before or ()) and status_word(each.get("status")) not in (None, STATUSES[0]):
+                return True
+    return False
+
+
+def _subscriptions(entry: JournalEntry) -> list[tuple[Any, Any]]:
+    """Return the subscriptions before and after an entry, if it touches them."""
+    pairs = []
+    for each in entry.members:
+        if each.pointer == "/subscriptions":
+            pairs.append((_list(each.before), _list(each.after)))
+        elif not each.pointer:
+            pairs.append((_member(each.before), _member(each.after)))
+    return pairs
+
+
+def _list(value: Any) -> Any:
+    return None if value is UNSET else value
+
+
+def _member(document: Any) -> Any:
+    return None if document is UNSET else document.get("subscriptions")
+
+
+class ProfileReader:
+    """Reads the profiles of one database as clients see them: with the facts about their addresses."""
+
+    def __init__(self, store: Store, database: int, pseudonym: Pseudonym | None) -> None:
+        self._store = store
+        self._database = database
+        self._pseudonym = pseudonym
+        self._tables: ProfileTables | None = None
+        self._version: int | None = None
+
+    async def state(self, entries: Sequence[JournalEntry], vendor_id: str | None) -> ProfileState | None:
+        """Return the state to send after some entries of a profile; None if there is nothing to send.
+
+        Of a profile that does not exist any more only an opt-out is sent.
+        """
+        last = entries[-1]
+        found = await self._store.find(self._database, [("id", last.profile)])
+        document = found[0].document if found else await self._document_before_removal(last)
+        if not document or not (found or any(map(opts_out, entries))):
+            return None
+        if opts_out(last):
+            document = {**document, "subscriptions": _subscriptions(last)[-1][1]}
+        touched = touched_members(each for entry in entries for each in entry.members)
+        is_consent = ("subscriptions",) in touched and all(each.kind in ("create", "update") for each in entries)
+        return replace(
+            await self.whole_state(replace(found[0], document=document) if found else _gone(last, document), vendor_id),
+            **_members_to_send(document, touched, vendor_id),
+            triggers=last.origin.triggers,
+            is_consent=is_consent,
+            time=last.origin.time,
+        )
+
+    async def whole_state(self, profile: Profile, vendor_id: str | None) -> ProfileState:
+        """Return the state of a whole profile, as a backfill sends it."""
+        tables = await self._read_tables()
+        [shown] = await with_consent(self._store, self._database, tables, [profile], self._pseudonym)
+        assert isinstance(shown, Profile)
+        members = all_members(shown.document)
+        return ProfileState(profile.id, shown.document, list(members), members, vendor_id, is_consent=False)
+
+    def as_new(self, state: ProfileState) -> ProfileState:
+        """Return a state so that it creates the profile at a vendor that has it no longer."""
+        return replace(state, vendor_id=None, **_members_to_send(state.document, state.former, None))
+
+    async def destination(self, profile: str) -> str | None:
+        """Return the id of the profile that another one was merged into."""
+        found = await self._store.find(self._database, [("alias", profile)])
+        return found[0].id if found else None
+
+    async def _document_before_removal(self, entry: JournalEntry) -> Document | None:
+        later = await self._store.journal(self._database, entry.position, LATER_ENTRIES, entry.profile)
+        for each in filter(removes, later):
+            for member in each.members:
+                if not member.pointer and isinstance(member.before, dict):
+                    return member.before
+        return None
+
+    async def _read_tables(self) -> ProfileTables:
+        version = self._store.registry_version()
+        if self._tables is None or version != self._version:
+            own = {each.id: each.fields for each in await self._store.databases()}.get(self._database, {})
+            self._tables = profile_tables(load_schema("profile"), own.get("properties", {}))
+            self._version = version
+        return self._tables
+
+
+def _gone(entry: JournalEntry, document: Document) -> Profile:
+    return Profile(entry.profile, document, entry.version, 0, 0)
+
+
+def _members_to_send(
+    document: Document, touched: Mapping[Path, Sequence[Any]], vendor_id: str | None
+) -> dict[str, Any]:
+    """Return what is touched; all of a profile that the vendor may not have yet."""
+    members = touched if vendor_id else {**all_members(document), **touched}
+    return {"touched": list(members), "former": members}

@@ -1,0 +1,160 @@
+"""Relays as subscribers: how one is created, and what others may know of it."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
+
+from gateway.core.faults import refuse
+from gateway.core.subscribers import ACTIVE, DISABLED, Subscriber
+from gateway.core.times import format_time
+from gateway.core.tombstones import Pseudonym
+from gateway.dialects.outgoing import Target
+from gateway.dialects.protocol import Dialect
+from gateway.feed.cursors import format_cursor
+from gateway.feed.relay.profiles import ProfileReader
+from gateway.feed.relay.sender import SKIPPED, Account, RelaySender
+from gateway.feed.relay.urls import UnusableAccount, require_safe
+from gateway.feed.runner import Connection
+from gateway.feed.secret_box import SecretBox, secret_name
+from gateway.media import CODECS, json
+from gateway.stores.protocol import Store
+
+if TYPE_CHECKING:
+    import httpx
+
+RELAY = "relay"
+"""The kind of these subscribers."""
+
+SHARE = 0.8
+"""The part of a vendor's rates that a relay uses: the account has other users."""
+
+BACKFILL = "its backfill is not complete"
+"""The reason for which a new relay with a backfill is disabled."""
+
+Transport: TypeAlias = "httpx.AsyncBaseTransport | None"
+
+
+class NewRelay(Struct, frozen=True):
+    """What an operator asks for. `ignored` are ids of tokens that the account itself writes with here."""
+
+    dialect: str
+    url: str
+    media: str = "json"
+    target: Target = field(default_factory=Target)
+    share: float = SHARE
+    ignored: Sequence[str] = ()
+
+
+def validate(new: NewRelay, dialects: Mapping[str, Dialect]) -> None:
+    """Raise `Refusal` (invalid_parameter) with the place of what is wrong."""
+    known = [name for name, each in dialects.items() if each.outgoing]
+    if new.dialect not in known:
+        raise refuse("invalid_parameter", f"it must be one of {', '.join(known)}", "/to")
+    if new.media == "xml" and new.dialect != "altcraft":
+        raise refuse("invalid_parameter", "only Altcraft accepts XML", "/media")
+    try:
+        require_safe(new.url)
+    except UnusableAccount as reason:
+        raise refuse("invalid_parameter", str(reason), "/url") from None
+
+
+async def create_relay(
+    store: Store, database: int, new: NewRelay, credential: str, box: SecretBox, now: int, *, has_backfill: bool
+) -> Subscriber:
+    """Store a relay that gets the changes from now on; one with a backfill is disabled until that is complete.
+
+    It was validated. Raises `Missing` where there is no such database.
+    """
+    kept = await store.journal_range(database)
+    state, reason = (DISABLED, BACKFILL) if has_backfill else (ACTIVE, "")
+    settings = {**asdict(new), "target": asdict(new.target)}
+    relay = Subscriber(
+        database, f"rl_{token_hex(8)}", RELAY, now, settings, "", max(kept.newest, kept.removed), state, reason
+    )
+    relay = replace(relay, secret=box.encrypt(credential, secret_name(relay)))
+    await store.add_subscriber(relay)
+    return relay
+
+
+async def relays(store: Store, database: int) -> list[Subscriber]:
+    """Return the relays of a database, by creation."""
+    return [each for each in await store.subscribers() if each.database == database and each.kind == RELAY]
+
+
+async def find_relay(store: Store, database: int, id: str) -> Subscriber:
+    """Return a relay. Raises `Refusal`: unknown_relay."""
+    for each in await relays(store, database):
+        if each.id == id:
+            return each
+    raise refuse("unknown_relay")
+
+
+def render_relay(relay: Subscriber, store: str) -> dict[str, Any]:
+    """Return a relay without its credential. `cursor` is that of the last entry that was sent or put aside."""
+    settings = relay.settings
+    return {
+        "id": relay.id,
+        "to": settings["dialect"],
+        "url": settings["url"],
+        "media": settings["media"],
+        "created": format_time(relay.created),
+        "state": relay.state,
+        "reason": relay.reason,
+        "cursor": format_cursor(store, relay.position),
+    }
+
+
+async def relay_status(store: Store, relay: Subscriber, limit: int) -> dict[str, Any]:
+    """Return how far a relay is: entries that wait, deliveries that are retried or given up, values not sent.
+
+    Each number is at most `limit`.
+    """
+    key = relay.database, relay.id
+    behind = await store.journal(relay.database, relay.position, limit)
+    retried = await store.deliveries(*key, False, 0, limit)
+    dead = await store.deliveries(*key, True, 0, limit)
+    skipped = (await store.notes(*key, [SKIPPED])).get(SKIPPED)
+    return {
+        **render_relay(relay, store.id),
+        "waiting": len(behind),
+        "oldest_waiting": format_time(behind[0].origin.time) if behind else None,
+        "retried": len(retried),
+        "dead": len(dead),
+        "skipped": json.decode(skipped.encode()) if skipped else {},
+    }
+
+
+@asynccontextmanager
+async def open_relay(
+    connection: Connection,
+    dialects: Mapping[str, Dialect],
+    pseudonym: Pseudonym | None,
+    transport: Callable[[], Transport] = lambda: None,
+) -> AsyncIterator[RelaySender]:
+    """Open connections to the account of a relay. `transport` replaces the network, in tests."""
+    from gateway.feed.relay.client import AccountClient
+
+    relay = connection.subscriber
+    settings = relay.settings
+    dialect = dialects[settings["dialect"]]
+    assert dialect.outgoing
+    codec = next(each for each in CODECS if each.name == settings["media"])
+    client = AccountClient(
+        settings["url"],
+        dialect.outgoing.headers(connection.secret),
+        codec,
+        dialect.content_types[codec.name],
+        settings["share"],
+        connection.wait_for_clients,
+        transport(),
+    )
+    account = Account(client, dialect.outgoing, Target(**settings["target"]), frozenset(settings["ignored"]))
+    reader = ProfileReader(connection.store, relay.database, pseudonym)
+    try:
+        yield RelaySender(connection.store, relay, account, reader, connection.now)
+    finally:
+        await client.close()
