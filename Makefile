@@ -11,7 +11,7 @@ DEVELOPMENT = $(shell $(PYTHON) -c "import tomllib; \
 	print(*tomllib.load(open('pyproject.toml', 'rb'))['dependency-groups']['dev'])")
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-laws test-hostile test-durability test-import test-deploying test-console test-sdks test-contracts test-cluster \
+.PHONY: help install run test test-laws test-hostile test-durability test-import test-deploying test-console test-relay test-sdks test-contracts test-cluster \
 	bench bench-quick bench-smoke bench-noisy bench-slow \
 	profile check format docs build pins clean
 
@@ -76,6 +76,9 @@ bench-noisy: install ## Measure the latency of a quiet client beside large batch
 
 bench-slow: install ## Measure the latency of a client beside a thousand that never finish their requests
 	$(BIN)/python -m bench.slow_clients
+
+test-relay: install ## Relay 1,000 random histories of every pair, and kill both sides of a relay 50 times
+	RELAY_HISTORIES=$(or $(HISTORIES),72) RELAY_KILLS=$(or $(KILLS),50) $(BIN)/pytest tests/test_relay.py tests/test_relay_kills.py
 
 profile: install ## Print where the time of an update goes, in JSON and in XML
 	$(BIN)/python -m bench.weights

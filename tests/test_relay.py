@@ -23,7 +23,7 @@ from gateway.dialects.outgoing import ProfileState, Target
 from gateway.feed.delivery import SubscriberDelivery
 from gateway.feed.relay.relays import RELAY, NewRelay, open_relay, relay_status
 from gateway.feed.relay.states import touched_members
-from gateway.feed.runner import Connection
+from gateway.feed.runner import SenderContext
 from tests.far_side import OUTGOING, SECRET, TARGETS, FarSide, far_side, sayable
 from tests.test_outgoing import DIALECTS, documents_of, expected, leaves, texts
 
@@ -89,8 +89,8 @@ async def pair(
         async def wait_for_clients() -> None:
             return None
 
-        connection = Connection(near.store, relay, SECRET, wait_for_clients, lambda: found.now)
-        async with open_relay(connection, KEYS, None, lambda: network) as sender:
+        context = SenderContext(near.store, relay, SECRET, wait_for_clients, lambda: found.now)
+        async with open_relay(context, KEYS, None, lambda: network) as sender:
             delivery = SubscriberDelivery(near.store, relay, "test", sender, lambda: found.now, lambda: 0.5)
             found = Pair(near, far, relay, delivery)
             yield found, network

@@ -40,7 +40,7 @@ Key: TypeAlias = tuple[int, str]
 """The database and the id of a subscriber."""
 
 
-class Connection(Struct, frozen=True):
+class SenderContext(Struct, frozen=True):
     """What a sender is made from. `wait_for_clients` returns when a message can be sent; `now` is in milliseconds."""
 
     store: Store
@@ -50,7 +50,7 @@ class Connection(Struct, frozen=True):
     now: Callable[[], int]
 
 
-OpenSender: TypeAlias = "Callable[[Connection], AbstractAsyncContextManager[Sender]]"
+OpenSender: TypeAlias = "Callable[[SenderContext], AbstractAsyncContextManager[Sender]]"
 
 
 class SubscriberRunner:
@@ -172,8 +172,8 @@ class SubscriberRunner:
     @asynccontextmanager
     async def _delivery(self, subscriber: Subscriber) -> AsyncIterator[SubscriberDelivery]:
         """Open the sender of a subscriber. Raises `UnusableSecret`."""
-        connection = Connection(self._store, subscriber, self._secret(subscriber), self._wait_for_clients, self._now)
-        async with self._kinds[subscriber.kind](connection) as sender:
+        context = SenderContext(self._store, subscriber, self._secret(subscriber), self._wait_for_clients, self._now)
+        async with self._kinds[subscriber.kind](context) as sender:
             yield SubscriberDelivery(self._store, subscriber, self._owner, sender, self._now, random)
 
     async def _wait_for_clients(self) -> None:

@@ -324,14 +324,14 @@ def _list_requests(state: ProfileState, target: Target, rendered: Rendered) -> l
 
 
 def _render_erasure(state: ProfileState) -> Rendered:
+    """Return the request that erases a person, by exactly one identifier."""
     identifiers = {name: value for name, value in _identifiers(state).items() if name in ("email", "phone_number")}
-    profile: dict[str, Any] = {"type": "profile"}
+    if not (state.vendor_id or identifiers):
+        return Rendered(skipped=[""])
+    attributes = {} if state.vendor_id else dict(list(identifiers.items())[:1])
+    profile: dict[str, Any] = {"type": "profile", "attributes": attributes}
     if state.vendor_id:
         profile["id"] = state.vendor_id
-    elif identifiers:
-        profile["attributes"] = dict([next(iter(identifiers.items()))])
-    else:
-        return Rendered(skipped=[""])
     data = {"type": "data-privacy-deletion-job", "attributes": {"profile": {"data": profile}}}
     return Rendered([OutgoingRequest("POST", "/api/data-privacy-deletion-jobs", {"data": data}, PRIVACY_RATES)])
 

@@ -19,7 +19,7 @@ from gateway.feed.relay.profiles import ProfileReader
 from gateway.feed.relay.relays import NewRelay, Transport, open_relay
 from gateway.feed.relay.sender import RelaySender
 from gateway.feed.retries import parse_retry_after
-from gateway.feed.runner import Connection
+from gateway.feed.runner import SenderContext
 from gateway.stores.protocol import Store
 
 NO_OWNER = ""
@@ -53,9 +53,9 @@ async def backfill(
     async def wait_for_clients() -> None:
         return None
 
-    connection = Connection(store, relay, secret, wait_for_clients, now)
+    context = SenderContext(store, relay, secret, wait_for_clients, now)
     reader = ProfileReader(store, relay.database, pseudonym)
-    async with open_relay(connection, dialects, pseudonym, transport) as sender, store.snapshot() as snapshot:
+    async with open_relay(context, dialects, pseudonym, transport) as sender, store.snapshot() as snapshot:
         profiles = snapshot.profiles(relay.database)
         while group := [each async for each in _next(profiles)]:
             answers = await asyncio.gather(*(_send(sender, reader, each, now) for each in group))

@@ -18,7 +18,7 @@ from gateway.feed.cursors import format_cursor
 from gateway.feed.relay.profiles import ProfileReader
 from gateway.feed.relay.sender import SKIPPED, Account, RelaySender
 from gateway.feed.relay.urls import UnusableAccount, require_safe
-from gateway.feed.runner import Connection
+from gateway.feed.runner import SenderContext
 from gateway.feed.secret_box import SecretBox, secret_name
 from gateway.media import CODECS, json
 from gateway.stores.protocol import Store
@@ -130,7 +130,7 @@ async def relay_status(store: Store, relay: Subscriber, limit: int) -> dict[str,
 
 @asynccontextmanager
 async def open_relay(
-    connection: Connection,
+    context: SenderContext,
     dialects: Mapping[str, Dialect],
     pseudonym: Pseudonym | None,
     transport: Callable[[], Transport] = lambda: None,
@@ -138,23 +138,23 @@ async def open_relay(
     """Open connections to the account of a relay. `transport` replaces the network, in tests."""
     from gateway.feed.relay.client import AccountClient
 
-    relay = connection.subscriber
+    relay = context.subscriber
     settings = relay.settings
     dialect = dialects[settings["dialect"]]
     assert dialect.outgoing
     codec = next(each for each in CODECS if each.name == settings["media"])
     client = AccountClient(
         settings["url"],
-        dialect.outgoing.headers(connection.secret),
+        dialect.outgoing.headers(context.secret),
         codec,
         dialect.content_types[codec.name],
         settings["share"],
-        connection.wait_for_clients,
+        context.wait_for_clients,
         transport(),
     )
     account = Account(client, dialect.outgoing, Target(**settings["target"]), frozenset(settings["ignored"]))
-    reader = ProfileReader(connection.store, relay.database, pseudonym)
+    reader = ProfileReader(context.store, relay.database, pseudonym)
     try:
-        yield RelaySender(connection.store, relay, account, reader, connection.now)
+        yield RelaySender(context.store, relay, account, reader, context.now)
     finally:
         await client.close()

@@ -12,7 +12,7 @@ from gateway.feed.answers import Answer
 from gateway.feed.delivery import Sender
 from gateway.feed.events import Event, event_renderer
 from gateway.feed.retries import Schedule
-from gateway.feed.runner import Connection
+from gateway.feed.runner import SenderContext
 from gateway.feed.webhooks.endpoints import selection_of
 from gateway.feed.webhooks.signatures import secret_bytes, signature_headers
 from gateway.media import json
@@ -49,19 +49,19 @@ class WebhookSender:
 
 
 @asynccontextmanager
-async def open_webhook(connection: Connection, allow_private: bool) -> AsyncIterator[Sender]:
+async def open_webhook(context: SenderContext, allow_private: bool) -> AsyncIterator[Sender]:
     """Open connections to the endpoint of a webhook, which may have a private address if that is allowed."""
     from gateway.feed.webhooks.client import WebhookClient
 
-    subscriber, key = connection.subscriber, secret_bytes(connection.secret)
+    subscriber, key = context.subscriber, secret_bytes(context.secret)
     client = WebhookClient(subscriber.settings["url"], allow_private)
 
     async def send(event: Event) -> Answer:
-        await connection.wait_for_clients()
+        await context.wait_for_clients()
         body = json.encode(event)
-        return await client.send(body, signature_headers(key, event["id"], connection.now() // 1000, body))
+        return await client.send(body, signature_headers(key, event["id"], context.now() // 1000, body))
 
     try:
-        yield WebhookSender(connection.store.id, subscriber, send)
+        yield WebhookSender(context.store.id, subscriber, send)
     finally:
         client.close()
