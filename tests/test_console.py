@@ -14,11 +14,13 @@ import pytest
 from msgspec.structs import replace
 
 import gateway.console
+from gateway.console.people import subscription_origins
 from gateway.console.playground import curl_command
 from gateway.console.recorder import KEPT_RESPONSES, RecordedResponse, TrafficRecorder
 from gateway.console.sessions import LIFETIME
 from gateway.console.site import PAGES
 from gateway.console.traffic import CHART_BARS, bars, percentile
+from gateway.core.model import JournalEntry, MemberChange, Origin
 from gateway.server.app import create
 from gateway.service.http_messages import Message, Response
 from gateway.settings import Settings
@@ -291,7 +293,7 @@ async def add_people(client: httpx.AsyncClient) -> None:
 
 
 async def person_page(client: httpx.AsyncClient, **query: str) -> httpx.Response:
-    found = await client.get("/console/people", params={"q": "ann@example.com"})
+    found = await submit(client, "people", q="ann@example.com")
     id = re.search(r"person\?id=(\w+)", found.text)
     assert id
     return await client.get("/console/person", params={"id": id[1], **query})
@@ -303,7 +305,7 @@ def test_every_stored_value_is_text(site: Site) -> None:
         await sign_in(client)
         dry = {"call": f"altcraft POST {IMPORT}", "media": "json", "action": "dry", "names": f"a={SCRIPT}"}
         return [
-            await client.get("/console/people", params={"q": SCRIPT}),
+            await submit(client, "people", q=SCRIPT),
             await person_page(client),
             await person_page(client, at="2030-01-01T00:00:00Z"),
             await person_page(client, format="xml"),
@@ -336,6 +338,25 @@ def test_a_person_has_views_consent_identities_and_history(site: Site) -> None:
     assert '"_fname": "Anna"' in page
     assert "Version 1, at" in earlier
     assert '"given_name": "Ann"' in earlier.partition("Version 1, at")[2]
+
+
+def test_the_origin_of_a_subscription_is_the_write_that_changed_it() -> None:
+    def subscription(email: str, status: str) -> dict[str, str]:
+        return {"channel": "email", "email": email, "status": status}
+
+    def entry(time: int, *members: MemberChange) -> JournalEntry:
+        return JournalEntry(time, 1, "p", time, "update", Origin("t", "altcraft", time), members)
+
+    ann, ben = subscription("ann@example.com", "subscribed"), subscription("ben@example.com", "subscribed")
+    left = subscription("ben@example.com", "unsubscribed")
+    history = [
+        entry(1, MemberChange("", after={"subscriptions": [ann]})),
+        entry(2, MemberChange("/subscriptions", [ann], [ann, ben]), MemberChange("/email", after="x@example.com")),
+        entry(3, MemberChange("/subscriptions", [ann, ben], [ann, left])),
+        entry(4, MemberChange("/subscriptions", [ann, left])),
+    ]
+    times = {address[2][1]: origin.time for address, origin in subscription_origins(history).items()}
+    assert times == {"ann@example.com": 1, "ben@example.com": 3}
 
 
 @pytest.mark.parametrize("query", [{}, {"format": "xml"}, {"at": "2030-01-01T00:00:00Z"}])
@@ -406,7 +427,7 @@ def test_another_database_stays_out_of_reach(site: Site) -> None:
         revoked = await submit(client, "token-revocation", id="token0")
         asked = {"call": "altcraft POST /api/v1.1/profiles/get", "media": "json", "action": "dry"}
         return [
-            await client.get("/console/people", params={"q": "ann@example.com"}),
+            await submit(client, "people", q="ann@example.com"),
             await client.get("/console/person", params={"id": id}),
             await submit(client, "playground", **asked, body='{"db_id": 1, "email": "ann@example.com"}'),
             revoked,
@@ -468,7 +489,7 @@ def test_a_session_does_what_its_token_may(site: Site) -> None:
         {"headers": "Authorization: Bearer x"},
         {"headers": "nothing"},
         {"names": "nothing"},
-        {"call": "altcraft POST /api/v1.1/subscriptions/suspend_all"},
+        {"call": "altcraft POST /api/v1.1/subscriptions/suspend_all", "action": "case"},
     ],
 )
 def test_a_wrong_entry_is_named(site: Site, form: dict[str, str]) -> None:
@@ -504,6 +525,21 @@ def test_a_case_folder_can_be_read(site: Site, tmp_path: Path) -> None:
     [case] = read_cases(tmp_path / "case")
     assert (case.media, case.request) == ("xml", b"<xml><db_id>1</db_id></xml>")
     assert OPERATOR not in str(case.about)
+
+
+@pytest.mark.parametrize("call", ["altcraft POST /api/v1.1/subscriptions/suspend_all", "klaviyo POST /client/profiles"])
+def test_a_call_without_a_dry_run_is_only_explained(site: Site, call: str) -> None:
+    async def converse(client: httpx.AsyncClient) -> str:
+        await add_people(client)
+        await sign_in(client)
+        given = {"call": call, "media": "json", "action": "dry", "body": '{"db_id": 1, "resource_id": 70}'}
+        return (await submit(client, "playground", **given, query="company_id=demo")).text
+
+    page = site.run(converse)
+    assert "This call has no dry run." in page
+    assert "Send it for real" in page
+    [ann] = asyncio.run(site.store.find(1, [("email", "ann@example.com")]))
+    assert ann.document["subscriptions"][0]["status"] == "subscribed"
 
 
 def test_a_curl_command_quotes_what_a_shell_would_run() -> None:

@@ -1,7 +1,6 @@
 """The pages of people: a search, and everything about one profile."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from msgspec import UNSET, Struct
@@ -10,7 +9,7 @@ from gateway.console.masking import MASK, mask
 from gateway.console.pages import HtmlPage, PageError, PageResult, Visit
 from gateway.console.vendor_views import render_views
 from gateway.core import matching, normalization
-from gateway.core.consent import INTERNAL_MEMBERS, OWN_STATUS, REASONS, status_word
+from gateway.core.consent import OWN_STATUS, REASONS, status_word
 from gateway.core.consent import address_of as consent_address
 from gateway.core.faults import Refusal
 from gateway.core.model import DELETE, Document, Identity, JournalEntry, Origin, Profile, Query
@@ -23,7 +22,7 @@ from gateway.service.effective_consent import with_consent
 MAX_FOUND = 50
 HISTORY_PAGE = 50
 MAX_ORIGIN_ENTRIES = 1_000
-"""Entries of a profile that are searched for the origin of its subscriptions."""
+"""Entries of a profile that are searched for the origins of its subscriptions. With more, these are not known."""
 
 
 class ConsentRow(Struct, frozen=True):
@@ -39,13 +38,20 @@ class ConsentRow(Struct, frozen=True):
     token: str
 
 
+async def list_people(visit: Visit) -> PageResult:
+    """Return the profiles that were updated last."""
+    found = await visit.context.store.page(visit.database.id, Query(MAX_FOUND, "updated", True))
+    return _people_page(visit, "", found)
+
+
 async def find_people(visit: Visit) -> PageResult:
-    """Find profiles by any of their identities, or return those that were updated last."""
-    text, store = visit.form.text("q"), visit.context.store
-    if text:
-        found = await store.find(visit.database.id, search_identities(text, _tables(visit)))
-    else:
-        found = await store.page(visit.database.id, Query(MAX_FOUND, "updated", True))
+    """Find profiles by any of their identities. The text is in no address of a page, which proxies log."""
+    text = visit.form.text("q")
+    found = await visit.context.store.find(visit.database.id, search_identities(text, _tables(visit)))
+    return _people_page(visit, text, found)
+
+
+def _people_page(visit: Visit, text: str, found: Sequence[Profile]) -> HtmlPage:
     rows = [
         {"id": each.id, "version": each.version, "updated": each.updated, "names": _names(visit, each.document)}
         for each in found[:MAX_FOUND]
@@ -152,7 +158,7 @@ async def _consents(visit: Visit, profile: Profile) -> list[ConsentRow]:
     [effective] = await with_consent(context.store, database.id, _tables(visit), [profile], context.pseudonym)
     assert isinstance(effective, Profile)
     history = await context.store.journal(database.id, 0, MAX_ORIGIN_ENTRIES, profile.id)
-    origins = subscription_origins(history)
+    origins = subscription_origins(history) if len(history) < MAX_ORIGIN_ENTRIES else {}
     return [_consent(visit, each, origins) for each in effective.document.get(matching.SUBSCRIPTIONS, ())]
 
 
@@ -176,26 +182,20 @@ def subscription_origins(entries: Iterable[JournalEntry]) -> dict[Any, Origin]:
     """Return, by address of a subscription, the origin of the last entry that changed it. Entries are oldest first."""
     origins: dict[Any, Origin] = {}
     for entry in entries:
-        before, after = (
-            dict(chain.from_iterable(_subscriptions(each.pointer, value) for each, value in values))
-            for values in (
-                [(each, each.before) for each in entry.members],
-                [(each, each.after) for each in entry.members],
-            )
-        )
+        before = _subscriptions((each.pointer, each.before) for each in entry.members)
+        after = _subscriptions((each.pointer, each.after) for each in entry.members)
         origins |= {address: entry.origin for address, each in after.items() if before.get(address) != each}
     return origins
 
 
-def _subscriptions(pointer: str, value: Any) -> Iterable[tuple[Any, Any]]:
-    """Return the subscriptions of a journalled value by address, without what facts about the address add."""
-    if value is UNSET or pointer not in ("", f"/{matching.SUBSCRIPTIONS}"):
-        return ()
-    found = value.get(matching.SUBSCRIPTIONS, ()) if pointer == "" else value
-    return (
-        (
-            matching.subscription_address(each),
-            {n: v for n, v in each.items() if n not in INTERNAL_MEMBERS or n == "deleted"},
-        )
-        for each in found
-    )
+def _subscriptions(values: Iterable[tuple[str, Any]]) -> dict[Any, Any]:
+    """Return the subscriptions among journalled values, by address. No pointer of the journal leads into the list."""
+    found = {}
+    for pointer, value in values:
+        if value is not UNSET and pointer in ("", _SUBSCRIPTIONS):
+            for each in value if pointer else value.get(matching.SUBSCRIPTIONS, ()):
+                found[matching.subscription_address(each)] = each
+    return found
+
+
+_SUBSCRIPTIONS = f"/{matching.SUBSCRIPTIONS}"

@@ -52,27 +52,37 @@ async def run_playground(visit: Visit) -> PageResult:
     if action not in ACTIONS:
         raise PageError(400, f"The action must be one of {', '.join(ACTIONS)}.")
     dialect, call = _find_call(visit, form.text("call"))
-    is_dry = action != SEND and call.right != READ and call.operation != CHANGE_STATUSES and not call.is_public
-    if action == DRY and not is_dry and call.right != READ:
-        raise PageError(400, "This call has no dry run.")
-    message = _message(visit, call)
-    explanation = _explain(visit, dialect, call, message)
-    respond, media = visit.context.pipeline.respond, form.text("media")
-    response = await respond(dialect, call, _as_dry_run(message, media) if is_dry else message)
+    message, media = _message(visit, call), form.text("media")
+    sent = _request_to_send(call, message, action, media)
+    respond, response, outcome = visit.context.pipeline.respond, None, None
+    if sent is not None:
+        response = await respond(dialect, call, sent)
     if action == CASE:
-        return File("case.zip", "application/zip", case_folder(call, message, response, media))
+        if sent is None or response is None:
+            raise PageError(400, "This call has no dry run, so there is no reply to save.")
+        return File("case.zip", "application/zip", case_folder(call, sent, response, media))
+    if DRY_RUN in (sent.query if sent else ()):
+        outcome = _dry_run_of(await respond(dialect, call, _as_dry_run(message, "json")))
     given = {name: form.raw(name) for name in ("call", "names", "query", "headers", "media", "body")}
     results = {
-        "action": action,
-        "is_dry": is_dry,
-        "explanation": explanation,
-        "outcome": _dry_run_of(await respond(dialect, call, _as_dry_run(message, "json"))) if is_dry else None,
+        "is_sent": action == SEND,
+        "can_send": action == DRY and call.right != READ,
+        "explanation": _explain(visit, dialect, call, message),
+        "outcome": outcome,
         "response": response,
-        "reply": response.body.decode("utf-8", "replace"),
+        "reply": response.body.decode("utf-8", "replace") if response else "",
         "curl": curl_command(message),
-        "can_send": is_dry,
     }
     return _page(visit, given, results)
+
+
+def _request_to_send(call: Call, message: Message, action: str, media: str) -> Message | None:
+    """Return the request itself, its dry run, or None where the call has none."""
+    if action == SEND or call.right == READ:
+        return message
+    if call.operation == CHANGE_STATUSES or call.is_public:
+        return None
+    return _as_dry_run(message, media)
 
 
 def _page(visit: Visit, given: Mapping[str, str], results: Mapping[str, Any] | None = None) -> HtmlPage:

@@ -25,7 +25,8 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 Run = Callable[[Visit], Awaitable[PageResult]]
 
 PAGES: Mapping[tuple[str, str], Run] = {
-    ("GET", "people"): people.find_people,
+    ("GET", "people"): people.list_people,
+    ("POST", "people"): people.find_people,
     ("GET", "person"): people.show_person,
     ("GET", "erasure"): erasure.show_erasure,
     ("POST", "erasure"): erasure.erase,

@@ -65,18 +65,26 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def session(chromium: Browser, url: str) -> Any:
+    """The cookie of the operator: attempts to sign in are limited."""
+    page = chromium.new_context(base_url=url).new_page()
+    sign_in(page, OPERATOR)
+    return page.context.storage_state()
+
+
 @pytest.fixture(params=LOOKS, ids=lambda look: "-".join(look))
-def look(request: pytest.FixtureRequest, chromium: Browser, url: str) -> Iterator[Look]:
+def look(request: pytest.FixtureRequest, chromium: Browser, url: str, session: Any) -> Iterator[Look]:
     """A page of a signed-in browser at one width, in one colour scheme, and the name of both."""
     width, scheme = request.param
     size: Any = dict(zip(("width", "height"), WIDTHS[width], strict=True))
-    context = chromium.new_context(viewport=size, color_scheme=scheme, base_url=url)
+    context = chromium.new_context(viewport=size, color_scheme=scheme, base_url=url, storage_state=session)
     page = context.new_page()
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     page.on("request", lambda sent: problems.append(sent.url) if not sent.url.startswith(url) else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
-    sign_in(page, OPERATOR)
+    page.goto("/console")
     yield page, f"{width}-{scheme}"
     assert problems == []
     context.close()
