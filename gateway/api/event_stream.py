@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from msgspec import Struct
 
-from gateway.feed.cursors import format_cursor
+from gateway.core.cursor import format_cursor
 from gateway.feed.pages import Page
 from gateway.media import json
 from gateway.service.http_messages import Response

@@ -8,11 +8,12 @@ from msgspec import Struct
 
 from gateway.api.context import CHECK_SECONDS, CallContext
 from gateway.api.requests import FeedParameters, PageParameters, ProfileParameters, ReplayParameters
+from gateway.core.cursor import format_cursor
 from gateway.core.faults import refuse
 from gateway.core.matching import identities_by_id
 from gateway.core.model import Document, JournalEntry, Origin, Tree
 from gateway.feed import history
-from gateway.feed.cursors import format_cursor, parse_cursor, parse_event_id, parse_feed_cursor
+from gateway.feed.cursors import parse_cursor, parse_event_id, parse_feed_cursor
 from gateway.feed.pages import Page, read_page
 from gateway.feed.secret_box import open_box
 from gateway.feed.webhooks import endpoints

@@ -15,10 +15,11 @@ from gateway.cli.file_options import DELIMITER, DIALECT, FILE_DATABASE, compile_
 from gateway.cli.options import POSITIVE, setting
 from gateway.cli.progress import row_progress
 from gateway.cli.store import load_settings, run_on_store
+from gateway.core.cursor import format_cursor
 from gateway.core.faults import Refusal
 from gateway.core.model import Position
 from gateway.dialects.protocol import Dialect
-from gateway.feed.cursors import format_cursor, parse_feed_cursor
+from gateway.feed.cursors import parse_feed_cursor
 from gateway.service.pseudonyms import open_pseudonyms
 from gateway.settings import Settings
 from gateway.stores.protocol import Store

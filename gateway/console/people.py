@@ -11,11 +11,12 @@ from gateway.console.vendor_views import render_views
 from gateway.core import matching, normalization
 from gateway.core.consent import OWN_STATUS, REASONS, status_word
 from gateway.core.consent import address_of as consent_address
+from gateway.core.cursor import format_cursor
 from gateway.core.faults import Refusal
 from gateway.core.model import DELETE, Document, Identity, JournalEntry, Origin, Profile, Query
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.times import parse_time
-from gateway.feed.cursors import format_cursor, parse_cursor
+from gateway.feed.cursors import parse_cursor
 from gateway.feed.history import document_at, find_profile, read_history, render_entry
 from gateway.service.effective_consent import with_consent
 

@@ -66,7 +66,7 @@ def is_suppressed_as(document: Document, parameters: Mapping[str, Any]) -> bool:
         return True
     limits = (span or {}).get("from"), (span or {}).get("to")
     suppressions = suppressions_of(document).items()
-    return any(all(reason == each for each in wanted) and _is_between(time, limits) for reason, time in suppressions)
+    return any(all(reason == each for each in wanted) and is_between(time, limits) for reason, time in suppressions)
 
 
 def sort_value(profile: Profile, sort: str) -> Any:
@@ -89,8 +89,8 @@ def select_page(profiles: Iterable[Profile], query: Query) -> list[Profile]:
     def place(profile: Profile) -> tuple[Any, str]:
         return sort_value(profile, query.sort), profile.id
 
-    selected = [each for each in profiles if _is_between(each.created, query.created)]
-    selected = [each for each in selected if _is_between(each.updated, query.updated)]
+    selected = [each for each in profiles if is_between(each.created, query.created)]
+    selected = [each for each in selected if is_between(each.updated, query.updated)]
     selected = [each for each in selected if is_after(place(each), query)]
     return sorted(selected, key=place, reverse=query.descending)[: query.limit]
 
@@ -101,7 +101,8 @@ def intersection(results: Sequence[Sequence[Profile]]) -> list[Profile]:
     return [each for each in results[0] if each.id in ids]
 
 
-def _is_between(time: int, span: tuple[int | None, int | None]) -> bool:
+def is_between(time: int, span: tuple[int | None, int | None]) -> bool:
+    """Return whether a time is between two others, neither of them included; None is no limit."""
     start, end = span
     return (start is None or time > start) and (end is None or time < end)
 

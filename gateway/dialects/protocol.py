@@ -7,25 +7,26 @@ from typing import Any, Protocol, TypeAlias
 from msgspec import Struct, field
 
 from gateway.core.faults import Fault, Refusal
-from gateway.core.model import CommandType, Database, Document, Job, Profile, Tree, Update
+from gateway.core.model import CommandType, Database, Document, Job, JournalEntry, Profile, Tree, Update
 from gateway.dialects.outgoing import Outgoing
 
 UPDATE, BATCH, FIND, REMOVE, DESCRIBE = "update", "batch", "find", "remove", "describe"
 LIST, MERGE, IMPORT, JOB, JOBS = "list", "merge", "import", "job", "jobs"
 JOB_PROFILES, ATOMIC, CHANGE_STATUSES = "job_profiles", "atomic", "change_statuses"
-SPLIT = "split"
+SPLIT, HISTORY, JOURNAL = "split", "history", "journal"
 """The operations of a call.
 
 `update` changes one profile, `batch` many, each by itself, and `atomic` many in one step, all or none.
 `change_statuses` changes the subscriptions of all profiles, page by page, and returns how many. `import` changes many
 as a job that the store keeps; `job`, `jobs` and `job_profiles` return one job, all jobs, or the profiles of one.
 `find` returns one profile, `list` a page of them, `remove` removes one, `merge` merges several into one, `split` moves
-parts of one to others, and `describe` returns the databases that the token may access.
+parts of one to others, `history` returns the changes of one profile, `journal` a page of those of all, and `describe`
+the databases that the token may access.
 """
 
 COMMAND_TYPES: Mapping[str, CommandType] = {
     **dict.fromkeys((UPDATE, BATCH, IMPORT, ATOMIC, CHANGE_STATUSES), CommandType.UPDATE),
-    **dict.fromkeys((FIND, LIST, JOB, JOBS, JOB_PROFILES, DESCRIBE), CommandType.SEARCH),
+    **dict.fromkeys((FIND, LIST, JOB, JOBS, JOB_PROFILES, DESCRIBE, HISTORY, JOURNAL), CommandType.SEARCH),
     REMOVE: CommandType.REMOVAL,
     MERGE: CommandType.MERGE,
     SPLIT: CommandType.SPLIT,
@@ -92,15 +93,23 @@ class Reply(Struct, frozen=True):
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class HistoryRow(Struct, frozen=True):
+    """An entry of the journal, its profile as it is now, and the cursor of the page that follows it."""
+
+    entry: JournalEntry
+    profile: Profile
+    cursor: str
+
+
 class Result(Struct, frozen=True):
     """The result of a request, with one outcome for each update: a profile, None for a removed one, or its faults.
 
     `list` and `jobs` have the profiles or jobs in order. `job` has the job, followed by its profiles if requested.
-    `split` has the source, followed by the destinations without their documents.
+    `split` has the source, followed by the destinations without their documents. `history` and `journal` have rows.
     """
 
     database: Database
-    outcomes: Sequence[Profile | Job | Sequence[Fault] | int | None]
+    outcomes: Sequence[Profile | Job | HistoryRow | Sequence[Fault] | int | None]
     updates: Sequence[Update | Refusal] = ()
     context: Mapping[str, Any] = field(default_factory=dict)
 

@@ -1,12 +1,9 @@
-"""Cursors: a position in the journal of one store, as text."""
+"""Cursors of the feed: which positions of a store's journal it can continue from."""
 
-import re
-
+from gateway.core.cursor import split_cursor
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import JournalRange, Position
 from gateway.stores.protocol import Store
-
-_CURSOR = re.compile(r"([0-9A-Za-z]{1,64})-([0-9]{1,40})", re.ASCII)
 
 MAX_EXACT_INTEGER = 2**53 - 1
 """The largest integer that every JSON parser represents exactly."""
@@ -18,11 +15,6 @@ class ExpiredCursor(Refusal):
     def __init__(self, oldest: Position) -> None:
         super().__init__([Fault("expired_cursor", f"the oldest position that is kept is {oldest}", "/after")])
         self.oldest = oldest
-
-
-def format_cursor(store: str, position: Position) -> str:
-    """Return the cursor of a position in the journal of the store with this id."""
-    return f"{store}-{position}"
 
 
 def json_position(position: Position) -> int | str:
@@ -49,19 +41,19 @@ async def parse_feed_cursor(text: str, store: Store, database: int) -> Position:
 
 def parse_event_id(text: str, store: str, pointer: str) -> Position:
     """Return the position of an event of the store with this id. Raises `Refusal` (unknown_cursor) with the pointer."""
-    found = _CURSOR.fullmatch(text)
-    if found is None or found[1] != store:
+    found = split_cursor(text)
+    if found is None or found[0] != store:
         raise refuse("unknown_cursor", "", pointer)
-    return int(found[2])
+    return found[1]
 
 
 def _parse(text: str, store: Store, kept: JournalRange) -> Position:
     if not text:
         return kept.removed
-    found = _CURSOR.fullmatch(text)
+    found = split_cursor(text)
     if found is None:
         raise refuse("unknown_cursor", "", "/after")
-    position = int(found[2])
-    if found[1] != store.id or position < kept.removed:
+    id, position = found
+    if id != store.id or position < kept.removed:
         raise ExpiredCursor(kept.oldest)
     return position

@@ -5,11 +5,11 @@ from typing import Any, TypeAlias
 
 from msgspec import UNSET, Struct
 
+from gateway.core.cursor import format_cursor
 from gateway.core.erasure import UNKNOWN_VALUES
 from gateway.core.model import JournalEntry, JournalKind, MemberChange
 from gateway.core.pointer import join_pointer, split_pointer, value_at
 from gateway.core.times import format_time
-from gateway.feed.cursors import format_cursor
 
 Event: TypeAlias = dict[str, Any]
 

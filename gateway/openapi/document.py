@@ -19,6 +19,7 @@ from gateway.dialects.protocol import (
     JOB,
     JOB_PROFILES,
     JOBS,
+    JOURNAL,
     LIST,
     Call,
     Dialect,
@@ -49,7 +50,7 @@ OWN_FAULTS = ("unknown_cursor", "unknown_webhook", "webhooks_unavailable", "expi
 SECRET_TOKEN_FAULTS, COMPANY_FAULTS = {"no_token", "unknown_token", "missing_right"}, {"unknown_company"}
 """Faults of a secret token, and of the company id that public calls have instead."""
 
-CONFLICT_FREE = (CHANGE_STATUSES, DESCRIBE, JOB, JOBS, LIST, JOB_PROFILES)
+CONFLICT_FREE = (CHANGE_STATUSES, DESCRIBE, JOB, JOBS, JOURNAL, LIST, JOB_PROFILES)
 """Operations that neither change a profile nor require exactly one match."""
 
 BOOLEAN_SCHEMAS: Mapping[bool, JSON] = {True: {}, False: {"not": {}}}

@@ -1,4 +1,4 @@
-"""The operations by name: what each one does is in `updates`, `searches`, `jobs` and `dry_runs`."""
+"""The operations by name: what each one does is in `updates`, `searches`, `history`, `jobs` and `dry_runs`."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -11,10 +11,12 @@ from gateway.dialects.protocol import (
     CHANGE_STATUSES,
     DESCRIBE,
     FIND,
+    HISTORY,
     IMPORT,
     JOB,
     JOB_PROFILES,
     JOBS,
+    JOURNAL,
     LIST,
     MERGE,
     REMOVE,
@@ -24,6 +26,7 @@ from gateway.dialects.protocol import (
 from gateway.service.changes import ChangeBuilder
 from gateway.service.dry_runs import DryRuns
 from gateway.service.effective_consent import with_consent
+from gateway.service.history import History
 from gateway.service.jobs import Jobs
 from gateway.service.prepared_request import Outcome, PreparedRequest
 from gateway.service.searches import Searches
@@ -46,6 +49,7 @@ class Operations:
         pseudonym: Pseudonym | None = None,
     ) -> None:
         updates, searches = Updates(store, changes), Searches(store, pseudonym)
+        history = History(store, searches, pseudonym)
         jobs = Jobs(store, changes, updates, now, new_id, pseudonym)
         self._store = store
         self._pseudonym = pseudonym
@@ -60,6 +64,8 @@ class Operations:
             SPLIT: updates.split,
             FIND: searches.find,
             LIST: searches.page,
+            HISTORY: history.of_profile,
+            JOURNAL: history.of_all,
             DESCRIBE: searches.describe,
             IMPORT: jobs.run_import,
             JOB: jobs.job,

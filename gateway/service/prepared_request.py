@@ -7,11 +7,12 @@ from msgspec import Struct, field
 
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Command, Database, IdempotencyKey, Job, Profile, Token, Tree
-from gateway.dialects.protocol import Dialect
+from gateway.dialects.protocol import Dialect, HistoryRow
 from gateway.schema.compiled import CompiledSchema
 
-Outcome: TypeAlias = Profile | Job | Sequence[Fault] | int | None
-"""A profile or a job, None for an absent or removed one, the faults of one of many updates, or a number of changes."""
+Outcome: TypeAlias = Profile | Job | HistoryRow | Sequence[Fault] | int | None
+"""A profile, a job or a row of a history, None for an absent or removed profile, the faults of one of many updates, or
+a number of changes."""
 
 
 class PreparedRequest(Struct, frozen=True):

@@ -5,6 +5,7 @@ from functools import partial
 
 from gateway.core.model import DELETE, READ, WRITE
 from gateway.dialects.altcraft import (
+    histories,
     merges,
     profile_lists,
     quick_import,
@@ -19,6 +20,8 @@ from gateway.dialects.protocol import (
     CHANGE_STATUSES,
     DESCRIBE,
     FIND,
+    HISTORY,
+    JOURNAL,
     LIST,
     MERGE,
     REMOVE,
@@ -57,6 +60,7 @@ _POINTERS: Mapping[str, Mapping[str, str]] = {
     **{f"subscriptions/{name}": {"/subscriptions/0": ""} for name in ("set", "get", "delete", "undelete")},
     "resources/fields_get": {"/match/resource_id": "/id"},
     "profiles/merge": {"/match/mode": "/matching", "/match": "/destination", **merges.POINTERS},
+    **{f"subscribers/{name}": histories.POINTERS for name in ("history_get", "history_get_all")},
     "profiles/split": {"/match/mode": "/matching", "/match": "/source", **merges.POINTERS},
 }
 """By path: the canonical pointers for which the call has a parameter of its own."""
@@ -105,6 +109,8 @@ CALLS: tuple[Call, ...] = (
         accepts_forms=True,
         render_faults=quick_import.render_faults,
     ),
+    _call("subscribers/history_get", HISTORY, READ, histories.parse_one, histories.render_one),
+    _call("subscribers/history_get_all", JOURNAL, READ, histories.parse_all, histories.render_all),
     _call("databases/list", DESCRIBE, READ, requests.parse_description, replies.render_databases),
     _call("databases/fields_get", DESCRIBE, READ, requests.parse_description, replies.render_fields),
     _call("resources/fields_get", DESCRIBE, READ, requests.parse_description, replies.render_resource_fields),

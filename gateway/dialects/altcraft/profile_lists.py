@@ -27,7 +27,8 @@ def parse_list(request: Request) -> ParsedRequest:
     if where := parse_query(parameters.get("query")):
         query["where"] = where
     command = {**common_members(parameters), "match": NO_MATCH, "query": query}
-    context = {"fields": _parse_names(parameters.get("fields"), request.is_typed)}
+    names = parse_names(parameters.get("fields"), request.is_typed)
+    context = {"fields": None if names is None else {"id", *names}}
     return ParsedRequest(command["database"], [ParsedCommand(command)], context, needs_consent=True)
 
 
@@ -46,14 +47,14 @@ def _parse_id(value: Any) -> str | None:
     return text.lower()
 
 
-def _parse_names(value: Any, is_typed: bool) -> Collection[str] | None:
-    """Return the names of the members that a row has, None for all. One name alone is a list of one in XML."""
+def parse_names(value: Any, is_typed: bool) -> Collection[str] | None:
+    """Return the names of `fields`, None without any. One name alone is a list of one in XML. `_id` is `id`."""
     if value is None or (not is_typed and is_blank(value)):
         return None
     names = [value] if isinstance(value, str) and not is_typed else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise refuse("invalid_parameter", "it must be a list of names", "/fields")
-    return {"id", *("id" if name == "_id" else name for name in map(str.strip, names))}
+    return {"id" if name == "_id" else name for name in map(str.strip, names)}
 
 
 def render_list(result: Result) -> Reply:

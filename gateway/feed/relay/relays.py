@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
+from gateway.core.cursor import format_cursor
 from gateway.core.faults import refuse
 from gateway.core.subscribers import ACTIVE, DISABLED, Subscriber
 from gateway.core.times import format_time
 from gateway.core.tombstones import Pseudonym
 from gateway.dialects.outgoing import Target
 from gateway.dialects.protocol import Dialect
-from gateway.feed.cursors import format_cursor
 from gateway.feed.relay.profiles import ProfileReader
 from gateway.feed.relay.sender import SKIPPED, Account, RelaySender
 from gateway.feed.relay.urls import UnusableAccount, require_safe

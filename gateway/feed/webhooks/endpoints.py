@@ -7,10 +7,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gateway.core.cursor import format_cursor
 from gateway.core.faults import refuse
 from gateway.core.subscribers import Delivery, Subscriber
 from gateway.core.times import format_time
-from gateway.feed.cursors import format_cursor
 from gateway.feed.events import EVENT_TYPES, Selection
 from gateway.feed.secret_box import SecretBox, secret_name
 from gateway.feed.webhooks.addresses import UnusableUrl, parse_url, resolve
