@@ -177,13 +177,14 @@ async def send(application: Any, state: Mapping[str, Any], shape: Shape, number:
     return int(sent[0]["status"])
 
 
-async def count(shape: Shape, folder: Path) -> CallCounter:
+async def count(shape: Shape, folder: Path, **environment: str) -> CallCounter:
     """Return the calls of one request of a shape, after others of the same shape."""
     settings = Settings.from_environment(
         {
             "GATEWAY_STORE": f"sqlite:///{folder}/profiles.db",
             "GATEWAY_BOOTSTRAP_TOKEN": TOKEN,
             "GATEWAY_SECRET_FILE": f"{folder}/secret",
+            **environment,
         }
     )
     store = await open_store(settings.store, create=True)
@@ -209,6 +210,17 @@ def test_a_request_stays_within_its_call_budget(name: str, tmp_path: Path) -> No
     total, most = counter.functions.total(), counter.functions.most_common(15)
     assert total <= shape.calls, f"{total} calls; most often {most}"
     assert len(counter.entries) <= shape.rooms, f"{len(counter.entries)} entries: {counter.entries}"
+
+
+def test_the_console_costs_no_call(tmp_path: Path) -> None:
+    shape = next(iter(SHAPES.values()))
+    (tmp_path / "on").mkdir()
+    off, on = (asyncio.run(count(shape, tmp_path / folder, **extra)) for folder, extra in CONSOLE.items())
+    assert (on.functions.total(), len(on.entries)) == (off.functions.total(), len(off.entries))
+
+
+CONSOLE: Mapping[str, Mapping[str, str]] = {"": {}, "on": {"GATEWAY_CONSOLE": "true"}}
+"""By folder, the settings of a gateway without a console and with one."""
 
 
 # --- the walk that docs/architecture.md describes ---

@@ -22,7 +22,7 @@ from gateway.console.site import PAGES
 from gateway.console.traffic import CHART_BARS, bars, percentile
 from gateway.core.model import JournalEntry, MemberChange, Origin
 from gateway.server.app import create
-from gateway.service.http_messages import Message, Response
+from gateway.service.http_messages import Message
 from gateway.settings import Settings
 from gateway.stores.protocol import Store
 from gateway.testkit.case import read_cases
@@ -579,12 +579,20 @@ def test_the_traffic_has_what_was_refused(site: Site) -> None:
 
 
 def test_what_is_recorded_is_bounded_and_of_one_database() -> None:
-    recorder, message = TrafficRecorder(), Message("GET", {}, id="r")
+    recorder = TrafficRecorder()
+    row = RecordedResponse(1_000.0, "r", "altcraft", "GET", "/", "", 200, 0.1, "", "", "t", 1)
     for number in range(KEPT_RESPONSES + 5):
-        recorder.add("altcraft", "/", message, Response(200, {}, b"", database=number % 2 + 1), 0.1)
+        recorder.append(replace(row, database=number % 2 + 1))
     assert len(recorder.responses(1)) + len(recorder.responses(2)) == KEPT_RESPONSES
-    recorder.add("console", "/", message, Response(200, {}, b"", database=3), 0.1)
-    assert recorder.responses(3) == []
+
+
+def test_the_pages_of_the_console_are_no_traffic(site: Site) -> None:
+    async def converse(client: httpx.AsyncClient) -> str:
+        await sign_in(client)
+        await client.get("/console/people")
+        return (await client.get("/console/traffic")).text
+
+    assert "The last 0 responses" in site.run(converse)
 
 
 def test_percentiles_are_of_the_nearest_rank() -> None:

@@ -34,7 +34,7 @@ async def show_traffic(visit: Visit) -> PageResult:
         "total": len(responses),
         "kept": KEPT_RESPONSES,
         "dialects": latencies(responses, lambda each: each.dialect),
-        "media_types": latencies(responses, lambda each: each.media_type or "no body"),
+        "media_types": latencies(responses, lambda each: each.media_type.partition(";")[0] or "no body"),
         "statuses": latencies(responses, lambda each: str(each.status)),
         "bars": bars(responses, time.time()),
         "chart_height": CHART_HEIGHT,

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Message as Event
 
+from gateway.console.recorder import NAME as CONSOLE
+from gateway.console.recorder import RecordedResponse, TrafficRecorder
 from gateway.server.access_log import AccessLog
 from gateway.service.http_messages import Message, Response
 
 if TYPE_CHECKING:
-    from gateway.console.recorder import TrafficRecorder
     from gateway.server.metrics import Metrics
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -20,7 +21,7 @@ class ResponseLog:
     """Records each response, where a log, metrics or the console are configured."""
 
     def __init__(
-        self, access_log: AccessLog | None, metrics: "Metrics | None", recorder: "TrafficRecorder | None" = None
+        self, access_log: AccessLog | None, metrics: "Metrics | None", recorder: TrafficRecorder | None = None
     ) -> None:
         self._recorder = recorder
         self._access_log = access_log
@@ -55,8 +56,23 @@ class ResponseLog:
             )
         if self._metrics:
             self._metrics.responded(dialect, message.method, route, status, fault, seconds)
-        if self._recorder:
-            self._recorder.add(dialect, route, message, response, seconds)
+        if self._recorder and dialect != CONSOLE:
+            self._recorder.append(
+                RecordedResponse(
+                    time.time(),
+                    message.id,
+                    dialect,
+                    message.method,
+                    route,
+                    response.headers.get("content-type", ""),
+                    status,
+                    seconds,
+                    fault,
+                    response.pointer,
+                    response.token,
+                    response.database,
+                )
+            )
 
     def close(self) -> None:
         """Write what is left of the access log, and remove this process from the metrics."""
