@@ -126,7 +126,7 @@ def _parse_element(
     if _ELEMENT_NAMES.isdisjoint(data):
         return _parse_update(common, parameters, data, search, is_typed)
     own = _match_values(data, ELEMENT_MATCH_NAMES, is_typed)
-    return _parse_update(common, {**parameters, **own}, data, search, is_typed, own.keys())
+    return _parse_update(common, {**parameters, **own}, data, search, is_typed, _ELEMENT_NAMES)
 
 
 def _match_values(data: Mapping[str, Any], names: tuple[str, ...], is_typed: bool) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def _parse_update(
     is_typed: bool,
     element_values: Set[str] = frozenset(),
 ) -> ParsedCommand:
-    """Parse one update. `element_values` are the match values in `data` that are fields unless the mode needs them."""
+    """Parse one update. `element_values` are the names in `data` that are fields unless the mode needs them."""
     faults: list[Fault] = []
     match = parse_match(parameters, data, faults, is_typed=is_typed) if search else NO_MATCH
     if element_values:
