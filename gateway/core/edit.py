@@ -103,7 +103,8 @@ class UpdateEdit(Struct, frozen=True):
                 gained, lost = identity_changes(before, document, context.tables)
         if gained and find.has_tombstones and context.erased:
             context.erased.require_new(find, tuple(gained), update)
-        result = document_result(profile, document, gained, lost, context, touched=touched)
+        replay = {"update": update} if "merged" in before else None
+        result = document_result(profile, document, gained, lost, context, touched=touched, replay=replay)
         if ledgers or self.detach_key or len(found) > 1:
             return self._with_others(find, found, profile, replace(result, ledgers=ledgers))
         return result
@@ -155,7 +156,7 @@ class UpdateEdit(Struct, frozen=True):
         own = profile.id if profile else None
         if self.detach_key:
             others = (each for each in find.profiles(self.detach_key) if each.id != own)
-            detached = [_apply_part(each, self.update["detach_from_others"], self.context) for each in others]
+            detached = [apply_part(each, self.update["detach_from_others"], self.context) for each in others]
             result = replace(result, writes=(*chain.from_iterable(detached), *result.writes))
         if self.update["match"].get("on_multiple"):
             result = replace(result, others=tuple(each.id for each in found if each.id != own))
@@ -166,15 +167,18 @@ def _address_result(update: Update, found: Sequence[Profile], find: Find, contex
     """Return the result of an update of several profiles that have one address: its ledger, and `every_owner`."""
     _, ledgers = apply_consent({}, update, context.read_ledgers(find), context.now)
     shared = _with_timestamps(update.get("every_owner", {}), context.now)
-    writes = chain.from_iterable(_apply_part(each, shared, context) for each in found) if shared else ()
+    if shared:
+        shared = {**shared, "match": update["match"]}
+    writes = chain.from_iterable(apply_part(each, shared, context) for each in found) if shared else ()
     return EditResult(None, tuple(writes), others=tuple(profile.id for profile in found), ledgers=ledgers)
 
 
-def _apply_part(other: Profile, part: Update, context: EditContext) -> tuple[Write, ...]:
-    """Return the write of a part of an update to one of several profiles. A part has nothing to validate."""
+def apply_part(other: Profile, part: Update, context: EditContext) -> tuple[Write, ...]:
+    """Return the write of a part of an update to each profile that its match names. A part has nothing to validate."""
     document, _ = apply_update(other.document, part)
     gained, lost = identity_changes(other.document, document, context.tables)
-    return document_result(other, document, gained, lost, context, touched=touched_members(part)).writes
+    replay = {"part": part} if "merged" in other.document else None
+    return document_result(other, document, gained, lost, context, touched=touched_members(part), replay=replay).writes
 
 
 def removal_edit(key: tuple[Identity, ...], tables: ProfileTables, on_multiple: str | None = None) -> Edit:
@@ -241,10 +245,11 @@ def document_result(
     context: EditContext,
     kind: JournalKind = "update",
     touched: Touched | None = None,
+    replay: Mapping[str, Any] | None = None,
 ) -> EditResult:
     """Return the result that stores a document, as a new profile if there is none. An equal one is not stored.
 
-    Only `touched` members may differ from the profile's; without them, any may.
+    Only `touched` members may differ from the profile's; without them, any may. `replay` is for the journal.
     """
     if profile is None or touched is None or not context.tables.namespaces.isdisjoint(touched):
         document = remove_empty_namespaces(document, context.tables)
@@ -255,4 +260,4 @@ def document_result(
     if not members:
         return EditResult(profile)
     after = Profile(profile.id, document, profile.version + 1, profile.created, context.now)
-    return EditResult(after, (Write(profile, after, gained, lost, members, kind),))
+    return EditResult(after, (Write(profile, after, gained, lost, members, kind, None, replay),))

@@ -12,8 +12,9 @@ from gateway.core.consent import bare_addresses, without_lifts_of
 from gateway.core.edit import EditContext, document_result, removal_write, with_match_values
 from gateway.core.faults import Fault, Refusal
 from gateway.core.matching import ALIAS, ID, identities, identity_changes, single_identities
-from gateway.core.model import Document, EditResult, Find, Identity, JournalKind, Merge, Profile, Write
+from gateway.core.model import Document, EditResult, Find, Identity, JournalKind, Merge, Profile, Update, Write
 from gateway.core.moves import (
+    DATA_MEMBERS,
     DESTINATIONS,
     SEGMENT_MEMBERS,
     SOURCES,
@@ -66,7 +67,8 @@ class MergeEdit(Struct, frozen=True):
         require_free(find, self.merge, profile, document, sources, tables)
         gained, lost = identity_changes(profile.document if profile else {}, document, tables)
         kind: JournalKind = "merge" if writes else "update"
-        result = document_result(profile, document, gained, lost, self.context, kind)
+        replay = {"update": self._data_update()} if kind == "update" else None
+        result = document_result(profile, document, gained, lost, self.context, kind, replay=replay)
         return replace(result, writes=_linked(result, writes, created), ledgers=ledgers)
 
     def _destination(self, find: Find) -> Profile | None:
@@ -102,6 +104,10 @@ class MergeEdit(Struct, frozen=True):
         """Return the members of a source that no merged profile gets."""
         subscriptions = () if self.merge.get("move_subscriptions", True) else SUBSCRIPTION_MEMBERS
         return (*subscriptions, *(() if self.merge.get("move_segments") else SEGMENT_MEMBERS))
+
+    def _data_update(self) -> Update:
+        """Return the update that does the same as a merge of which nothing is left to merge."""
+        return {name: self.merge[name] for name in ("match", *DATA_MEMBERS) if name in self.merge}
 
     def _place_of_ids(self) -> tuple[str, ...]:
         return self.context.tables.list_places[ALIAS] if self.merge.get("remove_sources") else SOURCES

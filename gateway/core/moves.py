@@ -15,6 +15,9 @@ from gateway.core.pointer import value_at
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.selection import select_profile
 
+DATA_MEMBERS = ("profile", "operations", "subscriptions")
+"""The members of a merge or a split that say what holds afterwards."""
+
 SUBSCRIPTION_MEMBERS, SEGMENT_MEMBERS = ("subscriptions",), ("segments", "memberships")
 SOURCES, DESTINATIONS = ("merged", "sources"), ("merged", "destinations")
 """The places of the ids of profiles that stayed in a merge: in the destination, and in a source."""
@@ -65,15 +68,12 @@ def apply_data(
 
     Return the document, the faults of the operations, and the ledgers that changed.
     """
-    after, faults = apply_update(document, {name: command[name] for name in _DATA if name in command})
+    after, faults = apply_update(document, {name: command[name] for name in DATA_MEMBERS if name in command})
     _, lost = identity_changes(document, after, context.tables)
     for place, value in former_values(document, after, lost, context.tables) if lost else ():
         after = append_at(after, place, value)
     after, ledgers = apply_consent(after, command, context.read_ledgers(find), context.now)
     return after, faults, ledgers
-
-
-_DATA = ("profile", "operations", "subscriptions")
 
 
 def require_free(

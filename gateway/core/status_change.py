@@ -32,7 +32,8 @@ class StatusEdit(Struct, frozen=True):
         if profile is None:
             return EditResult(None)
         document = change_statuses(profile.document, self.rule)
-        return document_result(profile, document, NO_IDENTITIES, NO_IDENTITIES, self.context)
+        replay = {"status_change": self.rule} if "merged" in document else None
+        return document_result(profile, document, NO_IDENTITIES, NO_IDENTITIES, self.context, replay=replay)
 
 
 def change_statuses(document: Document, rule: Rule) -> Document:
