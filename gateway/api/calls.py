@@ -12,6 +12,7 @@ from gateway.dialects.protocol import Reply, Request
 
 DATABASE = "/gateway/v1/databases/{database}"
 PROFILE = f"{DATABASE}/profiles/{{profile}}"
+MERGES = f"{DATABASE}/merges"
 WEBHOOKS = f"{DATABASE}/webhooks"
 WEBHOOK = f"{WEBHOOKS}/{{webhook}}"
 
@@ -46,6 +47,11 @@ CALLS: tuple[ApiCall, ...] = (
     ),
     ApiCall(
         "GET", f"{DATABASE}/changes", (READ,), requests.parse_feed, operations.read_feed, replies.render_feed, True
+    ),
+    ApiCall("GET", MERGES, (READ,), requests.parse_merges, operations.list_merges, replies.render_merges),
+    ApiCall(
+        *("POST", f"{MERGES}/{{merge}}/undo", (DELETE,), requests.parse_undo, operations.undo_merge),
+        *(replies.render_merge, False, False),
     ),
     ApiCall("GET", WEBHOOKS, WEBHOOK_RIGHTS, requests.parse_nothing, operations.list_webhooks, replies.render_webhooks),
     ApiCall(

@@ -1,12 +1,17 @@
 """What a call runs with: the store, the database of its token, and what ends a wait."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec import Struct
 
 from gateway.core.model import Position
+from gateway.core.profile_tables import ProfileTables
+from gateway.core.undo import ResolvePatch
 from gateway.feed.watch import JournalWatch
 from gateway.stores.protocol import Store
+
+NAME = "gateway"
+"""The name in the journal, the access log and the metrics, beside those of the dialects."""
 
 CHECK_SECONDS = 2.0
 """Time after which a call that waits checks its token again."""
@@ -16,6 +21,7 @@ class Resources(Struct, frozen=True):
     """What all calls share. `now` returns milliseconds since 1970.
 
     `key` is that of `GATEWAY_SECRET_FILE`, None without one. `allow_private`: webhooks may have private addresses.
+    `patches` are the functions of the dialects that read JSON Patches, by the names of the dialects.
     """
 
     store: Store
@@ -23,15 +29,18 @@ class Resources(Struct, frozen=True):
     now: Callable[[], int]
     key: bytes | None = None
     allow_private: bool = False
+    patches: Mapping[str, ResolvePatch] = {}
 
 
 class CallContext(Struct, frozen=True):
-    """A running call. `authorize` raises `Refusal` once its token is revoked."""
+    """A running call. `authorize` raises `Refusal` once its token is revoked. `token` and `request` are ids."""
 
     resources: Resources
     database: int
     token: str
     authorize: Callable[[], Awaitable[object]]
+    tables: ProfileTables
+    request: str = ""
 
     @property
     def store(self) -> Store:

@@ -6,12 +6,19 @@ from time import monotonic
 
 from msgspec import Struct
 
-from gateway.api.context import CHECK_SECONDS, CallContext
-from gateway.api.requests import FeedParameters, PageParameters, ProfileParameters, ReplayParameters
+from gateway.api.context import CHECK_SECONDS, NAME, CallContext
+from gateway.api.requests import (
+    FeedParameters,
+    MergesParameters,
+    PageParameters,
+    ProfileParameters,
+    ReplayParameters,
+    UndoParameters,
+)
 from gateway.core.cursor import format_cursor
 from gateway.core.faults import refuse
 from gateway.core.matching import identities_by_id
-from gateway.core.model import Document, JournalEntry, Origin, Tree
+from gateway.core.model import Document, JournalEntry, Origin, RecordedMerge, Tree
 from gateway.feed import history
 from gateway.feed.cursors import parse_cursor, parse_event_id, parse_feed_cursor
 from gateway.feed.pages import Page, read_page
@@ -20,11 +27,10 @@ from gateway.feed.webhooks import endpoints
 from gateway.feed.webhooks.endpoints import NewWebhook
 from gateway.optional_dependencies import MissingExtra
 from gateway.service.erasures import erase_person
+from gateway.service.idempotency import KEY_LIFETIME, own_idempotency_key
 from gateway.service.pseudonyms import pseudonym_of
+from gateway.service.undo import Undo
 from gateway.stores.errors import Missing
-
-API_NAME = "gateway"
-"""What the entries of writes by this API have in the place of a dialect."""
 
 STREAM_EVENTS = 200
 """Events that a stream reads and sends at once."""
@@ -50,6 +56,13 @@ class FeedPage(Struct, frozen=True):
 
     events: Sequence[dict[str, object]]
     cursor: str
+
+
+class MergesPage(Struct, frozen=True):
+    """Merges, and the cursor of the next page; None: there is none."""
+
+    merges: Sequence[RecordedMerge]
+    next: str | None
 
 
 class CreatedWebhook(Struct, frozen=True):
@@ -82,7 +95,7 @@ async def erase_profile(context: CallContext, profile: str) -> None:
     resources = context.resources
     [database] = [each for each in await context.store.databases() if each.id == context.database]
     pseudonym = pseudonym_of(resources.key) if resources.key else None
-    origin = Origin(context.token, API_NAME, resources.now())
+    origin = Origin(context.token, NAME, resources.now())
     await erase_person(context.store, database, identities_by_id(profile), origin, pseudonym)
 
 
@@ -119,6 +132,24 @@ async def stream_feed(context: CallContext, parameters: FeedParameters) -> Async
         position = page.position
         yield page
         is_running = await context.wait(position, 0 if page.events else CHECK_SECONDS)
+
+
+async def list_merges(context: CallContext, parameters: MergesParameters) -> MergesPage:
+    """Return a page of merges, the newest first. Raises `Refusal`: unknown_cursor, expired_cursor."""
+    store, database, limit = context.store, context.database, parameters.limit
+    before = await parse_cursor(parameters.after, store, database) if parameters.after else None
+    merges = await store.merges(database, before, limit + 1, parameters.profile)
+    page = merges[:limit]
+    return MergesPage(page, format_cursor(store.id, page[-1].entry.position) if len(merges) > limit else None)
+
+
+async def undo_merge(context: CallContext, parameters: UndoParameters) -> RecordedMerge:
+    """Undo a merge. Raises `Refusal`: unknown_merge, merge_undone, undo_conflict, identifier_taken, expired_history."""
+    now, once = context.resources.now(), None
+    if parameters.key is not None:
+        once = own_idempotency_key(parameters.key, ["undo", parameters.merge], now + KEY_LIFETIME)
+    undo = Undo(context.store, context.database, context.tables, context.resources.patches)
+    return await undo.run(parameters.merge, Origin(context.token, NAME, now, request=context.request), once)
 
 
 async def list_webhooks(context: CallContext, _parameters: None) -> list[Tree]:

@@ -22,9 +22,6 @@ from gateway.service.http_messages import Message, Response
 from gateway.service.rate_limits import RateLimits
 from gateway.stores.errors import Unavailable
 
-NAME = "gateway"
-"""The name in the access log and the metrics, beside those of the dialects."""
-
 
 class ApiPipeline:
     """Carries out requests. None of them enters the fair queue: a call that waits would keep its place."""
@@ -54,7 +51,8 @@ class ApiPipeline:
 
     async def _carry_out(self, call: ApiCall, message: Message, token: Token) -> Response | EventStream:
         parameters = call.parse(self._decode(call, message))
-        context = CallContext(self._resources, token.database, token.id, partial(self._authorize, call, message))
+        authorize, tables = partial(self._authorize, call, message), self._catalog.tables(token.database)
+        context = CallContext(self._resources, token.database, token.id, authorize, tables, message.id)
         if call.streams and _wants_stream(message):
             return await self._stream(token, stream_feed(context, parameters))
         reply = call.render(await call.run(context, parameters))

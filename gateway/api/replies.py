@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from gateway.api.operations import CreatedWebhook, DeadPage, FeedPage, FoundProfile, HistoryPage
-from gateway.core.model import Tree
+from gateway.api.operations import CreatedWebhook, DeadPage, FeedPage, FoundProfile, HistoryPage, MergesPage
+from gateway.core.model import RecordedMerge, Tree
+from gateway.core.times import format_time
 from gateway.dialects.protocol import Reply
 from gateway.feed.history import render_entry
 
@@ -19,6 +20,25 @@ def render_history(page: HistoryPage) -> Reply:
 
 def render_feed(page: FeedPage) -> Reply:
     return Reply(200, {"events": page.events, "cursor": page.cursor})
+
+
+def render_merges(page: MergesPage) -> Reply:
+    return Reply(200, {"merges": list(map(_render_merge, page.merges)), "next": page.next})
+
+
+def render_merge(merge: RecordedMerge) -> Reply:
+    return Reply(200, {"merge": _render_merge(merge)})
+
+
+def _render_merge(merge: RecordedMerge) -> Tree:
+    entry = merge.entry
+    return {
+        "id": entry.merge,
+        "time": format_time(entry.origin.time),
+        "destination": entry.profile,
+        "sources": (entry.replay or {}).get("sources", []),
+        "undone": merge.is_undone,
+    }
 
 
 def render_webhooks(webhooks: list[Tree]) -> Reply:

@@ -12,6 +12,7 @@ from gateway.core.times import parse_time
 from gateway.dialects.protocol import Request
 from gateway.feed.events import Selection
 from gateway.feed.webhooks.endpoints import NewWebhook
+from gateway.service.idempotency import KEY_HEADER, require_key
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1_000
 """Entries or events of a page."""
@@ -57,6 +58,21 @@ class ReplayParameters(Struct, frozen=True):
     events: list[str] | None
 
 
+class MergesParameters(Struct, frozen=True):
+    """A page of merges after a cursor, "" for the newest; those with one profile, if its id is given."""
+
+    profile: str | None
+    after: str
+    limit: int
+
+
+class UndoParameters(Struct, frozen=True):
+    """The id of a merge, and the Idempotency-Key of its undo, if it has one."""
+
+    merge: str
+    key: str | None
+
+
 def parse_profile(request: Request) -> ProfileParameters:
     """Parse the call that returns a profile."""
     text = request.query.get("at")
@@ -79,6 +95,19 @@ def parse_feed(request: Request) -> FeedParameters:
     after = request.headers.get("last-event-id") or query.get("after", "")
     selection = Selection(_boolean(query, "values"), _boolean(query, "all"))
     return FeedParameters(after, _limit(query), _wait(query), selection)
+
+
+def parse_merges(request: Request) -> MergesParameters:
+    """Parse the call that returns merges."""
+    query = request.query
+    return MergesParameters(query.get("profile") or None, query.get("after", ""), _limit(query))
+
+
+def parse_undo(request: Request) -> UndoParameters:
+    """Parse the call that undoes a merge."""
+    _reject_unknown(request.tree, ())
+    key = request.headers.get(KEY_HEADER)
+    return UndoParameters(request.path["merge"], None if key is None else require_key(key))
 
 
 def parse_nothing(_request: Request) -> None:
@@ -115,7 +144,7 @@ def parse_replay(request: Request) -> ReplayParameters:
 def _reject_unknown(tree: Mapping[str, Any], names: Sequence[str]) -> None:
     for name in tree:
         if name not in names:
-            raise refuse("unknown_field", f"there are {', '.join(names)}", join_pointer(name))
+            raise refuse("unknown_field", f"there are {', '.join(names) or 'none'}", join_pointer(name))
 
 
 def _text(tree: Mapping[str, Any], name: str) -> str | None:

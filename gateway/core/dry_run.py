@@ -61,7 +61,7 @@ def _row(
         "outcome": outcome,
         "profile": profile.id if profile else None,
         "matched_by": {"kind": identity[0], "value": identity[1]} if identity else None,
-        "changes": [{"profile": _id(write), "patch": _patch(write)} for write in writes],
+        "changes": [{"profile": _id(write), "patch": _patch(write)} for write in writes if write.members],
         "faults": [_render_fault(fault) for fault in faults],
     }
 
@@ -83,7 +83,7 @@ def _outcome_name(result: EditResult) -> str:
         return "absent"
     if any(write.after is None and _id(write) == result.profile.id for write in result.writes):
         return "removed"
-    return "updated" if result.writes else "unchanged"
+    return "updated" if any(write.members for write in result.writes) else "unchanged"
 
 
 def _profile_before(result: EditResult) -> Profile | None:

@@ -103,7 +103,7 @@ class UpdateEdit(Struct, frozen=True):
                 gained, lost = identity_changes(before, document, context.tables)
         if gained and find.has_tombstones and context.erased:
             context.erased.require_new(find, tuple(gained), update)
-        replay = {"update": update} if "merged" in before else None
+        replay = {"update": self.update} if "merged" in before else None
         result = document_result(profile, document, gained, lost, context, touched=touched, replay=replay)
         if ledgers or self.detach_key or len(found) > 1:
             return self._with_others(find, found, profile, replace(result, ledgers=ledgers))
@@ -249,7 +249,8 @@ def document_result(
 ) -> EditResult:
     """Return the result that stores a document, as a new profile if there is none. An equal one is not stored.
 
-    Only `touched` members may differ from the profile's; without them, any may. `replay` is for the journal.
+    Only `touched` members may differ from the profile's; without them, any may. With a `replay`, which is for the
+    journal, an equal document has an entry too: without the merge of its profile it might not be equal.
     """
     if profile is None or touched is None or not context.tables.namespaces.isdisjoint(touched):
         document = remove_empty_namespaces(document, context.tables)
@@ -257,7 +258,8 @@ def document_result(
         created = Created(context.new_id, document, 1, context.now, context.now)
         return EditResult(created, (Write(None, created, gained, lost, creation(document), "create"),))
     members = tuple(member_changes(profile.document, document, touched))
-    if not members:
+    if not members and replay is None:
         return EditResult(profile)
-    after = Profile(profile.id, document, profile.version + 1, profile.created, context.now)
+    updated = context.now if members else profile.updated
+    after = Profile(profile.id, document, profile.version + 1, profile.created, updated)
     return EditResult(after, (Write(profile, after, gained, lost, members, kind, None, replay),))

@@ -67,7 +67,8 @@ class MergeEdit(Struct, frozen=True):
         require_free(find, self.merge, profile, document, sources, tables)
         gained, lost = identity_changes(profile.document if profile else {}, document, tables)
         kind: JournalKind = "merge" if writes else "update"
-        replay = {"update": self._data_update()} if kind == "update" else None
+        has_data = not self.merge.keys().isdisjoint(DATA_MEMBERS)
+        replay = {"update": self._data_update()} if has_data and not writes else None
         result = document_result(profile, document, gained, lost, self.context, kind, replay=replay)
         return replace(result, writes=_linked(result, writes, created), ledgers=ledgers)
 
@@ -116,7 +117,7 @@ class MergeEdit(Struct, frozen=True):
         """Return the write that removes a source, or leaves it with what does not move; None if nothing changes."""
         tables = self.context.tables
         if self.merge.get("remove_sources"):
-            return replace(removal_write(source, tables, "merge"), replay={"created": source.created})
+            return removal_write(source, tables, "merge")
         moved = {*SUBSCRIPTION_MEMBERS, *SEGMENT_MEMBERS}.difference(self._staying_members())
         document = without_members(source.document, moved)
         document = without_identities(
@@ -145,11 +146,19 @@ def _linked(result: EditResult, writes: Sequence[Write], created: Document) -> t
     if not writes or result.profile is None:
         return result.writes
     id = merge_id(result.profile.id, result.profile.version)
-    replay: dict[str, Any] = {"sources": [write.before.id for write in writes if write.before]}
-    if result.writes[0].before is None:
-        replay["created"] = created
-    own = replace(result.writes[0], merge=id, replay=replay)
-    return (*(replace(write, merge=id) for write in writes), own)
+    own, before = result.writes[0], result.writes[0].before
+    sources = [write.before.id for write in writes if write.before]
+    replay = {"sources": sources, "before": before.document if before else created}
+    return (
+        *(replace(write, merge=id, replay=_replay(write)) for write in writes),
+        replace(own, merge=id, replay=replay),
+    )
+
+
+def _replay(write: Write) -> dict[str, Any]:
+    """Return what an undo needs of the write to a source. The document of one that is removed is in its members."""
+    assert write.before is not None
+    return {"before": write.before.document} if write.after else {"created": write.before.created}
 
 
 def merge_id(destination: str, version: int) -> str:

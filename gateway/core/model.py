@@ -240,6 +240,13 @@ class JournalEntry(Struct, frozen=True):
     replay: Mapping[str, Any] | None = None
 
 
+class RecordedMerge(Struct, frozen=True):
+    """A merge: the entry of its destination, and whether it was undone."""
+
+    entry: JournalEntry
+    is_undone: bool
+
+
 class JournalRange(Struct, frozen=True):
     """The entries that the journal of a database has.
 

@@ -7,8 +7,9 @@ it was written to. The journal has these commands as `replay` of an entry, as on
 - `part`: what a command wrote to every profile that its `match` names
 - `status_change`: the rule of a change of the subscriptions of all profiles
 
-The entries of the merge itself have `sources` (their ids) at the destination, and `created`: at a removed source when
-it was created (ms since 1970), at a destination that the merge created its document before it.
+The entries of the merge itself have `before`, the document before it, where the profile stays, and `created` (ms since
+1970) where it is removed; that of the destination also has the ids of the `sources`. The document before is not derived
+from the members: they do not have the order of its members.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +38,8 @@ from gateway.core.profile_tables import ProfileTables
 from gateway.core.selection import select_profile
 from gateway.core.status_change import change_statuses
 
-ApplyPatch: TypeAlias = Callable[[Document, Sequence[Any]], Document]
+ResolvePatch: TypeAlias = Callable[[Document, Update], Update]
+"""Returns what the JSON Patch of an update writes to a document."""
 
 MERGING_KINDS = ("merge", "create")
 """The kinds of the entries that a merge writes. Those of its undo have other kinds."""
@@ -75,8 +77,7 @@ def past_writes(profile: Profile | None, entries: Sequence[JournalEntry]) -> lis
 class Unmerging:
     """The profiles of a merge without it, while the writes since then are repeated in their order.
 
-    `participants` are the profiles of each merge, by its id. `patches` apply a JSON Patch as a dialect does, by its
-    name.
+    `participants` are the profiles of each merge, by its id; `patches` the functions of the dialects, by their names.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Unmerging:
         merge: str,
         participants: Mapping[str, frozenset[str]],
         tables: ProfileTables,
-        patches: Mapping[str, ApplyPatch],
+        patches: Mapping[str, ResolvePatch],
     ) -> None:
         self._merge = merge
         self._participants = participants
@@ -132,7 +133,7 @@ class Unmerging:
             if id not in self._documents:
                 if before is None:
                     self._absent.add(id)
-                self._documents[id] = (entry.replay or {})["created"] if before is None else before
+                self._documents[id] = (entry.replay or {}).get("before", before)
 
     def _repeat_command(self, entry: JournalEntry, replay: Mapping[str, Any], after: Document) -> None:
         if "update" in replay:
@@ -213,7 +214,7 @@ def _reader(ledgers: Mapping[Address, Ledger]) -> Callable[[Sequence[Address]], 
     return lambda addresses: {each: ledgers[each] for each in addresses if each in ledgers}
 
 
-def _reject_patch(_document: Document, _patch: Sequence[Any]) -> Document:
+def _reject_patch(_document: Document, _update: Update) -> Update:
     raise refuse("invalid_patch", "its dialect is not served any more")
 
 

@@ -20,14 +20,14 @@ class ProfileMoved(Exception):
 class Unmerged(Struct, frozen=True):
     """One profile of a merge that is undone.
 
-    `version` is its last one, which an entry of the journal has. `document` is None if the profile is removed, since
-    the merge created it. `created` is the time (ms since 1970) at which a profile that the merge removed was created.
+    `version` is that of its last entry in the journal. `document` is None if the profile is removed, since the merge
+    created it. `created` is when a profile was created that the merge removed (ms since 1970), else None.
     """
 
     id: str
     version: int
     document: Document | None
-    created: int
+    created: int | None = None
 
 
 class UndoEdit(Struct, frozen=True):
@@ -45,7 +45,8 @@ class UndoEdit(Struct, frozen=True):
     def __call__(self, find: Find) -> EditResult:
         present = {each.id: each for each in find.profiles([(ID, each.id) for each in self.profiles])}
         for each in self.profiles:
-            if each.id in present and present[each.id].version != each.version:
+            version = present[each.id].version if each.id in present else None
+            if version != (each.version if each.created is None else None):
                 raise ProfileMoved(each.id)
         self._require_free(find, present)
         writes = [self._write(each, present.get(each.id)) for each in self.profiles]
@@ -72,6 +73,7 @@ class UndoEdit(Struct, frozen=True):
             lost = identities(before.document, self.tables)
             return Write(before, None, lost=lost, members=removal(before.document), kind="remove", merge=self.merge)
         created = before.created if before else unmerged.created
+        assert created is not None
         after = Profile(id, document, version, created, self.now)
         gained, lost = identity_changes(before.document if before else {}, document, self.tables)
         changes = member_changes(before.document, document) if before else creation(document)

@@ -44,7 +44,10 @@ DRY_RUN = {
 OWN_API = "gateway"
 """The gateway's own API. Its file in `schemas/` has the paths themselves."""
 
-OWN_FAULTS = ("unknown_cursor", "unknown_webhook", "webhooks_unavailable", "expired_cursor", "expired_history")
+OWN_FAULTS = (
+    *("unknown_cursor", "unknown_merge", "unknown_webhook", "merge_undone", "undo_conflict"),
+    *("webhooks_unavailable", "expired_cursor", "expired_history"),
+)
 """Faults of that API alone."""
 
 SECRET_TOKEN_FAULTS, COMPANY_FAULTS = {"no_token", "unknown_token", "missing_right"}, {"unknown_company"}

@@ -10,8 +10,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.api.calls import CALLS, ApiCall
+from gateway.api.context import NAME
 from gateway.api.event_stream import EventStream
-from gateway.api.pipeline import NAME, ApiPipeline
+from gateway.api.pipeline import ApiPipeline
 from gateway.core.faults import refuse
 from gateway.server.endpoints import EndpointContext, message_of
 from gateway.server.errors import ClientDisconnected, RequestRefusal, overloaded

@@ -103,7 +103,8 @@ def create(
             locator, now or milliseconds, new_id or new_profile_id, pseudonym, settings.erase_on_delete
         )
         operations = Operations(store, changes, now or milliseconds, new_id or new_profile_id, pseudonym)
-        resources = Resources(store, watch, now or milliseconds, key, settings.webhook_private)
+        patches = {each.name: each.resolve_patch for each in dialects}
+        resources = Resources(store, watch, now or milliseconds, key, settings.webhook_private, patches)
         if console:
             console.start(store, catalog, dialects, key, pseudonym, now or milliseconds)
 

@@ -11,10 +11,12 @@ from msgspec import Struct
 from gateway.core.faults import Refusal, refuse
 from gateway.core.fingerprint import fingerprint
 from gateway.core.model import WRITE, Database, Token
+from gateway.core.profile_tables import ProfileTables
 from gateway.dialects.protocol import Credential, Dialect
 from gateway.schema.compiled import CompiledSchema
 from gateway.schema.files import load_schema
 from gateway.schema.pointer_mask import PointerMask
+from gateway.schema.profile_annotations import profile_tables
 from gateway.stores.protocol import Store
 
 
@@ -45,6 +47,7 @@ class Catalog:
         self._grants: dict[tuple[str, str], Grant] = {}
         self._schemas: dict[tuple[int, str], CompiledSchema] = {}
         self._masks: dict[int, PointerMask] = {}
+        self._tables: dict[int, ProfileTables] = {}
 
     async def refresh(self) -> bool:
         """Read the registry again if it may have changed. Return whether that was so."""
@@ -53,7 +56,7 @@ class Catalog:
             return False
         self._tokens = {token.hash: token for token in await self._store.tokens() if not token.revoked}
         self._databases = {database.id: database for database in await self._store.databases()}
-        self._grants, self._schemas, self._masks = {}, {}, {}
+        self._grants, self._schemas, self._masks, self._tables = {}, {}, {}, {}
         self.version, self.is_checked = version, self._store.checks_registry
         return True
 
@@ -90,6 +93,13 @@ class Catalog:
         if token is None:
             raise refuse("unknown_token")
         return token
+
+    def tables(self, database: int) -> ProfileTables:
+        """Return the tables of a database's profiles, which no dialect changes."""
+        if database not in self._tables:
+            own = self._databases[database].fields.get("properties", {})
+            self._tables[database] = profile_tables(load_schema("profile"), own)
+        return self._tables[database]
 
     def _company_token(self, company: str | None) -> Token:
         database = next((each.id for each in self._databases.values() if each.company_id == company), None)

@@ -27,11 +27,21 @@ def idempotency_key(
 
     The fingerprint covers the canonical commands, so the same request in another media type has the same one.
     """
-    key = message.headers[KEY_HEADER]
-    if not (key.isascii() and key.isprintable() and 0 < len(key) <= MAX_KEY_LENGTH):
-        raise refuse("invalid_parameter", f"it must be 1 to {MAX_KEY_LENGTH} ASCII characters", "/Idempotency-Key")
+    key = require_key(message.headers[KEY_HEADER])
     # Public calls have a key space of their own: any page may use them, and must not reach the keys of others.
     return IdempotencyKey(f"{'open' if call.is_public else ''}/{key}", _fingerprint(message, call, commands), expires)
+
+
+def require_key(key: str) -> str:
+    """Return a valid key. Raises `Refusal`: invalid_parameter."""
+    if not (key.isascii() and key.isprintable() and 0 < len(key) <= MAX_KEY_LENGTH):
+        raise refuse("invalid_parameter", f"it must be 1 to {MAX_KEY_LENGTH} ASCII characters", "/Idempotency-Key")
+    return key
+
+
+def own_idempotency_key(key: str, operation: Sequence[str], expires: int) -> IdempotencyKey:
+    """Return the key of a request of the gateway's own API, which is the same request with the same `operation`."""
+    return IdempotencyKey(f"/{key}", f"{FINGERPRINT_VERSION}:{fingerprint(json.dumps(operation))}", expires)
 
 
 def _fingerprint(message: Message, call: Call, commands: Sequence[Command | Refusal]) -> str:

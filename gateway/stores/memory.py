@@ -36,6 +36,7 @@ from gateway.core.model import (
     Position,
     Profile,
     Query,
+    RecordedMerge,
     StoredAnswer,
     Write,
 )
@@ -115,6 +116,23 @@ class MemoryStore(MemoryRegistry, MemorySubscribers):
     async def removals(self, database: int, after: Position, limit: int) -> list[JournalEntry]:
         entries = [entry_of(*each) for each in journal_of(self._journal, database, after)]
         return [each for each in entries if each.kind == "remove"][:limit]
+
+    async def merge(self, database: int, id: str) -> list[JournalEntry]:
+        entries = [entry_of(*each) for each in journal_of(self._journal, database, 0)]
+        return [entry for entry in entries if entry.merge == id]
+
+    async def merges(
+        self, database: int, before: Position | None, limit: int, profile: str | None = None
+    ) -> list[RecordedMerge]:
+        entries = [entry_of(*each) for each in journal_of(self._journal, database, 0)]
+        merged = [entry for entry in entries if entry.merge == f"{entry.profile}-{entry.version}"]
+        chosen = {entry.merge for entry in entries if profile in (None, entry.profile)}
+        undone = {entry.merge for entry in entries if entry.kind not in ("merge", "create")}
+        return [
+            RecordedMerge(entry, entry.merge in undone)
+            for entry in reversed(merged)
+            if entry.merge in chosen and (before is None or entry.position < before)
+        ][:limit]
 
     async def journal_range(self, database: int) -> JournalRange:
         positions = [position for position, _ in journal_of(self._journal, database, 0)] or [0]

@@ -25,6 +25,7 @@ from gateway.core.model import (
     Position,
     Profile,
     Query,
+    RecordedMerge,
     Resource,
     Segment,
     StoredAnswer,
@@ -136,6 +137,16 @@ class Store(Protocol):
         same time, entries are returned once no earlier one can follow. Those of one profile are returned at once. The
         entries of a profile have the order of its versions.
         """
+        ...
+
+    async def merge(self, database: int, id: str) -> list[JournalEntry]:
+        """Return the entries of a merge and of its undo, by position; none if it is unknown or pruned."""
+        ...
+
+    async def merges(
+        self, database: int, before: Position | None, limit: int, profile: str | None = None
+    ) -> list[RecordedMerge]:
+        """Return at most `limit` merges before a position, the newest first; those with one profile if given."""
         ...
 
     async def journal_range(self, database: int) -> JournalRange:

@@ -160,6 +160,13 @@ JOURNAL_COLUMNS = (
     "database, profile, version, kind, time, observed, token, dialect, request, triggers, merge, replay, members"
 )
 
+IS_MERGE = "merge IS NOT NULL AND merge = profile || '-' || version"
+"""The condition of an entry of the destination of a merge, by the form of a merge's id."""
+
+IS_UNDONE = """EXISTS (SELECT 1 FROM journal AS undo WHERE undo.database = journal.database
+    AND undo.merge = journal.merge AND undo.kind NOT IN ('merge', 'create'))"""
+"""Whether the merge of an entry was undone: the entries of an undo have other kinds."""
+
 ENCODER = msgspec.json.Encoder()
 MEMBERS = msgspec.json.Decoder(tuple[MemberChange, ...])
 

@@ -26,6 +26,7 @@ from gateway.core.model import (
     Ledger,
     Position,
     Profile,
+    RecordedMerge,
 )
 from gateway.stores.erasure import erase_some
 from gateway.stores.errors import Duplicate, Missing, Unavailable
@@ -36,8 +37,11 @@ from gateway.stores.postgresql.erasure import ERASURE_SQL, compact, occurrences,
 from gateway.stores.postgresql.group import run_together
 from gateway.stores.postgresql.journal import (
     RANGE,
+    READ_MERGE,
     entries_statement,
     entry_of_row,
+    merge_of_row,
+    merges_statement,
     prune_journal,
     range_of_row,
     removals_statement,
@@ -141,6 +145,14 @@ class PostgresqlStore(SqlRegistry, SqlListing, SqlSubscribers):
 
     async def removals(self, database: int, after: Position, limit: int) -> list[JournalEntry]:
         return list(map(entry_of_row, await self._fetch(*removals_statement(database, after, limit))))
+
+    async def merge(self, database: int, id: str) -> list[JournalEntry]:
+        return list(map(entry_of_row, await self._fetch(READ_MERGE, (database, id))))
+
+    async def merges(
+        self, database: int, before: Position | None, limit: int, profile: str | None = None
+    ) -> list[RecordedMerge]:
+        return list(map(merge_of_row, await self._fetch(*merges_statement(database, before, limit, profile))))
 
     async def journal_range(self, database: int) -> JournalRange:
         [positions] = await self._fetch(RANGE, {"database": database})

@@ -12,9 +12,9 @@ lock, and does neither before it has the lock of every profile that it writes (s
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.core.model import JournalEntry, JournalRange, Position
+from gateway.core.model import JournalEntry, JournalRange, Position, RecordedMerge
 from gateway.stores.postgresql.connections import Connection
-from gateway.stores.rows import JOURNAL_COLUMNS, Row, entry_of
+from gateway.stores.rows import IS_MERGE, IS_UNDONE, JOURNAL_COLUMNS, Row, entry_of
 
 NUMBER_BITS = 64
 """A position is one number: the transaction's id, then the bits of the row's number."""
@@ -36,6 +36,13 @@ READ_PROFILE = f"""SELECT {COLUMNS} FROM journal
     WHERE database = %(database)s AND profile = %(profile)s AND {AFTER} {ORDER} LIMIT %(limit)s"""
 READ_REMOVALS = f"""SELECT {COLUMNS} FROM journal
     WHERE database = %(database)s AND kind = 'remove' AND {AFTER} {ORDER} LIMIT %(limit)s"""
+READ_MERGE = f"SELECT {COLUMNS} FROM journal WHERE database = %s AND merge = %s {ORDER}"
+READ_MERGES = f"""SELECT {COLUMNS}, {IS_UNDONE} FROM journal
+    WHERE database = %(database)s AND {IS_MERGE}
+        AND (%(transaction)s::text IS NULL OR (transaction, number) < (%(transaction)s::text::xid8, %(number)s))
+        AND (%(profile)s::text IS NULL OR merge IN (
+            SELECT merge FROM journal AS part WHERE part.database = %(database)s AND part.profile = %(profile)s))
+    ORDER BY transaction DESC, number DESC LIMIT %(limit)s"""
 RANGE = f"""SELECT oldest.*, newest.*, pruned.transaction::text, pruned.number FROM (SELECT)
     LEFT JOIN LATERAL (SELECT transaction::text, number FROM journal
         WHERE database = %(database)s AND {IS_COMPLETE} {ORDER} LIMIT 1) AS oldest ON true
@@ -83,6 +90,21 @@ def removals_statement(database: int, after: Position, limit: int) -> tuple[str,
     """Return the statement that reads entries as `Store.removals` does, and its values."""
     transaction, number = split_position(after)
     return READ_REMOVALS, {"database": database, "transaction": transaction, "number": number, "limit": limit}
+
+
+def merges_statement(
+    database: int, before: Position | None, limit: int, profile: str | None
+) -> tuple[str, dict[str, Any]]:
+    """Return the statement that reads merges as `Store.merges` does, and its values."""
+    transaction, number = (None, None) if before is None else split_position(before)
+    values = {"transaction": transaction, "number": number, "limit": limit, "profile": profile}
+    return READ_MERGES, {"database": database, **values}
+
+
+def merge_of_row(row: Row) -> RecordedMerge:
+    """Return the merge of a row."""
+    *entry, is_undone = row
+    return RecordedMerge(entry_of_row(tuple(entry)), is_undone)
 
 
 def entry_of_row(row: Row) -> JournalEntry:

@@ -30,6 +30,7 @@ from gateway.core.model import (
     Ledger,
     Position,
     Profile,
+    RecordedMerge,
 )
 from gateway.stores.erasure import erase_some
 from gateway.stores.errors import Duplicate, Missing, Unavailable
@@ -43,7 +44,14 @@ from gateway.stores.sqlite.connections import CACHE_KIB, ENGINE_FAILURES, WRITER
 from gateway.stores.sqlite.erasure import ERASURE_SQL, run_statements
 from gateway.stores.sqlite.file import Presence, create_file, has_mark, require_room, warn_of_rights
 from gateway.stores.sqlite.group import REGISTRY_VERSION, find_ledgers, look_up, unique_by_id
-from gateway.stores.sqlite.journal import prune_journal, read_journal, read_range, read_removals
+from gateway.stores.sqlite.journal import (
+    prune_journal,
+    read_journal,
+    read_merge,
+    read_merges,
+    read_range,
+    read_removals,
+)
 from gateway.stores.sqlite.layout import migrate, new_content, require_layout, require_own_tables
 from gateway.stores.sqlite.search import empty_log, occurrences
 from gateway.stores.sqlite.snapshot import SqliteSnapshot, restore
@@ -142,6 +150,14 @@ class SqliteStore(SqlRegistry, SqlListing, SqlSubscribers):
 
     async def removals(self, database: int, after: Position, limit: int) -> list[JournalEntry]:
         return read_removals(self._execute, database, after, limit)
+
+    async def merge(self, database: int, id: str) -> list[JournalEntry]:
+        return read_merge(self._execute, database, id)
+
+    async def merges(
+        self, database: int, before: Position | None, limit: int, profile: str | None = None
+    ) -> list[RecordedMerge]:
+        return read_merges(self._execute, database, before, limit, profile)
 
     async def journal_range(self, database: int) -> JournalRange:
         return read_range(self._execute, database)

@@ -5,14 +5,20 @@ from typing import Any
 
 import apsw
 
-from gateway.core.model import JournalEntry, JournalRange, Position
-from gateway.stores.rows import JOURNAL_COLUMNS, Row, entry_of, json_text
+from gateway.core.model import JournalEntry, JournalRange, Position, RecordedMerge
+from gateway.stores.rows import IS_MERGE, IS_UNDONE, JOURNAL_COLUMNS, Row, entry_of, json_text
 
 READ = f"SELECT position, {JOURNAL_COLUMNS} FROM journal WHERE database = ? AND position > ? ORDER BY position LIMIT ?"
 READ_PROFILE = f"""SELECT position, {JOURNAL_COLUMNS} FROM journal
     WHERE database = ? AND profile = ? AND position > ? ORDER BY position LIMIT ?"""
 READ_REMOVALS = f"""SELECT position, {JOURNAL_COLUMNS} FROM journal
     WHERE database = ? AND kind = 'remove' AND position > ? ORDER BY position LIMIT ?"""
+READ_MERGE = f"SELECT position, {JOURNAL_COLUMNS} FROM journal WHERE database = ? AND merge = ? ORDER BY position"
+READ_MERGES = f"""SELECT position, {JOURNAL_COLUMNS}, {IS_UNDONE} FROM journal
+    WHERE database = :database AND {IS_MERGE} AND position < :before AND (:profile IS NULL OR merge IN (
+        SELECT merge FROM journal AS part WHERE part.database = :database AND part.profile = :profile))
+    ORDER BY position DESC LIMIT :limit"""
+MAX_POSITION = 2**63 - 1
 RANGE = """SELECT (SELECT min(position) FROM journal WHERE database = :database),
     (SELECT max(position) FROM journal WHERE database = :database),
     (SELECT position FROM pruned WHERE database = :database)"""
@@ -40,6 +46,20 @@ def read_removals(
 ) -> list[JournalEntry]:
     """Return entries, as `Store.removals` does."""
     return [entry_of(position, row) for position, *row in read(READ_REMOVALS, (database, after, limit))]
+
+
+def read_merge(read: Callable[[str, Sequence[Any]], list[Row]], database: int, id: str) -> list[JournalEntry]:
+    """Return the entries of a merge, as `Store.merge` does."""
+    return [entry_of(position, row) for position, *row in read(READ_MERGE, (database, id))]
+
+
+def read_merges(
+    read: Callable[[str, Any], list[Row]], database: int, before: Position | None, limit: int, profile: str | None
+) -> list[RecordedMerge]:
+    """Return merges, as `Store.merges` does."""
+    place = MAX_POSITION if before is None else before
+    rows = read(READ_MERGES, {"database": database, "before": place, "limit": limit, "profile": profile})
+    return [RecordedMerge(entry_of(position, row), bool(is_undone)) for position, *row, is_undone in rows]
 
 
 def read_range(read: Callable[[str, Any], list[Row]], database: int) -> JournalRange:

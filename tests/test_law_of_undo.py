@@ -1,0 +1,142 @@
+"""The law of undo: after a merge, some writes and the undo, all profiles are what they are without the merge.
+
+Each write since the merge belongs to the profile that owned what it was matched by, else to the one that it was written
+to. Where that profile does not accept it, the undo is refused and changes nothing.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from gateway.core.faults import Refusal
+from gateway.core.matching import identities
+from gateway.core.model import Document, EditResult, Update
+from tests.undo.world import TABLES, World, repeat, worlds
+from tests.undo.writes import MERGES, UPDATES, profiles
+
+SEQUENCES = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "laws" else int(os.environ.get("UNDO_N", "100"))
+SETTINGS = hypothesis.settings(
+    max_examples=SEQUENCES,
+    deadline=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+    report_multiple_bugs=False,
+    phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
+)
+
+THREE = st.tuples(profiles(0), profiles(1), profiles(2))
+WRITES = st.lists(UPDATES, max_size=8)
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.mark.law
+@SETTINGS
+@given(
+    documents=THREE,
+    before=WRITES,
+    options=MERGES,
+    sources=st.sampled_from(([1], [1, 2])),
+    since=st.lists(UPDATES, min_size=1, max_size=8),
+)
+def test_an_undo_restores_what_would_be_without_the_merge(
+    documents: Sequence[Document],
+    before: Sequence[Update],
+    options: dict[str, Any],
+    sources: Sequence[int],
+    since: Sequence[Update],
+    runner: asyncio.Runner,
+) -> None:
+    async def check() -> None:
+        merged, unmerged = worlds()
+        await begin(merged, unmerged, documents, before)
+        result = await merged.merge(0, sources, options)
+        if isinstance(result, Refusal):
+            event("the merge is refused")
+            return
+        is_possible = await write_to_both(merged, unmerged, since, frozenset({"p0", *(f"p{each}" for each in sources)}))
+        await undo_and_compare(merged, unmerged, is_possible)
+
+    runner.run(check())
+
+
+async def begin(merged: World, unmerged: World, documents: Sequence[Document], writes: Sequence[Update]) -> None:
+    """Fill two worlds in the same way."""
+    for one in (merged, unmerged):
+        await one.fill(documents)
+        for update in writes:
+            one.time += 1
+            await one.update(update)
+        one.time += 1
+
+
+async def write_to_both(merged: World, unmerged: World, writes: Sequence[Update], participants: frozenset[str]) -> bool:
+    """Carry out writes in both worlds. Return whether the one without a merge accepts what the other one does."""
+    is_possible = True
+    for update in writes:
+        merged.time += 1
+        unmerged.time = merged.time
+        result = await merged.update(update)
+        event(_outcome(result, participants))
+        if isinstance(result, EditResult) and await repeat(update, result, participants, unmerged):
+            is_possible = False
+    return is_possible
+
+
+def _outcome(result: EditResult | Refusal, participants: frozenset[str]) -> str:
+    """Return what a write did, for the statistics."""
+    if isinstance(result, Refusal):
+        return f"a write is refused: {result.faults[0].code}"
+    written = {write.after.id for write in result.writes if write.after and write.members}
+    return "a write changes a merged profile" if written & participants else "a write changes none of the profiles"
+
+
+IDS = ("p0", "p1", "p2")
+
+
+async def is_taken(merged: World, unmerged: World) -> bool:
+    """Return whether a profile outside the merge got an identifier that a profile of it would have again."""
+    [recorded] = [each for each in await merged.store.merges(1, None, 10) if not each.is_undone]
+    own = {recorded.entry.profile, *(recorded.entry.replay or {})["sources"]}
+    present = {id: identities(each.document, TABLES) for id, each in (await merged.profiles(IDS)).items()}
+    back = {id: identities(each.document, TABLES) for id, each in (await unmerged.profiles(IDS)).items()}
+    gained = frozenset().union(*(back[id] for id in own)) - frozenset().union(*(present.get(id, ()) for id in own))
+    others = frozenset().union(*(names for id, names in present.items() if id not in own))
+    return any(kind.partition("/")[0] in TABLES.unique for kind, _ in gained & others)
+
+
+async def undo_and_compare(merged: World, unmerged: World, is_possible: bool) -> None:
+    """Undo the last merge, and compare everything with the world without it."""
+    merged.time += 1
+    before = await merged.documents(IDS)
+    merge = await merged.last_merge()
+    if not is_possible:
+        event("the undo is refused")
+        with pytest.raises(Refusal, match="undo_conflict"):
+            await merged.undo(merge)
+        assert await merged.documents(IDS) == before
+        return
+    if await is_taken(merged, unmerged):
+        event("another profile has an identifier")
+        with pytest.raises(Refusal, match="identifier_taken"):
+            await merged.undo(merge)
+        assert await merged.documents(IDS) == before
+        return
+    await merged.undo(merge)
+    event("the undo is complete")
+    assert await merged.documents(IDS) == await unmerged.documents(IDS)
+    names = sorted(
+        {name for each in (await unmerged.profiles(IDS)).values() for name in identities(each.document, TABLES)}
+    )
+    assert await merged.found_by(IDS, names) == await unmerged.found_by(IDS, names)
+    stricter, strict = await merged.statuses(IDS), await unmerged.statuses(IDS)
+    assert {place: status for place, status in strict.items() if stricter.get(place, -1) < status} == {}
