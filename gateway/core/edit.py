@@ -95,7 +95,7 @@ class UpdateEdit(Struct, frozen=True):
         if may_change_consent(update, find):
             document, ledgers = apply_consent(document, update, context.read_ledgers(find), context.now)
         gained, lost = identity_changes(before, document, context.tables)
-        touched = touched_members(dated)
+        touched, wanted = touched_members(dated), gained
         if gained or lost or profile is None:
             resolved = self._without_conflicts(find, profile, document, gained, lost)
             if resolved is not document:
@@ -103,7 +103,7 @@ class UpdateEdit(Struct, frozen=True):
                 gained, lost = identity_changes(before, document, context.tables)
         if gained and find.has_tombstones and context.erased:
             context.erased.require_new(find, tuple(gained), update)
-        replay = {"update": self.update} if "merged" in before else None
+        replay = {"update": self.update, "kept": sorted(wanted - gained)} if "merged" in before else None
         result = document_result(profile, document, gained, lost, context, touched=touched, replay=replay)
         if ledgers or self.detach_key or len(found) > 1:
             return self._with_others(find, found, profile, replace(result, ledgers=ledgers))

@@ -3,7 +3,7 @@
 Each write since then is repeated by its command on the profile that owned what it was matched by, else on the one that
 it was written to. The journal has these commands as `replay` of an entry, as one of:
 
-- `update`: the canonical command of a write to one profile
+- `update`: the canonical command of a write to one profile, and `kept`: the identities that it did not get by its rules
 - `part`: what a command wrote to every profile that its `match` names
 - `status_change`: the rule of a change of the subscriptions of all profiles
 
@@ -13,15 +13,17 @@ from the members: they do not have the order of its members.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 from msgspec import Struct
 
+from gateway.core.apply import apply_update
 from gateway.core.consent import LIFTS, address_of, resource_key
 from gateway.core.edit import EditContext, UpdateEdit, apply_part
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.journal import UnknownValue, document_before
-from gateway.core.matching import ID, identities, match_identities
+from gateway.core.matching import ID, NO_IDENTITIES, identities, match_identities
 from gateway.core.model import (
     Address,
     Document,
@@ -74,10 +76,18 @@ def past_writes(profile: Profile | None, entries: Sequence[JournalEntry]) -> lis
     return writes[::-1]
 
 
+def wanted_identities(writes: Sequence[PastWrite], tables: ProfileTables) -> frozenset[Identity]:
+    """Return the identities that the updates of some writes give a profile."""
+    updates = ((write.entry.replay or {}).get("update", {}) for write in writes)
+    documents = (apply_update({}, update)[0] for update in updates if "on_conflict" in update)
+    return frozenset[Identity]().union(*(identities(document, tables) for document in documents))
+
+
 class Unmerging:
     """The profiles of a merge without it, while the writes since then are repeated in their order.
 
-    `participants` are the profiles of each merge, by its id; `patches` the functions of the dialects, by their names.
+    `participants` are the profiles of each merge, by its id; `patches` the functions of the dialects, by their names;
+    `taken` the identities that other profiles have now.
     """
 
     def __init__(
@@ -86,7 +96,9 @@ class Unmerging:
         participants: Mapping[str, frozenset[str]],
         tables: ProfileTables,
         patches: Mapping[str, ResolvePatch],
+        taken: frozenset[Identity] = NO_IDENTITIES,
     ) -> None:
+        self._taken = taken
         self._merge = merge
         self._participants = participants
         self._tables = tables
@@ -137,7 +149,7 @@ class Unmerging:
 
     def _repeat_command(self, entry: JournalEntry, replay: Mapping[str, Any], after: Document) -> None:
         if "update" in replay:
-            self._repeat_update(entry, replay["update"], after)
+            self._repeat_update(entry, replay, after)
         elif "part" in replay:
             part: Update = replay["part"]
             owners = self._find(match_identities(part["match"], self._tables)) or [self._profile(entry.profile)]
@@ -147,14 +159,17 @@ class Unmerging:
             for id, document in self._documents.items():
                 self._documents[id] = change_statuses(document, replay["status_change"])
 
-    def _repeat_update(self, entry: JournalEntry, update: Update, after: Document) -> None:
+    def _repeat_update(self, entry: JournalEntry, replay: Mapping[str, Any], after: Document) -> None:
+        update: Update = replay["update"]
         owner = self._owner(update, entry.profile)
         others = update.get("detach_from_others")
         detached = match_identities(others["match"], self._tables) if others else ()
         edit = UpdateEdit(update, ((ID, owner.id),), self._context(entry), detached)
         ledgers = _lifted_ledgers(after, owner.document)
+        kept = frozenset(map(tuple, replay.get("kept", ())))
+        others = kept | (self._taken - identities(after, self._tables))
         try:
-            result = edit(Find(self._find, _reader(ledgers), lambda: True))
+            result = edit(Find(partial(self._find, others=others), _reader(ledgers), lambda: True))
         except Refusal as refusal:
             reason = f"cannot repeat version {entry.version} of {entry.profile}: {refusal.faults[0].text}"
             raise _conflict(owner.id, reason) from None
@@ -170,16 +185,20 @@ class Unmerging:
             owner = None
         return owner or self._profile(written)
 
-    def _find(self, key: Sequence[Identity]) -> list[Profile]:
+    def _find(self, key: Sequence[Identity], others: frozenset[Any] = NO_IDENTITIES) -> list[Profile]:
+        """Return the profiles that a key finds, and one more where another profile has one of the identities."""
         wanted = frozenset(key)
-        return [
+        found = [
             self._profile(id)
             for id, document in sorted(self._documents.items())
             if not wanted.isdisjoint(identities(document, self._tables) | {(ID, id)})
         ]
+        return found or ([] if wanted.isdisjoint(others) else [Profile("", {}, 1, 0, 0)])
 
     def _store(self, writes: Sequence[Write]) -> None:
-        self._documents |= {write.after.id: write.after.document for write in writes if write.after}
+        for write in writes:
+            if write.after and write.after.id in self._documents:
+                self._documents[write.after.id] = write.after.document
 
     def _profile(self, id: str) -> Profile:
         return Profile(id, self._documents[id], 1, 0, 0)
