@@ -156,7 +156,7 @@ class UpdateEdit(Struct, frozen=True):
         own = profile.id if profile else None
         if self.detach_key:
             others = (each for each in find.profiles(self.detach_key) if each.id != own)
-            detached = [apply_part(each, self.update["detach_from_others"], self.context) for each in others]
+            detached = [apply_part(each, self.update["detach_from_others"], self.context, own) for each in others]
             result = replace(result, writes=(*chain.from_iterable(detached), *result.writes))
         if self.update["match"].get("on_multiple"):
             result = replace(result, others=tuple(each.id for each in found if each.id != own))
@@ -173,11 +173,14 @@ def _address_result(update: Update, found: Sequence[Profile], find: Find, contex
     return EditResult(None, tuple(writes), others=tuple(profile.id for profile in found), ledgers=ledgers)
 
 
-def apply_part(other: Profile, part: Update, context: EditContext) -> tuple[Write, ...]:
-    """Return the write of a part of an update to each profile that its match names. A part has nothing to validate."""
+def apply_part(other: Profile, part: Update, context: EditContext, main: str | None = None) -> tuple[Write, ...]:
+    """Return the write of a part of an update to one of the profiles that the part's match names.
+
+    A part has nothing to validate. `main` is the id of the profile that the rest of the update is written to.
+    """
     document, _ = apply_update(other.document, part)
     gained, lost = identity_changes(other.document, document, context.tables)
-    replay = {"part": part} if "merged" in other.document else None
+    replay = {"part": part, "main": main} if "merged" in other.document else None
     return document_result(other, document, gained, lost, context, touched=touched_members(part), replay=replay).writes
 
 

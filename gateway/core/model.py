@@ -171,8 +171,7 @@ JobCursor: TypeAlias = tuple[int, str]
 class EditResult(Struct, frozen=True):
     """The result of an edit: the profile to return, and the writes to store (none: nothing changed).
 
-    `others` are the ids of further profiles: those that match and are unchanged, and the destinations of a split, in
-    the order of the command. A ledger that is None is removed.
+    `others` are the ids of further profiles that match and are unchanged. A ledger that is None is removed.
     """
 
     profile: Profile | None

@@ -26,13 +26,16 @@ from gateway.core.moves import (
 from gateway.core.pointer import join_pointer
 from gateway.core.selection import not_found, require_profile
 
+DESTINATIONS = "destinations"
+
 
 class SplitEdit(Struct, frozen=True):
     """The edit of a split. `key` finds the source, each of `destination_keys` a destination, in their order.
 
-    A destination that is not found is created, with the next of `new_ids`. `others` of the result are the ids of the
-    destinations. The edit raises `Refusal`: profile_not_found, ambiguous_match, invalid_parameter, match_not_in_data,
-    identifier_taken, and the faults of functions and of validation.
+    A destination that is not found is created, with the next of `new_ids`. The profile of the result is the source; its
+    document has the ids of the `destinations`, for a repeated request. The edit raises `Refusal`: profile_not_found,
+    ambiguous_match, invalid_parameter, match_not_in_data, identifier_taken, and the faults of functions and of
+    validation.
     """
 
     split: Split
@@ -58,7 +61,9 @@ class SplitEdit(Struct, frozen=True):
         document = self._left_document(source, moved)
         gained, lost = identity_changes(source.document, document, self.context.tables)
         result = document_result(source, document, gained, lost, self.context, "split")
-        return replace(result, writes=(*result.writes, *writes), others=tuple(ids.values()), ledgers=ledgers)
+        assert result.profile is not None
+        profile = replace(result.profile, document={DESTINATIONS: list(ids.values())})
+        return EditResult(profile, (*result.writes, *writes), ledgers=ledgers)
 
     def _destination(
         self, find: Find, index: int, source: Profile, moved: Sequence[int | None]

@@ -4,7 +4,7 @@ Each write since then is repeated by its command on the profile that owned what 
 it was written to. The journal has these commands as `replay` of an entry, as one of:
 
 - `update`: the canonical command of a write to one profile, and `kept`: the identities that it did not get by its rules
-- `part`: what a command wrote to every profile that its `match` names
+- `part`: what a command wrote to every profile that its `match` names, but not to the `main` profile of the command
 - `status_change`: the rule of a change of the subscriptions of all profiles
 
 The entries of the merge itself have `before`, the document before it, where the profile stays, and `created` (ms since
@@ -151,6 +151,8 @@ class Unmerging:
         if "update" in replay:
             self._repeat_update(entry, replay, after)
         elif "part" in replay:
+            if replay["main"] in self._documents:
+                return  # the update itself is repeated, with its parts
             part: Update = replay["part"]
             owners = self._find(match_identities(part["match"], self._tables)) or [self._profile(entry.profile)]
             for owner in owners:

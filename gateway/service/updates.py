@@ -5,8 +5,10 @@ import logging
 from msgspec.structs import replace
 
 from gateway.core.erasure import ErasureEdit
-from gateway.core.faults import Refusal
-from gateway.core.model import Change, EditResult, Profile, Query
+from gateway.core.faults import Refusal, refuse
+from gateway.core.matching import ID
+from gateway.core.model import Change, EditResult, Query
+from gateway.core.splitting import DESTINATIONS
 from gateway.core.status_change import change_statuses, changed_subscriptions
 from gateway.service.changes import GROUP_SIZE, ChangeBuilder
 from gateway.service.erasures import erase
@@ -79,9 +81,17 @@ class Updates:
         return [(await apply(self._store, self._changes.merge(request))).profile]
 
     async def split(self, request: PreparedRequest) -> list[Outcome]:
-        """Split one profile. The outcomes are it and the destinations, these without their documents."""
-        result = await apply(self._store, self._changes.split(request))
-        return [result.profile, *(Profile(id, {}, 0, 0, 0) for id in result.others)]
+        """Split one profile. The outcomes are it and the destinations, these without their documents.
+
+        Raises `Refusal` (profile_not_found) where a destination was removed before the request was repeated.
+        """
+        source = (await apply(self._store, self._changes.split(request))).profile
+        assert source is not None
+        ids = source.document[DESTINATIONS]
+        found = {each.id: each for each in await self._store.find(request.database.id, [(ID, id) for id in ids])}
+        if len(found) < len(ids):
+            raise refuse("profile_not_found")
+        return [source, *(replace(found[id], document={}) for id in ids)]
 
 
 async def apply(store: Store, change: Change) -> EditResult:
