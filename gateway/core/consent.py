@@ -206,7 +206,7 @@ def apply_consent(
     Return the document, in which a subscription has the number that it lifts, and the ledgers that changed. `document`
     is the result of the update; an edit that it omitted has no effect. Without a document every edit has one.
     """
-    statuses = _explicit_statuses(document, update["subscriptions"]) if "subscriptions" in update else []
+    statuses = explicit_statuses(document, update["subscriptions"]) if "subscriptions" in update else []
     suppressions = update.get("suppressions", {})
     suppressed, restored = (list(map(address_of, suppressions.get(name, ()))) for name in ("add", "remove"))
     addresses = [*(address for address, *_ in statuses), *suppressed, *restored]
@@ -225,10 +225,10 @@ def apply_consent(
     ledgers |= {address: record(ledgers[address], "", SUPPRESSED, time) for address in suppressed}
     ledgers |= {address: remove(ledgers[address], "", SUPPRESSED) for address in restored}
     changed = {address: ledger for address, ledger in ledgers.items() if ledger != before.get(address, Ledger())}
-    return _with_lifts(document, lifts), changed
+    return with_lifts(document, lifts), changed
 
 
-def _explicit_statuses(document: Document, edits: Iterable[Mapping[str, Any]]) -> list[tuple[Address, str, str]]:
+def explicit_statuses(document: Document, edits: Iterable[Mapping[str, Any]]) -> list[tuple[Address, str, str]]:
     """Return address, resource and word of each status that the edits give.
 
     An edit with operations may have been omitted; of several edits of one subscription each one counts.
@@ -249,7 +249,7 @@ def _key(subscription: Mapping[str, Any]) -> tuple[Address, str]:
     return address_of(subscription), resource_key(subscription)
 
 
-def _with_lifts(document: Document, lifts: Mapping[tuple[Address, str], int]) -> Document:
+def with_lifts(document: Document, lifts: Mapping[tuple[Address, str], int]) -> Document:
     """Return the document whose subscriptions have the numbers that they lift."""
     before = document.get("subscriptions", [])
     after = [{**one, LIFTS: number} if (number := lifts.get(_key(one), 0)) else one for one in before]

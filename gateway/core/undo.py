@@ -14,24 +14,22 @@ from the members: they do not have the order of its members.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, TypeAlias
 
 from msgspec import Struct
 
 from gateway.core.apply import apply_update
-from gateway.core.consent import LIFTS, address_of, resource_key
+from gateway.core.consent import LIFTS, STATUSES, address_of, explicit_statuses, resource_key, with_lifts
 from gateway.core.edit import EditContext, UpdateEdit, apply_part
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.journal import UnknownValue, document_before
 from gateway.core.matching import ID, NO_IDENTITIES, identities, match_identities
 from gateway.core.model import (
-    Address,
     Document,
-    Fact,
     Find,
     Identity,
     JournalEntry,
-    Ledger,
     Profile,
     Update,
     Write,
@@ -167,16 +165,17 @@ class Unmerging:
         others = update.get("detach_from_others")
         detached = match_identities(others["match"], self._tables) if others else ()
         edit = UpdateEdit(update, ((ID, owner.id),), self._context(entry), detached)
-        ledgers = _lifted_ledgers(after, owner.document)
         kept = frozenset(map(tuple, replay.get("kept", ())))
         others = kept | (self._taken - identities(after, self._tables))
         try:
-            result = edit(Find(partial(self._find, others=others), _reader(ledgers), lambda: True))
+            result = edit(Find(partial(self._find, others=others), lambda _addresses: {}, lambda: False))
         except Refusal as refusal:
             reason = f"cannot repeat version {entry.version} of {entry.profile}: {refusal.faults[0].text}"
             raise _conflict(owner.id, reason) from None
         self._absent.discard(owner.id)
         self._store(result.writes)
+        document = self._documents[owner.id]
+        self._documents[owner.id] = _with_lifts_of_then(document, update, owner.document, after)
 
     def _owner(self, update: Update, written: str) -> Profile:
         """Return the profile that an update means, or else the one that it was written to."""
@@ -211,28 +210,18 @@ class Unmerging:
         return EditContext(self._tables, lambda _document, _before: [], patch, "", entry.origin.time)
 
 
-def _lifted_ledgers(*documents: Document) -> dict[Address, Ledger]:
-    """Return ledgers by which an explicit subscription lifts what a subscription of these documents lifts.
+def _with_lifts_of_then(document: Document, update: Update, *lifting: Document) -> Document:
+    """Return the document whose explicit subscriptions lift what those of some documents lift.
 
-    It lifted the facts of its time: those that an address has now may be later ones.
+    They lifted the facts of their time: those that an address has now may be later ones.
     """
-    numbers: dict[Address, dict[str, int]] = {}
-    for document in documents:
-        for one in document.get("subscriptions", ()):
-            if number := one.get(LIFTS, 0):
-                by_resource = numbers.setdefault(address_of(one), {})
-                by_resource[resource_key(one)] = max(number, by_resource.get(resource_key(one), 0))
-    return {
-        address: Ledger(
-            max(own.values()),
-            {resource: {"unsubscribed": Fact(0, number, is_lifted=True)} for resource, number in own.items()},
-        )
-        for address, own in numbers.items()
-    }
-
-
-def _reader(ledgers: Mapping[Address, Ledger]) -> Callable[[Sequence[Address]], dict[Address, Ledger]]:
-    return lambda addresses: {each: ledgers[each] for each in addresses if each in ledgers}
+    statuses = explicit_statuses(document, update.get("subscriptions", ()))
+    lifts = {(address, resource): 0 for address, resource, word in statuses if word == STATUSES[0]}
+    for one in chain.from_iterable(each.get("subscriptions", ()) for each in lifting):
+        key = address_of(one), resource_key(one)
+        if key in lifts:
+            lifts[key] = max(lifts[key], one.get(LIFTS, 0))
+    return with_lifts(document, lifts)
 
 
 def _reject_patch(_document: Document, _update: Update) -> Update:

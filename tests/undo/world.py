@@ -68,6 +68,10 @@ class World:
         merges = await self.store.merges(DATABASE, None, 10)
         return next(each.entry.merge for each in merges if not each.is_undone and each.entry.merge)
 
+    async def participants(self, merge: str) -> set[str]:
+        """Return the ids of the profiles of a merge."""
+        return {entry.profile for entry in await self.store.merge(DATABASE, merge)}
+
     async def owner(self, update: Update, participants: frozenset[str]) -> str | None:
         """Return which of some profiles an update means; None where that is none or not clear."""
         key = match_identities(update["match"], TABLES)
@@ -116,14 +120,13 @@ def worlds() -> tuple[World, World]:
 async def repeat(update: Update, result: EditResult, participants: frozenset[str], unmerged: World) -> Refusal | None:
     """Do in the world without a merge what a write did: on the profile that it belongs to.
 
-    Return the refusal of a write that the profile does not accept.
+    Return the refusal of a write that a profile of the merge does not accept there.
     """
-    written = [write.after.id for write in result.writes if write.after and write.after.id in participants]
-    if result.profile is not None and result.profile.id in participants:
-        owner = await unmerged.owner(update, participants)
-        done = await unmerged.update(update, owner or result.profile.id)
-    elif written:
-        done = await unmerged.update(update)
-    else:
-        done = await unmerged.update({name: value for name, value in update.items() if name != "detach_from_others"})
-    return done if isinstance(done, Refusal) else None
+    target = result.profile.id if result.profile else None
+    if target in participants:
+        done = await unmerged.update(update, await unmerged.owner(update, participants) or target)
+        return done if isinstance(done, Refusal) else None
+    if not any(write.after and write.after.id in participants for write in result.writes):
+        update = {name: value for name, value in update.items() if name != "detach_from_others"}
+    await unmerged.update(update, target)
+    return None
