@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+from msgspec.structs import replace
 
 from gateway.core.consent import DELETED, INTERNAL_MEMBERS, status_word
 from gateway.dialects import load_dialects
-from gateway.dialects.outgoing import Outgoing, OutgoingRequest, Target
+from gateway.dialects.outgoing import Outgoing, OutgoingRequest, ProfileState, Target
 from gateway.media import CODECS
 from gateway.server.app import create
 from gateway.settings import Settings
@@ -46,6 +47,17 @@ class FarSide:
         headers = {**OUTGOING[self._dialect].headers(SECRET), "content-type": CONTENT_TYPES[self._codec.name]}
         content = None if request.tree is None else self._codec.encode(request.tree)
         return await self._client.request(request.method, request.path, content=content, headers=headers)
+
+    async def bring(self, state: ProfileState, target: Target) -> str | None:
+        """Send what a state needs, as a relay does. Return the id of the profile here."""
+        outgoing, index = OUTGOING[self._dialect], 0
+        while index < len(requests := outgoing.render_change(state, target).requests):
+            reply = await self.send(requests[index])
+            answer = outgoing.parse_answer(reply.status_code, self.decode(reply))
+            is_gone = requests[index].missing_ok and answer.status == 404
+            assert answer.status < 300 or is_gone, (requests[index], reply.text)
+            state, index = replace(state, vendor_id=state.vendor_id or answer.vendor_id), index + 1
+        return state.vendor_id
 
     def decode(self, reply: httpx.Response) -> Any:
         """Return the tree of a reply, which has the media type of its request."""
@@ -96,7 +108,7 @@ def sayable(document: Mapping[str, Any], dialect: str) -> dict[str, Any]:
     said["custom"] = {name: value for name, value in own.items() if not name.startswith("_own_")}
     subscriptions = {_said(each, dialect, document) for each in document.get("subscriptions", ())}
     said["subscriptions"] = sorted(filter(None, subscriptions))
-    said["segments"] = sorted(map(str, document.get("segments", ()))) if dialect != "klaviyo" else []
+    said["segments"] = sorted(map(str, document.get("segments", ())))
     return {name: value for name, value in said.items() if value}
 
 

@@ -16,7 +16,7 @@ from gateway.core.difference import member_changes
 from gateway.dialects.outgoing import Path as Place
 from gateway.dialects.outgoing import ProfileState, Target
 from gateway.feed.relay.states import all_members, touched_members
-from tests.far_side import OUTGOING, RESOURCE, TARGETS, FarSide, far_side, sayable
+from tests.far_side import OUTGOING, RESOURCE, TARGETS, far_side, sayable
 
 ID = "0123456789abcdef01234567"
 DIALECTS = ("altcraft", "courier", "klaviyo")
@@ -86,19 +86,6 @@ def state(document: dict[str, Any], touched: Mapping[Place, list[Any]], vendor_i
     return ProfileState(ID, document, list(touched), touched, vendor_id, time=1_767_225_600_000)
 
 
-async def bring(far: FarSide, dialect: str, now: ProfileState, target: Target) -> str | None:
-    """Send what a state needs. Return the vendor's id of the profile."""
-    outgoing, vendor_id = OUTGOING[dialect], now.vendor_id
-    for request in outgoing.render_change(now, target).requests:
-        if "/relationships/" in request.path:
-            continue  # the far side does not serve it yet
-        reply = await far.send(request)
-        answer = outgoing.parse_answer(reply.status_code, far.decode(reply))
-        assert answer.status < 300 or (request.missing_ok and answer.status == 404), (request, reply.text)
-        vendor_id = vendor_id or answer.vendor_id
-    return vendor_id
-
-
 def expected(document: dict[str, Any], dialect: str, before: Mapping[str, Any] = {}) -> dict[str, Any]:
     """Return what the vendor has after a document was sent."""
     said = sayable(document, dialect)
@@ -123,12 +110,12 @@ def test_what_is_rendered_is_parsed_as_the_same_profile(
 ) -> None:
     async def run() -> None:
         async with far_side(dialect) as far:
-            vendor_id = await bring(far, dialect, state(before, all_members(before), None), TARGETS[dialect])
+            vendor_id = await far.bring(state(before, all_members(before), None), TARGETS[dialect])
             [there] = await far.documents()
             assert sayable(there, dialect) == expected(before, dialect)
             touched = touched_members(member_changes(before, after))
             for _ in range(2):  # a repeated request changes nothing
-                await bring(far, dialect, state(after, touched, vendor_id), TARGETS[dialect])
+                await far.bring(state(after, touched, vendor_id), TARGETS[dialect])
                 [there] = await far.documents()
                 assert sayable(there, dialect) == expected(after, dialect, before)
 
