@@ -338,3 +338,16 @@ def test_an_erasure_is_passed_on_by_the_id_alone_and_leaves_no_trace() -> None:
         assert "example.com" not in str([network.seen[-1].url, network.seen[-1].content])
 
     lived(work, "klaviyo", "klaviyo")
+
+
+@pytest.mark.parametrize("target", ["altcraft", "klaviyo"])
+def test_a_removal_is_sent_before_a_new_profile_of_the_same_person(target: str) -> None:
+    async def work(found: Pair, _network: Faulty) -> None:
+        await write(found.near, "altcraft", "p1", {}, PERSON)
+        await found.catch_up()
+        await write(found.near, "altcraft", "p1", PERSON, {})
+        await write(found.near, "altcraft", "p1", {}, {**PERSON, "given_name": "Bea"})
+        await found.catch_up()
+        assert [each["given_name"] for each in await found.far.documents()] == ["Bea"]
+
+    lived(work, "altcraft", target, deletes=True)

@@ -8,7 +8,7 @@ attempted, and later entries of it wait behind: the order per profile stays.
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from itertools import chain, groupby
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct, field
@@ -50,8 +50,8 @@ class Sender(Protocol):
         """Return whether the subscriber gets an entry."""
         ...
 
-    def is_urgent(self, entry: JournalEntry) -> bool:
-        """Return whether an entry is sent before waiting ones of other profiles."""
+    def rank(self, entry: JournalEntry | None) -> int:
+        """Return the rank of an entry, None for one that was put aside. A round sends lower ones before others."""
         ...
 
     def group(self, entries: Sequence[JournalEntry]) -> int:
@@ -138,8 +138,9 @@ class SubscriberDelivery:
                 waiting.append(delivery)
             else:
                 new[entry.profile].append((delivery, entry))
-        chains = sorted([*old, *new.values()], key=self._is_patient)
-        results = await asyncio.gather(*map(self._send_chain, chains))
+        results = list[ChainResult]()
+        for _, chains in groupby(sorted([*old, *new.values()], key=self._rank), key=self._rank):
+            results += await asyncio.gather(*map(self._send_chain, chains))
         await self._settle(entries, results, waiting)
         return bool(entries or old)
 
@@ -161,9 +162,8 @@ class SubscriberDelivery:
             chains[delivery.profile].append(delivery)
         return chains
 
-    def _is_patient(self, chain: Chain) -> bool:
-        """Return whether a chain can wait for others. Of one that failed before, the entries are not known."""
-        return not any(entry and self._sender.is_urgent(entry) for _, entry in chain)
+    def _rank(self, chain: Chain) -> int:
+        return min(self._sender.rank(entry) for _, entry in chain)
 
     async def _send_chain(self, chain: Chain) -> ChainResult:
         """Send the entries of a profile, group by group, up to the first failure that may pass."""

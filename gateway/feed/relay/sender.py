@@ -90,8 +90,11 @@ class RelaySender:
             return False
         return entry.kind == "erase" or bool(entry.members and entry.members != ERASED)
 
-    def is_urgent(self, entry: JournalEntry) -> bool:
-        return opts_out(entry)
+    def rank(self, entry: JournalEntry | None) -> int:
+        """Return 0 for removals, whose identifiers a later profile may have, 1 for opt-outs, and 2 for all others."""
+        if entry is None or removes(entry):
+            return 0
+        return 1 if opts_out(entry) else 2
 
     def group(self, entries: Sequence[JournalEntry]) -> int:
         """Return how many entries are sent as one state. An opt-out is sent before what follows it."""

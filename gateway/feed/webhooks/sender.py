@@ -36,8 +36,8 @@ class WebhookSender:
         self._render = event_renderer(store, subscriber.database, selection)
         self._send = send
 
-    def is_urgent(self, _entry: JournalEntry) -> bool:
-        return False
+    def rank(self, _entry: JournalEntry | None) -> int:
+        return 0
 
     def group(self, _entries: Sequence[JournalEntry]) -> int:
         return 1
