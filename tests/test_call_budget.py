@@ -89,7 +89,7 @@ SHAPES = {
     "XML update of the seed": Shape(118, 20, f"{API}/update/", seed("xml"), XML),
     "JSON update of the phone": Shape(120, 19, f"{API}/update/", altcraft({"phones": ["+7951105{:04}"]})),
     "JSON creation": Shape(107, 19, f"{API}/import/", altcraft({"email": "p{}@example.com"}, email="p{}@example.com")),
-    "JSON functions": Shape(126, 19, f"{API}/update/", altcraft(FUNCTIONS)),
+    "JSON functions": Shape(126, 20, f"{API}/update/", altcraft(FUNCTIONS)),
     "JSON read": Shape(85, 20, f"{API}/get/", altcraft({})),
     "Courier POST": Shape(80, 17, "/profiles/cora", '{"profile": {"given_name": "Cora{}"}}', headers=BEARER),
     "Courier GET": Shape(64, 14, "/profiles/cora", method="GET", headers=BEARER),

@@ -22,6 +22,8 @@ OTHER = {
     "GATEWAY_SECRET_FILE": ("/srv/secret", "/srv/secret"),
     "GATEWAY_TRUSTED_PROXIES": ("10.0.0.0/8", "10.0.0.0/8"),
     "GATEWAY_KEEP_CHANGES_DAYS": ("1", 1),
+    "GATEWAY_TOMBSTONE_DAYS": ("2", 2),
+    "GATEWAY_ERASE_ON_DELETE": ("true", True),
     "GATEWAY_MAX_BODY": ("100", 100),
     "GATEWAY_MAX_BATCH_BODY": ("1000", 1000),
     "GATEWAY_MAX_BATCH": ("10", 10),
