@@ -14,7 +14,7 @@ LENGTHS = {
     "json": {
         ("POST", "/api/v1.1/profiles/update/", 200): 87,
         ("POST", "/api/v1.1/profiles/import/", 200): 87,
-        ("POST", "/api/v1.1/profiles/get/", 200): 1040,
+        ("POST", "/api/v1.1/profiles/get/", 200): 2208,
         ("POST", "/profiles/{id}", 200): 20,
         ("GET", "/profiles/{id}", 200): 449,
         ("POST", "/api/profile-import", 200): 1411,
