@@ -8,8 +8,8 @@ import click
 from gateway.cli.options import DATABASE, JSON, POSITIVE, setting
 from gateway.cli.output import print_json, print_rows
 from gateway.cli.progress import row_progress
-from gateway.cli.store import InvalidSettings, load_settings, now, run_on_store
-from gateway.core.faults import Refusal
+from gateway.cli.store import load_settings, now
+from gateway.cli.subscribers import dead_letters, open_secrets, resume, run_on_subscribers
 from gateway.core.subscribers import Subscriber
 from gateway.dialects import load_dialects
 from gateway.dialects.outgoing import Target
@@ -17,18 +17,13 @@ from gateway.feed.cursors import parse_event_id
 from gateway.feed.relay import relays
 from gateway.feed.relay.backfill import backfill, preview
 from gateway.feed.relay.relays import NewRelay
-from gateway.feed.secret_box import SecretBox, open_box, secret_name
-from gateway.feed.webhooks.endpoints import render_dead
-from gateway.optional_dependencies import MissingExtra
-from gateway.service.pseudonyms import open_key, pseudonym_of
+from gateway.feed.secret_box import secret_name
+from gateway.service.pseudonyms import pseudonym_of
 from gateway.settings import Settings
 from gateway.stores.errors import Missing
 from gateway.stores.protocol import Store
 
 T = TypeVar("T")
-
-DEAD_LETTERS = 1_000
-"""Dead letters that are read at once."""
 
 MAX_COUNT = 100_000
 """Up to which `status` counts."""
@@ -197,11 +192,7 @@ def list_dead(store: str | None, database: int, as_json: bool, id: str) -> None:
 
     async def read(store: Store) -> list[dict[str, Any]]:
         await relays.find_relay(store, database, id)
-        found, after = [], 0
-        while page := await store.deliveries(database, id, True, after, DEAD_LETTERS):
-            found += [render_dead(each, store.id) for each in page]
-            after = page[-1].position
-        return found
+        return await dead_letters(store, database, id)
 
     print_rows(_run(load_settings(store=store), read), as_json)
 
@@ -219,8 +210,7 @@ def replay_relay(store: str | None, database: int, id: str, events: Sequence[str
 
     async def replay(store: Store) -> None:
         await relays.find_relay(store, database, id)
-        positions = [parse_event_id(each, store.id, "/events") for each in events] if events else None
-        await store.resume_subscriber(database, id, positions)
+        await resume(store, database, id, events)
 
     _run(load_settings(store=store), replay)
     click.echo(f"relay {id} is resumed")
@@ -249,7 +239,7 @@ async def _create(
     relays.validate(new, DIALECTS)
     if not secret:
         raise click.ClickException("the file has no credential")
-    box, _ = await _open_box(store, settings)
+    box, _ = await open_secrets(store, settings, "relay")
     try:
         return await relays.create_relay(store, database, new, secret, box, now(), has_backfill=has_backfill)
     except Missing:
@@ -257,7 +247,7 @@ async def _create(
 
 
 async def _backfill(store: Store, relay: Subscriber, settings: Settings) -> None:
-    box, key = await _open_box(store, settings)
+    box, key = await open_secrets(store, settings, "relay")
     secret = box.decrypt(relay.secret, secret_name(relay))
     done = 0
     async with store.snapshot() as snapshot:
@@ -281,23 +271,5 @@ async def _print_preview(store: Store, database: int, new: NewRelay) -> None:
         print_json(row)
 
 
-async def _open_box(store: Store, settings: Settings) -> tuple[SecretBox, bytes]:
-    key = await open_key(store, settings.secret_file)
-    if key is None:
-        raise InvalidSettings("GATEWAY_SECRET_FILE is not set: relays need it")
-    try:
-        return open_box(key), key
-    except MissingExtra as reason:
-        raise InvalidSettings(str(reason)) from None
-
-
 def _run(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
-    """Run work on the store. Raises `ClickException` with the place and the text of a refusal."""
-    try:
-        return run_on_store(settings, work)
-    except Refusal as refusal:
-        fault = refusal.faults[0]
-        place = fault.pointer.removeprefix("/")
-        raise click.ClickException(f"{place}: {fault.text}" if place else fault.text) from None
-    except Missing:
-        raise click.ClickException("there is no such relay") from None
+    return run_on_subscribers(settings, work, "relay")

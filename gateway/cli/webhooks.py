@@ -7,24 +7,17 @@ import click
 
 from gateway.cli.options import DATABASE, JSON, setting
 from gateway.cli.output import print_json, print_rows
-from gateway.cli.store import InvalidSettings, load_settings, now, run_on_store
-from gateway.core.faults import Refusal
+from gateway.cli.store import load_settings, now
+from gateway.cli.subscribers import dead_letters, open_secrets, resume, run_on_subscribers
 from gateway.core.subscribers import Subscriber
-from gateway.feed.cursors import parse_event_id
 from gateway.feed.events import EVENT_TYPES
-from gateway.feed.secret_box import open_box
 from gateway.feed.webhooks import endpoints
 from gateway.feed.webhooks.endpoints import NewWebhook
-from gateway.optional_dependencies import MissingExtra
-from gateway.service.pseudonyms import open_key
 from gateway.settings import Settings
 from gateway.stores.errors import Missing
 from gateway.stores.protocol import Store
 
 T = TypeVar("T")
-
-DEAD_LETTERS = 1_000
-"""Dead letters that are read at once."""
 
 
 @click.group()
@@ -113,11 +106,7 @@ def list_dead(store: str | None, database: int, as_json: bool, id: str) -> None:
 
     async def read(store: Store) -> list[dict[str, Any]]:
         await endpoints.find_webhook(store, database, id)
-        found, after = [], 0
-        while page := await store.deliveries(database, id, True, after, DEAD_LETTERS):
-            found += [endpoints.render_dead(each, store.id) for each in page]
-            after = page[-1].position
-        return found
+        return await dead_letters(store, database, id)
 
     print_rows(_run(load_settings(store=store), read), as_json)
 
@@ -132,8 +121,7 @@ def replay_webhook(store: str | None, database: int, id: str, events: Sequence[s
 
     async def replay(store: Store) -> None:
         await endpoints.find_webhook(store, database, id)
-        positions = [parse_event_id(each, store.id, "/events") for each in events] if events else None
-        await store.resume_subscriber(database, id, positions)
+        await resume(store, database, id, events)
 
     _run(load_settings(store=store), replay)
     click.echo(f"webhook {id} is resumed")
@@ -141,13 +129,7 @@ def replay_webhook(store: str | None, database: int, id: str, events: Sequence[s
 
 async def _create(store: Store, database: int, new: NewWebhook, settings: Settings) -> tuple[Subscriber, str]:
     endpoints.validate(new)
-    key = await open_key(store, settings.secret_file)
-    if key is None:
-        raise InvalidSettings("GATEWAY_SECRET_FILE is not set: webhooks need it")
-    try:
-        box = open_box(key)
-    except MissingExtra as reason:
-        raise InvalidSettings(str(reason)) from None
+    box, _ = await open_secrets(store, settings, "webhook")
     try:
         return await endpoints.create_webhook(store, database, new, box, settings.webhook_private, now())
     except Missing:
@@ -155,12 +137,4 @@ async def _create(store: Store, database: int, new: NewWebhook, settings: Settin
 
 
 def _run(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
-    """Run work on the store. Raises `ClickException` with the place and the text of a refusal."""
-    try:
-        return run_on_store(settings, work)
-    except Refusal as refusal:
-        fault = refusal.faults[0]
-        place = fault.pointer.removeprefix("/")
-        raise click.ClickException(f"{place}: {fault.text}" if place else fault.text) from None
-    except Missing:
-        raise click.ClickException("there is no such webhook") from None
+    return run_on_subscribers(settings, work, "webhook")

@@ -1,0 +1,60 @@
+"""What the commands of webhooks and relays share: both are subscribers to the changes of a database."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from gateway.cli.store import InvalidSettings, run_on_store
+from gateway.core.faults import Refusal
+from gateway.feed.cursors import parse_event_id
+from gateway.feed.secret_box import SecretBox, open_box
+from gateway.feed.webhooks.endpoints import render_dead
+from gateway.optional_dependencies import MissingExtra
+from gateway.service.pseudonyms import open_key
+from gateway.settings import Settings
+from gateway.stores.errors import Missing
+from gateway.stores.protocol import Store
+
+T = TypeVar("T")
+
+DEAD_LETTERS = 1_000
+"""Dead letters that are read at once."""
+
+
+async def dead_letters(store: Store, database: int, id: str) -> list[dict[str, Any]]:
+    """Return all dead letters of a subscriber, as they are printed."""
+    found, after = [], 0
+    while page := await store.deliveries(database, id, True, after, DEAD_LETTERS):
+        found += [render_dead(each, store.id) for each in page]
+        after = page[-1].position
+    return found
+
+
+async def resume(store: Store, database: int, id: str, events: Sequence[str]) -> None:
+    """Send dead letters again, all or those of some events, and resume the subscriber. Raises `Refusal`."""
+    positions = [parse_event_id(each, store.id, "/events") for each in events] if events else None
+    await store.resume_subscriber(database, id, positions)
+
+
+async def open_secrets(store: Store, settings: Settings, kind: str) -> tuple[SecretBox, bytes]:
+    """Return the box of the secrets of subscribers, and its key. Raises `InvalidSettings` where there is none."""
+    key = await open_key(store, settings.secret_file)
+    if key is None:
+        raise InvalidSettings(f"GATEWAY_SECRET_FILE is not set: {kind}s need it")
+    try:
+        return open_box(key), key
+    except MissingExtra as reason:
+        raise InvalidSettings(str(reason)) from None
+
+
+def run_on_subscribers(settings: Settings, work: Callable[[Store], Awaitable[T]], kind: str) -> T:
+    """Run work on the store. Raises `ClickException` with the place and the text of a refusal."""
+    try:
+        return run_on_store(settings, work)
+    except Refusal as refusal:
+        fault = refusal.faults[0]
+        place = fault.pointer.removeprefix("/")
+        raise click.ClickException(f"{place}: {fault.text}" if place else fault.text) from None
+    except Missing:
+        raise click.ClickException(f"there is no such {kind}") from None
