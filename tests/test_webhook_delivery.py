@@ -16,7 +16,7 @@ from gateway.feed import delivery as deliveries
 from gateway.feed.answers import Answer
 from gateway.feed.delivery import NO_LONGER_KEPT, SubscriberDelivery
 from gateway.feed.events import Event
-from gateway.feed.retention import held_positions
+from gateway.feed.retention import needed_positions
 from gateway.feed.retries import MAX_AGE, after_failure, parse_retry_after
 from gateway.feed.webhooks.sender import SCHEDULE, WebhookSender
 from gateway.stores.errors import Missing
@@ -245,7 +245,7 @@ def test_so_many_failures_are_put_aside_and_no_more(monkeypatch: pytest.MonkeyPa
         delivery = await world.deliver()
         world.endpoint.answers = lambda _event: FAILURE
         await world.run(delivery)
-        assert delivery.is_held
+        assert delivery.is_blocked
         assert world.endpoint.attempts == 6
         world.endpoint.answers = lambda _event: Answer(200, "")
         world.now = delivery.next_due()
@@ -267,7 +267,7 @@ def test_an_endpoint_that_asks_for_a_pause_gets_nothing_meanwhile(status: int) -
         await world.write("b")
         world.now += 59 * SECOND
         await world.run(delivery)
-        assert (world.endpoint.accepted, delivery.is_held) == ([], True)
+        assert (world.endpoint.accepted, delivery.is_blocked) == ([], True)
         world.now += SECOND
         await world.run(delivery)
         assert world.endpoint.versions() == {"a": [1], "b": [1]}
@@ -331,21 +331,21 @@ def test_entries_are_kept_for_active_webhooks(caplog: pytest.LogCaptureFixture) 
     async def work(world: World) -> None:
         subscriber = await world.add()
         await world.write("a", "b", time=1)
-        assert await held_positions(world.store, 1) == {1: subscriber.position + 1}
+        assert await needed_positions(world.store, 1) == {1: subscriber.position + 1}
         assert caplog.messages == []
-        await held_positions(world.store, 2)
+        await needed_positions(world.store, 2)
         assert "webhook wh lags behind" in caplog.text
         delivery = await world.deliver()
         world.endpoint.answers = lambda event: FAILURE if event["subject"] == "b" else Answer(200, "")
         await world.run(delivery)
-        held = await held_positions(world.store, 1)
+        held = await needed_positions(world.store, 1)
         assert held == {1: delivery.subscriber.position}
         await world.store.prune(START, 10, held)
         assert [each.profile for each in await world.store.journal(1, 0, 10)] == ["b"]
         world.endpoint.answers = lambda _event: Answer(410, "")
         world.now = delivery.next_due()
         await delivery.run_round()
-        assert await held_positions(world.store, 1) == {}
+        assert await needed_positions(world.store, 1) == {}
 
     lived(work)
 

@@ -100,7 +100,7 @@ class SubscriberDelivery:
         self._is_loaded = False
 
     @property
-    def is_held(self) -> bool:
+    def is_blocked(self) -> bool:
         """Whether new entries have to wait: for a pause to end, or for so many deliveries that are not done."""
         return self._paused_until > self._now() or len(self._undelivered) >= MAX_UNDELIVERED
 
@@ -145,7 +145,7 @@ class SubscriberDelivery:
         return bool(entries or old)
 
     async def _new_entries(self) -> list[JournalEntry]:
-        if self.is_held:
+        if self.is_blocked:
             return []
         subscriber = self.subscriber
         kept = await self._store.journal_range(subscriber.database)

@@ -12,18 +12,18 @@ MAX_HOLD_DAYS = 7
 """Days that a subscriber can keep an entry longer than it would be kept otherwise."""
 
 
-async def held_positions(store: Store, before: int) -> dict[int, Position]:
+async def needed_positions(store: Store, before: int) -> dict[int, Position]:
     """Return by database the first position that an active subscriber needs.
 
     Logs a warning about each that needs entries of before a time (ms), which are no longer kept for others.
     """
-    held: dict[int, Position] = {}
+    needed: dict[int, Position] = {}
     for subscriber in await store.subscribers():
         if subscriber.state == ACTIVE:
             first = await _first_needed(store, subscriber)
-            held[subscriber.database] = min(first, held.get(subscriber.database, first))
+            needed[subscriber.database] = min(first, needed.get(subscriber.database, first))
             await _warn(store, subscriber, first, before)
-    return held
+    return needed
 
 
 async def _first_needed(store: Store, subscriber: Subscriber) -> Position:

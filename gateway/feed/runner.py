@@ -149,7 +149,7 @@ class SubscriberRunner:
         """Wait until a delivery is due, or for a new entry, where it could be sent."""
         seconds = max(0.0, min(IDLE_SECONDS, (delivery.next_due() - self._now()) / 1000))
         subscriber = delivery.subscriber
-        if delivery.is_held:
+        if delivery.is_blocked:
             await asyncio.sleep(seconds)
         else:
             await self._watch.wait(subscriber.database, subscriber.position, seconds)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from gateway.core.model import Position
-from gateway.feed.retention import MAX_HOLD_DAYS, held_positions
+from gateway.feed.retention import MAX_HOLD_DAYS, needed_positions
 from gateway.service.erasures import prune_tombstones
 from gateway.stores.errors import Unavailable, Unusable
 from gateway.stores.protocol import Store
@@ -59,7 +59,7 @@ async def _prune_regularly(store: Store, max_age: int, now: Callable[[], int]) -
     while True:
         try:
             before = now() - max_age
-            await _prune(store, before, await held_positions(store, before))
+            await _prune(store, before, await needed_positions(store, before))
             await _prune(store, before - MAX_HOLD, {})
             await store.forget_deliveries(before)
         except Unusable as reason:
