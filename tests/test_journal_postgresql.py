@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -83,6 +84,30 @@ async def test_a_reader_beside_writers_and_long_transactions_reads_each_entry_on
     assert read == await journal_entries(store)
     for profile, count in (("a", 1 + 5 * 22), ("b", 1 + 5 * 2)):
         assert [each.version for each in read if each.profile == profile] == list(range(1, count + 1))
+
+
+async def test_transactions_have_the_order_of_their_numbers(store: Store, url: str) -> None:
+    """As texts, 10 comes before 9."""
+    await store.change([change(create("a", ANN), ANN)])
+    for _ in range(3):
+        await store.change([change(increment(ANN), ANN)])
+    with psycopg.connect(url) as connection:
+        for version, transaction in enumerate((9, 10, 99, 100), 1):
+            values = str(transaction), f"a-{version}", version
+            connection.execute(
+                "UPDATE journal SET transaction = %s::xid8, kind = 'remove', merge = %s WHERE version = %s", values
+            )
+    entries = await store.journal(1, 0, 10)
+    assert [each.version for each in entries] == [1, 2, 3, 4]
+    assert entries == await store.journal(1, 0, 10, "a") == await store.removals(1, 0, 10)
+    assert entries == await journal_entries(store)
+    kept = await store.journal_range(1)
+    assert (kept.oldest, kept.newest) == (entries[0].position, entries[-1].position)
+    merges = await store.merges(1, None, 10)
+    assert [each.entry for each in merges] == entries[::-1]
+    for before, after in pairwise(entries):
+        assert await store.journal(1, before.position, 1) == [after]
+        assert [each.entry for each in await store.merges(1, after.position, 1)] == [before]
 
 
 async def watch_locks(connection: Connection, *statements: Statement) -> list[list[Any]]:

@@ -21,7 +21,9 @@ NUMBER_BITS = 64
 
 COLUMNS = f"transaction::text, number, {JOURNAL_COLUMNS}"
 AFTER = "(transaction, number) > (%(transaction)s::text::xid8, %(number)s)"
-ORDER = "ORDER BY transaction, number"
+# Not by `transaction` alone: that is the text in `COLUMNS`, of which 1000 comes before 999.
+ORDER = "ORDER BY journal.transaction, journal.number"
+NEWEST_FIRST = "ORDER BY journal.transaction DESC, journal.number DESC"
 IS_COMPLETE = "transaction < pg_snapshot_xmin(pg_current_snapshot())"
 
 ADD_ENTRIES = f"""INSERT INTO journal ({JOURNAL_COLUMNS})
@@ -42,13 +44,12 @@ READ_MERGES = f"""SELECT {COLUMNS}, {IS_UNDONE} FROM journal
         AND (%(transaction)s::text IS NULL OR (transaction, number) < (%(transaction)s::text::xid8, %(number)s))
         AND (%(profile)s::text IS NULL OR merge IN (
             SELECT merge FROM journal AS part WHERE part.database = %(database)s AND part.profile = %(profile)s))
-    ORDER BY transaction DESC, number DESC LIMIT %(limit)s"""
+    {NEWEST_FIRST} LIMIT %(limit)s"""
 RANGE = f"""SELECT oldest.*, newest.*, pruned.transaction::text, pruned.number FROM (SELECT)
     LEFT JOIN LATERAL (SELECT transaction::text, number FROM journal
         WHERE database = %(database)s AND {IS_COMPLETE} {ORDER} LIMIT 1) AS oldest ON true
     LEFT JOIN LATERAL (SELECT transaction::text, number FROM journal
-        WHERE database = %(database)s AND {IS_COMPLETE} ORDER BY transaction DESC, number DESC LIMIT 1) AS newest
-        ON true
+        WHERE database = %(database)s AND {IS_COMPLETE} {NEWEST_FIRST} LIMIT 1) AS newest ON true
     LEFT JOIN pruned ON pruned.database = %(database)s"""
 PRUNE = """WITH old AS (SELECT old.* FROM databases
         LEFT JOIN unnest(%(databases)s::bigint[], %(transactions)s::text[], %(numbers)s::bigint[])
