@@ -146,7 +146,7 @@ def unique_by_id(profiles: Iterable[Profile]) -> list[Profile]:
 
 
 class SqliteGroup:
-    """The changes of one transaction. Each finds what the changes before it wrote; `flush` sends the writes."""
+    """The changes of one transaction. Each finds what the changes before it wrote; `end` sends the writes."""
 
     def __init__(self, connection: apsw.Connection, steps: Sequence[Step]) -> None:
         self._connection = connection
@@ -222,6 +222,13 @@ class SqliteGroup:
         for fingerprint, profile in self._connection.execute(FIND_ANSWER, values):
             return replay(once, fingerprint, profile)
         return None
+
+    def end(self) -> None:
+        """Send the pending writes, and run no further step."""
+        self.flush()
+        # They refer to the group, which refers to them: such a cycle would keep every profile that the group read until
+        # the garbage collector runs.
+        self._finds.clear()
 
     def flush(self) -> None:
         """Send the pending writes, those of each statement together."""

@@ -55,7 +55,7 @@ class Writer:
                 results.append(group.run(step))
                 if monotonic() > until:
                     break
-            group.flush()
+            group.end()
             await asyncio.get_running_loop().run_in_executor(self._thread, self._commit)
         except Exception as error:
             return await self._run_again(steps, error)
