@@ -87,6 +87,14 @@ def test_an_address_in_normal_form_is_its_own_normal_form(local: str, domain: st
     assert once is None or normalization.email(once) == once
 
 
+@given(
+    st.from_regex(r"[A-Za-z0-9._+-]{1,70}@[A-Za-z0-9.-]{1,70}", fullmatch=True)
+    | st.from_regex(r"[A-Za-z0-9]{1,3}([._+-][a-z0-9]{1,3}){0,2}@([a-z0-9-]{1,5}\.){1,3}[a-zK0-9]{1,4}", fullmatch=True)
+)
+def test_a_plain_address_has_the_normal_form_that_the_library_gives(address: str) -> None:
+    assert normalization.email(address) == normalization.any_email(address)
+
+
 @pytest.mark.parametrize("sign", ["\u212a", "\uff4b", "\uff2b", "\u043a", "\u03ba"])
 def test_a_letter_that_looks_like_k_is_not_k(sign: str) -> None:
     assert normalization.email(f"{sign}elvin@example.com") != normalization.email("kelvin@example.com")

@@ -58,6 +58,15 @@ def phone(value: str) -> str | None:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
+_PLAIN_EMAIL = re.compile(
+    r"[a-z0-9]+(?:[._+-][a-z0-9]+)*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{2,}", re.ASCII | re.IGNORECASE
+)
+"""An address that is only lowered: its domain has no label with two hyphens in a row, such as one of IDNA."""
+
+_PLAIN_EMAIL_LENGTH = 64
+"""Characters up to which a local part, a label and a domain are short enough in any case (RFC 5321, 4.5.3.1)."""
+
+
 @cache_results
 def email(value: str) -> str | None:
     """Return an address (RFC 5321, 6531) in NFC and lower case with its domain in IDNA's ASCII form, else None.
@@ -65,6 +74,13 @@ def email(value: str) -> str | None:
     Characters whose normal form is an ASCII letter (Kelvin sign, full-width letters) are rejected: two addresses that
     look alike must not be equal.
     """
+    if len(value) <= _PLAIN_EMAIL_LENGTH and _PLAIN_EMAIL.fullmatch(value):
+        return value.lower()
+    return any_email(value)
+
+
+def any_email(value: str) -> str | None:
+    """Return what `email` does, of an address of any form. The library takes 20 µs."""
     if _has_ascii_lookalikes(value):
         return None
     try:
