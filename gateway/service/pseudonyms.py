@@ -25,9 +25,12 @@ FILE_SUFFIX = ".secret"
 def pseudonym_of(key: bytes) -> Pseudonym:
     """Return the function from an address to its pseudonym, `channel:hmac-sha256:hash`."""
 
+    keyed = new_hmac(key, digestmod=sha256)
+
     def pseudonym(address: Address) -> Address:
-        channel = address.partition(":")[0]
-        return f"{channel}:{ALGORITHM}:{new_hmac(key, address.encode(), sha256).hexdigest()}"
+        hashed = keyed.copy()  # a new one takes twice the time
+        hashed.update(address.encode())
+        return f"{address.partition(':')[0]}:{ALGORITHM}:{hashed.hexdigest()}"
 
     return ResultCache(pseudonym).__getitem__
 
