@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from gateway.core.edit import EditContext, UpdateEdit
 from gateway.core.edit_sequence import DryRunResult, Overlay, atomic_edit, dry_run_edit
 from gateway.core.faults import Refusal
 from gateway.core.listing import select_page, sort_value
@@ -67,6 +68,9 @@ from tests.stores import (
     remove,
     unplaced_entries,
 )
+from tests.undo.world import SCHEMA, TABLES
+
+MAIL = {"channel": "email", "email": ANN[1]}
 
 ENGINES: dict[str, Callable[[Path], str]] = {
     "memory": lambda _folder: "memory:",
@@ -421,6 +425,26 @@ async def test_each_write_has_an_entry_in_the_journal(store: Store) -> None:
     assert (third.version, third.kind) == (3, "remove")
     assert third.members == (MemberChange("", {"name": "Ann", "n": 1}),)
     assert 0 < first.position < second.position < third.position
+
+
+async def test_a_fact_about_an_address_has_an_entry_for_each_profile_that_has_it(store: Store) -> None:
+    """None of the identities is locked or read before the edit asks for them, except that of the match."""
+    own = [creation(id, ANN, email=ANN[1]) for id in ("a", "b")]
+    created = [*own, creation("c", ("email_sub", ANN[1]), subscriptions=[MAIL])]
+    await store.change([change(lambda _, each=each: each) for each in created])
+    update = {"match": {"mode": "profile_id", "values": {"profile_id": "a"}}, "suppressions": {"add": [MAIL]}}
+    edit = UpdateEdit(update, (("id", "a"),), EditContext(TABLES, SCHEMA.validate_profile, lambda _, each: each, "", 9))
+    for _ in range(2):  # the second one changes nothing
+        [result] = await store.change([change(edit, ("id", "a"))])
+        assert isinstance(result, EditResult)
+        assert result.profile == Profile("a", {"email": ANN[1]}, 2, 1000, 1000)
+    entries = [each for each in await journal_entries(store) if each.version == 2]
+    assert sorted((each.profile, each.kind) for each in entries) == [("a", "update"), ("b", "update"), ("c", "update")]
+    for each in entries:
+        [member] = each.members
+        assert (member.pointer, member.is_stored) == ("/subscriptions", False)
+        assert member.after[0]["status"] == "suspended"
+    assert [each.version for each in await store.find(1, [ANN, ("email_sub", ANN[1])])] == [2, 2, 2]
 
 
 async def test_the_journal_is_read_in_parts_in_the_order_of_the_writes(store: Store) -> None:

@@ -23,6 +23,7 @@ from tests.cases import Case, seed_store
 from tests.test_feed import BEARER, DATABASE
 from tests.webhook_receiver import Received, Receiver, answering, eventually, receiving, write_certificate
 
+REVISION = {"revision": "2026-07-15"}
 WEBHOOKS = f"{DATABASE}/webhooks"
 
 
@@ -122,6 +123,24 @@ def test_a_webhook_gets_what_it_selects(host: ServerThread, tmp_path: Path) -> N
             served.write("u", name)
         [event] = receiver.wait_for(1)
         assert event["data"]["values"] == [{"path": "/given_name", "before": "A", "after": "B"}]
+
+
+def test_a_webhook_gets_consent_that_no_document_has(host: ServerThread, tmp_path: Path) -> None:
+    with gateway(host, tmp_path) as served, receiving() as receiver:
+        for id in ("one", "two"):
+            body = {"profile": {"email": "ann@example.com"}}
+            assert served.http.put(f"/profiles/{id}", json=body, headers=BEARER).status_code == 200
+        served.create(receiver.url, members=["/subscriptions"])
+        person = {"type": "profile", "attributes": {"email": "ann@example.com"}}
+        name = "profile-suppression-bulk-create-job"
+        tree = {"data": {"type": name, "attributes": {"profiles": {"data": [person]}}}}
+        headers = {"authorization": BEARER["authorization"].replace("Bearer", "Klaviyo-API-Key"), **REVISION}
+        for _ in range(2):
+            assert served.http.post(f"/api/{name}s", json=tree, headers=headers).status_code == 202
+        served.write("one", "A")
+        events = receiver.wait_for(2)
+        assert len({each["subject"] for each in events}) == 2
+        assert [each["data"]["changed"] for each in events] == [["/subscriptions"]] * 2
 
 
 # --- failures ---

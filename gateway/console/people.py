@@ -154,7 +154,7 @@ def _token_name(visit: Visit, id: str) -> str:
 
 
 async def _consents(visit: Visit, profile: Profile) -> list[ConsentRow]:
-    """Return the subscriptions with the strictest status that applies, each with the write that set its own state."""
+    """Return the subscriptions with the strictest status that applies, each with the last write that changed it."""
     context, database = visit.context, visit.database
     [effective] = await with_consent(context.store, database.id, _tables(visit), [profile], context.pseudonym)
     assert isinstance(effective, Profile)

@@ -111,12 +111,13 @@ def effective_document(document: Document, tables: ProfileTables, ledgers: Mappi
     subscriptions = [_effective(one, ledgers) for one in document.get("subscriptions", ())]
     present = {address_of(one) for one in subscriptions if "resource_id" not in one and DELETED not in one}
     missing = [each for each in dict.fromkeys(own_addresses(identities)) if each in ledgers and each not in present]
-    bare = [_with_facts(_bare_subscription(each), ledgers[each]) for each in missing]
+    bare = [_with_facts(bare_subscription(each), ledgers[each]) for each in missing]
     subscriptions += [one for one in bare if "status" in one]
     return {**document, "subscriptions": subscriptions} if subscriptions else document
 
 
-def _bare_subscription(address: Address) -> dict[str, Any]:
+def bare_subscription(address: Address) -> dict[str, Any]:
+    """Return a subscription without status to an own address of a profile."""
     channel, _, value = address.partition(":")
     member = ADDRESS_MEMBERS.get(channel)
     return {"channel": channel, **({member: value} if member else {"cc_data": {"phone": value}})}

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from gateway.core.difference import difference
 from gateway.core.faults import Fault, Refusal
+from gateway.core.journal import stored_members
 from gateway.core.matching import ID, identities
 from gateway.core.model import Created, EditResult, Identity, Profile, Tree, Write
 from gateway.core.profile_tables import ProfileTables
@@ -61,7 +62,7 @@ def _row(
         "outcome": outcome,
         "profile": profile.id if profile else None,
         "matched_by": {"kind": identity[0], "value": identity[1]} if identity else None,
-        "changes": [{"profile": _id(write), "patch": _patch(write)} for write in writes if write.members],
+        "changes": [{"profile": _id(write), "patch": _patch(write)} for write in writes if _changes_document(write)],
         "faults": [_render_fault(fault) for fault in faults],
     }
 
@@ -83,7 +84,11 @@ def _outcome_name(result: EditResult) -> str:
         return "absent"
     if any(write.after is None and _id(write) == result.profile.id for write in result.writes):
         return "removed"
-    return "updated" if any(write.members for write in result.writes) else "unchanged"
+    return "updated" if any(map(_changes_document, result.writes)) else "unchanged"
+
+
+def _changes_document(write: Write) -> bool:
+    return bool(stored_members(write.members or ()))
 
 
 def _profile_before(result: EditResult) -> Profile | None:

@@ -21,12 +21,14 @@ from gateway.core.apply import (
 )
 from gateway.core.conflicts import former_values, kept_places, require_findable
 from gateway.core.consent import ReadLedgers, apply_consent, may_change_consent
+from gateway.core.consent_changes import with_consent_changes
 from gateway.core.difference import Touched, member_changes
 from gateway.core.faults import Fault, Refusal
 from gateway.core.journal import creation, removal
 from gateway.core.matching import identities, identity_changes, split_tags
 from gateway.core.model import (
     Address,
+    Command,
     Created,
     Document,
     Edit,
@@ -91,7 +93,7 @@ class UpdateEdit(Struct, frozen=True):
             update = {**update, **context.resolve_patch(before, update)}
         dated = _with_timestamps(update, context.now) if "timestamps" in update else update
         document = self._updated_document(profile, before, dated)
-        ledgers: Mapping[Address, Ledger | None] = {}
+        ledgers: Mapping[Address, Ledger] = {}
         if may_change_consent(update, find):
             document, ledgers = apply_consent(document, update, context.read_ledgers(find), context.now)
         gained, lost = identity_changes(before, document, context.tables)
@@ -106,7 +108,7 @@ class UpdateEdit(Struct, frozen=True):
         replay = {"update": self.update, "kept": sorted(wanted - gained)} if "merged" in before else None
         result = document_result(profile, document, gained, lost, context, touched=touched, replay=replay)
         if ledgers or self.detach_key or len(found) > 1:
-            return self._with_others(find, found, profile, replace(result, ledgers=ledgers))
+            return self._with_others(find, found, profile, result, ledgers)
         return result
 
     def _select(self, found: list[Profile]) -> Profile | None:
@@ -150,7 +152,12 @@ class UpdateEdit(Struct, frozen=True):
         return document
 
     def _with_others(
-        self, find: Find, found: Sequence[Profile], profile: Profile | None, result: EditResult
+        self,
+        find: Find,
+        found: Sequence[Profile],
+        profile: Profile | None,
+        result: EditResult,
+        ledgers: Mapping[Address, Ledger],
     ) -> EditResult:
         """Return the result with the writes to further profiles, and the ids of those that match and stay."""
         own = profile.id if profile else None
@@ -160,7 +167,7 @@ class UpdateEdit(Struct, frozen=True):
             result = replace(result, writes=(*chain.from_iterable(detached), *result.writes))
         if self.update["match"].get("on_multiple"):
             result = replace(result, others=tuple(each.id for each in found if each.id != own))
-        return result
+        return with_ledgers(result, ledgers, self.update, find, self.context)
 
 
 def _address_result(update: Update, found: Sequence[Profile], find: Find, context: EditContext) -> EditResult:
@@ -170,7 +177,8 @@ def _address_result(update: Update, found: Sequence[Profile], find: Find, contex
     if shared:
         shared = {**shared, "match": update["match"]}
     writes = chain.from_iterable(apply_part(each, shared, context) for each in found) if shared else ()
-    return EditResult(None, tuple(writes), others=tuple(profile.id for profile in found), ledgers=ledgers)
+    result = EditResult(None, tuple(writes), others=tuple(profile.id for profile in found))
+    return with_ledgers(result, ledgers, update, find, context)
 
 
 def apply_part(other: Profile, part: Update, context: EditContext, main: str | None = None) -> tuple[Write, ...]:
@@ -182,6 +190,16 @@ def apply_part(other: Profile, part: Update, context: EditContext, main: str | N
     gained, lost = identity_changes(other.document, document, context.tables)
     replay = {"part": part, "main": main} if "merged" in other.document else None
     return document_result(other, document, gained, lost, context, touched=touched_members(part), replay=replay).writes
+
+
+def with_ledgers(
+    result: EditResult, ledgers: Mapping[Address, Ledger], command: Command, find: Find, context: EditContext
+) -> EditResult:
+    """Return the result with the ledgers that a command changes, and the entries of the profiles that these concern."""
+    if not ledgers:
+        return result
+    read, tables = context.read_ledgers(find), context.tables
+    return with_consent_changes(replace(result, ledgers=ledgers), ledgers, command, find, read, tables)
 
 
 def removal_edit(key: tuple[Identity, ...], tables: ProfileTables, on_multiple: str | None = None) -> Edit:

@@ -9,11 +9,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from msgspec import Struct, structs
 
-from gateway.core.consent import ReadLedgers, address_of, addresses_of, own_addresses, record, resource_key
+from gateway.core.consent import ReadLedgers, address_of, bare_subscription, own_addresses, record, resource_key
+from gateway.core.consent_changes import with_consent_changes
 from gateway.core.edit import removal_write
 from gateway.core.matching import ALIAS, CUSTOM, EMAIL, EXTERNAL_ID, ID, PHONE, TAGS, identities
 from gateway.core.model import (
@@ -62,14 +64,24 @@ class ErasureEdit(Struct, frozen=True):
     def __call__(self, find: Find) -> EditResult:
         profiles = self.select(find.profiles(self.key))
         erasure = self.erasure(profiles)
-        ledgers: dict[Address, Ledger | None] = {}
-        if self.pseudonym:
-            resources = _resources_by_address(profiles, self.key, self.tables)
-            ledgers = _moved(resources, find, self.pseudonym, self.time)
-            names = (tombstone_address(self.pseudonym, *identity) for identity in erasure.identities)
-            ledgers |= dict.fromkeys(names, tombstone(self.time))
         writes = tuple(_erasure_write(each, self.tables) for each in profiles)
-        return EditResult(next(iter(profiles), None), writes, ledgers=ledgers, erasure=erasure)
+        result = EditResult(next(iter(profiles), None), writes, erasure=erasure)
+        return self._with_opt_outs(result, profiles, find, self.pseudonym) if self.pseudonym else result
+
+    def _with_opt_outs(
+        self, result: EditResult, profiles: Sequence[Profile], find: Find, pseudonym: Pseudonym
+    ) -> EditResult:
+        """Return the result with the ledgers, and an entry for each other profile that has one of the addresses."""
+        assert result.erasure is not None
+        subscriptions = _subscriptions(profiles, self.key, self.tables)
+        read = ledger_reader(pseudonym, find)
+        opted_out = _with_opt_outs(subscriptions, read, self.time)
+        moved: dict[Address, Ledger | None] = dict.fromkeys(find.ledgers(list(opted_out)))
+        moved |= {pseudonym(address): ledger for address, ledger in opted_out.items()}
+        names = (tombstone_address(pseudonym, *identity) for identity in result.erasure.identities)
+        moved |= dict.fromkeys(names, tombstone(self.time))
+        command = {"subscriptions": subscriptions}
+        return with_consent_changes(structs.replace(result, ledgers=moved), opted_out, command, find, read, self.tables)
 
     def select(self, found: list[Profile]) -> list[Profile]:
         """Return those to erase of the profiles that the key finds. Raises `Refusal`."""
@@ -84,19 +96,15 @@ class ErasureEdit(Struct, frozen=True):
         return Erasure(ids, own | {(ID, id) for id in ids}, tombstone_of, self.time, self.jobs_since)
 
 
-def _moved(
-    resources: Mapping[Address, set[str]], find: Find, pseudonym: Pseudonym, time: int
-) -> dict[Address, Ledger | None]:
-    """Return the ledgers of addresses under their pseudonyms, with an opt-out for each resource."""
-    addresses = list(resources)
-    before = ledger_reader(pseudonym, find)(addresses)
-    moved: dict[Address, Ledger | None] = dict.fromkeys(find.ledgers(addresses))
-    for address, each in resources.items():
-        ledger = before.get(address, Ledger())
-        for resource in sorted(each):
-            ledger = record(ledger, resource, "unsubscribed", time)
-        moved[pseudonym(address)] = ledger
-    return moved
+def _with_opt_outs(subscriptions: Sequence[Mapping[str, Any]], read: ReadLedgers, time: int) -> dict[Address, Ledger]:
+    """Return the ledgers of the addresses of subscriptions, with an opt-out for each resource and for none."""
+    keys = {(address_of(one), resource) for one in subscriptions for resource in ("", resource_key(one))}
+    before = read(sorted({address for address, _ in keys}))
+    ledgers: dict[Address, Ledger] = {}
+    for address, resource in sorted(keys):
+        ledger = ledgers.get(address) or before.get(address, Ledger())
+        ledgers[address] = record(ledger, resource, "unsubscribed", time)
+    return ledgers
 
 
 def _erasure_write(profile: Profile, tables: ProfileTables) -> Write:
@@ -104,17 +112,13 @@ def _erasure_write(profile: Profile, tables: ProfileTables) -> Write:
     return structs.replace(removal_write(profile, tables, "erase"), members=(UNKNOWN_VALUES,))
 
 
-def _resources_by_address(
+def _subscriptions(
     profiles: Sequence[Profile], key: Sequence[Identity], tables: ProfileTables
-) -> dict[Address, set[str]]:
-    """Return the resources of the subscriptions to each address of a key and of profiles; "" is none."""
-    found: dict[Address, set[str]] = {address: {""} for address in own_addresses(key)}
-    for profile in profiles:
-        for address in addresses_of(profile.document, tables):
-            found.setdefault(address, {""})
-        for subscription in profile.document.get("subscriptions", ()):
-            found[address_of(subscription)].add(resource_key(subscription))
-    return found
+) -> list[Mapping[str, Any]]:
+    """Return the subscriptions of profiles, and one to each address of a key and each own address of the profiles."""
+    own = frozenset(key).union(*(identities(each.document, tables) for each in profiles))
+    bare = map(bare_subscription, own_addresses(own))
+    return [*bare, *chain.from_iterable(each.document.get("subscriptions", ()) for each in profiles)]
 
 
 def ledger_reader(pseudonym: Pseudonym | None, find: Find) -> ReadLedgers:

@@ -26,22 +26,28 @@ def removal(document: Document) -> tuple[MemberChange, ...]:
     return (MemberChange("", before=document),)
 
 
+def stored_members(members: Iterable[MemberChange]) -> list[MemberChange]:
+    """Return those of the members that are changes of the document."""
+    return [each for each in members if each.is_stored]
+
+
 def forward_patch(entry: JournalEntry) -> list[dict[str, Any]]:
     """Return the JSON Patch that repeats the change. The path of a whole document is ""."""
     return [
-        _operation(each.pointer, each.before if each.is_before_known else None, each.after) for each in entry.members
+        _operation(each.pointer, each.before if each.is_before_known else None, each.after)
+        for each in stored_members(entry.members)
     ]
 
 
 def backward_patch(entry: JournalEntry) -> list[dict[str, Any]]:
     """Return the JSON Patch that reverses the change. Raises `UnknownValue`."""
     _require_known(entry)
-    return [_operation(each.pointer, each.after, each.before) for each in entry.members]
+    return [_operation(each.pointer, each.after, each.before) for each in stored_members(entry.members)]
 
 
 def document_after(document: Document | None, entry: JournalEntry) -> Document | None:
     """Return the document after a change, from the one before it; None where there is none."""
-    for each in entry.members:
+    for each in stored_members(entry.members):
         document = _with_value(document, split_pointer(each.pointer), each.after)
     return document
 
@@ -53,7 +59,7 @@ def document_before(document: Document | None, entries: Iterable[JournalEntry]) 
     """
     for entry in entries:
         _require_known(entry)
-        for each in entry.members:
+        for each in stored_members(entry.members):
             document = _with_value(document, split_pointer(each.pointer), each.before)
     return document
 

@@ -122,7 +122,7 @@ def identities(document: Document, tables: ProfileTables) -> frozenset[Identity]
             for source in sources:
                 found.update(source_identities(source, document[member]))
     for subscription in document.get(SUBSCRIPTIONS, ()):
-        found.update(_identities_of_subscription(subscription))
+        found.update(identities_of_subscription(subscription))
     return frozenset(found)
 
 
@@ -188,7 +188,8 @@ def identity_changes(
     return has - had, had - has
 
 
-def _identities_of_subscription(subscription: Mapping[str, Any]) -> tuple[Identity, ...]:
+def identities_of_subscription(subscription: Mapping[str, Any]) -> tuple[Identity, ...]:
+    """Return the identities of a subscription: its address, and that in its resource. That of a chat has none."""
     if subscription["channel"] not in _IDENTIFYING_CHANNELS or "deleted" in subscription:
         return ()
     (kind, *name), value = channel_address(subscription)

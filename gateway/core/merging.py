@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from gateway.core.apply import append_at, fill_from, merge_patch
 from gateway.core.conflicts import require_findable
 from gateway.core.consent import bare_addresses, without_lifts_of
-from gateway.core.edit import EditContext, document_result, removal_write, with_match_values
+from gateway.core.edit import EditContext, document_result, removal_write, with_ledgers, with_match_values
 from gateway.core.faults import Fault, Refusal
 from gateway.core.matching import ALIAS, ID, identities, identity_changes, single_identities
 from gateway.core.model import Document, EditResult, Find, Identity, JournalKind, Merge, Profile, Update, Write
@@ -70,7 +70,8 @@ class MergeEdit(Struct, frozen=True):
         has_data = not self.merge.keys().isdisjoint(DATA_MEMBERS)
         replay = {"update": self._data_update()} if has_data and not writes else None
         result = document_result(profile, document, gained, lost, self.context, kind, replay=replay)
-        return replace(result, writes=_linked(result, writes, created), ledgers=ledgers)
+        result = replace(result, writes=_linked(result, writes, created))
+        return with_ledgers(result, ledgers, self.merge, find, self.context)
 
     def _destination(self, find: Find) -> Profile | None:
         profile = select_profile(find(self.key), self.key, self.context.tables)

@@ -71,22 +71,24 @@ JournalKind: TypeAlias = Literal["create", "update", "remove", "merge", "split",
 JOURNAL_KINDS: tuple[JournalKind, ...] = ("create", "update", "remove", "merge", "split", "erase")
 
 Position: TypeAlias = int
-"""The place of an entry in the journal of a store. Later ones are higher; the rest is the engine's: a position may have
-more than 64 bits, and numbers are left out. 0 is before every entry."""
+"""The place of an entry in the journal of a store. Later ones are higher. A position may have more than 64 bits, and
+numbers are left out. 0 is before every entry."""
 
 
 class MemberChange(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """The value of one member before and after a write; `UNSET` where it is absent.
 
     `pointer` is a JSON Pointer into the document; "" is the document itself, which is absent before a creation and
-    after a removal. No pointer of a write leads into another one, and none into a list.
+    after a removal. No pointer of a write leads into another one, and none into a list. Without `is_before_known`, the
+    value before is not stored: after an erasure, and in entries without values. Without `is_stored`, the values are
+    those in effect, and the document stays as it is (`core.consent_changes`).
     """
 
     pointer: str
     before: Any = UNSET
     after: Any = UNSET
     is_before_known: bool = True
-    """False where the value before is not stored: after an erasure, and in entries of layouts without a journal."""
+    is_stored: bool = True
 
 
 class Write(Struct, frozen=True):
@@ -336,10 +338,7 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A credential. The secret is not stored: `hash` is its SHA-256 in hexadecimal, `id` its public name.
-
-    `name` describes its owner, for the operator.
-    """
+    """A credential without its secret: `hash` is the SHA-256 in hexadecimal, `id` public, `name` its owner's."""
 
     id: str
     hash: str

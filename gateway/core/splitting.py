@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from gateway.core import normalization
 from gateway.core.conflicts import require_findable
 from gateway.core.consent import bare_addresses, combine_subscriptions, status_word, without_lifts_of
-from gateway.core.edit import EditContext, document_result, with_match_values
+from gateway.core.edit import EditContext, document_result, with_ledgers, with_match_values
 from gateway.core.faults import Fault, Refusal
 from gateway.core.matching import ID, identities, identity_changes
 from gateway.core.model import Address, Document, EditResult, Find, Identity, Ledger, Profile, Split, Write
@@ -47,7 +47,7 @@ class SplitEdit(Struct, frozen=True):
     def __call__(self, find: Find) -> EditResult:
         source = require_profile(find(self.key), self.key, self.context.tables)
         moved = [self._moves(each) for each in source.document.get("subscriptions", ())]
-        ledgers: dict[Address, Ledger | None] = {}
+        ledgers: dict[Address, Ledger] = {}
         writes: list[Write] = []
         ids: dict[int, str] = {}
         for index in range(len(self.destination_keys)):
@@ -63,7 +63,8 @@ class SplitEdit(Struct, frozen=True):
         result = document_result(source, document, gained, lost, self.context, "split")
         assert result.profile is not None
         profile = replace(result.profile, document={DESTINATIONS: list(ids.values())})
-        return EditResult(profile, (*result.writes, *writes), ledgers=ledgers)
+        result = EditResult(profile, (*result.writes, *writes))
+        return with_ledgers(result, ledgers, self.split, find, self.context)
 
     def _destination(
         self, find: Find, index: int, source: Profile, moved: Sequence[int | None]

@@ -23,7 +23,7 @@ from gateway.core.apply import apply_update
 from gateway.core.consent import LIFTS, STATUSES, address_of, explicit_statuses, resource_key, with_lifts
 from gateway.core.edit import EditContext, UpdateEdit, apply_part
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.journal import UnknownValue, document_before
+from gateway.core.journal import UnknownValue, document_before, stored_members
 from gateway.core.matching import ID, NO_IDENTITIES, identities, match_identities
 from gateway.core.model import (
     Document,
@@ -121,7 +121,7 @@ class Unmerging:
         entry = write.entry
         if entry.merge is not None:
             self._repeat_merge(entry, write.before)
-        elif entry.profile in self._documents:
+        elif entry.profile in self._documents and not _changes_no_document(entry):
             if entry.kind != "update":
                 raise _conflict(entry.profile, f"was changed since: {entry.kind}")
             if entry.replay is None:
@@ -208,6 +208,11 @@ class Unmerging:
         """Return the context of a write of the past. It was valid then, and no declaration since then counts."""
         patch = self._patches.get(entry.origin.dialect, _reject_patch)
         return EditContext(self._tables, lambda _document, _before: [], patch, "", entry.origin.time)
+
+
+def _changes_no_document(entry: JournalEntry) -> bool:
+    """Return whether an entry only has the consent that the facts about an address changed, which are no profile's."""
+    return bool(entry.members) and entry.replay is None and not stored_members(entry.members)
 
 
 def _with_lifts_of_then(document: Document, update: Update, *lifting: Document) -> Document:

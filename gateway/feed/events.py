@@ -66,7 +66,7 @@ def event_renderer(store: str, database: int, selection: Selection) -> Callable[
             "request": origin.request,
         }
         if has_values:
-            data["values"] = [_values(each) for each in members]
+            data["values"] = [render_values(each) for each in members]
         return {
             "specversion": "1.0",
             "id": format_cursor(store, entry.position),
@@ -92,7 +92,7 @@ def _changed(members: Sequence[MemberChange]) -> list[str]:
     return pointers
 
 
-def _values(change: MemberChange) -> dict[str, Any]:
+def render_values(change: MemberChange) -> dict[str, Any]:
     """Return the pointer with the values before and after. A value that is absent, or unknown, has no member."""
     values = {"path": change.pointer}
     if change.before is not UNSET:

@@ -10,6 +10,7 @@ from gateway.core.journal import UnknownValue, backward_patch, document_before, 
 from gateway.core.model import Document, JournalEntry, Position, Profile
 from gateway.core.times import format_time
 from gateway.feed.cursors import json_position
+from gateway.feed.events import render_values
 from gateway.stores.protocol import Store
 
 READ_ENTRIES = 500
@@ -39,8 +40,12 @@ async def _is_known(store: Store, database: int, profile: str) -> bool:
 
 
 def render_entry(entry: JournalEntry) -> dict[str, Any]:
-    """Return an entry with its patches (RFC 6902). `backward` is None where the values before were not stored."""
+    """Return an entry with its patches (RFC 6902). `backward` is None where the values before were not stored.
+
+    `consent` is there where facts about an address changed it, which are in no document.
+    """
     origin, backward = entry.origin, None
+    consent = [render_values(each) for each in entry.members if not each.is_stored]
     with suppress(UnknownValue):
         backward = backward_patch(entry)
     return {
@@ -55,6 +60,7 @@ def render_entry(entry: JournalEntry) -> dict[str, Any]:
         "triggers": origin.triggers,
         "forward": forward_patch(entry),
         "backward": backward,
+        **({"consent": consent} if consent else {}),
     }
 
 

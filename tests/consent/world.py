@@ -21,6 +21,7 @@ from gateway.settings import Settings
 from gateway.stores import open_store
 from gateway.stores.protocol import Store
 from gateway.transfer import ExistingProfiles, Loader, dump_lines
+from tests.consent.journal import JournalCheck
 from tests.consent.ledger import SUBSCRIBED, Key, Ledger, key_of
 
 TOKEN = "abcdefghijklmnqrstuvwxyz"
@@ -68,6 +69,7 @@ class World:
         self.kept: list[Sent] = []
         self._gateway, self._url = gateway, url
         self._stores, self._keys = count(), count()
+        self._journal = JournalCheck()
 
     async def open(self) -> Store:
         """Serve an empty store."""
@@ -127,6 +129,13 @@ class World:
         broken += sorted(f"klaviyo's consent of {id}: {key}" for id, key in self._unsubscribed_and_consenting())
         assert not broken, f"opted out, and mailable: {'; '.join(broken)}"
         self._check_subscribed()
+        await self._journal.compare(self._gateway.store, self._consents_by_id())
+
+    def _consents_by_id(self) -> dict[str, Any]:
+        found: dict[str, Any] = {id: set(_klaviyo_consents(attributes)) for id, attributes in self.klaviyo.items()}
+        for id, *row in self._altcraft_rows():
+            found[id].add(("altcraft", *map(str, row)))
+        return found
 
     async def read(self, media: str = "json") -> None:
         """Read every profile in each view."""

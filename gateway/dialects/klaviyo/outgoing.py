@@ -4,15 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from gateway.core.consent import ADDRESS_MEMBERS, DELETED, PERMANENT, STATUSES, status_word
-from gateway.core.matching import subscription_address
-from gateway.core.model import Document, Tree
-from gateway.core.normalization import email, phone
+from gateway.core.consent import DELETED
+from gateway.core.model import Tree
 from gateway.core.pointer import split_pointer
-from gateway.core.times import format_time
 from gateway.dialects.klaviyo.call_groups import BULK_RATES, DEFAULT_RATES, PRIVACY_RATES
 from gateway.dialects.klaviyo.devices import PROVIDERS, STATES, PushToken
 from gateway.dialects.klaviyo.fields import COORDINATES, FIELDS, NAMESPACE
+from gateway.dialects.klaviyo.outgoing_consents import consent_job, consent_requests, suppression_job
 from gateway.dialects.outgoing import Outgoing, OutgoingRequest, Path, ProfileState, Rendered, Target, VendorAnswer
 
 REVISION = "2026-07-15"
@@ -25,9 +23,6 @@ _BESIDE = ("subscriptions", "segments")
 _FURTHER_ADDRESSES = (NAMESPACE, "emails")
 _TEXTS = {(NAMESPACE, name): name for name in COORDINATES}
 """Where a coordinate is a text; it is sent with the number."""
-
-_CHANNELS = ("email", "sms", "whatsapp")
-_SUPPRESSING = ("complained", *PERMANENT)
 
 
 def headers(secret: str) -> Mapping[str, str]:
@@ -50,7 +45,7 @@ def render_change(state: ProfileState, target: Target) -> Rendered:
         resource["meta"] = meta
     rendered.requests.append(OutgoingRequest("POST", "/api/profile-import", {"data": resource}, DEFAULT_RATES))
     if ("subscriptions",) in state.touched:
-        rendered.requests += _consent_requests(state, rendered)
+        rendered.requests += consent_requests(state, rendered)
         rendered.requests += _token_requests(state)
     if ("segments",) in state.touched:
         rendered.requests += _list_requests(state, target, rendered)
@@ -66,8 +61,8 @@ def render_removal(state: ProfileState, target: Target, is_erasure: bool) -> Ren
     channels += [("sms", phones[0])] if phones else []
     if not channels:
         return Rendered(skipped=[""])
-    requests = [_consent_job(channel, address, None) for channel, address in channels]
-    return Rendered([*requests, *([_suppression_job(mail)] if mail else [])])
+    requests = [consent_job(channel, address, None) for channel, address in channels]
+    return Rendered([*requests, *([suppression_job("create", mail)] if mail else [])])
 
 
 def render_merge(source: str, destination: str, _target: Target) -> list[OutgoingRequest]:
@@ -178,87 +173,6 @@ def _address_patches(state: ProfileState) -> dict[str, Any]:
     former = [each for old in state.former.get(_FURTHER_ADDRESSES, ()) for each in old or ()]
     gone = [each for each in dict.fromkeys(former) if each not in now]
     return {name: {"email": values} for name, values in (("append", now), ("unappend", gone)) if values}
-
-
-# --- consent ---
-
-
-def _consent_requests(state: ProfileState, rendered: Rendered) -> Iterator[OutgoingRequest]:
-    """Yield a request for each changed status of an address. Opt-outs come first. Resources are not known here."""
-    for each in sorted(state.changed("subscriptions"), key=_is_subscribed):
-        if each["channel"] == "push":
-            continue
-        word = status_word(each.get("status"))
-        if each["channel"] not in _CHANNELS or "resource_id" in each or DELETED in each or word is None:
-            rendered.skip("subscriptions")
-            continue
-        if word == STATUSES[0] and not (state.is_consent and _is_own(each, state.document)):
-            rendered.skip("subscriptions")
-            continue
-        yield from _requests_of_status(each, word, state)
-    for each in state.ended("subscriptions"):
-        if _is_subscribed(each) and _ends_consent(each, state):
-            yield _consent_job(each["channel"], _address(each), None)
-
-
-def _ends_consent(subscription: Mapping[str, Any], state: ProfileState) -> bool:
-    """Return whether the profile has an address without the subscription that it had: nothing else says that here."""
-    if subscription["channel"] not in _CHANNELS or "resource_id" in subscription:
-        return False
-    now = map(subscription_address, state.document.get("subscriptions", ()))
-    return _is_own(subscription, state.document) and subscription_address(subscription) not in now
-
-
-def _is_subscribed(subscription: Mapping[str, Any]) -> bool:
-    return status_word(subscription.get("status")) == STATUSES[0]
-
-
-def _is_own(subscription: Mapping[str, Any], document: Document) -> bool:
-    """Return whether an address is the profile's own. Here another one would be that of another profile."""
-    if subscription["channel"] == "email":
-        return email(subscription["email"]) == email(document.get("email", ""))
-    return phone(_address(subscription)) in map(phone, (document.get("phone_numbers") or [""])[:1])
-
-
-def _address(subscription: Mapping[str, Any]) -> str:
-    member = ADDRESS_MEMBERS.get(subscription["channel"])
-    return str(subscription[member] if member else subscription["cc_data"]["phone"])
-
-
-def _requests_of_status(subscription: Mapping[str, Any], word: str, state: ProfileState) -> Iterator[OutgoingRequest]:
-    channel, address = subscription["channel"], _address(subscription)
-    if word in _SUPPRESSING and channel == "email":
-        yield _suppression_job(address)
-    else:
-        date = subscription.get("date")
-        yield _consent_job(
-            channel, address, (date if isinstance(date, int) else state.time) if word == STATUSES[0] else None
-        )
-
-
-def _consent_job(channel: str, address: str, consented: int | None) -> OutgoingRequest:
-    """Return the job that subscribes an address, at a time (ms), or ends its subscription.
-
-    A consent of the past is subject to no confirmation by e-mail.
-    """
-    verb, word = ("delete", "UNSUBSCRIBED") if consented is None else ("create", "SUBSCRIBED")
-    consent = {"consent": word, **({} if consented is None else {"consented_at": format_time(consented)})}
-    attributes = {
-        "email" if channel == "email" else "phone_number": address,
-        "subscriptions": {channel: {"marketing": consent}},
-    }
-    job: dict[str, Any] = {"profiles": {"data": [{"type": "profile", "attributes": attributes}]}}
-    return _job(f"profile-subscription-bulk-{verb}", job if consented is None else {**job, "historical_import": True})
-
-
-def _suppression_job(address: str) -> OutgoingRequest:
-    profile = {"type": "profile", "attributes": {"email": address}}
-    return _job("profile-suppression-bulk-create", {"profiles": {"data": [profile]}})
-
-
-def _job(name: str, attributes: Mapping[str, Any]) -> OutgoingRequest:
-    data = {"type": f"{name}-job", "attributes": attributes}
-    return OutgoingRequest("POST", f"/api/{name}-jobs", {"data": data}, DEFAULT_RATES)
 
 
 # --- tokens, lists, erasure ---

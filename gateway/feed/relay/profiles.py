@@ -1,12 +1,12 @@
 """The states of profiles that a relay sends, read from the store and the journal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from gateway.core.consent import STATUSES, status_word
+from gateway.core.consent import CHANNELS_OF_IDENTITY, REASONS, STATUSES, status_word
 from gateway.core.model import Document, JournalEntry, Profile
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.tombstones import Pseudonym
@@ -16,6 +16,8 @@ from gateway.schema.files import load_schema
 from gateway.schema.profile_annotations import profile_tables
 from gateway.service.effective_consent import with_consent
 from gateway.stores.protocol import Store
+
+_SUBSCRIPTIONS: Path = ("subscriptions",)
 
 LATER_ENTRIES = 200
 """Entries among which the removal of a profile is looked for."""
@@ -77,10 +79,14 @@ class ProfileReader:
         if opts_out(last):
             document = {**document, "subscriptions": _subscriptions(last)[-1][1]}
         touched = touched_members(each for entry in entries for each in entry.members)
-        is_consent = ("subscriptions",) in touched and all(each.kind in ("create", "update") for each in entries)
+        is_consent = _SUBSCRIPTIONS in touched and all(each.kind in ("create", "update") for each in entries)
+        profile = replace(found[0], document=document) if found else _gone(last, document)
+        whole = await self.whole_state(profile, vendor_id)
+        if _SUBSCRIPTIONS not in touched and _has_facts(whole.document) and await self._touches_address(touched):
+            touched[_SUBSCRIPTIONS] = [document.get("subscriptions")]
         return replace(
-            await self.whole_state(replace(found[0], document=document) if found else _gone(last, document), vendor_id),
-            **_members_to_send(document, touched, vendor_id),
+            whole,
+            **_members_to_send(whole.document, touched, vendor_id),
             triggers=last.origin.triggers,
             is_consent=is_consent,
             time=last.origin.time,
@@ -103,6 +109,11 @@ class ProfileReader:
         found = await self._store.find(self._database, [("alias", profile)])
         return found[0].id if found else None
 
+    async def _touches_address(self, touched: Iterable[Path]) -> bool:
+        """Return whether the profile may have gained an address, which brings its facts along."""
+        sources = (await self._read_tables()).sources
+        return any(each.kind in CHANNELS_OF_IDENTITY for path in touched for each in sources.get(path[0], ()))
+
     async def _document_before_removal(self, entry: JournalEntry) -> Document | None:
         later = await self._store.journal(self._database, entry.position, LATER_ENTRIES, entry.profile)
         for each in filter(removes, later):
@@ -118,6 +129,11 @@ class ProfileReader:
             self._tables = profile_tables(load_schema("profile"), own.get("properties", {}))
             self._version = version
         return self._tables
+
+
+def _has_facts(document: Document) -> bool:
+    """Return whether facts about addresses apply to an effective document."""
+    return any(REASONS in each for each in document.get("subscriptions", ()))
 
 
 def _gone(entry: JournalEntry, document: Document) -> Profile:
