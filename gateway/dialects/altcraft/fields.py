@@ -105,12 +105,18 @@ def canonical_path(name: str) -> tuple[str, ...]:
     return FIELDS.get(name, ("custom", name))
 
 
+UNKNOWN_MEMBERS = {"deleted": "altcraft.deleted"}
+"""Members of a subscription that are unknown here, but not in the canonical form: the schema rejects these names."""
+
+_SENT_MEMBERS = {name: sent for sent, name in UNKNOWN_MEMBERS.items()}
+
+
 def vendor_name(path: list[str]) -> str:
     """Return Altcraft's name for a canonical path, which is not empty."""
     if path[0] == "profile":
         return _profile_name(path[1:])
     if path[0] == "subscriptions":
-        return ".".join(("subscriptions", *path[2:]))
+        return ".".join(("subscriptions", *(_SENT_MEMBERS.get(name, name) for name in path[2:])))
     if path[0] in ("source", "destination"):
         return _name_of_match(*path)
     return next((name for start, name in _PARAMETERS.items() if tuple(path[: len(start)]) == start), path[-1])

@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.core.faults import Fault
 from gateway.dialects.altcraft.field_parser import FieldTable, parse_fields
+from gateway.dialects.altcraft.fields import UNKNOWN_MEMBERS
 from gateway.dialects.altcraft.parameters import TEXT_MEMBERS, strip_text, trim_members
 
 _ADDRESS_OBJECTS = {
@@ -14,13 +15,15 @@ _ADDRESS_OBJECTS = {
 }
 """Objects that contain the members of an address, which clients send in place of these members."""
 
-_CANONICAL_MEMBERS = ("operations", "lifts", "deleted")
+_CANONICAL_MEMBERS = ("operations", "lifts")
 """Members of the canonical form that Altcraft's subscriptions do not have."""
 
 _READ_ONLY_MEMBERS = ("hash_id", "is_delete", "reg_info")
 """Members that only the vendor sets. They are ignored: clients send back what they read."""
 
-_PARSED_MEMBERS = frozenset({"custom_fields", *_CANONICAL_MEMBERS, *_READ_ONLY_MEMBERS, *_ADDRESS_OBJECTS})
+_PARSED_MEMBERS = frozenset(
+    {"custom_fields", *_CANONICAL_MEMBERS, *UNKNOWN_MEMBERS, *_READ_ONLY_MEMBERS, *_ADDRESS_OBJECTS}
+)
 """The members of a subscription that are not copied unchanged."""
 
 
@@ -56,7 +59,11 @@ def parse_subscription(members: Mapping[str, Any], pointer: str, faults: list[Fa
 
 def _parse_members(present: Mapping[str, Any], pointer: str, faults: list[Fault], is_typed: bool) -> dict[str, Any]:
     """Return a subscription that has own fields, an address in an object, or members that only the vendor sets."""
-    subscription = {name: value for name, value in present.items() if name not in _PARSED_MEMBERS}
+    subscription = {
+        UNKNOWN_MEMBERS.get(name, name): value
+        for name, value in present.items()
+        if name not in _PARSED_MEMBERS or (name in UNKNOWN_MEMBERS and value is not None)
+    }
     faults += [Fault("unknown_field", pointer=f"{pointer}/{name}") for name in _CANONICAL_MEMBERS if name in present]
     for name, address in _ADDRESS_OBJECTS.items():
         _parse_address(subscription, address, present.get(name), faults, f"{pointer}/{name}")
