@@ -1,21 +1,19 @@
 """Erasure in SQL: what a privacy deletion removes beside profiles. The part that all SQL engines share.
 
-The functions are generators of statements, which get the rows of each: one engine runs them at once, the other one
-waits for the server. Entries, answers and deliveries are found by the id of their profile; jobs are read one by one.
+Entries, answers and deliveries are found by the id of their profile; jobs are read one by one.
 """
 
 from collections.abc import Collection, Generator, Iterable, Iterator
-from typing import Any, TypeAlias
+from typing import Any
 
 from msgspec import Struct
 
 from gateway.core.erasure import erase_from_job, may_name_person
 from gateway.core.model import Erasure, JobCursor, JournalEntry
 from gateway.core.tombstones import IDEMPOTENCY_KEY, REQUEST, tombstone
+from gateway.stores.refused import RefusedSql, forget_persons
 from gateway.stores.rows import ERASED_MEMBERS, Row, job_of, job_row, ledger_text
-
-Statements: TypeAlias = "Generator[tuple[str, Any], list[Row], JobCursor | None]"
-"""Statements and their values, whose parameters are `?` unless the engine names them."""
+from gateway.stores.statements import Statements
 
 JOBS_AFTER = """SELECT id, created, total, failed, outcome, kind FROM jobs
     WHERE database = ? AND (created, id) > (?, ?) ORDER BY created, id LIMIT ?"""
@@ -45,6 +43,7 @@ class ErasureSql(Struct, frozen=True):
     clear_entries: tuple[str, ...]
     remove_answers: str
     put_tombstone: str
+    refused: RefusedSql
 
 
 def erase_all(sql: ErasureSql, database: int, erasure: Erasure) -> Statements:
@@ -57,7 +56,7 @@ def erase_all(sql: ErasureSql, database: int, erasure: Erasure) -> Statements:
     after: JobCursor | None = (erasure.jobs_since, "")
     while after:
         after = yield from erase_some(sql, database, erasure, after)
-    return None
+    return (yield from forget_persons(sql.refused, database, erasure))
 
 
 def erase_some(sql: ErasureSql, database: int, erasure: Erasure, after: JobCursor) -> Statements:

@@ -43,6 +43,7 @@ from gateway.core.model import (
 from gateway.core.tombstones import IDEMPOTENCY_KEY, PREFIX, REQUEST, tombstone
 from gateway.stores.erasure import merged_ids
 from gateway.stores.errors import StoreNotFound
+from gateway.stores.memory_refused import MemoryRefused
 from gateway.stores.memory_registry import MemoryRegistry
 from gateway.stores.memory_snapshot import MemorySnapshot, job_of_text, journal_of
 from gateway.stores.memory_subscribers import MemorySubscribers
@@ -74,7 +75,7 @@ async def open(url: str, create: bool) -> "MemoryStore":
     return MemoryStore()
 
 
-class MemoryStore(MemoryRegistry, MemorySubscribers):
+class MemoryStore(MemoryRegistry, MemorySubscribers, MemoryRefused):
     """A `Store` on the tables of the layout as dictionaries, each by its key."""
 
     file = None
@@ -83,6 +84,7 @@ class MemoryStore(MemoryRegistry, MemorySubscribers):
     def __init__(self) -> None:
         super().__init__()
         MemorySubscribers.__init__(self)
+        MemoryRefused.__init__(self)
         self.id = token_hex(16)
         self._profiles: dict[tuple[int, str], bytes] = {}
         self._identities: dict[tuple[int, str, str], set[str]] = defaultdict(set)
@@ -176,7 +178,15 @@ class MemoryStore(MemoryRegistry, MemorySubscribers):
         return None
 
     async def occurrences(self, texts: Collection[str]) -> dict[str, int]:
-        tables = self._profiles, self._identities, self._journal, self._jobs, self._ledgers, self._answers
+        tables = (
+            self._profiles,
+            self._identities,
+            self._journal,
+            self._jobs,
+            self._ledgers,
+            self._answers,
+            self._refused,
+        )
         count = sum(any(text in repr(table) for table in tables) for text in texts)
         return {"memory": count} if count else {}
 
@@ -258,6 +268,7 @@ class MemoryStore(MemoryRegistry, MemorySubscribers):
                 self._add_tombstone(database, erasure, IDEMPOTENCY_KEY, key[1])
         self._erase_records(database, erasure, (erasure.jobs_since, ""))
         self._forget_deliveries_of(database, erasure.ids)
+        self._forget_persons(database, erasure)
 
     def _erase_records(self, database: int, erasure: Erasure, after: JobCursor) -> None:
         for key, text in self._jobs.items():

@@ -32,6 +32,7 @@ from gateway.core.model import (
     Token,
 )
 from gateway.core.subscribers import Delivery, Settlement, Subscriber
+from gateway.stores.refused_protocol import RefusedStore
 
 Record: TypeAlias = JournalEntry | Job | StoredAnswer | AddressLedger
 """What a database stores beside its profiles."""
@@ -65,7 +66,7 @@ class Snapshot(Protocol):
         ...
 
 
-class Store(Protocol):
+class Store(RefusedStore, Protocol):
     """One atomic step over profiles, a few reads, and the registry of databases, tokens, resources and segments.
 
     Every method may raise `Unavailable`.
@@ -90,8 +91,9 @@ class Store(Protocol):
         exception of an edit is raised here after the other changes are stored, and has no effect either.
 
         A result's `erasure` also removes, in the same step, the stored answers with the erased profiles, their
-        deliveries, the values and the request ids in their journal entries, and the erased persons from the results of
-        jobs. Of the keys and the request ids tombstones remain. The change's own answer is stored without a profile.
+        deliveries, the refused requests of the persons, the values and the request ids in their journal entries, and
+        the erased persons from the results of jobs. Of the keys and the request ids tombstones remain. The change's own
+        answer is stored without a profile.
 
         A change with a `once` runs its edit where the store has no answer for the key, or where the answer expired by
         the origin's time. The edited profile is stored with the key in the same step. The same key and fingerprint then

@@ -33,7 +33,7 @@ from gateway.stores.errors import Duplicate, Missing, Unavailable
 from gateway.stores.group_commit import GroupCommit
 from gateway.stores.listing import ADD_JOB, PageSyntax, SqlListing
 from gateway.stores.postgresql.connections import Connection, Engine, close_on_failure, to_psycopg, transaction
-from gateway.stores.postgresql.erasure import ERASURE_SQL, compact, occurrences, run_statements
+from gateway.stores.postgresql.erasure import ERASURE_SQL, REFUSED_SQL, compact, occurrences, run_statements
 from gateway.stores.postgresql.group import run_together
 from gateway.stores.postgresql.journal import (
     RANGE,
@@ -52,8 +52,10 @@ from gateway.stores.postgresql.registry_version import RegistryVersion, incremen
 from gateway.stores.postgresql.snapshot import BEGIN, PostgresqlSnapshot, restore
 from gateway.stores.postgresql.text_encoding import index_text
 from gateway.stores.protocol import Record
+from gateway.stores.refused import SqlRefused
 from gateway.stores.registry import SqlRegistry, Statement
 from gateway.stores.rows import Row, job_row, ledger_of
+from gateway.stores.statements import Statements
 from gateway.stores.subscribers import SqlSubscribers
 
 FIND = """SELECT id, document, version, created, updated FROM profiles WHERE database = %(database)s AND id = ANY (
@@ -102,9 +104,10 @@ async def open(url: str, create: bool) -> "PostgresqlStore":
         raise Unavailable(str(error)) from error
 
 
-class PostgresqlStore(SqlRegistry, SqlListing, SqlSubscribers):
+class PostgresqlStore(SqlRegistry, SqlListing, SqlSubscribers, SqlRefused):
     """A `Store` on some connections, one of which listens for changes of the registry."""
 
+    REFUSED_SQL = REFUSED_SQL
     PAGE_SYNTAX = PageSyntax("%({})s", MEMBER, str, lambda value: value.replace("\x00", "\x01"))
     file = None
     checks_registry = False
@@ -278,6 +281,13 @@ class PostgresqlStore(SqlRegistry, SqlListing, SqlSubscribers):
                 return is_altered
 
         return await self._engine.run(alter)
+
+    async def _run_statements(self, make: Callable[[], Statements]) -> None:
+        async def run(connection: Connection) -> None:
+            async with transaction(connection):
+                await run_statements(connection, make())
+
+        await self._engine.run(run)
 
     async def _register(self, *statements: Statement) -> None:
         async def register(connection: Connection) -> int:

@@ -3,11 +3,21 @@
 from collections.abc import Collection
 
 from gateway.core.model import JobCursor
-from gateway.stores.erasure import ErasureSql, Statements
+from gateway.stores.erasure import ErasureSql
 from gateway.stores.postgresql.connections import Connection, to_psycopg
+from gateway.stores.refused import RefusedSql
+from gateway.stores.statements import Statements
 
 # PostgreSQL reads no member of a JSON text that has a NUL anywhere. An index has the same expression.
 ANSWERED_PROFILE = r"(replace(profile, '\u0000', '\u0001')::json -> 1 ->> 'id')"
+
+REFUSED_SQL = RefusedSql(
+    "SELECT 1 FROM ledgers WHERE database = ? AND key IN (SELECT json_array_elements_text(?::json)) LIMIT 1",
+    "INSERT INTO refused_keys SELECT ?::bigint, ?::bigint, json_array_elements_text(?::json)",
+    """DELETE FROM refused WHERE database = ? AND position IN (SELECT position FROM refused_keys
+        WHERE database = ? AND key IN (SELECT json_array_elements_text(?::json)))""",
+    "LOCK TABLE refused IN SHARE ROW EXCLUSIVE MODE",
+)
 
 ERASURE_SQL = ErasureSql(
     (
@@ -23,6 +33,7 @@ ERASURE_SQL = ErasureSql(
     """INSERT INTO ledgers (database, key, address, ledger)
     SELECT database, address, address, ledger FROM (VALUES (?, ?, ?)) AS new (database, address, ledger)
     ON CONFLICT (database, key) DO UPDATE SET ledger = excluded.ledger""",
+    REFUSED_SQL,
 )
 
 
@@ -50,7 +61,7 @@ async def occurrences(connection: Connection, texts: Collection[str]) -> dict[st
 
 
 async def run_statements(connection: Connection, statements: Statements) -> JobCursor | None:
-    """Run the statements of an erasure. Return what they return."""
+    """Run statements. Return what they return."""
     try:
         sql, values = next(statements)
         while True:

@@ -114,6 +114,23 @@ MIGRATIONS = (
         value text NOT NULL, PRIMARY KEY (database, subscriber, name)
     );
     """,
+    """
+    CREATE TABLE refused (
+        database bigint NOT NULL, position bigint NOT NULL, id text COLLATE "C" NOT NULL, time bigint NOT NULL,
+        request text NOT NULL, token text NOT NULL, dialect text NOT NULL, fault text NOT NULL,
+        replayed bigint NOT NULL, is_known bigint NOT NULL, encoding text NOT NULL, body text NOT NULL,
+        content text NOT NULL, size bigint NOT NULL, PRIMARY KEY (database, position), UNIQUE (database, id)
+    );
+    CREATE INDEX refused_in_time ON refused (database, time);
+    CREATE INDEX refused_of_unknown ON refused (database) WHERE is_known = 0;
+    CREATE TABLE refused_keys (
+        database bigint NOT NULL, position bigint NOT NULL, key text COLLATE "C" NOT NULL,
+        PRIMARY KEY (database, key, position),
+        FOREIGN KEY (database, position) REFERENCES refused ON DELETE CASCADE
+    );
+    CREATE INDEX refused_keys_of_request ON refused_keys (database, position);
+    CREATE TABLE erasures (database bigint PRIMARY KEY, time bigint NOT NULL);
+    """,
 )
 """The steps from nothing to this version's layout. A released step is never altered: a change is a new step."""
 

@@ -37,11 +37,12 @@ from gateway.stores.errors import Duplicate, Missing, Unavailable
 from gateway.stores.group_commit import GroupCommit
 from gateway.stores.listing import ADD_JOB, PageSyntax, SqlListing
 from gateway.stores.protocol import Record
+from gateway.stores.refused import SqlRefused
 from gateway.stores.registry import SqlRegistry, Statement
 from gateway.stores.rows import Row, job_row
 from gateway.stores.sqlite.checkpoints import Checkpoints
 from gateway.stores.sqlite.connections import CACHE_KIB, ENGINE_FAILURES, WRITER_CACHE_KIB, connect
-from gateway.stores.sqlite.erasure import ERASURE_SQL, run_statements
+from gateway.stores.sqlite.erasure import ERASURE_SQL, REFUSED_SQL, run_statements
 from gateway.stores.sqlite.file import Presence, create_file, has_mark, require_room, warn_of_rights
 from gateway.stores.sqlite.group import REGISTRY_VERSION, find_ledgers, look_up, unique_by_id
 from gateway.stores.sqlite.journal import (
@@ -56,6 +57,7 @@ from gateway.stores.sqlite.layout import migrate, new_content, require_layout, r
 from gateway.stores.sqlite.search import empty_log, occurrences
 from gateway.stores.sqlite.snapshot import SqliteSnapshot, restore
 from gateway.stores.sqlite.writer import Writer
+from gateway.stores.statements import Statements
 from gateway.stores.subscribers import SqlSubscribers
 
 PRUNE_JOBS = "DELETE FROM jobs WHERE rowid IN (SELECT rowid FROM jobs WHERE created < ? LIMIT ?)"
@@ -108,10 +110,11 @@ def _file_of(url: str) -> str:
     return str(Path(unquote(parts.path[1:])).absolute())
 
 
-class SqliteStore(SqlRegistry, SqlListing, SqlSubscribers):
+class SqliteStore(SqlRegistry, SqlListing, SqlSubscribers, SqlRefused):
     """A `Store` on four connections to one file: for writes, look-ups, pages and checkpoints."""
 
     checks_registry = True
+    REFUSED_SQL = REFUSED_SQL
     PAGE_SYNTAX = PageSyntax(":{}", "COALESCE(json_extract(document, :member), :last)", '$."{}"'.format, str)
 
     def __init__(
@@ -273,6 +276,9 @@ class SqliteStore(SqlRegistry, SqlListing, SqlSubscribers):
 
         [is_altered] = await self._queue.run([alter])
         return bool(is_altered)
+
+    async def _run_statements(self, make: Callable[[], Statements]) -> None:
+        await self._queue.run([lambda connection: run_statements(connection, make())])
 
     async def _register(self, *statements: Statement) -> None:
         def register(connection: apsw.Connection) -> None:

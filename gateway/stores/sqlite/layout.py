@@ -115,6 +115,23 @@ MIGRATIONS = (
         PRIMARY KEY (database, subscriber, name)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE refused (
+        database INTEGER NOT NULL, position INTEGER NOT NULL, id TEXT NOT NULL, time INTEGER NOT NULL,
+        request TEXT NOT NULL, token TEXT NOT NULL, dialect TEXT NOT NULL, fault TEXT NOT NULL,
+        replayed INTEGER NOT NULL, is_known INTEGER NOT NULL, encoding TEXT NOT NULL, body TEXT NOT NULL,
+        content TEXT NOT NULL, size INTEGER NOT NULL, PRIMARY KEY (database, position), UNIQUE (database, id)
+    ) STRICT;
+    CREATE INDEX refused_in_time ON refused (database, time);
+    CREATE INDEX refused_of_unknown ON refused (database) WHERE is_known = 0;
+    CREATE TABLE refused_keys (
+        database INTEGER NOT NULL, position INTEGER NOT NULL, key TEXT NOT NULL,
+        PRIMARY KEY (database, key, position),
+        FOREIGN KEY (database, position) REFERENCES refused ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX refused_keys_of_request ON refused_keys (database, position);
+    CREATE TABLE erasures (database INTEGER PRIMARY KEY, time INTEGER NOT NULL) STRICT;
+    """,
 )
 """The steps from an empty file to this version's layout. A released step is never altered: a change is a new step."""
 

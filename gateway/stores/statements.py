@@ -1,0 +1,13 @@
+"""Steps in SQL that both engines carry out: generators of statements, which get the rows of each.
+
+One engine runs the statements at once, the other one waits for the server.
+"""
+
+from collections.abc import Generator
+from typing import Any, TypeAlias
+
+from gateway.core.model import JobCursor
+from gateway.stores.rows import Row
+
+Statements: TypeAlias = "Generator[tuple[str, Any], list[Row], JobCursor | None]"
+"""Statements and their values, whose parameters are `?` unless the engine names them."""
