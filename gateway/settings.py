@@ -66,6 +66,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(ge=1, le=36_500, description="days for which a request that is older than an erasure creates nothing"),
     ] = 30
     keep_changes_days: Annotated[int, Meta(ge=1, le=36_500, description="days that the journal and jobs are kept")] = 30
+    keep_refused_days: Annotated[
+        int, Meta(ge=0, le=36_500, description="days that refused requests are kept; 0: they are not")
+    ] = 0
+    keep_refused_bytes: Annotated[
+        int, Meta(ge=1, description="bytes of refused requests that a database keeps; the oldest are removed first")
+    ] = 104_857_600
     max_body: Annotated[int, Meta(ge=1, description="bytes of a body with one profile")] = 1_048_576
     max_batch_body: Annotated[int, Meta(ge=1, description="bytes of a body with a batch")] = 10_485_760
     max_batch: Annotated[int, Meta(ge=1, description="profiles of a batch")] = 10_000

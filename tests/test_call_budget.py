@@ -219,6 +219,14 @@ def test_the_console_costs_no_call(tmp_path: Path) -> None:
     assert (on.functions.total(), len(on.entries)) == (off.functions.total(), len(off.entries))
 
 
+def test_kept_refused_requests_cost_no_call(tmp_path: Path) -> None:
+    shape = next(iter(SHAPES.values()))
+    (tmp_path / "on").mkdir()
+    off = asyncio.run(count(shape, tmp_path))
+    on = asyncio.run(count(shape, tmp_path / "on", GATEWAY_KEEP_REFUSED_DAYS="3"))
+    assert (on.functions.total(), len(on.entries)) == (off.functions.total(), len(off.entries))
+
+
 CONSOLE: Mapping[str, Mapping[str, str]] = {"": {}, "on": {"GATEWAY_CONSOLE": "true"}}
 """By folder, the settings of a gateway without a console and with one."""
 

@@ -25,6 +25,7 @@ from gateway.dialects.protocol import (
     ParsedRequest,
     Reply,
     Request,
+    RequestNames,
     Result,
 )
 from gateway.schema import files
@@ -58,6 +59,7 @@ class Toy:
     constraints = None
     file_rows = None
     outgoing = None
+    request_names = RequestNames()
 
     def __init__(self) -> None:
         self.calls = (Call("POST", "/toy", UPDATE, WRITE, self._parse, self._render),)
@@ -73,6 +75,9 @@ class Toy:
 
     def render_faults(self, faults: Sequence[Fault]) -> Reply:
         return Reply(faults[0].status, {"refused": [fault.text for fault in faults]})
+
+    def body_pointer(self, pointer: str) -> str:
+        return pointer
 
     def _parse(self, incoming: Request) -> ParsedRequest:
         tree = incoming.tree

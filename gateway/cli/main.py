@@ -15,6 +15,7 @@ from gateway.cli.erasure import erase, erasure
 from gateway.cli.file_export import export_file
 from gateway.cli.file_import import import_file
 from gateway.cli.record import record
+from gateway.cli.refused import refused
 from gateway.cli.relays import relay
 from gateway.cli.resources import resource
 from gateway.cli.segments import segment
@@ -38,6 +39,7 @@ COMMANDS = (
     changes,
     relay,
     webhook,
+    refused,
     erase,
     erasure,
     contracts,

@@ -59,6 +59,8 @@ def serve(**flags: str | None) -> None:
     configure_logs(settings.log_level)
     _create_first_token(settings, port)
     if run_on_store(settings, lambda store: open_pseudonyms(store, settings.secret_file)) is None:
+        if settings.keep_refused_days:
+            raise InvalidSettings(f"{variable('secret_file')} is not set: {variable('keep_refused_days')} needs it")
         log.warning("GATEWAY_SECRET_FILE is not set: a privacy deletion keeps opt-outs under their addresses")
     if settings.geoip is None:
         log.warning("GATEWAY_GEOIP is not set: detect_geo fills nothing")

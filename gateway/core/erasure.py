@@ -6,7 +6,7 @@ Tombstones (`core.tombstones`) outlive it for some days.
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -199,6 +199,12 @@ def possible_identities(tree: Tree) -> set[Identity]:
         found |= {(kind, form) for form in _forms(text) for kind in (EMAIL, PHONE)}
         found |= {(EXTERNAL_ID, text), (ID, text), (f"{CUSTOM}/{name}", text)}
     return found
+
+
+def possible_texts(tree: Tree, without: Collection[str] = ()) -> set[str]:
+    """Return every text that an identity may have which a decoded body names. Some members, by name, are left out."""
+    texts = {text for name, value in _leaves("", tree) if name not in without for text in (value, value.strip())}
+    return {form for text in texts for form in _forms(text)} - {"", "+"}
 
 
 def normal_forms(text: str) -> set[str]:

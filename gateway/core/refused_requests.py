@@ -22,7 +22,7 @@ class RefusedRequest(Struct, frozen=True):
 
     `call` is the method and the path of its call, `target` the path and query that it was sent to, `path` the values of
     the names in the path. `request` is its own id, `token` that of its token. `time` and `replayed` are in milliseconds
-    since 1970. The pointers of `faults` are places in the body.
+    since 1970. The pointers of `faults` are canonical.
     """
 
     database: int

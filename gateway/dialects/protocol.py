@@ -167,6 +167,17 @@ LocatedFields: TypeAlias = Mapping[tuple[str, ...], Mapping[str, tuple[str, ...]
 NO_LOCATED_FIELDS: LocatedFields = MappingProxyType({})
 
 
+class RequestNames(Struct, frozen=True):
+    """The names in a dialect's requests that matter where a refused request is kept."""
+
+    credentials: Collection[str] = ()
+    """The members of a body, and the parameters of a query, that are credentials."""
+    headers: Collection[str] = ()
+    """The headers that its calls read, besides credentials and those that all dialects have."""
+    impersonal: Collection[str] = ()
+    """The members that are ids of a database or of its parts, and never of a person."""
+
+
 class Dialect(Protocol):
     """A vendor's API."""
 
@@ -193,6 +204,8 @@ class Dialect(Protocol):
     outgoing: Outgoing | None
     """How changes are sent to an account of the vendor; None: not in this dialect."""
 
+    request_names: RequestNames
+
     def media_type(self, incoming: Request) -> str | None:
         """Return the name of the codec that the request asks for, or None. Raises `Refusal` on an unknown one."""
         ...
@@ -211,6 +224,10 @@ class Dialect(Protocol):
 
     def render_faults(self, faults: Sequence[Fault]) -> Reply:
         """Render the vendor's reply to a rejected request."""
+        ...
+
+    def body_pointer(self, pointer: str) -> str:
+        """Return the place in a body that the pointer of a fault means."""
         ...
 
 

@@ -127,3 +127,10 @@ class Codec(Protocol):
     def encode(self, tree: Tree) -> bytes:
         """Encode a tree as UTF-8. Never fails for a tree that a decoder or a store returned."""
         ...
+
+    def encode_exactly(self, tree: Tree) -> bytes:
+        """Encode a tree so that a decoder returns the same one: with nulls, types and unrepresentable numbers.
+
+        Raises `ValueError` for a name that the media type cannot have.
+        """
+        ...

@@ -102,6 +102,15 @@ def encode(tree: Tree) -> bytes:
     return orjson.dumps(tree)
 
 
+def encode_exactly(tree: Tree) -> bytes:
+    """See `Codec`."""
+    return orjson.dumps(tree, default=_literal)
+
+
+def _literal(number: UnrepresentableNumber) -> orjson.Fragment:
+    return orjson.Fragment(number.text)
+
+
 def _normalize_numbers(value: Tree, unrepresentable: list[UnrepresentableNumber] | None) -> Tree:
     """5.0 and 5 are equal (JSON Schema 2020-12 Core, 4.2.3), so both become the integer 5."""
     kind = type(value)

@@ -36,6 +36,7 @@ from gateway.core.numbers import UnrepresentableNumber
 from gateway.media.charsets import UTF_8, to_utf8
 from gateway.media.codec import DEFAULT_BOUNDS, Bounds
 from gateway.media.xml_attributes import IGNORED_ATTRIBUTES, local_name, malformed, read_attributes, typed_value
+from gateway.media.xml_exact_writer import write_document
 from gateway.media.xml_names import member_name
 from gateway.media.xml_parser import parse_document
 from gateway.media.xml_plain import MAX_EQUALS_SIGNS_IN_TEXT, decode_plain
@@ -94,6 +95,11 @@ def encode(tree: Tree) -> bytes:
     """See `Codec`. Omits what XML cannot represent: control characters, and members with an empty name."""
     content = write_content(tree)
     return f"{_DECLARATION}<xml>{content}</xml>".encode() if content else f"{_DECLARATION}<xml/>".encode()
+
+
+def encode_exactly(tree: Tree) -> bytes:
+    """See `Codec`."""
+    return f"{_DECLARATION}{write_document(tree)}".encode()
 
 
 def _declared_encoding(body: bytes) -> str | None:

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from gateway import stores
 from gateway.api.context import Resources
 from gateway.api.pipeline import ApiPipeline
+from gateway.core.tombstones import Pseudonym
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import Dialect
 from gateway.feed.relay.relays import RELAY, open_relay
@@ -19,7 +20,6 @@ from gateway.feed.runner import OpenSender, SubscriberRunner
 from gateway.feed.watch import JournalWatch
 from gateway.feed.webhooks.endpoints import WEBHOOK
 from gateway.feed.webhooks.sender import open_webhook
-from gateway.media import Bounds
 from gateway.optional_dependencies import require_extra
 from gateway.server.access_log import AccessLog, write_stdout
 from gateway.server.api_endpoints import ApiContext, api_routes
@@ -39,11 +39,14 @@ from gateway.service.clock import milliseconds
 from gateway.service.geolocation import Geolocator
 from gateway.service.operations import Operations
 from gateway.service.pipeline import Pipeline
+from gateway.service.plans import bounds_of
 from gateway.service.profile_ids import new_profile_id
 from gateway.service.pseudonyms import open_key, pseudonym_of
 from gateway.service.rate_limits import RateLimits
+from gateway.service.refused_recorder import RefusedRecorder
 from gateway.service.reload_file import read_settings
 from gateway.settings import Settings
+from gateway.stores.errors import Unavailable
 from gateway.stores.protocol import Store
 
 if TYPE_CHECKING:
@@ -105,6 +108,7 @@ def create(
         operations = Operations(store, changes, now or milliseconds, new_id or new_profile_id, pseudonym)
         patches = {each.name: each.resolve_patch for each in dialects}
         resources = Resources(store, watch, now or milliseconds, key, settings.webhook_private, patches)
+        refused = _refused_recorder(settings, store, catalog, pseudonym, now or milliseconds)
         if console:
             console.start(store, catalog, dialects, key, pseudonym, now or milliseconds)
 
@@ -112,11 +116,11 @@ def create(
             rates = RateLimits(current.rate_limits, current.token_rate)
             context.max_requests = current.max_requests
             context.pipeline = Pipeline(
-                catalog, operations, rates, _bounds(current), current.max_batch, now or milliseconds
+                catalog, operations, rates, bounds_of(current), current.max_batch, now or milliseconds, refused
             )
-            api.pipeline = ApiPipeline(resources, catalog, rates, _bounds(current))
+            api.pipeline = ApiPipeline(resources, catalog, rates, bounds_of(current))
             if console:
-                console.use(context.pipeline, _bounds(current))
+                console.use(context.pipeline, bounds_of(current))
 
         apply(settings)
         kinds: dict[str, OpenSender] = {
@@ -124,8 +128,12 @@ def create(
             RELAY: partial(open_relay, dialects={each.name: each for each in dialects}, pseudonym=pseudonym),
         }
         subscribers = SubscriberRunner(store, watch, key, kinds, context.is_busy, now or milliseconds)
-        ages = settings.keep_changes_days * DAY, settings.tombstone_days * DAY
-        async with housekeeping(store, *ages, now or milliseconds), subscribers.running():
+        ages = settings.keep_changes_days * DAY, settings.tombstone_days * DAY, settings.keep_refused_days * DAY
+        async with (
+            housekeeping(store, *ages, now or milliseconds),
+            refused.running() if refused else nullcontext(),
+            subscribers.running(),
+        ):
             yield {
                 "connection_metrics": metrics,
                 "stop_waiting": watch.stop,
@@ -157,6 +165,17 @@ def _console() -> "ConsoleEndpoints":
     return ConsoleEndpoints()
 
 
+def _refused_recorder(
+    settings: Settings, store: Store, catalog: Catalog, pseudonym: Pseudonym | None, now: Callable[[], int]
+) -> RefusedRecorder | None:
+    """Return what keeps refused requests, None if they are not kept. Raises `Unavailable` if there is no key."""
+    if not settings.keep_refused_days:
+        return None
+    if pseudonym is None:
+        raise Unavailable("GATEWAY_SECRET_FILE is not set: kept refused requests need it")
+    return RefusedRecorder(store, catalog, pseudonym, settings.keep_refused_bytes, now)
+
+
 def _context(settings: Settings, responses: ResponseLog) -> EndpointContext:
     return EndpointContext(
         settings.max_body,
@@ -167,7 +186,3 @@ def _context(settings: Settings, responses: ResponseLog) -> EndpointContext:
         request_ids(),
         PublicAddress(parse_networks(settings.trusted_proxies)),
     )
-
-
-def _bounds(settings: Settings) -> Bounds:
-    return Bounds(settings.max_depth, settings.max_nodes, settings.max_name, settings.max_text, settings.max_items)

@@ -1,4 +1,4 @@
-"""Background duties of a process: pruning of the journal, jobs and tombstones, and garbage collection."""
+"""Background duties of a process: pruning of what is kept for some days, and garbage collection."""
 
 import asyncio
 import gc
@@ -31,11 +31,15 @@ COLLECT_INTERVAL_SECONDS = 60.0
 
 @asynccontextmanager
 async def housekeeping(
-    store: Store, max_age: int, max_tombstone_age: int, now: Callable[[], int]
+    store: Store, max_age: int, max_tombstone_age: int, max_refused_age: int, now: Callable[[], int]
 ) -> AsyncIterator[None]:
-    """Run the duties in the background. `max_age` of changes and jobs, and that of tombstones, is in milliseconds."""
+    """Run the duties in the background.
+
+    The maximum ages of changes and jobs, of tombstones, and of refused requests are in milliseconds.
+    """
     tasks = [
         asyncio.create_task(_prune_regularly(store, max_age, now)),
+        asyncio.create_task(_prune_refused_regularly(store, max_refused_age, now)),
         asyncio.create_task(_prune_tombstones_regularly(store, max_tombstone_age, now)),
         asyncio.create_task(_collect_regularly()),
     ]
@@ -74,6 +78,18 @@ async def _prune(store: Store, before: int, keep_from: Mapping[int, Position]) -
     """Remove the changes and jobs of before a time, but for what subscribers need."""
     while await store.prune(before, PRUNE_STEP, keep_from) >= PRUNE_STEP:
         await asyncio.sleep(PRUNE_PAUSE_SECONDS)
+
+
+async def _prune_refused_regularly(store: Store, max_age: int, now: Callable[[], int]) -> None:
+    while True:
+        try:
+            while await store.prune_refused(now() - max_age, PRUNE_STEP) >= PRUNE_STEP:
+                await asyncio.sleep(PRUNE_PAUSE_SECONDS)
+        except Unusable:
+            return
+        except Unavailable:
+            log.warning("the store did not answer: old refused requests are pruned later")
+        await asyncio.sleep(PRUNE_INTERVAL_SECONDS)
 
 
 async def _prune_tombstones_regularly(store: Store, max_age: int, now: Callable[[], int]) -> None:

@@ -24,6 +24,8 @@ class Message(Struct, frozen=True):
     base: str = ""
     token: Token | None = None
     """The token of a session of the console, whose requests have no credential. No client can set it."""
+    replay_until: int = 0
+    """When the Idempotency-Key of a replay expires (ms since 1970); 0: it is no replay. No client can set it."""
 
 
 class Response(Struct, frozen=True):

@@ -24,6 +24,7 @@ from gateway.service.operations import Operations
 from gateway.service.plans import Plan, Plans
 from gateway.service.prepared_request import PreparedRequest
 from gateway.service.rate_limits import RateLimitExceeded, RateLimits
+from gateway.service.refused_recorder import RefusedRecorder
 from gateway.service.searches import SearchTimeExceeded
 from gateway.stores.errors import RegistryChanged, Unavailable
 
@@ -46,7 +47,8 @@ RUNNING_REQUESTS_PER_TOKEN = 6
 class Pipeline:
     """Carries out requests.
 
-    `max_batch` is the maximum number of profiles in a request; `now` returns milliseconds since 1970.
+    `max_batch` is the maximum number of profiles in a request; `now` returns milliseconds since 1970. `refused` keeps
+    refused requests; None: they leave no trace.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Pipeline:
         bounds: Bounds,
         max_batch: int,
         now: Callable[[], int],
+        refused: RefusedRecorder | None = None,
     ) -> None:
         self._catalog = catalog
         self._operations = operations
@@ -64,6 +67,7 @@ class Pipeline:
         self._plan = cache(Plans(bounds, max_batch).plan)
         self._max_batch = max_batch
         self._now = now
+        self._refused = refused
         self._outages = OutageLog()
         self._queue = FairQueue(RUNNING_REQUESTS, RUNNING_REQUESTS_PER_TOKEN)
         self._large_bodies = asyncio.Semaphore(1)  # two at once would only share one processor
@@ -106,7 +110,10 @@ class Pipeline:
             case RateLimitExceeded() | SearchTimeExceeded():
                 return exchange.reject(error.faults, {"retry-after": str(error.pause)})
             case Refusal():
-                return exchange.reject([_with_vendor_pointer(fault, call.pointers) for fault in error.faults])
+                faults = [_with_vendor_pointer(fault, call.pointers) for fault in error.faults]
+                if self._refused:
+                    self._refused.add(exchange, call, self._plan(exchange.dialect, call).bounds, faults)
+                return exchange.reject(faults)
             case Unavailable():
                 self._outages.begin(error, exchange.message.id)
                 return exchange.reject([Fault("store_unavailable")], {"retry-after": RETRY_AFTER_SECONDS})
@@ -148,7 +155,8 @@ class Pipeline:
         commands = validate_commands(grant.schema, parsed.commands, plan.type, request.is_typed, has_marks)
         key = None
         if plan.is_write and KEY_HEADER in message.headers:
-            key = idempotency_key(message, call, parsed.expires or now + KEY_LIFETIME, commands)
+            expires = message.replay_until or parsed.expires or now + KEY_LIFETIME
+            key = idempotency_key(message, call, expires, commands)
         return PreparedRequest(
             dialect=plan.dialect,
             token=grant.token,
@@ -166,6 +174,7 @@ class Pipeline:
             registry=registry,
             received=now,
             needs_consent=parsed.needs_consent,
+            is_bulk=message.replay_until > 0,
         )
 
     def _authorize(self, exchange: Exchange, plan: Plan, request: Request) -> tuple[Grant, bool]:

@@ -8,9 +8,15 @@ from msgspec import Struct
 from gateway.core.model import READ, CommandType
 from gateway.dialects.protocol import BATCHES, COMMAND_TYPES, IMPORT, UPDATE, Call, Dialect
 from gateway.media import Bounds
+from gateway.settings import Settings
 
 MAX_FULL_PROFILES = 100
 """Profiles of a batch that may have the maximum number of nodes; the others are smaller."""
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """Return the limits of a body with one profile."""
+    return Bounds(settings.max_depth, settings.max_nodes, settings.max_name, settings.max_text, settings.max_items)
 
 
 class Plan(Struct, frozen=True):

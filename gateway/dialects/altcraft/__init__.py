@@ -12,7 +12,13 @@ from gateway.dialects.altcraft.outgoing import OUTGOING
 from gateway.dialects.altcraft.parameters import XML_SPACE
 from gateway.dialects.altcraft.rows import FILE_ROWS
 from gateway.dialects.outgoing import Outgoing
-from gateway.dialects.protocol import CONTENT_TYPES, Credential, FileRows, Reply, Request
+from gateway.dialects.protocol import CONTENT_TYPES, Credential, FileRows, Reply, Request, RequestNames
+
+REQUEST_NAMES = RequestNames(
+    credentials=("token",),
+    headers=("referer",),
+    impersonal=("db_id", "resource_id", "segment_id", "add_to_segments", "remove_from_segments"),
+)
 
 
 class Altcraft:
@@ -29,6 +35,7 @@ class Altcraft:
     calls = CALLS
     file_rows: FileRows | None = FILE_ROWS
     outgoing: Outgoing | None = OUTGOING
+    request_names = REQUEST_NAMES
 
     def __init__(self, always_200: bool) -> None:
         self._always_200 = always_200
@@ -66,6 +73,10 @@ class Altcraft:
 
     def render_faults(self, faults: Sequence[Fault]) -> Reply:
         return errors.render_faults(faults, self._always_200)
+
+    def body_pointer(self, pointer: str) -> str:
+        """Return the place in a body that a canonical pointer means."""
+        return errors.body_pointer(pointer)
 
 
 def dialect(settings: Mapping[str, Any]) -> Altcraft:

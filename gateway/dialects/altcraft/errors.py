@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.core.faults import Fault
-from gateway.core.pointer import split_pointer
-from gateway.dialects.altcraft.fields import vendor_name
+from gateway.core.pointer import join_pointer, split_pointer
+from gateway.dialects.altcraft.fields import parameter_name, vendor_name, vendor_path
 from gateway.dialects.protocol import Reply
 
 
@@ -34,3 +34,19 @@ def _subscription_index(path: list[str]) -> str:
     """Return the index of the subscription, if the fault is in another one than the first."""
     has_index = path[0] == "subscriptions" and path[1:2] not in ([], ["0"])
     return f" (subscriptions[{path[1]}])" if has_index else ""
+
+
+def body_pointer(pointer: str) -> str:
+    """Return the place in a body that a canonical pointer means."""
+    match split_pointer(pointer):
+        case ["updates", index, *path]:
+            return f"/data/{index}" + body_pointer(join_pointer(*path)).removeprefix("/data")
+        case ["profile", *path]:
+            return "/data" + join_pointer(*vendor_path(path))
+        case ["subscriptions", *path]:
+            return join_pointer("data", "subscriptions", *path)
+        case ["match", "values", name, *_]:
+            return join_pointer(name)
+        case path:
+            parameter = parameter_name(path)
+            return join_pointer(parameter) if parameter else pointer

@@ -119,7 +119,20 @@ def vendor_name(path: list[str]) -> str:
         return ".".join(("subscriptions", *(_SENT_MEMBERS.get(name, name) for name in path[2:])))
     if path[0] in ("source", "destination"):
         return _name_of_match(*path)
-    return next((name for start, name in _PARAMETERS.items() if tuple(path[: len(start)]) == start), path[-1])
+    return parameter_name(path) or path[-1]
+
+
+def parameter_name(path: list[str]) -> str | None:
+    """Return the parameter of a canonical path outside the profile, None if it has no name of its own."""
+    return next((name for start, name in _PARAMETERS.items() if tuple(path[: len(start)]) == start), None)
+
+
+def vendor_path(path: list[str]) -> list[str]:
+    """Return the path in `data` of a canonical path in a profile."""
+    for name, start in FIELDS.items():
+        if tuple(path[: len(start)]) == start:
+            return [name, *path[len(start) :]]
+    return path[1:] if path[:1] == ["custom"] else path
 
 
 def _name_of_match(member: str, *path: str) -> str:

@@ -17,7 +17,15 @@ from gateway.dialects.courier.outgoing import OUTGOING
 from gateway.dialects.courier.replies import render_document
 from gateway.dialects.courier.requests import replacement_members
 from gateway.dialects.outgoing import Outgoing
-from gateway.dialects.protocol import CONTENT_TYPES, NO_LOCATED_FIELDS, Credential, FileRows, Reply, Request
+from gateway.dialects.protocol import (
+    CONTENT_TYPES,
+    NO_LOCATED_FIELDS,
+    Credential,
+    FileRows,
+    Reply,
+    Request,
+    RequestNames,
+)
 
 
 class Courier:
@@ -36,6 +44,7 @@ class Courier:
     constraints = "courier"
     file_rows: FileRows | None = None
     outgoing: Outgoing | None = OUTGOING
+    request_names = RequestNames()
 
     def __init__(self, max_body_bytes: int, patch_bounds: PatchBounds) -> None:
         self._patch_bounds = patch_bounds
@@ -76,6 +85,10 @@ class Courier:
 
     def render_faults(self, faults: Sequence[Fault]) -> Reply:
         return errors.render_faults(faults)
+
+    def body_pointer(self, pointer: str) -> str:
+        """Return the place in a body that a canonical pointer means."""
+        return errors.body_pointer(pointer)
 
 
 def dialect(settings: Mapping[str, Any]) -> Courier:

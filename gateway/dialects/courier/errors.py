@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gateway.core.faults import Fault
-from gateway.core.pointer import split_pointer
+from gateway.core.pointer import join_pointer, split_pointer
 from gateway.dialects.courier.fields import vendor_name
 from gateway.dialects.protocol import Reply
 
@@ -34,3 +34,8 @@ def _message(fault: Fault) -> str:
     name = ".".join(vendor_name(split_pointer(fault.pointer)))
     text = fault.detail or _TEXTS.get(fault.code, fault.text)
     return f"{name}: {text}" if name else text
+
+
+def body_pointer(pointer: str) -> str:
+    """Return the place in a body that a canonical pointer means."""
+    return join_pointer(*vendor_name(split_pointer(pointer)))

@@ -10,7 +10,7 @@ from gateway.dialects.klaviyo.calls import PUBLIC_PREFIXES, build_calls
 from gateway.dialects.klaviyo.fields import FIELDS
 from gateway.dialects.klaviyo.outgoing import OUTGOING
 from gateway.dialects.outgoing import Outgoing
-from gateway.dialects.protocol import NO_LOCATED_FIELDS, Credential, FileRows, Reply, Request
+from gateway.dialects.protocol import NO_LOCATED_FIELDS, Credential, FileRows, Reply, Request, RequestNames
 
 
 class Klaviyo:
@@ -26,6 +26,7 @@ class Klaviyo:
     constraints = "klaviyo"
     file_rows: FileRows | None = None
     outgoing: Outgoing | None = OUTGOING
+    request_names = RequestNames(headers=("revision",))
 
     def __init__(self, is_lenient: bool) -> None:
         self.calls = build_calls(is_lenient)
@@ -52,6 +53,10 @@ class Klaviyo:
     def render_faults(self, faults: Sequence[Fault]) -> Reply:
         """Render the errors of a rejected request."""
         return errors.render_faults(faults)
+
+    def body_pointer(self, pointer: str) -> str:
+        """Return the place in a body that a canonical pointer means."""
+        return errors.body_pointer(pointer)
 
 
 def dialect(settings: Mapping[str, Any]) -> Klaviyo:

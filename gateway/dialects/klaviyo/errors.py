@@ -128,6 +128,12 @@ def _source(fault: Fault) -> Mapping[str, str]:
     return {"pointer": vendor_pointer(pointer)}
 
 
+def body_pointer(pointer: str) -> str:
+    """Return the place in a body that a canonical pointer means. A pointer to what is outside the body stays."""
+    is_outside = pointer.startswith(("/parameter/", "/query/")) or pointer in ("", "/dry_run", "/Idempotency-Key")
+    return pointer if is_outside else vendor_pointer(pointer)
+
+
 def vendor_pointer(pointer: str) -> str:
     """Return the vendor's pointer for a canonical one. A pointer into `/data` is the vendor's already."""
     match split_pointer(pointer):
