@@ -26,7 +26,7 @@ PAGES = [
         ROOT / "docs" / f"{name}.md"
         for name in (
             *("getting-started", "altcraft", "courier", "klaviyo", "gateway-api", "fields-and-types"),
-            *("import-export", "testing", "contracts", "operating"),
+            *("import-export", "testing", "contracts", "operating", "refused-requests"),
         )
     ),
 ]
@@ -70,6 +70,7 @@ def serving(folder: Path) -> Iterator[dict[str, str]]:
         "GATEWAY_BOOTSTRAP_TOKEN": "secret",
         "GATEWAY_METRICS_TOKEN": METRICS_TOKEN,
         "GATEWAY_LOG_LEVEL": "error",
+        "GATEWAY_KEEP_REFUSED_DAYS": "3",
     }
     with (folder / "access.log").open("wb") as log:
         server = subprocess.Popen(["profile-gateway", "serve"], env={**environment, **started}, stdout=log)

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from gateway.cli.main import main
 from gateway.core.erasure import normal_forms
+from gateway.core.refused_requests import RefusedFilter, RefusedRequest
 from gateway.core.subscribers import Delivery, Settlement, Subscriber
 from gateway.server.app import create
 from gateway.service.bootstrap import bootstrap
@@ -84,6 +85,8 @@ class Traffic:
         xml_type = {"content-type": "application/xml"}
         await self.send("POST", "/api/v1.1/profiles/import/", content=xml.encode(), headers=xml_type)
         await self.send("POST", "/api/v1.1/profiles/update", json={**match, "data": {"_bdate": who.name}})
+        await self.send("POST", "/api/v1.1/profiles/import", content=xml.encode()[:-9], headers={**xml_type, **COURIER})
+        await self.send("POST", f"/profiles/{who.key}", json={"profile": {"birthdate": 5}}, headers=COURIER)
         courier = {"profile": {"email": who.mail, "phone_number": who.phone, "name": who.name}}
         await self.send("POST", f"/profiles/{who.key}", json=courier, headers=COURIER)
         attributes = {"email": who.mail, "external_id": who.key, "first_name": who.name, "properties": {"a": who.name}}
@@ -112,7 +115,8 @@ async def gateway(url: str, secret: Path) -> AsyncIterator[tuple[httpx.AsyncClie
     if not await store.databases():
         await bootstrap(store, Settings(bootstrap_token=TOKEN), 0)
     await store.close()
-    app = create(Settings(store=url, access_log=False, rate_limits=0, secret_file=str(secret)))
+    settings = Settings(store=url, access_log=False, rate_limits=0, secret_file=str(secret), keep_refused_days=3)
+    app = create(settings)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway.example") as client,
@@ -128,6 +132,16 @@ async def add_deliveries(store: Store) -> None:
     entries = await store.journal(1, 0, 10_000)
     undelivered = [Delivery(entry.position, entry.profile, is_dead=bool(n % 2)) for n, entry in enumerate(entries)]
     await store.settle(Settlement(found, (), undelivered), "me")
+
+
+async def refused_requests(store: Store, count: int) -> list[RefusedRequest]:
+    """Return the kept requests, after waiting for this number of them."""
+    for _ in range(40):
+        found = await store.refused(1, RefusedFilter(), None, 10_000)
+        if len(found) >= count:
+            return found
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{len(found)} refused requests, not {count}")
 
 
 def in_tables(found: dict[str, int]) -> dict[str, int]:
@@ -153,6 +167,7 @@ async def test_nothing_of_the_persons_is_found_and_old_traffic_creates_nobody(en
             await traffic.send_all()
         assert {status for traffic in before for status in traffic.replies} <= {200, 201, 202, 400, 409}
         await add_deliveries(store)
+        await refused_requests(store, 3 * len(before))
         for who in persons:
             await erase_by(client, who)
         forms = set().union(*(normal_forms(value) for who in persons for value in who.values))

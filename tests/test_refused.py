@@ -2,6 +2,10 @@
 
 import asyncio
 import json
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -263,6 +267,38 @@ async def test_it_needs_the_key_of_its_hashes(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="GATEWAY_SECRET_FILE"):
         async with gateway(tmp_path, store="memory:"):
             pass
+
+
+def test_a_kill_loses_nothing_but_the_last_refused_requests(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/profiles.db"
+    command = [sys.executable, "-m", "gateway", "serve", "--port", "0", "--store", url]
+    environment = {**os.environ, "GATEWAY_BOOTSTRAP_TOKEN": TOKEN, "GATEWAY_KEEP_REFUSED_DAYS": "3"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    address = next(found[1] for line in process.stderr if (found := re.search(r"running on (http://\S+)", line)))
+    count = 150
+    with process, httpx.Client(base_url=address) as client:
+        for number in range(count):
+            mail = f"p{number}@example.com"
+            body = {**altcraft(), "email": mail, "data": {"email": mail}}
+            assert client.post(f"{ALTCRAFT}/import", json=body).status_code == 200
+            wrong = {**body, "data": {"_bdate": "never"}}
+            assert client.post(f"{ALTCRAFT}/import", json=wrong).status_code == 400
+        process.kill()
+    profiles, refused = asyncio.run(_content(url))
+    assert profiles == count
+    assert refused == sorted(refused)
+    assert 0 < len(refused) <= count  # those of the last moments may be lost
+
+
+async def _content(url: str) -> tuple[int, list[int]]:
+    """Return the number of profiles, and the times of the refused requests in their order."""
+    store = await open_store(url)
+    async with store.snapshot() as snapshot:
+        profiles = [each async for each in snapshot.profiles(1)]
+    times = [each.time for each in reversed(await store.refused(1, ALL, None, 1_000))]
+    await store.close()
+    return len(profiles), times
 
 
 # --- mend and replay ---

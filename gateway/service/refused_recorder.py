@@ -143,7 +143,7 @@ class RefusedRecorder:
             texts = None
         request = RefusedRequest(
             database=token.database,
-            id=token_hex(8),
+            id=token_hex(12),
             time=queued.time,
             request=message.id,
             token=token.id,
