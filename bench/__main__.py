@@ -6,7 +6,7 @@ from functools import partial
 
 import click
 
-from bench import batches, memory, postgresql, report, start, volume, workers
+from bench import batches, feed, memory, postgresql, report, start, volume, workers
 from bench.environment import has_npm
 from bench.report import Finding
 from bench.scale import SMOKE, Scale
@@ -21,6 +21,7 @@ TOPICS: dict[str, Measure] = {
     "volume": volume.volume,
     "postgresql": postgresql.postgresql,
     "workers": workers.workers,
+    "feed": feed.feed,
     "memory": memory.memory,
     "start": start.start,
 }
