@@ -101,6 +101,12 @@ async def each_alone(store: Store, *changes: Change) -> list[Any]:
     return [answer if isinstance(answer, BaseException) else answer[0] for answer in answers]
 
 
+def test_each_method_of_the_protocol_has_a_test_of_the_contract() -> None:
+    tests = "".join(file.read_text() for file in Path(__file__).parent.glob("test_stores*.py"))
+    methods = [name for name, each in vars(Store).items() if callable(each) and not name.startswith("_")]
+    assert [name for name in methods if f" store.{name}(" not in tests] == []
+
+
 # Changes
 
 

@@ -23,7 +23,7 @@ from gateway.core.subscribers import Delivery, Settlement, Subscriber
 from gateway.core.tombstones import tombstone, tombstone_address
 from gateway.stores.erasure import ENTRIES_PER_STEP
 from gateway.stores.protocol import Store
-from tests.stores import ANN, BOB, alter, change, create
+from tests.stores import ANN, BOB, alter, change, content_of, create, increment, one
 from tests.test_stores import store  # noqa: F401  # a fixture
 
 pytestmark = pytest.mark.anyio
@@ -148,3 +148,22 @@ async def test_an_edit_knows_whether_there_are_tombstones(store: Store) -> None:
     await store.change([change(lambda _: EditResult(None, ledgers={address_of(*ANN): tombstone(TIME)}))])
     await store.change([change(look, ANN)])
     assert found == [False, True]
+
+
+async def test_values_are_found_where_they_are_stored(store: Store) -> None:  # noqa: F811
+    await store.change([change(create("a", ANN, name="Anneliese")), change(create("b", BOB, name="Bob"))])
+    assert await store.occurrences(["Anneliese"])
+    assert await store.occurrences(["Nobody at all", ANN[1]])
+    for texts in ([], ["Nobody at all"], ["anneliese"]):
+        assert await store.occurrences(texts) == {}
+
+
+async def test_a_compact_store_has_only_what_it_had(store: Store) -> None:  # noqa: F811
+    await store.change([change(create("a", ANN, name="Anneliese")), change(create("b", BOB, name="Bob"))])
+    await store.change([erase("a")])
+    before = await content_of(store, [ANN, BOB])
+    await store.compact()
+    assert await content_of(store, [ANN, BOB]) == before
+    assert await store.occurrences(["Anneliese"]) == {}
+    await store.change([change(increment(BOB), BOB)])
+    assert (await one(store, BOB)).document == {"name": "Bob", "n": 1}

@@ -121,6 +121,40 @@ async def test_old_dead_deliveries_are_forgotten(store: Store) -> None:  # noqa:
     assert await store.deliveries(1, "wh_1", False, 0, 10) == kept[1:]
 
 
+async def test_dead_deliveries_are_dropped_at_their_positions(store: Store) -> None:  # noqa: F811
+    await store.add_subscriber(WEBHOOK)
+    assert await lease(store, "one")
+    dead = [Delivery(number, "p", 9, 10, 20, "HTTP 500", True) for number in (1, 3, FAR)]
+    await settle(store, "one", *dead, Delivery(2, "q"))
+    await store.drop_deliveries(2, "wh_1", [1])
+    await store.drop_deliveries(1, "other", [1])
+    await store.drop_deliveries(1, "wh_1", [])
+    assert await store.deliveries(1, "wh_1", True, 0, 10) == dead
+    await store.drop_deliveries(1, "wh_1", [FAR, 2, 1, 7])
+    assert await store.deliveries(1, "wh_1", True, 0, 10) == [dead[1]]
+    assert await store.deliveries(1, "wh_1", False, 0, 10) == [Delivery(2, "q")]
+
+
+async def test_notes_are_kept_for_a_subscriber_until_it_is_removed(store: Store) -> None:  # noqa: F811
+    other = replace(WEBHOOK, id="wh_2")
+    for each in (WEBHOOK, other):
+        await store.add_subscriber(each)
+        assert await store.lease_subscriber(1, each.id, "one", 0, 100)
+    names = ["a", "b", "Ä", "absent"]
+    await store.settle(Settlement(WEBHOOK, notes={"a": "1", "b": "", "Ä": "ü\n"}), "one")
+    await store.settle(Settlement(other, notes={"a": "of another one"}), "one")
+    assert await store.notes(1, "wh_1", names) == {"a": "1", "b": "", "Ä": "ü\n"}
+    assert await store.notes(1, "wh_1", ["b", "b"]) == {"b": ""}
+    await store.settle(Settlement(WEBHOOK, notes={"a": "2", "b": None, "absent": None}), "one")
+    assert await store.notes(1, "wh_1", names) == {"a": "2", "Ä": "ü\n"}
+    with pytest.raises(Missing):
+        await store.settle(Settlement(WEBHOOK, notes={"a": "3"}), "two")
+    await store.remove_subscriber(1, "wh_1")
+    await store.add_subscriber(WEBHOOK)
+    for database, id, found in ((1, "wh_1", {}), (1, "wh_2", {"a": "of another one"}), (2, "wh_2", {}), (1, "x", {})):
+        assert await store.notes(database, id, names) == found
+
+
 async def test_databases_have_subscribers_of_their_own(store: Store) -> None:  # noqa: F811
     await store.add_subscriber(WEBHOOK)
     other = replace(WEBHOOK, database=2)
