@@ -78,7 +78,7 @@ bench-slow: install ## Measure the latency of a client beside a thousand that ne
 	$(BIN)/python -m bench.slow_clients
 
 test-relay: install ## Relay 1,000 random histories of every pair, and kill both sides of a relay 50 times
-	RELAY_HISTORIES=$(or $(HISTORIES),72) RELAY_KILLS=$(or $(KILLS),50) $(BIN)/pytest tests/test_relay.py tests/test_relay_kills.py
+	RELAY_HISTORIES=$(or $(HISTORIES),72) RELAY_KILLS=$(or $(KILLS),50) $(BIN)/pytest tests/test_relay_histories.py tests/test_relay_kills.py
 
 profile: install ## Print where the time of an update goes, in JSON and in XML
 	$(BIN)/python -m bench.weights

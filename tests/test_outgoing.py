@@ -155,7 +155,7 @@ def test_every_request_to_klaviyo_is_valid_by_its_openapi(document: dict[str, An
     requests = [
         *outgoing.render_change(now, target).requests,
         *outgoing.render_removal(now, target, True).requests,
-        *outgoing.render_merge(ID, ID[::-1], target),
+        *outgoing.render_merge(ID, ID[::-1], target, True),
     ]
     checked = set()
     for request in requests:

@@ -161,3 +161,18 @@ async def test_databases_have_subscribers_of_their_own(store: Store) -> None:  #
     await store.add_subscriber(other)
     await store.remove_subscriber(1, "wh_1")
     assert await store.subscribers() == [other]
+
+
+async def test_notes_are_found_by_name_and_by_value_and_go_with_their_subscriber(store: Store) -> None:  # noqa: F811
+    other = replace(WEBHOOK, id="wh_2")
+    for each in (WEBHOOK, other):
+        await store.add_subscriber(each)
+        assert await store.lease_subscriber(1, each.id, "one", 0, 100)
+        await store.settle(Settlement(each, notes={"p": "A", "q": "B", "r": "A"}), "one")
+    await store.settle(Settlement(WEBHOOK, notes={"q": None, "s": "C"}), "one")
+    assert await store.notes(1, "wh_1", ["p", "q", "s", "t"]) == {"p": "A", "s": "C"}
+    assert await store.noted(1, "wh_1", "A") == ["p", "r"]
+    assert await store.noted(1, "wh_1", "B") == await store.noted(2, "wh_1", "A") == []
+    await store.remove_subscriber(1, "wh_1")
+    assert await store.noted(1, "wh_1", "A") == []
+    assert await store.noted(1, "wh_2", "B") == ["q"]

@@ -162,7 +162,7 @@ def print_status(store: str | None, database: int, id: str) -> None:
     """Print how far the relay ID is as JSON: what waits, what failed, and which values are not sent."""
 
     async def read(store: Store) -> dict[str, Any]:
-        return await relays.relay_status(store, await relays.find_relay(store, database, id), MAX_COUNT)
+        return await relays.relay_status(store, await relays.find_relay(store, database, id), MAX_COUNT, now())
 
     print_json(_run(load_settings(store=store), read))
 

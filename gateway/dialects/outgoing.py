@@ -42,6 +42,8 @@ class Target(Struct, frozen=True):
     """The segments and the topics there, by segment and by resource here."""
     deletes: bool = False
     """Whether a removal is an erasure there, where the vendor has no other one."""
+    merges: bool = False
+    """Whether profiles there that have identifiers of one profile here are merged, where the vendor has a merge."""
 
     def segment(self, segment: int | str) -> str:
         """Return the vendor's id of a segment, which is its own if nothing else is configured."""
@@ -104,12 +106,16 @@ class Rendered(Struct):
 
 
 class VendorAnswer(Struct, frozen=True):
-    """What a vendor's body says: the status that counts, its words, the profile's id, and the field that it refuses."""
+    """What a vendor's body says: the status that counts, its words, the profile's id, and the field that it refuses.
+
+    `duplicate` is the vendor's id of another profile, which has an identifier of the request.
+    """
 
     status: int
     words: str = ""
     vendor_id: str | None = None
     refused: str | None = None
+    duplicate: str | None = None
 
 
 class Outgoing(Struct, frozen=True):
@@ -119,6 +125,14 @@ class Outgoing(Struct, frozen=True):
     render_change: Callable[[ProfileState, Target], Rendered]
     render_removal: Callable[[ProfileState, Target, bool], Rendered]
     """The last argument: whether the person is to be erased."""
-    render_merge: Callable[[str, str, Target], list[OutgoingRequest]]
-    """The vendor's ids of the source and of the destination. No requests: the vendor has no merge."""
+    render_merge: Callable[[str, str, Target, bool], list[OutgoingRequest]]
+    """The vendor's ids of the source and of the destination, and whether the source is removed. No requests: the vendor
+    has no such merge."""
     parse_answer: Callable[[int, Tree], VendorAnswer]
+    identifiers: Mapping[str, str] = {}
+    """By kind, the vendor's name of an identifier of which another profile may have one; the weakest first."""
+    render_split: Callable[[ProfileState, ProfileState, Target], list[OutgoingRequest]] = lambda *_: []
+    """The first profile has at the vendor what belongs to the second, which is not there yet. No requests: the vendor
+    has no split."""
+    removes_sources: bool = True
+    """Whether the source of a merge that cannot be rendered is removed. Otherwise only the destination is sent."""

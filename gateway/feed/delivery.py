@@ -7,7 +7,7 @@ attempted, and later entries of it wait behind: the order per profile stays.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, groupby
 from typing import Protocol, TypeAlias
 
@@ -60,6 +60,10 @@ class Sender(Protocol):
 
     async def send(self, entries: Sequence[JournalEntry], attempt: int) -> Answer:
         """Send entries of one profile; `attempt` counts from 1. Never raises, except when it is cancelled."""
+        ...
+
+    def take_notes(self) -> Mapping[str, str | None]:
+        """Return the notes to store for the subscriber apart from those of answers, each once."""
         ...
 
 
@@ -231,7 +235,10 @@ class SubscriberDelivery:
         retry_after = parse_retry_after(answer.retry_after, now)
         if answer.status in PAUSING and retry_after:
             self._paused_until = max(self._paused_until, now + min(retry_after, MAX_PAUSE))
-        return after_failure(delivery, self._sender.schedule, now, answer.reason, retry_after, self._random())
+        failed = after_failure(delivery, self._sender.schedule, now, answer.reason, retry_after, self._random())
+        if failed.is_dead and answer.is_kept:
+            return replace(failed, due=now + max(self._sender.schedule.max_pause, retry_after), is_dead=False)
+        return failed
 
     async def _settle(
         self, entries: Sequence[JournalEntry], results: Sequence[ChainResult], waiting: Sequence[Delivery]
@@ -242,6 +249,7 @@ class SubscriberDelivery:
         changed = [each for each in undelivered if self._undelivered.get(each.position) != each]
         subscriber = self._subscriber_after(entries, results)
         notes = dict(chain.from_iterable(result.notes.items() for result in results))
+        notes |= {**self._sender.take_notes()}
         if subscriber == self.subscriber and not (delivered or changed or notes):
             return
         await self._store.settle(Settlement(subscriber, delivered, changed, notes), self._owner)

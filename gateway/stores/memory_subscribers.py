@@ -65,6 +65,9 @@ class MemorySubscribers:
         own = self._notes.get((database, id), {})
         return {name: own[name] for name in names if name in own}
 
+    async def noted(self, database: int, id: str, value: str) -> list[str]:
+        return sorted(name for name, each in self._notes.get((database, id), {}).items() if each == value)
+
     async def drop_deliveries(self, database: int, id: str, positions: Sequence[Position]) -> None:
         own = self._deliveries.get((database, id), {})
         for position in positions:

@@ -288,6 +288,10 @@ class Store(RefusedStore, Protocol):
         """Return the notes of a subscriber that have these names."""
         ...
 
+    async def noted(self, database: int, id: str, value: str) -> list[str]:
+        """Return the names of the notes of a subscriber that have this value, in their order."""
+        ...
+
     async def drop_deliveries(self, database: int, id: str, positions: Sequence[Position]) -> None:
         """Remove the dead deliveries at the positions."""
         ...

@@ -36,6 +36,7 @@ NOTE = """INSERT INTO subscriber_notes VALUES (?, ?, ?, ?)
     ON CONFLICT (database, subscriber, name) DO UPDATE SET value = excluded.value"""
 FORGET_NOTE = f"{REMOVE_NOTES} AND name = ?"
 NOTES = "SELECT name, value FROM subscriber_notes WHERE database = ? AND subscriber = ? AND name = ?"
+NOTED = "SELECT name FROM subscriber_notes WHERE database = ? AND subscriber = ? AND value = ? ORDER BY name"
 DROP = f"{DELIVERED} AND dead = 1"
 RESUME = """UPDATE subscribers SET state = 'active', reason = '', revision = revision + 1
     WHERE database = ? AND id = ?"""
@@ -111,6 +112,9 @@ class SqlSubscribers:
         for name in names:
             found.update((row[0], row[1]) for row in await self._read(NOTES, (database, id, name)))
         return found
+
+    async def noted(self, database: int, id: str, value: str) -> list[str]:
+        return [row[0] for row in await self._read(NOTED, (database, id, value))]
 
     async def drop_deliveries(self, database: int, id: str, positions: Sequence[Position]) -> None:
         for position in positions:

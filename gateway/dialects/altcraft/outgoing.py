@@ -59,8 +59,8 @@ def render_removal(state: ProfileState, target: Target, _is_erasure: bool) -> Re
     return Rendered([_request("profiles/delete", match, target, missing_ok=True)])
 
 
-def render_merge(source: str, destination: str, target: Target) -> list[OutgoingRequest]:
-    """Return the request that merges a profile into another one."""
+def render_merge(source: str, destination: str, target: Target, removes: bool) -> list[OutgoingRequest]:
+    """Return the request that merges a profile into another one. The source stays there, unless another removes it."""
     profiles = [{"db_id": target.database, "profile_id": each} for each in (source, destination)]
     parameters = {
         "source": profiles[:1],
@@ -68,7 +68,19 @@ def render_merge(source: str, destination: str, target: Target) -> list[Outgoing
         "matching": "profile_id",
         "static_segments": True,
     }
-    return [_request("profiles/merge", parameters, target, missing_ok=True)]
+    merge = _request("profiles/merge", parameters, target, missing_ok=True)
+    deletion = {"matching": "profile_id", "profile_id": source}
+    return [merge, *([_request("profiles/delete", deletion, target, missing_ok=True)] if removes else ())]
+
+
+def render_split(owner: ProfileState, state: ProfileState, target: Target) -> list[OutgoingRequest]:
+    """Return the request that gives a profile its address, which another one had as a further one."""
+    addresses = [each.document.get("email") for each in (owner, state)]
+    if not all(addresses):
+        return []
+    source, destination = ({"db_id": target.database, "email": each} for each in addresses)
+    parameters = {"source": source, "destination": [destination], "matching": "email", "subscriptions": False}
+    return [_request("profiles/split", parameters, target)]
 
 
 def parse_answer(status: int, tree: Tree) -> VendorAnswer:
@@ -184,4 +196,4 @@ def _render_segments(state: ProfileState, target: Target, rendered: Rendered) ->
     return parameters
 
 
-OUTGOING = Outgoing(headers, render_change, render_removal, render_merge, parse_answer)
+OUTGOING = Outgoing(headers, render_change, render_removal, render_merge, parse_answer, render_split=render_split)

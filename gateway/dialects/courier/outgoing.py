@@ -47,7 +47,7 @@ def render_removal(state: ProfileState, _target: Target, _is_erasure: bool) -> R
     return Rendered([*(_token_deletion(id, each) for each in tokens), _deletion(id)])
 
 
-def render_merge(_source: str, _destination: str, _target: Target) -> list[OutgoingRequest]:
+def render_merge(_source: str, _destination: str, _target: Target, _removes: bool) -> list[OutgoingRequest]:
     """Return nothing: the vendor has no merge."""
     return []
 

@@ -18,6 +18,8 @@ REVISION = "2026-07-15"
 PROPERTIES = ("name", "middle_name", "nickname", "gender", "birthdate", "website")
 """Members of a document without an attribute here. They are properties of the same names."""
 
+DISPUTABLE = {"phone": "phone_number", "email": "email", "external_id": "external_id"}
+
 _NAMES: Mapping[Path, str] = {path: name for name, path in FIELDS.items() if name not in ("properties", "anonymous_id")}
 _BESIDE = ("subscriptions", "segments")
 _FURTHER_ADDRESSES = (NAMESPACE, "emails")
@@ -37,6 +39,8 @@ def render_change(state: ProfileState, target: Target) -> Rendered:
     if not (state.vendor_id or identifiers):
         rendered.skip()
         return rendered
+    for name in state.omitted.intersection(DISPUTABLE.values()):
+        rendered.skip(*FIELDS[name])
     attributes, meta = _render_attributes(state, rendered)
     resource: dict[str, Any] = {"type": "profile", "attributes": {**identifiers, **attributes}}
     if state.vendor_id:
@@ -65,8 +69,10 @@ def render_removal(state: ProfileState, target: Target, is_erasure: bool) -> Ren
     return Rendered([*requests, *([suppression_job("create", mail)] if mail else [])])
 
 
-def render_merge(source: str, destination: str, _target: Target) -> list[OutgoingRequest]:
-    """Return the request that merges a profile into another one."""
+def render_merge(source: str, destination: str, _target: Target, removes: bool) -> list[OutgoingRequest]:
+    """Return the request that merges a profile into another one, and removes it."""
+    if not removes:
+        return []
     sources = {"profiles": {"data": [{"type": "profile", "id": source}]}}
     data = {"type": "profile-merge", "id": destination, "relationships": sources}
     return [OutgoingRequest("POST", "/api/profile-merge", {"data": data}, BULK_RATES)]
@@ -81,7 +87,9 @@ def parse_answer(status: int, tree: Tree) -> VendorAnswer:
         words = "; ".join(str(each.get("detail") or "") for each in errors if isinstance(each, dict))
         source = errors[0].get("source")
         pointer = str(source.get("pointer") or "") if isinstance(source, dict) else ""
-        return VendorAnswer(status, words, refused=_attribute(split_pointer(pointer)))
+        meta = errors[0].get("meta")
+        duplicate = meta.get("duplicate_profile_id") if isinstance(meta, dict) else None
+        return VendorAnswer(status, words, refused=_attribute(split_pointer(pointer)), duplicate=duplicate)
     if isinstance(data, dict) and data.get("type") == "profile":
         return VendorAnswer(status, vendor_id=data.get("id"))
     return VendorAnswer(status)
@@ -124,6 +132,8 @@ def _render_attributes(state: ProfileState, rendered: Rendered) -> tuple[dict[st
             continue
         if path == _FURTHER_ADDRESSES:
             meta["patch_identifiers"] = _address_patches(state)
+        elif name in state.omitted.intersection(DISPUTABLE.values()):
+            continue
         elif name is None or name in state.omitted or not _is_fit(name, value):
             rendered.skip(*path)
         elif name.startswith("properties.") and value is None:
@@ -250,4 +260,6 @@ def _render_erasure(state: ProfileState) -> Rendered:
     return Rendered([OutgoingRequest("POST", "/api/data-privacy-deletion-jobs", {"data": data}, PRIVACY_RATES)])
 
 
-OUTGOING = Outgoing(headers, render_change, render_removal, render_merge, parse_answer)
+OUTGOING = Outgoing(
+    headers, render_change, render_removal, render_merge, parse_answer, DISPUTABLE, removes_sources=False
+)

@@ -65,7 +65,7 @@ async def backfill(
                 if not answer.is_success:
                     failed.append((profile.id, answer.reason))
                 count()
-            await store.settle(Settlement(relay, notes=notes), NO_OWNER)
+            await store.settle(Settlement(relay, notes={**notes, **sender.take_notes()}), NO_OWNER)
             if stopped := next((each for each in answers if each.stops), None):
                 raise Interrupted(stopped.reason)
     await store.settle(Settlement(replace(relay, state=ACTIVE, reason="")), NO_OWNER)
@@ -85,7 +85,7 @@ async def _send(sender: RelaySender, reader: ProfileReader, profile: Profile, no
     attempt, pause = 1, 1.0
     while True:
         state = await reader.whole_state(profile, None)
-        answer = await sender.send_state(replace(state, time=profile.updated), f"{profile.id}-{attempt}", attempt)
+        answer = await sender.states.send(replace(state, time=profile.updated), f"{profile.id}-{attempt}", attempt)
         if answer.is_success or answer.is_final or answer.stops or attempt == ATTEMPTS:
             return answer
         attempt += 1

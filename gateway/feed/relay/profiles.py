@@ -1,23 +1,27 @@
 """The states of profiles that a relay sends, read from the store and the journal."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from gateway.core.consent import CHANNELS_OF_IDENTITY, REASONS, STATUSES, status_word
+from gateway.core.matching import ALIAS, ID, identities, identities_of_kinds
 from gateway.core.model import Document, JournalEntry, Profile
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.tombstones import Pseudonym
 from gateway.dialects.outgoing import Path, ProfileState
-from gateway.feed.relay.states import all_members, touched_members
+from gateway.feed.relay.states import all_members, nested, touched_members
 from gateway.schema.files import load_schema
 from gateway.schema.profile_annotations import profile_tables
 from gateway.service.effective_consent import with_consent
 from gateway.stores.protocol import Store
 
 _SUBSCRIPTIONS: Path = ("subscriptions",)
+
+TABLES = profile_tables(load_schema("profile"), {})
+"""Those of every database: where identities are."""
 
 LATER_ENTRIES = 200
 """Entries among which the removal of a profile is looked for."""
@@ -26,6 +30,28 @@ LATER_ENTRIES = 200
 def removes(entry: JournalEntry) -> bool:
     """Return whether the profile of an entry does not exist after it."""
     return entry.kind == "erase" or any(each.pointer == "" and each.after is UNSET for each in entry.members)
+
+
+MOVES = ("merge", "split")
+"""Kinds of entries that move parts of profiles: what they write is no consent of a client."""
+
+
+def merged_into(entry: JournalEntry) -> str | None:
+    """Return the profile that the one of an entry was merged into, and stays with what did not move."""
+    for each in entry.members if entry.kind == "merge" else ():
+        ids = {"/merged/destinations": each.after, "/merged": _member(each.after, "destinations")}.get(each.pointer)
+        if isinstance(ids, list) and ids:
+            return str(ids[-1])
+    return None
+
+
+def frees_identifier(entry: JournalEntry) -> bool:
+    """Return whether the profile of an entry has an identifier less, which another one may have after it."""
+    return any(
+        identities(nested(each.pointer, each.before), TABLES) - identities(nested(each.pointer, each.after), TABLES)
+        for each in entry.members
+        if each.before is not UNSET and each.pointer
+    )
 
 
 def opts_out(entry: JournalEntry) -> bool:
@@ -44,7 +70,7 @@ def _subscriptions(entry: JournalEntry) -> list[tuple[Any, Any]]:
         if each.pointer == "/subscriptions":
             pairs.append((_list(each.before), _list(each.after)))
         elif not each.pointer:
-            pairs.append((_member(each.before), _member(each.after)))
+            pairs.append((_member(each.before, "subscriptions"), _member(each.after, "subscriptions")))
     return pairs
 
 
@@ -52,8 +78,8 @@ def _list(value: Any) -> Any:
     return None if value is UNSET else value
 
 
-def _member(document: Any) -> Any:
-    return None if document is UNSET else document.get("subscriptions")
+def _member(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
 
 
 class ProfileReader:
@@ -72,15 +98,15 @@ class ProfileReader:
         Of a profile that does not exist any more only an opt-out is sent.
         """
         last = entries[-1]
-        found = await self._store.find(self._database, [("id", last.profile)])
-        document = found[0].document if found else await self._document_before_removal(last)
+        found = await self.find(last.profile)
+        document = found.document if found else await self._document_before_removal(last)
         if not document or not (found or any(map(opts_out, entries))):
             return None
         if opts_out(last):
             document = {**document, "subscriptions": _subscriptions(last)[-1][1]}
         touched = touched_members(each for entry in entries for each in entry.members)
-        is_consent = _SUBSCRIPTIONS in touched and all(each.kind in ("create", "update") for each in entries)
-        profile = replace(found[0], document=document) if found else _gone(last, document)
+        is_consent = _SUBSCRIPTIONS in touched and not any(each.kind in MOVES for each in entries)
+        profile = replace(found, document=document) if found else _gone(last, document)
         whole = await self.whole_state(profile, vendor_id)
         if _SUBSCRIPTIONS not in touched and _has_facts(whole.document) and await self._touches_address(touched):
             touched[_SUBSCRIPTIONS] = [document.get("subscriptions")]
@@ -100,13 +126,41 @@ class ProfileReader:
         members = all_members(shown.document)
         return ProfileState(profile.id, shown.document, list(members), members, vendor_id, is_consent=False)
 
+    def as_whole(self, state: ProfileState) -> ProfileState:
+        """Return a state with all members of the profile."""
+        return replace(state, **_members_to_send(state.document, state.former, None))
+
     def as_new(self, state: ProfileState) -> ProfileState:
         """Return a state so that it creates the profile at a vendor that has it no longer."""
-        return replace(state, vendor_id=None, **_members_to_send(state.document, state.former, None))
+        return replace(self.as_whole(state), vendor_id=None)
+
+    def beside(self, state: ProfileState, other: ProfileState) -> ProfileState:
+        """Return a state with all members, and with those of another one, which it gets rid of."""
+        members = {**all_members(other.document), **all_members(state.document), **state.former}
+        return replace(state, touched=list(members), former=members)
+
+    async def find(self, profile: str) -> Profile | None:
+        """Return a profile; None if it does not exist."""
+        found = await self._store.find(self._database, [(ID, profile)])
+        return found[0] if found else None
+
+    async def has_successor(self, document: Document) -> bool:
+        """Return whether a profile has an identifier now that a removed one had."""
+        tables = await self._read_tables()
+        own = [each for each in identities(document, tables) if each[0] in tables.unique]
+        return bool(own and await self._store.find(self._database, own))
+
+    async def sharing(self, state: ProfileState, kinds: Collection[str]) -> dict[str, list[str]]:
+        """Return other profiles that have an identity of a profile, by kind, of the kinds that profiles may share."""
+        tables, found = await self._read_tables(), dict[str, list[str]]()
+        for own in identities_of_kinds(state.document, tables, set(kinds) - tables.unique):
+            others = [each.id for each in await self._store.find(self._database, [own]) if each.id != state.id]
+            found.setdefault(own[0], []).extend(others)
+        return found
 
     async def destination(self, profile: str) -> str | None:
         """Return the id of the profile that another one was merged into."""
-        found = await self._store.find(self._database, [("alias", profile)])
+        found = await self._store.find(self._database, [(ALIAS, profile)])
         return found[0].id if found else None
 
     async def _touches_address(self, touched: Iterable[Path]) -> bool:

@@ -15,12 +15,14 @@ from gateway.core.times import format_time
 from gateway.core.tombstones import Pseudonym
 from gateway.dialects.outgoing import Target
 from gateway.dialects.protocol import Dialect
+from gateway.feed.relay.account import Account, AccountSession
+from gateway.feed.relay.counts import COUNTS, parse_counts
 from gateway.feed.relay.profiles import ProfileReader
-from gateway.feed.relay.sender import SKIPPED, Account, RelaySender
+from gateway.feed.relay.sender import RelaySender
 from gateway.feed.relay.urls import UnusableAccount, require_safe
 from gateway.feed.runner import SenderContext
 from gateway.feed.secret_box import SecretBox, secret_name
-from gateway.media import CODECS, json
+from gateway.media import CODECS
 from gateway.stores.protocol import Store
 
 if TYPE_CHECKING:
@@ -108,23 +110,27 @@ def render_relay(relay: Subscriber, store: str) -> dict[str, Any]:
     }
 
 
-async def relay_status(store: Store, relay: Subscriber, limit: int) -> dict[str, Any]:
-    """Return how far a relay is: entries that wait, deliveries that are retried or given up, values not sent.
+async def relay_status(store: Store, relay: Subscriber, limit: int, now: int) -> dict[str, Any]:
+    """Return how far a relay is: entries that wait, deliveries that are retried or given up, and what it has counted.
 
-    Each number is at most `limit`.
+    Each number of entries and deliveries is at most `limit`. `lag` is the age of the oldest one that waits or is
+    retried, and `rate` that of the requests of the last minute, in seconds and per second.
     """
     key = relay.database, relay.id
     behind = await store.journal(relay.database, relay.position, limit)
     retried = await store.deliveries(*key, False, 0, limit)
     dead = await store.deliveries(*key, True, 0, limit)
-    skipped = (await store.notes(*key, [SKIPPED])).get(SKIPPED)
+    counts = parse_counts((await store.notes(*key, [COUNTS])).get(COUNTS))
+    oldest = await store.journal(relay.database, retried[0].position - 1, 1) if retried else behind[:1]
     return {
         **render_relay(relay, store.id),
         "waiting": len(behind),
-        "oldest_waiting": format_time(behind[0].origin.time) if behind else None,
         "retried": len(retried),
         "dead": len(dead),
-        "skipped": json.decode(skipped.encode()) if skipped else {},
+        "lag": max(0, now - oldest[0].origin.time) / 1000 if oldest else 0,
+        "rate": round(counts.rate(now), 2),
+        "failures": counts.failures,
+        "skipped": counts.skipped,
     }
 
 
@@ -155,6 +161,7 @@ async def open_relay(
     account = Account(client, dialect.outgoing, Target(**settings["target"]), frozenset(settings["ignored"]))
     reader = ProfileReader(context.store, relay.database, pseudonym)
     try:
-        yield RelaySender(context.store, relay, account, reader, context.now)
+        session = AccountSession(context.store, relay, account, context.now)
+        yield RelaySender(relay.id, session, reader)
     finally:
         await client.close()

@@ -29,6 +29,12 @@ def all_members(document: Document) -> dict[Path, list[Any]]:
     return touched_members([MemberChange("", after=document)])
 
 
+def nested(pointer: str, value: Any) -> Document:
+    """Return a document with a value, unless it is UNSET, at a pointer."""
+    found: Document = {} if value is UNSET else _nested(tuple(split_pointer(pointer)), value)
+    return found
+
+
 def _value(value: Any) -> Any:
     return None if value is UNSET else value
 

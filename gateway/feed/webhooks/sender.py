@@ -1,6 +1,6 @@
 """Sends the events of one webhook, each by itself."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -46,6 +46,9 @@ class WebhookSender:
         """Send the event of the only entry. An endpoint that is gone gets no more."""
         answer = await self._send(self._render(entries[0]))
         return replace(answer, stops=True) if answer.status == GONE else answer
+
+    def take_notes(self) -> Mapping[str, str | None]:
+        return {}
 
 
 @asynccontextmanager

@@ -1,0 +1,105 @@
+"""The account of a vendor: sends requests to it, reads its answers, and keeps what is noted about it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from gateway.core.subscribers import Subscriber
+from gateway.dialects.outgoing import Outgoing, OutgoingRequest, Target, VendorAnswer
+from gateway.feed.answers import Answer
+from gateway.feed.relay.counts import COUNTS, Counts, parse_counts
+from gateway.feed.relay.masking import mask_values
+from gateway.feed.relay.replies import AccountReply
+from gateway.stores.protocol import Store
+
+if TYPE_CHECKING:
+    from gateway.feed.relay.client import AccountClient
+
+STOPPING = (401, 402, 403)
+"""Statuses after which every request would be refused: credential, tariff, right."""
+
+PASSING = (408, 425, 429)
+CONFLICT, NOT_FOUND = 409, 404
+CONFLICT_ATTEMPTS = 5
+"""A conflict may pass, for example when a merge is still to be sent; so often it is tried."""
+
+DONE = Answer(204, "")
+
+
+class Account(Struct, frozen=True):
+    """How an account is reached, and what is configured there. `ignored` are tokens that the vendor uses here."""
+
+    client: "AccountClient"
+    outgoing: Outgoing
+    target: Target
+    ignored: frozenset[str] = frozenset()
+
+
+class AccountSession:
+    """The requests of one relay to its account. `now` returns milliseconds since 1970."""
+
+    def __init__(self, store: Store, subscriber: Subscriber, account: Account, now: Callable[[], int]) -> None:
+        self.account = account
+        self.now = now
+        self._store = store
+        self._key = subscriber.database, subscriber.id
+        self._counts: Counts | None = None
+        self._note = ""
+
+    async def exchange(self, request: OutgoingRequest, key: str) -> tuple[AccountReply, VendorAnswer]:
+        """Send a request, and count it. Without a reply, the status of the answer is 0."""
+        counts = await self._read_counts()
+        reply = await self.account.client.send(request, key)
+        answer = VendorAnswer(0, reply.reason)
+        if reply.status is not None:
+            answer = self.account.outgoing.parse_answer(reply.status, reply.tree)
+        counts.add_reply(answer.status or None, is_success(request, answer), self.now())
+        return reply, answer
+
+    async def notes(self, names: Sequence[str]) -> dict[str, str]:
+        """Return the vendor's ids of profiles."""
+        return await self._store.notes(*self._key, names)
+
+    async def sharing(self, vendor_id: str) -> list[str]:
+        """Return the profiles here that have the same one at the vendor."""
+        return await self._store.noted(*self._key, vendor_id)
+
+    async def skip(self, pointers: Sequence[str]) -> None:
+        """Count values that are not sent."""
+        (await self._read_counts()).add_skipped(pointers)
+
+    def take_notes(self) -> Mapping[str, str | None]:
+        """Return the note of the counts, if they changed."""
+        note = self._counts.note() if self._counts else ""
+        if note in ("", self._note):
+            return {}
+        self._note = note
+        return {COUNTS: note}
+
+    async def _read_counts(self) -> Counts:
+        if self._counts is None:
+            self._counts = parse_counts((await self.notes([COUNTS])).get(COUNTS))
+        return self._counts
+
+
+def is_success(request: OutgoingRequest, answer: VendorAnswer) -> bool:
+    """Return whether a request did what it was sent for."""
+    return 200 <= answer.status < 300 or (request.missing_ok and answer.status == NOT_FOUND)
+
+
+def failure(request: OutgoingRequest, reply: AccountReply, answer: VendorAnswer, attempt: int) -> Answer:
+    """Return what a reply means for the delivery. The vendor's words are kept, without the values that were sent."""
+    status = answer.status
+    words = mask_values(answer.words, request)
+    reason = f"{request.method} {mask_values(request.path, request)}: " + (
+        f"HTTP {status} {words}" if status else words
+    )
+    passes = not status or status in PASSING or status >= 500
+    return Answer(
+        status or None,
+        reason.strip(),
+        reply.retry_after,
+        is_final=not (passes or status in STOPPING or (status == CONFLICT and attempt < CONFLICT_ATTEMPTS)),
+        stops=status in STOPPING,
+    )
