@@ -98,3 +98,10 @@ def test_windows_that_have_ended_are_forgotten(clock: Clock) -> None:
     clock.now += 60
     rates.spend(["1/second"], "key")
     assert len(rates._windows) == 1_001
+
+
+def test_a_part_of_a_rate_is_one_request_at_least() -> None:
+    limits = RateLimits(0.01, now=lambda: 0.0)
+    limits.spend(["3/second"])
+    with pytest.raises(RateLimitExceeded):
+        limits.spend(["3/second"])

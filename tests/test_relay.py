@@ -1,13 +1,16 @@
 """What a relay sends, what it sends again, and what it gives up."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 from msgspec.structs import replace
 
 from gateway.core.subscribers import ACTIVE, DISABLED
+from gateway.dialects.outgoing import OutgoingRequest
 from gateway.feed.retries import MAX_AGE
 from tests.relay_pair import PERSON, START, Faulty, Pair, lived, reply, write
 
@@ -202,3 +205,61 @@ def test_the_status_counts_requests_and_failures_and_has_the_lag() -> None:
         assert 0 < status["rate"] <= 2 / 60
 
     lived(work)
+
+
+def test_after_many_failures_one_request_at_a_time_is_sent() -> None:
+    async def work(found: Pair, network: Faulty) -> None:
+        running = most = 0
+        inner = network.handle_async_request
+
+        async def handle(request: httpx.Request) -> httpx.Response:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0)
+            answer = await inner(request)
+            running -= 1
+            return answer
+
+        network.handle_async_request = handle  # type: ignore[method-assign]
+        network.replies = [reply(503)] * 40
+        for number in range(40):
+            person = {"external_id": f"p{number}", "email": f"{number}@example.com"}
+            await write(found.near, "courier", f"p{number}", {}, person)
+        await found.delivery.run_round()
+        assert most > 1
+        most = 0
+        found.now += 600_000
+        network.replies = [reply(503)] * 40
+        await found.delivery.run_round()
+        assert most == 1
+        await found.catch_up()
+        assert most > 1
+        assert len(await found.far.documents()) == 40
+
+    lived(work)
+
+
+def test_a_profile_is_replaced_where_that_is_configured() -> None:
+    async def work(found: Pair, _network: Faulty) -> None:
+        theirs = OutgoingRequest("POST", "/profiles/customer-1", {"profile": {"nickname": "Annie", "custom": {"a": 1}}})
+        assert (await found.far.send(theirs)).status_code == 200
+        before = {**PERSON, "custom": {"b": {"c": 1, "d": 2}}}
+        await write(found.near, "courier", "p1", {}, before)
+        await found.catch_up()
+        after = {**PERSON, "custom": {"b": {"d": 2}}}
+        await write(found.near, "courier", "p1", before, after)
+        await found.catch_up()
+        assert await found.far.documents() == [after]
+
+    lived(work, replaces=True)
+
+
+def test_a_member_without_a_field_there_has_the_name_that_is_configured() -> None:
+    async def work(found: Pair, _network: Faulty) -> None:
+        await write(found.near, "courier", "p1", {}, {**PERSON, "nickname": "Annie", "middle_name": "Jo"})
+        await found.catch_up()
+        [there] = await found.far.documents()
+        assert there["custom"] == {"Nick": "Annie", "middle_name": "Jo"}
+
+    lived(work, "courier", "klaviyo", properties={"nickname": "Nick"})

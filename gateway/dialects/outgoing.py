@@ -42,6 +42,10 @@ class Target(Struct, frozen=True):
     """The segments and the topics there, by segment and by resource here."""
     deletes: bool = False
     """Whether a removal is an erasure there, where the vendor has no other one."""
+    replaces: bool = False
+    """Whether the profile there gets all of the one here, and loses what else it has, where the vendor can do it."""
+    properties: Mapping[str, str] = field(default_factory=dict)
+    """The names there of members that the vendor has no field for."""
     merges: bool = False
     """Whether profiles there that have identifiers of one profile here are merged, where the vendor has a merge."""
 

@@ -73,7 +73,7 @@ class RateLimits:
 
     def _parse(self, texts: tuple[str, ...]) -> tuple[Rate, ...]:
         rates = map(_parse_rate, texts)
-        return tuple(Rate(int(rate.amount * self._factor), rate.seconds) for rate in rates)
+        return tuple(Rate(max(1, int(rate.amount * self._factor)), rate.seconds) for rate in rates)
 
     def _count(self, rates: Sequence[Rate], key: tuple[str, ...], now: float) -> list[Window]:
         """Count a request in the window of each rate, or in none. Raises `RateLimitExceeded`."""

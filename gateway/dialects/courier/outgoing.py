@@ -26,13 +26,16 @@ def headers(secret: str) -> Mapping[str, str]:
 
 
 def render_change(state: ProfileState, target: Target) -> Rendered:
-    """Return the requests that merge the touched members, and those on tokens, lists and topics."""
+    """Return the request that merges the touched members, or replaces all, and those on tokens, lists and topics."""
     id = _id(state)
     rendered = Rendered(vendor_id=id)
     if state.vendor_id not in (None, id):
         rendered.requests.append(_deletion(str(state.vendor_id)))
-    body = {"profile": _render_profile(state, rendered)}
-    rendered.requests.append(OutgoingRequest("POST", _profile(id), body, RATES, has_key=True))
+    profile = _render_profile(state, rendered)
+    if target.replaces:
+        rendered.requests.append(OutgoingRequest("PUT", _profile(id), {"profile": _without_nulls(profile)}, RATES))
+    else:
+        rendered.requests.append(OutgoingRequest("POST", _profile(id), {"profile": profile}, RATES, has_key=True))
     if ("subscriptions",) in state.touched:
         _add_subscriptions(state, target, rendered)
     if ("segments",) in state.touched:
@@ -109,6 +112,13 @@ def _as_patch(value: Any, former: Sequence[Any]) -> Any:
     olds = [each for each in former if isinstance(each, dict)]
     gone = {name: None for each in olds for name in each if name not in value}
     return {**gone, **{name: _as_patch(one, [old.get(name) for old in olds]) for name, one in value.items()}}
+
+
+def _without_nulls(value: Any) -> Any:
+    """Return what a merge patch writes to an empty value (RFC 7396)."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _without_nulls(each) for name, each in value.items() if each is not None}
 
 
 # --- tokens, topics and lists ---

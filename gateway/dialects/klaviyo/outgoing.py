@@ -16,7 +16,7 @@ from gateway.dialects.outgoing import Outgoing, OutgoingRequest, Path, ProfileSt
 REVISION = "2026-07-15"
 
 PROPERTIES = ("name", "middle_name", "nickname", "gender", "birthdate", "website")
-"""Members of a document without an attribute here. They are properties of the same names."""
+"""Members of a document without an attribute here. They are properties, of the same names unless configured."""
 
 DISPUTABLE = {"phone": "phone_number", "email": "email", "external_id": "external_id"}
 
@@ -41,7 +41,7 @@ def render_change(state: ProfileState, target: Target) -> Rendered:
         return rendered
     for name in state.omitted.intersection(DISPUTABLE.values()):
         rendered.skip(*FIELDS[name])
-    attributes, meta = _render_attributes(state, rendered)
+    attributes, meta = _render_attributes(state, target, rendered)
     resource: dict[str, Any] = {"type": "profile", "attributes": {**identifiers, **attributes}}
     if state.vendor_id:
         resource["id"] = state.vendor_id
@@ -120,14 +120,16 @@ def _identifiers(state: ProfileState) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value and name not in state.omitted}
 
 
-def _render_attributes(state: ProfileState, rendered: Rendered) -> tuple[dict[str, Any], dict[str, Any]]:
+def _render_attributes(
+    state: ProfileState, target: Target, rendered: Rendered
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the attributes for what was touched, and the patches beside them."""
     attributes: dict[str, Any] = {}
     unset: list[str] = []
     meta: dict[str, Any] = {}
     for path in state.touched:
         value = state.value(path)
-        name = _attribute_name(path)
+        name = _attribute_name(path, target)
         if path[0] in _BESIDE or path == (NAMESPACE, "push_tokens"):
             continue
         if path == _FURTHER_ADDRESSES:
@@ -145,12 +147,12 @@ def _render_attributes(state: ProfileState, rendered: Rendered) -> tuple[dict[st
     return attributes, meta
 
 
-def _attribute_name(path: Path) -> str | None:
+def _attribute_name(path: Path, target: Target) -> str | None:
     """Return the name of a member: an attribute, or `location.` or `properties.` and a name in there."""
     if path[0] == "custom":
         return f"properties.{path[1]}"
     if path[0] in PROPERTIES:
-        return f"properties.{path[0]}"
+        return f"properties.{target.properties.get(path[0], path[0])}"
     return f"location.{_TEXTS[path]}" if path in _TEXTS else _NAMES.get(path)
 
 

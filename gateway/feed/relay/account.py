@@ -1,5 +1,6 @@
 """The account of a vendor: sends requests to it, reads its answers, and keeps what is noted about it."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,9 @@ CONFLICT_ATTEMPTS = 5
 
 DONE = Answer(204, "")
 
+PROBE_AFTER = 20
+"""Answers without one that counts, after which one request at a time is sent until there is one."""
+
 
 class Account(Struct, frozen=True):
     """How an account is reached, and what is configured there. `ignored` are tokens that the vendor uses here."""
@@ -46,14 +50,23 @@ class AccountSession:
         self._key = subscriber.database, subscriber.id
         self._counts: Counts | None = None
         self._note = ""
+        self._passing = 0
+        self._probe = asyncio.Lock()
 
     async def exchange(self, request: OutgoingRequest, key: str) -> tuple[AccountReply, VendorAnswer]:
         """Send a request, and count it. Without a reply, the status of the answer is 0."""
+        if self._passing < PROBE_AFTER:
+            return await self._exchange(request, key)
+        async with self._probe:
+            return await self._exchange(request, key)
+
+    async def _exchange(self, request: OutgoingRequest, key: str) -> tuple[AccountReply, VendorAnswer]:
         counts = await self._read_counts()
         reply = await self.account.client.send(request, key)
         answer = VendorAnswer(0, reply.reason)
         if reply.status is not None:
             answer = self.account.outgoing.parse_answer(reply.status, reply.tree)
+        self._passing = self._passing + 1 if may_pass(answer.status) else 0
         counts.add_reply(answer.status or None, is_success(request, answer), self.now())
         return reply, answer
 
@@ -88,6 +101,11 @@ def is_success(request: OutgoingRequest, answer: VendorAnswer) -> bool:
     return 200 <= answer.status < 300 or (request.missing_ok and answer.status == NOT_FOUND)
 
 
+def may_pass(status: int) -> bool:
+    """Return whether the same request may succeed later. 0 is no reply."""
+    return not status or status in PASSING or status >= 500
+
+
 def failure(request: OutgoingRequest, reply: AccountReply, answer: VendorAnswer, attempt: int) -> Answer:
     """Return what a reply means for the delivery. The vendor's words are kept, without the values that were sent."""
     status = answer.status
@@ -95,11 +113,10 @@ def failure(request: OutgoingRequest, reply: AccountReply, answer: VendorAnswer,
     reason = f"{request.method} {mask_values(request.path, request)}: " + (
         f"HTTP {status} {words}" if status else words
     )
-    passes = not status or status in PASSING or status >= 500
     return Answer(
         status or None,
         reason.strip(),
         reply.retry_after,
-        is_final=not (passes or status in STOPPING or (status == CONFLICT and attempt < CONFLICT_ATTEMPTS)),
+        is_final=not (may_pass(status) or status in STOPPING or (status == CONFLICT and attempt < CONFLICT_ATTEMPTS)),
         stops=status in STOPPING,
     )

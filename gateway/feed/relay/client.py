@@ -10,11 +10,18 @@ from gateway.core.faults import Refusal
 from gateway.core.model import Tree
 from gateway.dialects.outgoing import OutgoingRequest
 from gateway.feed.relay.replies import AccountReply
+from gateway.feed.retries import parse_retry_after
 from gateway.media import Bounds, Codec, codec_for
 from gateway.service.rate_limits import RateLimitExceeded, RateLimits
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 MAX_REPLY_BYTES = 1024 * 1024
+MAX_PAUSE = 60_000
+"""The longest wait of a request, in milliseconds, for the end of a window of the vendor's rates."""
+
+PAUSING = (429, 503)
+"""Statuses whose Retry-After concerns all requests of the same rates."""
+
 BOUNDS = Bounds(32, 10_000, 1_000, 100_000, 10_000)
 """The bounds of a vendor's reply."""
 
@@ -22,7 +29,8 @@ BOUNDS = Bounds(32, 10_000, 1_000, 100_000, 10_000)
 class AccountClient:
     """The connections to an account.
 
-    `share` of the vendor's rates is used. `transport` replaces the network, in tests.
+    `share` of the vendor's rates is used. `now` returns milliseconds since 1970. `transport` replaces the network, in
+    tests.
     """
 
     def __init__(
@@ -33,6 +41,7 @@ class AccountClient:
         content_type: str,
         share: float,
         wait_for_clients: Callable[[], Awaitable[None]],
+        now: Callable[[], int],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._url = url.rstrip("/")
@@ -40,6 +49,8 @@ class AccountClient:
         self._content_type = content_type
         self._rates = RateLimits(share)
         self._wait_for_clients = wait_for_clients
+        self._now = now
+        self._paused_until: dict[tuple[str, ...], int] = {}
         self._client = httpx.AsyncClient(
             headers={**headers, "accept": content_type}, timeout=TIMEOUT, trust_env=False, transport=transport
         )
@@ -73,6 +84,7 @@ class AccountClient:
                 body += chunk
                 if len(body) > MAX_REPLY_BYTES:
                     return AccountReply(response.status_code)
+        self._note_limits(tuple(request.rates), response)
         tree = _decode(response.headers.get("content-type"), body)
         return AccountReply(response.status_code, tree, retry_after=response.headers.get("retry-after"))
 
@@ -80,9 +92,23 @@ class AccountClient:
         while True:
             try:
                 self._rates.spend(request.rates)
-                return
+                break
             except RateLimitExceeded as limit:
                 await asyncio.sleep(limit.pause)
+        pause = self._paused_until.get(tuple(request.rates), 0) - self._now()
+        if pause > 0:
+            await asyncio.sleep(pause / 1000)
+
+    def _note_limits(self, rates: tuple[str, ...], response: httpx.Response) -> None:
+        """Pause the requests of some rates, where the vendor has none left or asks for a pause."""
+        headers, now = response.headers, self._now()
+        pause = 0
+        if headers.get("ratelimit-remaining") == "0":
+            pause = parse_retry_after(headers.get("ratelimit-reset"), now)
+        if response.status_code in PAUSING:
+            pause = max(pause, parse_retry_after(headers.get("retry-after"), now))
+        if pause:
+            self._paused_until[rates] = max(self._paused_until.get(rates, 0), now + min(pause, MAX_PAUSE))
 
 
 def _decode(content_type: str | None, body: bytes) -> Tree:

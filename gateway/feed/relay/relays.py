@@ -156,6 +156,7 @@ async def open_relay(
         dialect.content_types[codec.name],
         settings["share"],
         context.wait_for_clients,
+        context.now,
         transport(),
     )
     account = Account(client, dialect.outgoing, Target(**settings["target"]), frozenset(settings["ignored"]))

@@ -77,6 +77,8 @@ class StateSender:
         is_new = state.vendor_id is None
         if is_new and self._outgoing.identifiers:
             state = replace(state, omitted=state.omitted | await self._shared_identifiers(state))
+        if self._target.replaces:
+            state = self._reader.as_whole(state)
         rendered = self.render(state)
         if not is_new and rendered.vendor_id not in (None, state.vendor_id):
             state = self._reader.as_whole(state)
