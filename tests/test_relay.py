@@ -104,8 +104,8 @@ def test_what_came_from_the_account_is_not_sent_back() -> None:
         [entry] = [each async for each in _entries(found)]
         sender = found.delivery._sender
         assert sender.selects(entry)
-        account = sender._session.account
-        sender._session.account = replace(account, ignored=frozenset({entry.origin.token}))  # type: ignore[attr-defined]
+        account = sender.session.account
+        sender.session.account = replace(account, ignored=frozenset({entry.origin.token}))  # type: ignore[attr-defined]
         await found.catch_up()
         assert network.seen == []
 

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from gateway.feed import retries, runner
+from gateway.feed import addresses, retries, runner
 from gateway.feed.retries import Schedule
-from gateway.feed.webhooks import addresses, client
+from gateway.feed.webhooks import client
 from gateway.feed.webhooks.sender import WebhookSender
 from gateway.server.app import create
 from gateway.settings import Settings

@@ -8,12 +8,12 @@ import click
 from gateway.cli.options import DATABASE, JSON, POSITIVE, setting
 from gateway.cli.output import print_json, print_rows
 from gateway.cli.progress import row_progress
+from gateway.cli.relay_letters import drop_dead, list_dead, mend_dead, replay_relay
 from gateway.cli.store import load_settings, now
-from gateway.cli.subscribers import dead_letters, open_secrets, resume, run_on_subscribers
+from gateway.cli.subscribers import open_secrets, run_on_subscribers
 from gateway.core.subscribers import Subscriber
 from gateway.dialects import load_dialects
 from gateway.dialects.outgoing import Target
-from gateway.feed.cursors import parse_event_id
 from gateway.feed.relay import relays
 from gateway.feed.relay.backfill import backfill, preview
 from gateway.feed.relay.relays import NewRelay
@@ -64,7 +64,12 @@ def relay() -> None:
 @click.option(
     "--topic", "topics", multiple=True, callback=_pairs, metavar="RESOURCE=TOPIC", help="for Courier; may be repeated"
 )
+@click.option(
+    "--map", "properties", multiple=True, callback=_pairs, metavar="OURS=THEIRS", help="for Klaviyo; may be repeated"
+)
 @click.option("--delete", "deletes", is_flag=True, help="a removed profile is erased at Klaviyo, not only unsubscribed")
+@click.option("--merge", "merges", is_flag=True, help="profiles with identifiers of one here are merged at Klaviyo")
+@click.option("--replace", "replaces", is_flag=True, help="profiles are replaced as a whole at Courier")
 @click.option(
     "--share", type=click.FloatRange(0.01, 1), default=relays.SHARE, show_default=True, help="of the vendor's rates"
 )
@@ -89,7 +94,10 @@ def create_relay(
     id_field: str | None,
     segments: dict[str, str],
     topics: dict[str, str],
+    properties: dict[str, str],
     deletes: bool,
+    merges: bool,
+    replaces: bool,
     share: float,
     ignored: Sequence[str],
     has_backfill: bool,
@@ -97,7 +105,8 @@ def create_relay(
 ) -> None:
     """Create a relay that sends the changes of a database from now on."""
     settings = load_settings(store=store)
-    target = Target(remote_database or database, resource, id_field, segments, topics, deletes)
+    remote = remote_database or database
+    target = Target(remote, resource, id_field, segments, topics, deletes, replaces, properties, merges)
     new = NewRelay(dialect, url, media, target, share, ignored)
     secret = credential.read().strip()
     if dry_run:
@@ -182,61 +191,14 @@ def delete_relay(store: str | None, database: int, id: str) -> None:
     click.echo(f"relay {id} deleted")
 
 
-@relay.command("dead")
-@setting("store")
-@DATABASE
-@JSON
-@click.argument("id")
-def list_dead(store: str | None, database: int, as_json: bool, id: str) -> None:
-    """List the dead letters of the relay ID: what the vendor refused, with its words."""
-
-    async def read(store: Store) -> list[dict[str, Any]]:
-        await relays.find_relay(store, database, id)
-        return await dead_letters(store, database, id)
-
-    print_rows(_run(load_settings(store=store), read), as_json)
-
-
-@relay.command("replay")
-@setting("store")
-@DATABASE
-@click.argument("id")
-@click.argument("events", nargs=-1)
-def replay_relay(store: str | None, database: int, id: str, events: Sequence[str]) -> None:
-    """Send the dead letters of the relay ID again, all or those of EVENTS, and resume it if it is disabled.
-
-    The state of each profile as it is now is sent: to mend a letter, update the profile before.
-    """
-
-    async def replay(store: Store) -> None:
-        await relays.find_relay(store, database, id)
-        await resume(store, database, id, events)
-
-    _run(load_settings(store=store), replay)
-    click.echo(f"relay {id} is resumed")
-
-
-@relay.command("drop")
-@setting("store")
-@DATABASE
-@click.argument("id")
-@click.argument("events", nargs=-1, required=True)
-def drop_dead(store: str | None, database: int, id: str, events: Sequence[str]) -> None:
-    """Remove the dead letters of EVENTS of the relay ID. They are never sent."""
-
-    async def drop(store: Store) -> None:
-        await relays.find_relay(store, database, id)
-        positions = [parse_event_id(each, store.id, "/events") for each in events]
-        await store.drop_deliveries(database, id, positions)
-
-    _run(load_settings(store=store), drop)
-    click.echo(f"{len(events)} dropped")
+for each in (list_dead, replay_relay, drop_dead, mend_dead):
+    relay.add_command(each)
 
 
 async def _create(
     store: Store, database: int, new: NewRelay, secret: str, settings: Settings, has_backfill: bool
 ) -> Subscriber:
-    relays.validate(new, DIALECTS)
+    await relays.validate(new, DIALECTS)
     if not secret:
         raise click.ClickException("the file has no credential")
     box, _ = await open_secrets(store, settings, "relay")
@@ -266,7 +228,7 @@ async def _backfill(store: Store, relay: Subscriber, settings: Settings) -> None
 
 
 async def _print_preview(store: Store, database: int, new: NewRelay) -> None:
-    relays.validate(new, DIALECTS)
+    await relays.validate(new, DIALECTS)
     async for row in preview(store, database, new, DIALECTS):
         print_json(row)
 

@@ -70,6 +70,14 @@ class AccountSession:
         counts.add_reply(answer.status or None, is_success(request, answer), self.now())
         return reply, answer
 
+    async def send_all(self, requests: Sequence[OutgoingRequest], key: str, attempt: int) -> Answer | None:
+        """Send requests in order. Return the first failure."""
+        for number, request in enumerate(requests):
+            reply, answer = await self.exchange(request, f"{key}-{number}")
+            if not is_success(request, answer):
+                return failure(request, reply, answer, attempt)
+        return None
+
     async def notes(self, names: Sequence[str]) -> dict[str, str]:
         """Return the vendor's ids of profiles."""
         return await self._store.notes(*self._key, names)

@@ -9,6 +9,7 @@ import httpx
 from gateway.core.faults import Refusal
 from gateway.core.model import Tree
 from gateway.dialects.outgoing import OutgoingRequest
+from gateway.feed.addresses import UnusableUrl, parse_url, resolve
 from gateway.feed.relay.replies import AccountReply
 from gateway.feed.retries import parse_retry_after
 from gateway.media import Bounds, Codec, codec_for
@@ -109,6 +110,26 @@ class AccountClient:
             pause = max(pause, parse_retry_after(headers.get("retry-after"), now))
         if pause:
             self._paused_until[rates] = max(self._paused_until.get(rates, 0), now + min(pause, MAX_PAUSE))
+
+
+class _PublicTransport(httpx.AsyncHTTPTransport):
+    """Connects to an address that was checked, and not to the name, which could have another one a moment later."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request. Raises `ConnectError` where the host has a private address."""
+        host = request.url.host
+        try:
+            address = await resolve(parse_url(str(request.url)), allow_private=False)
+        except UnusableUrl as reason:
+            raise httpx.ConnectError(str(reason)) from None
+        request.url = request.url.copy_with(host=address)
+        request.extensions = {**request.extensions, "sni_hostname": host}
+        return await super().handle_async_request(request)
+
+
+def public_transport() -> httpx.AsyncBaseTransport:
+    """Return a network on which only public addresses are reached."""
+    return _PublicTransport(trust_env=False)
 
 
 def _decode(content_type: str | None, body: bytes) -> Tree:

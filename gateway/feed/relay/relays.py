@@ -15,6 +15,7 @@ from gateway.core.times import format_time
 from gateway.core.tombstones import Pseudonym
 from gateway.dialects.outgoing import Target
 from gateway.dialects.protocol import Dialect
+from gateway.feed.addresses import UnusableUrl, parse_url, resolve
 from gateway.feed.relay.account import Account, AccountSession
 from gateway.feed.relay.counts import COUNTS, parse_counts
 from gateway.feed.relay.profiles import ProfileReader
@@ -27,6 +28,8 @@ from gateway.stores.protocol import Store
 
 if TYPE_CHECKING:
     import httpx
+
+MEDIA = ("json", "xml")
 
 RELAY = "relay"
 """The kind of these subscribers."""
@@ -41,7 +44,10 @@ Transport: TypeAlias = "httpx.AsyncBaseTransport | None"
 
 
 class NewRelay(Struct, frozen=True):
-    """What an operator asks for. `ignored` are ids of tokens that the account itself writes with here."""
+    """What an operator asks for. `ignored` are ids of tokens that the account itself writes with here.
+
+    `public`: all addresses of the host must be public, because the URL is a client's.
+    """
 
     dialect: str
     url: str
@@ -49,18 +55,38 @@ class NewRelay(Struct, frozen=True):
     target: Target = field(default_factory=Target)
     share: float = SHARE
     ignored: Sequence[str] = ()
+    public: bool = False
 
 
-def validate(new: NewRelay, dialects: Mapping[str, Dialect]) -> None:
+OPTIONS: Mapping[str, Sequence[str]] = {
+    "resource": ("altcraft",),
+    "id_field": ("altcraft",),
+    "topics": ("courier",),
+    "replaces": ("courier",),
+    "properties": ("klaviyo",),
+    "deletes": ("klaviyo",),
+    "merges": ("klaviyo",),
+}
+"""The dialects that have an option of a target."""
+
+
+async def validate(new: NewRelay, dialects: Mapping[str, Dialect]) -> None:
     """Raise `Refusal` (invalid_parameter) with the place of what is wrong."""
     known = [name for name, each in dialects.items() if each.outgoing]
     if new.dialect not in known:
         raise refuse("invalid_parameter", f"it must be one of {', '.join(known)}", "/to")
-    if new.media == "xml" and new.dialect != "altcraft":
-        raise refuse("invalid_parameter", "only Altcraft accepts XML", "/media")
+    if new.media not in MEDIA or (new.media == "xml" and new.dialect != "altcraft"):
+        raise refuse("invalid_parameter", "it must be json, or xml for altcraft", "/media")
+    if not 0 < new.share <= 1:
+        raise refuse("invalid_parameter", "it must be a number over 0, and 1 at most", "/share")
+    for name, owners in OPTIONS.items():
+        if getattr(new.target, name) and new.dialect not in owners:
+            raise refuse("invalid_parameter", f"it is for {', '.join(owners)} alone", f"/{name}")
     try:
-        require_safe(new.url)
-    except UnusableAccount as reason:
+        require_safe(new.url, new.public)
+        if new.public:
+            await resolve(parse_url(new.url), allow_private=False)
+    except (UnusableAccount, UnusableUrl) as reason:
         raise refuse("invalid_parameter", str(reason), "/url") from None
 
 
@@ -142,7 +168,7 @@ async def open_relay(
     transport: Callable[[], Transport] = lambda: None,
 ) -> AsyncIterator[RelaySender]:
     """Open connections to the account of a relay. `transport` replaces the network, in tests."""
-    from gateway.feed.relay.client import AccountClient
+    from gateway.feed.relay.client import AccountClient, public_transport
 
     relay = context.subscriber
     settings = relay.settings
@@ -157,7 +183,7 @@ async def open_relay(
         settings["share"],
         context.wait_for_clients,
         context.now,
-        transport(),
+        transport() or (public_transport() if settings.get("public") else None),
     )
     account = Account(client, dialect.outgoing, Target(**settings["target"]), frozenset(settings["ignored"]))
     reader = ProfileReader(context.store, relay.database, pseudonym)

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from gateway.core.model import Document, JournalEntry
 from gateway.dialects.outgoing import OutgoingRequest, ProfileState
 from gateway.feed.answers import Answer
-from gateway.feed.relay.account import DONE, AccountSession, failure, is_success
+from gateway.feed.relay.account import DONE, AccountSession
 from gateway.feed.relay.profiles import ProfileReader
 from gateway.feed.relay.state_sender import StateSender
 
@@ -25,8 +25,8 @@ class RemovalSender:
         Profiles here that have the same one at the vendor were created after a removal that was delayed. They are sent
         anew.
         """
-        requests = await self._requests(entry, vendor_id)
-        if failed := await self._send_all(requests, key, attempt):
+        requests = await self.requests(entry, vendor_id)
+        if failed := await self._session.send_all(requests, key, attempt):
             return failed
         notes: dict[str, str | None] = {entry.profile: None}
         for profile in await self._session.sharing(vendor_id) if vendor_id and requests else ():
@@ -41,17 +41,10 @@ class RemovalSender:
         """Merge a profile, which stays, into another one, if the vendor knows both and can do it."""
         other = (await self._session.notes([destination])).get(destination)
         requests = self._outgoing.render_merge(vendor_id, other, self._target, False) if other else []
-        return await self._send_all(requests, key, attempt) or DONE
+        return await self._session.send_all(requests, key, attempt) or DONE
 
-    async def _send_all(self, requests: list[OutgoingRequest], key: str, attempt: int) -> Answer | None:
-        """Send requests in order. Return the first failure."""
-        for number, request in enumerate(requests):
-            reply, answer = await self._session.exchange(request, f"{key}-{number}")
-            if not is_success(request, answer):
-                return failure(request, reply, answer, attempt)
-        return None
-
-    async def _requests(self, entry: JournalEntry, vendor_id: str | None) -> list[OutgoingRequest]:
+    async def requests(self, entry: JournalEntry, vendor_id: str | None) -> list[OutgoingRequest]:
+        """Return the requests of a merge, a removal or an erasure."""
         if entry.kind == "merge":
             destination = await self._reader.destination(entry.profile)
             other = (await self._session.notes([destination])).get(destination) if destination else None

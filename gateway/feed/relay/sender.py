@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from gateway.core.model import JournalEntry
+from gateway.dialects.outgoing import OutgoingRequest
 from gateway.feed.answers import Answer
 from gateway.feed.events import ERASED
 from gateway.feed.relay.account import DONE, AccountSession
@@ -26,7 +27,7 @@ class RelaySender:
         self.states = StateSender(session, reader)
         self.take_notes = session.take_notes
         self._id = id
-        self._session = session
+        self.session = session
         self._reader = reader
         self._removals = RemovalSender(session, reader, self.states)
 
@@ -35,7 +36,7 @@ class RelaySender:
 
         Of an erased person only the erasure is sent.
         """
-        if entry.origin.token in self._session.account.ignored:
+        if entry.origin.token in self.session.account.ignored:
             return False
         return entry.kind == "erase" or bool(entry.members and entry.members != ERASED)
 
@@ -64,10 +65,18 @@ class RelaySender:
             return Answer(None, "the store does not answer", is_kept=True)
         return replace(answer, is_kept=removes(entries[-1]) or opts_out(entries[-1]))
 
+    async def requests(self, entry: JournalEntry) -> list[OutgoingRequest]:
+        """Return the requests that an entry would be sent with now."""
+        vendor_id = (await self.session.notes([entry.profile])).get(entry.profile)
+        if removes(entry):
+            return await self._removals.requests(entry, vendor_id)
+        state = await self._reader.state([entry], vendor_id)
+        return self.states.render(state).requests if state else []
+
     async def _send(self, entries: Sequence[JournalEntry], attempt: int) -> Answer:
         last = entries[-1]
         key = f"{self._id}-{last.position}-{attempt}"
-        vendor_id = (await self._session.notes([last.profile])).get(last.profile)
+        vendor_id = (await self.session.notes([last.profile])).get(last.profile)
         if removes(last):
             return await self._removals.send(last, vendor_id, key, attempt)
         for destination in filter(None, map(merged_into, entries)) if vendor_id else ():

@@ -114,10 +114,9 @@ class StateSender:
         """
         restored = self.render(self._reader.beside(owner, work.state)).requests
         split = [] if work.is_separated else self._outgoing.render_split(owner, work.state, self._target)
-        for number, request in enumerate([*restored, *split]):
-            reply, answer = await self._session.exchange(request, f"{work.key}-{number}-{work.repairs}-{owner.id}")
-            if not is_success(request, answer):
-                return failure(request, reply, answer, work.number)
+        key = f"{work.key}-{work.repairs}-{owner.id}"
+        if failed := await self._session.send_all([*restored, *split], key, work.number):
+            return failed
         work.is_separated, work.done = True, 0
         work.state = self._reader.beside(work.state, owner)
         return None if split and self._render_again(work) else TAKEN

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from time import monotonic
 
+from gateway.feed.addresses import SCHEMES, UnusableUrl, parse_url, resolve
 from gateway.feed.answers import Answer
-from gateway.feed.webhooks.addresses import SCHEMES, UnusableUrl, parse_url, resolve
 from gateway.feed.webhooks.connection import EndpointConnection, ExchangeError
 
 TIMEOUT_SECONDS = 20.0

@@ -11,9 +11,9 @@ from gateway.core.cursor import format_cursor
 from gateway.core.faults import refuse
 from gateway.core.subscribers import Delivery, Subscriber
 from gateway.core.times import format_time
+from gateway.feed.addresses import UnusableUrl, parse_url, resolve
 from gateway.feed.events import EVENT_TYPES, Selection
 from gateway.feed.secret_box import SecretBox, secret_name
-from gateway.feed.webhooks.addresses import UnusableUrl, parse_url, resolve
 from gateway.feed.webhooks.signatures import new_secret, secret_bytes
 from gateway.stores.protocol import Store
 

@@ -1,4 +1,4 @@
-"""The addresses that a webhook may be sent to. A client's URL must not reach what only this machine can (SSRF)."""
+"""The addresses that a client's URL may lead to. It must not reach what only this machine can (SSRF)."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ that it translates as it is configured (RFC 8215)."""
 
 
 class UnusableUrl(ValueError):
-    """A URL that no webhook is sent to. The message is the reason."""
+    """A URL that nothing is sent to. The message is the reason."""
 
 
 def parse_url(text: str) -> SplitResult:

@@ -1,0 +1,54 @@
+"""Dead letters that an operator mends: the requests that would be sent now, and those that are sent in their place."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.core.faults import refuse
+from gateway.core.subscribers import Subscriber
+from gateway.dialects.outgoing import OutgoingRequest
+from gateway.feed.relay.account import AccountSession
+from gateway.feed.relay.sender import RelaySender
+from gateway.stores.protocol import Store
+
+
+async def letter_requests(store: Store, relay: Subscriber, position: int, sender: RelaySender) -> list[dict[str, Any]]:
+    """Return the requests that a dead letter would be sent with now, as `parse_requests` reads them.
+
+    Raises `Refusal`: invalid_parameter, where there is no such letter, or its event is no longer kept.
+    """
+    dead = await store.deliveries(relay.database, relay.id, True, position - 1, 1)
+    if not dead or dead[0].position != position:
+        raise refuse("invalid_parameter", "there is no such dead letter", "/event")
+    entries = await store.journal(relay.database, position - 1, 1, dead[0].profile)
+    if not entries or entries[0].position != position:
+        raise refuse("invalid_parameter", "the event is no longer kept", "/event")
+    found = await sender.requests(entries[0])
+    return [{"method": each.method, "path": each.path, "body": each.tree} for each in found]
+
+
+def parse_requests(tree: Any) -> list[OutgoingRequest]:
+    """Parse requests that were edited. Raises `Refusal`: invalid_parameter."""
+    if not isinstance(tree, list) or not tree:
+        raise refuse("invalid_parameter", "it must be a list of requests", "/requests")
+    return [_parse_request(each, f"/requests/{index}") for index, each in enumerate(tree)]
+
+
+def _parse_request(each: Any, pointer: str) -> OutgoingRequest:
+    if not isinstance(each, dict) or not {"method", "path"} <= each.keys() <= {"method", "path", "body"}:
+        raise refuse("invalid_parameter", "it must have method and path, and may have a body", pointer)
+    method, path = each["method"], each["path"]
+    if method not in ("POST", "PUT", "PATCH", "DELETE"):
+        raise refuse("invalid_parameter", "it must be POST, PUT, PATCH or DELETE", f"{pointer}/method")
+    if not isinstance(path, str) or not path.startswith("/") or path.startswith("//"):
+        raise refuse("invalid_parameter", "it must begin with /", f"{pointer}/path")
+    return OutgoingRequest(method, path, each.get("body"))
+
+
+async def send_mended(
+    store: Store, relay: Subscriber, position: int, requests: Sequence[OutgoingRequest], session: AccountSession
+) -> str:
+    """Send requests in place of a dead letter, which is dropped then. Return the reason if the account refused one."""
+    if failed := await session.send_all(requests, f"{relay.id}-{position}-mended", 1):
+        return failed.reason
+    await store.drop_deliveries(relay.database, relay.id, [position])
+    return ""
