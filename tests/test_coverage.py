@@ -32,9 +32,9 @@ ELSEWHERE = {
     "rate_limited",
     "expired_history",
     "webhooks_unavailable",
+    "relays_unavailable",
     "merge_undone",
     "undo_conflict",
-    "unknown_relay",
 }
 """Faults that no request alone brings about; tests of the application, stores, feed and dialects have them."""
 

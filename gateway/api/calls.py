@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.api import operations, replies, requests
+from gateway.api import operations, relay_operations, relay_requests, replies, requests
 from gateway.api.context import CallContext
 from gateway.core.model import DELETE, DELIVER, READ
 from gateway.dialects.protocol import Reply, Request
@@ -16,7 +16,10 @@ MERGES = f"{DATABASE}/merges"
 WEBHOOKS = f"{DATABASE}/webhooks"
 WEBHOOK = f"{WEBHOOKS}/{{webhook}}"
 
-WEBHOOK_RIGHTS = READ, DELIVER
+RELAYS = f"{DATABASE}/relays"
+RELAY = f"{RELAYS}/{{relay}}"
+
+DELIVERY_RIGHTS = READ, DELIVER
 
 
 class ApiCall(Struct, frozen=True):
@@ -53,17 +56,50 @@ CALLS: tuple[ApiCall, ...] = (
         *("POST", f"{MERGES}/{{merge}}/undo", (DELETE,), requests.parse_undo, operations.undo_merge),
         *(replies.render_merge, False, False),
     ),
-    ApiCall("GET", WEBHOOKS, WEBHOOK_RIGHTS, requests.parse_nothing, operations.list_webhooks, replies.render_webhooks),
     ApiCall(
-        "POST", WEBHOOKS, WEBHOOK_RIGHTS, requests.parse_new_webhook, operations.create_webhook, replies.render_created
+        "GET", WEBHOOKS, DELIVERY_RIGHTS, requests.parse_nothing, operations.list_webhooks, replies.render_webhooks
     ),
-    ApiCall("GET", WEBHOOK, WEBHOOK_RIGHTS, requests.parse_webhook, operations.find_webhook, replies.render_webhook),
     ApiCall(
-        "DELETE", WEBHOOK, WEBHOOK_RIGHTS, requests.parse_webhook, operations.remove_webhook, replies.render_removed
+        "POST", WEBHOOKS, DELIVERY_RIGHTS, requests.parse_new_webhook, operations.create_webhook, replies.render_created
     ),
-    ApiCall("GET", f"{WEBHOOK}/dead", WEBHOOK_RIGHTS, requests.parse_dead, operations.list_dead, replies.render_dead),
+    ApiCall("GET", WEBHOOK, DELIVERY_RIGHTS, requests.parse_webhook, operations.find_webhook, replies.render_webhook),
     ApiCall(
-        *("POST", f"{WEBHOOK}/replay", WEBHOOK_RIGHTS),
+        "DELETE", WEBHOOK, DELIVERY_RIGHTS, requests.parse_webhook, operations.remove_webhook, replies.render_removed
+    ),
+    ApiCall("GET", f"{WEBHOOK}/dead", DELIVERY_RIGHTS, requests.parse_dead, operations.list_dead, replies.render_dead),
+    ApiCall(
+        *("POST", f"{WEBHOOK}/replay", DELIVERY_RIGHTS),
         *(requests.parse_replay, operations.replay_webhook, replies.render_resumed),
+    ),
+    ApiCall(
+        *("GET", RELAYS, DELIVERY_RIGHTS, requests.parse_nothing, relay_operations.list_relays, replies.render_relays),
+    ),
+    ApiCall(
+        *("POST", RELAYS, DELIVERY_RIGHTS),
+        *(relay_requests.parse_new_relay, relay_operations.create_relay, replies.render_created_relay),
+    ),
+    ApiCall(
+        *("GET", RELAY, DELIVERY_RIGHTS),
+        *(relay_requests.parse_relay, relay_operations.find_relay, replies.render_relay),
+    ),
+    ApiCall(
+        *("DELETE", RELAY, DELIVERY_RIGHTS),
+        *(relay_requests.parse_relay, relay_operations.remove_relay, replies.render_removed),
+    ),
+    ApiCall(
+        *("GET", f"{RELAY}/status", DELIVERY_RIGHTS),
+        *(relay_requests.parse_relay, relay_operations.read_status, replies.render_status),
+    ),
+    ApiCall(
+        *("GET", f"{RELAY}/dead", DELIVERY_RIGHTS),
+        *(relay_requests.parse_letters, relay_operations.list_letters, replies.render_dead),
+    ),
+    ApiCall(
+        *("POST", f"{RELAY}/replay", DELIVERY_RIGHTS),
+        *(relay_requests.parse_replay, relay_operations.replay_letters, replies.render_resumed_relay),
+    ),
+    ApiCall(
+        *("POST", f"{RELAY}/drop", DELIVERY_RIGHTS),
+        *(relay_requests.parse_drop, relay_operations.drop_letters, replies.render_removed),
     ),
 )

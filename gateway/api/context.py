@@ -7,6 +7,7 @@ from msgspec import Struct
 from gateway.core.model import Position
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.undo import ResolvePatch
+from gateway.dialects.protocol import Dialect
 from gateway.feed.watch import JournalWatch
 from gateway.stores.protocol import Store
 
@@ -20,8 +21,9 @@ CHECK_SECONDS = 2.0
 class Resources(Struct, frozen=True):
     """What all calls share. `now` returns milliseconds since 1970.
 
-    `key` is that of `GATEWAY_SECRET_FILE`, None without one. `allow_private`: webhooks may have private addresses.
-    `patches` are the functions of the dialects that read JSON Patches, by the names of the dialects.
+    `key` is that of `GATEWAY_SECRET_FILE`, None without one. `allow_private`: webhooks and relays may have private
+    addresses. `patches` are the functions of the dialects that read JSON Patches, `dialects` those that relays send in;
+    both by the names of the dialects.
     """
 
     store: Store
@@ -30,6 +32,7 @@ class Resources(Struct, frozen=True):
     key: bytes | None = None
     allow_private: bool = False
     patches: Mapping[str, ResolvePatch] = {}
+    dialects: Mapping[str, Dialect] = {}
 
 
 class CallContext(Struct, frozen=True):

@@ -22,7 +22,7 @@ from gateway.core.model import Document, JournalEntry, Origin, RecordedMerge, Tr
 from gateway.feed import history
 from gateway.feed.cursors import parse_cursor, parse_event_id, parse_feed_cursor
 from gateway.feed.pages import Page, read_page
-from gateway.feed.secret_box import open_box
+from gateway.feed.secret_box import SecretBox, open_box
 from gateway.feed.webhooks import endpoints
 from gateway.feed.webhooks.endpoints import NewWebhook
 from gateway.optional_dependencies import MissingExtra
@@ -73,7 +73,7 @@ class CreatedWebhook(Struct, frozen=True):
 
 
 class DeadPage(Struct, frozen=True):
-    """Dead letters of a webhook, and the cursor of the next page; None: there is none."""
+    """Dead letters of a subscriber, and the cursor of the next page; None: there is none."""
 
     letters: Sequence[Tree]
     next: str | None
@@ -167,17 +167,21 @@ async def find_webhook(context: CallContext, id: str) -> Tree:
 async def create_webhook(context: CallContext, new: NewWebhook) -> CreatedWebhook:
     """Create a webhook. Raises `Refusal`: invalid_parameter, webhooks_unavailable."""
     endpoints.validate(new)
-    resources = context.resources
-    if resources.key is None:
-        raise refuse("webhooks_unavailable", "GATEWAY_SECRET_FILE is not set")
-    try:
-        box = open_box(resources.key)
-    except MissingExtra as reason:
-        raise refuse("webhooks_unavailable", str(reason)) from None
+    resources, box = context.resources, secret_box(context, "webhooks_unavailable")
     created, secret = await endpoints.create_webhook(
         context.store, context.database, new, box, resources.allow_private, resources.now()
     )
     return CreatedWebhook(endpoints.render_webhook(created, context.store.id), secret)
+
+
+def secret_box(context: CallContext, code: str) -> SecretBox:
+    """Return the box of the secrets of subscribers. Raises `Refusal` with a code where there is none."""
+    if context.resources.key is None:
+        raise refuse(code, "GATEWAY_SECRET_FILE is not set")
+    try:
+        return open_box(context.resources.key)
+    except MissingExtra as reason:
+        raise refuse(code, str(reason)) from None
 
 
 async def remove_webhook(context: CallContext, id: str) -> None:
@@ -189,10 +193,15 @@ async def remove_webhook(context: CallContext, id: str) -> None:
 
 async def list_dead(context: CallContext, parameters: PageParameters) -> DeadPage:
     """Return a page of the dead letters of a webhook. Raises `Refusal`: unknown_webhook, unknown_cursor."""
-    store, limit = context.store, parameters.limit
-    await endpoints.find_webhook(store, context.database, parameters.id)
-    after = parse_event_id(parameters.after, store.id, "/after") if parameters.after else 0
-    found = await store.deliveries(context.database, parameters.id, True, after, limit + 1)
+    await endpoints.find_webhook(context.store, context.database, parameters.id)
+    return await read_dead(context, parameters.id, parameters.after, parameters.limit)
+
+
+async def read_dead(context: CallContext, subscriber: str, after: str, limit: int) -> DeadPage:
+    """Return a page of the dead letters of a subscriber. Raises `Refusal`: unknown_cursor."""
+    store = context.store
+    position = parse_event_id(after, store.id, "/after") if after else 0
+    found = await store.deliveries(context.database, subscriber, True, position, limit + 1)
     page = found[:limit]
     return DeadPage(
         [endpoints.render_dead(each, store.id) for each in page],

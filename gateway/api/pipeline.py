@@ -42,7 +42,8 @@ class ApiPipeline:
             response = await self._carry_out(call, message, token)
         except Exception as error:
             return self._reject(message, token, error)
-        self._outages.end()
+        if self._outages.is_out:
+            self._outages.end()
         return response
 
     def reject(self, message: Message, refusal: Refusal, headers: Mapping[str, str] = NO_HEADERS) -> Response:

@@ -1,5 +1,6 @@
 """Results as replies."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.api.operations import CreatedWebhook, DeadPage, FeedPage, FoundProfile, HistoryPage, MergesPage
@@ -51,6 +52,29 @@ def render_webhook(webhook: Tree) -> Reply:
 
 def render_created(created: CreatedWebhook) -> Reply:
     return Reply(201, {"webhook": created.webhook, "secret": created.secret})
+
+
+def render_relays(relays: list[Tree]) -> Reply:
+    return Reply(200, {"relays": relays})
+
+
+def render_relay(relay: Tree) -> Reply:
+    return Reply(200, {"relay": relay})
+
+
+def render_created_relay(relay: Tree) -> Reply:
+    return Reply(201, {"relay": relay})
+
+
+def render_resumed_relay(relay: Tree) -> Reply:
+    return Reply(202, {"relay": relay})
+
+
+def render_status(status: Mapping[str, Any]) -> Reply:
+    """Render the numbers of a relay. Their names are values: they may be none of an element in XML."""
+    failures = [{"status": name, "count": count} for name, count in status["failures"].items()]
+    skipped = [{"member": name, "count": count} for name, count in status["skipped"].items()]
+    return Reply(200, {"status": {**status, "failures": failures, "skipped": skipped}})
 
 
 def render_removed(_nothing: None) -> Reply:

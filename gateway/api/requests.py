@@ -86,7 +86,7 @@ def parse_erasure(request: Request) -> str:
 
 def parse_history(request: Request) -> PageParameters:
     """Parse the call that returns the entries of a profile."""
-    return PageParameters(request.path["profile"], request.query.get("after", ""), _limit(request.query))
+    return PageParameters(request.path["profile"], request.query.get("after", ""), page_limit(request.query))
 
 
 def parse_feed(request: Request) -> FeedParameters:
@@ -94,18 +94,18 @@ def parse_feed(request: Request) -> FeedParameters:
     query = request.query
     after = request.headers.get("last-event-id") or query.get("after", "")
     selection = Selection(_boolean(query, "values"), _boolean(query, "all"))
-    return FeedParameters(after, _limit(query), _wait(query), selection)
+    return FeedParameters(after, page_limit(query), _wait(query), selection)
 
 
 def parse_merges(request: Request) -> MergesParameters:
     """Parse the call that returns merges."""
     query = request.query
-    return MergesParameters(query.get("profile") or None, query.get("after", ""), _limit(query))
+    return MergesParameters(query.get("profile") or None, query.get("after", ""), page_limit(query))
 
 
 def parse_undo(request: Request) -> UndoParameters:
     """Parse the call that undoes a merge."""
-    _reject_unknown(request.tree, ())
+    reject_unknown(request.tree, ())
     key = request.headers.get(KEY_HEADER)
     return UndoParameters(request.path["merge"], None if key is None else require_key(key))
 
@@ -121,33 +121,33 @@ def parse_webhook(request: Request) -> str:
 
 def parse_new_webhook(request: Request) -> NewWebhook:
     """Parse the call that creates a webhook."""
-    _reject_unknown(request.tree, ("url", "types", "members", "values", "secret"))
-    url, secret, values = (_text(request.tree, name) for name in ("url", "secret", "values"))
+    reject_unknown(request.tree, ("url", "types", "members", "values", "secret"))
+    url, secret = (read_text(request.tree, name) for name in ("url", "secret"))
     if url is None:
         raise refuse("missing_parameter", "the URL of the endpoint", "/url")
-    types, members = (_texts(request.tree, name) for name in ("types", "members"))
-    has_values = _boolean({"values": values}, "values") if values is not None else False
-    return NewWebhook(url, types or (), members or (), has_values, secret)
+    types, members = (read_texts(request.tree, name) for name in ("types", "members"))
+    return NewWebhook(url, types or (), members or (), read_flag(request.tree, "values"), secret)
 
 
 def parse_dead(request: Request) -> PageParameters:
     """Parse the call that returns the dead letters of a webhook."""
-    return PageParameters(request.path["webhook"], request.query.get("after", ""), _limit(request.query))
+    return PageParameters(request.path["webhook"], request.query.get("after", ""), page_limit(request.query))
 
 
 def parse_replay(request: Request) -> ReplayParameters:
     """Parse the call that sends dead letters again."""
-    _reject_unknown(request.tree, ("events",))
-    return ReplayParameters(request.path["webhook"], _texts(request.tree, "events"))
+    reject_unknown(request.tree, ("events",))
+    return ReplayParameters(request.path["webhook"], read_texts(request.tree, "events"))
 
 
-def _reject_unknown(tree: Mapping[str, Any], names: Sequence[str]) -> None:
+def reject_unknown(tree: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Raise `Refusal` (unknown_field) for the first member with none of these names."""
     for name in tree:
         if name not in names:
             raise refuse("unknown_field", f"there are {', '.join(names) or 'none'}", join_pointer(name))
 
 
-def _text(tree: Mapping[str, Any], name: str) -> str | None:
+def read_text(tree: Mapping[str, Any], name: str) -> str | None:
     """Return the text of a member; a boolean is the text that it has in XML."""
     value = tree.get(name)
     if isinstance(value, bool):
@@ -157,7 +157,7 @@ def _text(tree: Mapping[str, Any], name: str) -> str | None:
     return value
 
 
-def _texts(tree: Mapping[str, Any], name: str) -> list[str] | None:
+def read_texts(tree: Mapping[str, Any], name: str) -> list[str] | None:
     """Return the texts of a member. In XML, a list of one element may look like a text."""
     value = tree.get(name)
     value = [value] if isinstance(value, str) else value
@@ -166,7 +166,14 @@ def _texts(tree: Mapping[str, Any], name: str) -> list[str] | None:
     return value
 
 
-def _limit(query: Mapping[str, str]) -> int:
+def read_flag(tree: Mapping[str, Any], name: str) -> bool:
+    """Return the boolean of a member; false if it is absent."""
+    text = read_text(tree, name)
+    return text is not None and _boolean({name: text}, name)
+
+
+def page_limit(query: Mapping[str, str]) -> int:
+    """Return how many elements a page has at most."""
     text = query.get("limit", str(DEFAULT_LIMIT))
     if not _INTEGER.fullmatch(text) or not 1 <= int(text) <= MAX_LIMIT:
         raise refuse("invalid_parameter", f"it must be an integer from 1 to {MAX_LIMIT}", "/limit")

@@ -60,6 +60,7 @@ CATALOG: dict[str, CatalogEntry] = {
     "rate_limited": CatalogEntry(429, "too many requests, try again later"),
     "internal_error": CatalogEntry(500, "the gateway failed; nothing is known to have changed"),
     "webhooks_unavailable": CatalogEntry(501, "this gateway is not set up for webhooks"),
+    "relays_unavailable": CatalogEntry(501, "this gateway is not set up for relays"),
     "overloaded": CatalogEntry(503, "too much is being worked on, try again later"),
     "store_unavailable": CatalogEntry(503, "the store is not available, try again later"),
 }

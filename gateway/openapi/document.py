@@ -45,8 +45,8 @@ OWN_API = "gateway"
 """The gateway's own API. Its file in `schemas/` has the paths themselves."""
 
 OWN_FAULTS = (
-    *("unknown_cursor", "unknown_merge", "unknown_webhook", "merge_undone", "undo_conflict"),
-    *("webhooks_unavailable", "expired_cursor", "expired_history"),
+    *("unknown_cursor", "unknown_merge", "unknown_webhook", "unknown_relay", "merge_undone"),
+    *("undo_conflict", "webhooks_unavailable", "relays_unavailable", "expired_cursor", "expired_history"),
 )
 """Faults of that API alone."""
 

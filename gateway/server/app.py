@@ -106,8 +106,9 @@ def create(
             locator, now or milliseconds, new_id or new_profile_id, pseudonym, settings.erase_on_delete
         )
         operations = Operations(store, changes, now or milliseconds, new_id or new_profile_id, pseudonym)
+        by_name = {each.name: each for each in dialects}
         patches = {each.name: each.resolve_patch for each in dialects}
-        resources = Resources(store, watch, now or milliseconds, key, settings.webhook_private, patches)
+        resources = Resources(store, watch, now or milliseconds, key, settings.webhook_private, patches, by_name)
         refused = _refused_recorder(settings, store, catalog, pseudonym, now or milliseconds)
         if console:
             console.start(store, catalog, dialects, key, pseudonym, now or milliseconds)
@@ -125,7 +126,7 @@ def create(
         apply(settings)
         kinds: dict[str, OpenSender] = {
             WEBHOOK: partial(open_webhook, allow_private=settings.webhook_private),
-            RELAY: partial(open_relay, dialects={each.name: each for each in dialects}, pseudonym=pseudonym),
+            RELAY: partial(open_relay, dialects=by_name, pseudonym=pseudonym),
         }
         subscribers = SubscriberRunner(store, watch, key, kinds, context.is_busy, now or milliseconds)
         ages = settings.keep_changes_days * DAY, settings.tombstone_days * DAY, settings.keep_refused_days * DAY

@@ -46,6 +46,7 @@ BEYOND = re.compile(
             "The cursor is not valid",
             "urn:profile-gateway:(unknown|expired)_cursor",  # which depend on the store
             "its host has|it must have from 24 to 64 bytes|it must begin with https://",  # of a webhook
+            "it must be a URL with a host|it is for [a-z, ]+ alone|json, or xml for altcraft",  # of a relay
             "Invalid filter: |cannot be filtered by|must be compared with a date",
             "the value there is another|there is no such place|it cannot be done there|what it leaves is not an object",
         )

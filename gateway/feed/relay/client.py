@@ -1,6 +1,7 @@
 """Sends requests to an account of a vendor, within the vendor's rates."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -53,7 +54,11 @@ class AccountClient:
         self._now = now
         self._paused_until: dict[tuple[str, ...], int] = {}
         self._client = httpx.AsyncClient(
-            headers={**headers, "accept": content_type}, timeout=TIMEOUT, trust_env=False, transport=transport
+            headers={**headers, "accept": content_type},
+            timeout=TIMEOUT,
+            trust_env=False,
+            verify=ssl.create_default_context(),
+            transport=transport,
         )
 
     async def send(self, request: OutgoingRequest, key: str) -> AccountReply:
@@ -129,7 +134,7 @@ class _PublicTransport(httpx.AsyncHTTPTransport):
 
 def public_transport() -> httpx.AsyncBaseTransport:
     """Return a network on which only public addresses are reached."""
-    return _PublicTransport(trust_env=False)
+    return _PublicTransport(trust_env=False, verify=ssl.create_default_context())
 
 
 def _decode(content_type: str | None, body: bytes) -> Tree:
