@@ -34,7 +34,7 @@ def pauses(
             await client.send(each, "key")
         await client.close()
 
-    monkeypatch.setattr("gateway.feed.relay.client.asyncio.sleep", sleep)
+    monkeypatch.setattr("gateway.feed.relay.client.sleep", sleep)
     asyncio.run(work())
     return found
 

@@ -129,3 +129,20 @@ def test_the_address_of_one_profile_goes_to_another(target: str) -> None:
         assert names == {"person3@example.com": "Ann", "person1@example.com": "Bea"}
 
     lived(work, "courier", target)
+
+
+@pytest.mark.parametrize("target", ["altcraft", "klaviyo"])
+def test_profiles_that_share_an_address_do_not_overwrite_each_other(target: str) -> None:
+    other = {**PERSON, "external_id": "customer-2", "given_name": "Bea"}
+
+    async def work(found: Pair, _network: Faulty) -> None:
+        await write(found.near, "courier", "p1", {}, PERSON)
+        await found.catch_up()
+        await write(found.near, "courier", "p2", {}, other)
+        await write(found.near, "courier", "p2", other, {**other, "family_name": "Lee"})
+        await found.catch_up()
+        assert await found.dead() == []
+        assert (await there(found))["person1@example.com"]["given_name"] == "Ann"
+        assert sum((await found.status())["skipped"].values()) > 0
+
+    lived(work, "courier", target)

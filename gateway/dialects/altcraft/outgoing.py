@@ -76,7 +76,7 @@ def render_merge(source: str, destination: str, target: Target, removes: bool) -
 def render_split(owner: ProfileState, state: ProfileState, target: Target) -> list[OutgoingRequest]:
     """Return the request that gives a profile its address, which another one had as a further one."""
     addresses = [each.document.get("email") for each in (owner, state)]
-    if not all(addresses):
+    if not all(addresses) or addresses[0] == addresses[1]:
         return []
     source, destination = ({"db_id": target.database, "email": each} for each in addresses)
     parameters = {"source": source, "destination": [destination], "matching": "email", "subscriptions": False}
@@ -110,10 +110,10 @@ def _render_match(state: ProfileState, target: Target) -> dict[str, Any]:
             "field_name": target.id_field,
             "field_value": document.get("external_id", state.id),
         }
-    if "email" in document:
+    if "email" in document and "email" not in state.omitted:
         return {"matching": "email", "email": document["email"]}
     phones = document.get("phone_numbers")
-    return {"matching": "phone", "phone": phones[0]} if phones else {}
+    return {"matching": "phone", "phone": phones[0]} if phones and "phone" not in state.omitted else {}
 
 
 def _render_fields(state: ProfileState, rendered: Rendered) -> dict[str, Any]:
@@ -196,4 +196,8 @@ def _render_segments(state: ProfileState, target: Target, rendered: Rendered) ->
     return parameters
 
 
-OUTGOING = Outgoing(headers, render_change, render_removal, render_merge, parse_answer, render_split=render_split)
+OUTGOING = Outgoing(
+    *(headers, render_change, render_removal, render_merge, parse_answer),
+    identifiers={"phone": "phone", "email": "email"},
+    render_split=render_split,
+)

@@ -1,7 +1,7 @@
 """Sends requests to an account of a vendor, within the vendor's rates."""
 
-import asyncio
 import ssl
+from asyncio import sleep, timeout
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -71,7 +71,7 @@ class AccountClient:
             content = self._codec.encode(request.tree)
             headers["content-type"] = self._content_type
         try:
-            async with asyncio.timeout(30.0):
+            async with timeout(30.0):
                 return await self._exchange(request, headers, content)
         except (TimeoutError, httpx.TimeoutException):
             return AccountReply(None, reason="no response in 30 seconds")
@@ -100,10 +100,10 @@ class AccountClient:
                 self._rates.spend(request.rates)
                 break
             except RateLimitExceeded as limit:
-                await asyncio.sleep(limit.pause)
+                await sleep(limit.pause)
         pause = self._paused_until.get(tuple(request.rates), 0) - self._now()
         if pause > 0:
-            await asyncio.sleep(pause / 1000)
+            await sleep(pause / 1000)
 
     def _note_limits(self, rates: tuple[str, ...], response: httpx.Response) -> None:
         """Pause the requests of some rates, where the vendor has none left or asks for a pause."""

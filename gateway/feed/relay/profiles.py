@@ -151,11 +151,13 @@ class ProfileReader:
         return bool(own and await self._store.find(self._database, own))
 
     async def sharing(self, state: ProfileState, kinds: Collection[str]) -> dict[str, list[str]]:
-        """Return other profiles that have an identity of a profile, by kind, of the kinds that profiles may share."""
+        """Return other profiles that have an identity of a profile, by the kinds of these identities."""
         tables, found = await self._read_tables(), dict[str, list[str]]()
-        for own in identities_of_kinds(state.document, tables, set(kinds) - tables.unique):
-            others = [each.id for each in await self._store.find(self._database, [own]) if each.id != state.id]
-            found.setdefault(own[0], []).extend(others)
+        own = identities_of_kinds(state.document, tables, kinds)
+        for other in await self._store.find(self._database, sorted(own)) if own else ():
+            shared = own & identities_of_kinds(other.document, tables, kinds)
+            for kind in {kind for kind, _ in shared} if other.id != state.id else ():
+                found.setdefault(kind, []).append(other.id)
         return found
 
     async def destination(self, profile: str) -> str | None:
