@@ -1,6 +1,7 @@
 """Kill the leader of a PostgreSQL cluster repeatedly while two gateways accept updates. Count losses and repetitions.
 
-Exits with 1 where an acknowledged update is lost, or one is stored twice.
+A subscriber reads the feed through both meanwhile. Exits with 1 where an acknowledged update is lost or stored twice,
+or where the feed skips or repeats one, or has the changes of a profile in another order.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from tests.cluster.feed import FeedReader, compare
 from tests.cluster.load import TOKEN, Load, stored
 from tests.cluster.nodes import HOST, Cluster, cluster, free_port, wait_until
 
@@ -59,14 +61,18 @@ def is_ready(url: str) -> bool:
 
 
 async def fail_over(nodes: Cluster, load: Load, rounds: int) -> int:
-    running = asyncio.create_task(load.run())
+    reader = FeedReader([*load.tallies])
+    running, reading = asyncio.create_task(load.run()), asyncio.create_task(reader.run())
     for number in range(1, rounds + 1):
         await asyncio.sleep(LOAD_SECONDS)
         await kill_the_leader(nodes, load, number)
     await asyncio.sleep(LOAD_SECONDS)
     load.stop()
     await asyncio.wait_for(running, STEP_TIMEOUT_SECONDS)
-    return await report(load)
+    reader.stop()
+    await asyncio.wait_for(reading, STEP_TIMEOUT_SECONDS)
+    is_stored, is_read = await report(load), report_feed(load, reader)
+    return 0 if is_stored and is_read else 1
 
 
 async def kill_the_leader(nodes: Cluster, load: Load, number: int) -> None:
@@ -96,7 +102,7 @@ def is_written(load: Load, since: float) -> bool:
     return all(tally.times and tally.times[-1] > since for tally in load.tallies.values())
 
 
-async def report(load: Load) -> int:
+async def report(load: Load) -> bool:
     """Compare the acknowledged updates with the profiles that each gateway returns. Print the figures."""
     tallies = load.tallies.values()
     acknowledged = sum(len(tally.times) for tally in tallies)
@@ -108,7 +114,18 @@ async def report(load: Load) -> int:
             twice += visits - len(set(marks)) + sum((Counter(marks) - Counter(set(marks))).values())
     refused = sum(tally.refused for tally in tallies)
     print(f"acknowledged {acknowledged}, lost {lost}, twice {twice}; refused and sent again {refused}")
-    return 1 if lost or twice or not acknowledged else 0
+    return bool(acknowledged) and not (lost or twice)
+
+
+def report_feed(load: Load, reader: FeedReader) -> bool:
+    """Compare the acknowledged updates with the events of the feed. Print the figures."""
+    acknowledged = {mark for tally in load.tallies.values() for marks in tally.marks.values() for mark in marks}
+    found = compare(reader.events, acknowledged)
+    print(
+        f"feed: {len(reader.events)} events, skipped {found.skipped}, repeated {found.repeated},"
+        f" profiles out of order {found.out_of_order}; pages asked for again {reader.refused}"
+    )
+    return found.is_equal
 
 
 if __name__ == "__main__":
