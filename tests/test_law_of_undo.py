@@ -6,7 +6,7 @@ to. Where that profile does not accept it, the undo is refused and changes nothi
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import hypothesis
@@ -57,21 +57,65 @@ def test_an_undo_restores_what_would_be_without_the_merge(
     runner: asyncio.Runner,
 ) -> None:
     async def check() -> None:
-        merged, unmerged = worlds()
-        await begin(merged, unmerged, documents, before)
+        merged, unmerged = worlds(2)
+        await begin((merged, unmerged), documents, before)
         result = await merged.merge(0, sources, options)
         if isinstance(result, Refusal):
             event("the merge is refused")
             return
-        is_possible = await write_to_both(merged, unmerged, since, frozenset({"p0", *(f"p{each}" for each in sources)}))
-        await undo_and_compare(merged, unmerged, is_possible)
+        participants = frozenset({"p0", *(f"p{each}" for each in sources)})
+        refusing = await write_to_all(since, (merged,), {unmerged: participants})
+        await undo_and_compare(merged, unmerged, unmerged not in refusing)
 
     runner.run(check())
 
 
-async def begin(merged: World, unmerged: World, documents: Sequence[Document], writes: Sequence[Update]) -> None:
-    """Fill two worlds in the same way."""
-    for one in (merged, unmerged):
+@pytest.mark.law
+@SETTINGS
+@given(
+    documents=THREE,
+    before=WRITES,
+    options=st.tuples(MERGES, MERGES),
+    later=st.sampled_from(((0, 2), (2, 0), (1, 2), (2, 1), (1, 0))),
+    writes=st.tuples(WRITES, WRITES, WRITES),
+)
+def test_the_undo_of_two_merges_restores_what_would_be_without_them(
+    documents: Sequence[Document],
+    before: Sequence[Update],
+    options: tuple[dict[str, Any], dict[str, Any]],
+    later: tuple[int, int],
+    writes: tuple[Sequence[Update], Sequence[Update], Sequence[Update]],
+    runner: asyncio.Runner,
+) -> None:
+    """A profile of the first merge is merged again, and the merges are undone in reverse, with writes in between."""
+
+    async def check() -> None:
+        twice, once, never = worlds(3)
+        await begin((twice, once, never), documents, before)
+        first = frozenset({"p0", "p1"})
+        for one in (twice, once):
+            if isinstance(await one.merge(0, [1], options[0]), Refusal):
+                event("the first merge is refused")
+                return
+        merge = await twice.last_merge()
+        refusing = await write_to_all(writes[0], (twice, once), {never: first})
+        result = await twice.merge(later[0], [later[1]], options[1])
+        if isinstance(result, Refusal) or await twice.last_merge() == merge:
+            event("the second merge is refused, or has nothing to merge")
+            return
+        second = frozenset(await twice.participants(await twice.last_merge()))
+        refusing |= await write_to_all(writes[1], (twice,), {once: second, never: first | second})
+        await require_refusal(twice, merge, "undo_conflict")
+        if await undo_and_compare(twice, once, once not in refusing):
+            refusing |= await write_to_all(writes[2], (twice, once), {never: first})
+            await undo_and_compare(twice, never, never not in refusing)
+
+    runner.run(check())
+
+
+async def begin(worlds: Sequence[World], documents: Sequence[Document], writes: Sequence[Update]) -> None:
+    """Fill worlds in the same way."""
+    for one in worlds:
         await one.fill(documents)
         for update in writes:
             one.time += 1
@@ -79,17 +123,24 @@ async def begin(merged: World, unmerged: World, documents: Sequence[Document], w
         one.time += 1
 
 
-async def write_to_both(merged: World, unmerged: World, writes: Sequence[Update], participants: frozenset[str]) -> bool:
-    """Carry out writes in both worlds. Return whether the one without a merge accepts what the other one does."""
-    is_possible = True
+async def write_to_all(
+    writes: Sequence[Update], merged: Sequence[World], unmerged: Mapping[World, frozenset[str]]
+) -> set[World]:
+    """Carry out writes in worlds that are the same, and in worlds without the merges of some profiles.
+
+    Return those of the latter that do not accept what the former do.
+    """
+    refusing = set()
     for update in writes:
-        merged.time += 1
-        unmerged.time = merged.time
-        result = await merged.update(update)
-        event(_outcome(result, participants))
-        if isinstance(result, EditResult) and await repeat(update, result, participants, unmerged):
-            is_possible = False
-    return is_possible
+        time = merged[0].time + 1
+        for one in (*merged, *unmerged):
+            one.time = time
+        [result, *_] = [await one.update(update) for one in merged]
+        event(_outcome(result, frozenset().union(*unmerged.values())))
+        for one, participants in unmerged.items():
+            if isinstance(result, EditResult) and await repeat(update, result, participants, one):
+                refusing.add(one)
+    return refusing
 
 
 def _outcome(result: EditResult | Refusal, participants: frozenset[str]) -> str:
@@ -113,31 +164,36 @@ async def is_taken(merged: World, unmerged: World) -> bool:
     return any(kind.partition("/")[0] in TABLES.unique for kind, _ in gained & others)
 
 
-async def undo_and_compare(merged: World, unmerged: World, is_possible: bool) -> None:
-    """Undo the last merge, and compare everything with the world without it."""
+async def undo_and_compare(merged: World, unmerged: World, is_possible: bool) -> bool:
+    """Undo the last merge, and compare everything with the world without it. Return whether it can be undone."""
     merged.time += 1
     before = await merged.documents(IDS)
     merge = await merged.last_merge()
     own = sorted(await merged.participants(merge))
     if not is_possible:
         event("the undo is refused")
-        with pytest.raises(Refusal, match="undo_conflict"):
-            await merged.undo(merge)
-        assert await merged.documents(IDS) == before
-        return
+        await require_refusal(merged, merge, "undo_conflict")
+        return False
     if await is_taken(merged, unmerged):
         event("another profile has an identifier")
-        with pytest.raises(Refusal, match="identifier_taken"):
-            await merged.undo(merge)
-        assert await merged.documents(IDS) == before
-        return
+        await require_refusal(merged, merge, "identifier_taken")
+        return False
     await merged.undo(merge)
     event("the undo is complete")
     assert await merged.documents(own) == await unmerged.documents(own)
-    others = sorted(set(IDS).difference(own))
+    others = sorted(before.keys() - own)
     assert await merged.documents(others) == {id: before[id] for id in others}
     found = (await unmerged.profiles(own)).values()
     names = sorted({name for each in found for name in identities(each.document, TABLES)})
     assert await merged.found_by(own, names) == await unmerged.found_by(own, names)
     stricter, strict = await merged.statuses(own), await unmerged.statuses(own)
     assert {place: status for place, status in strict.items() if stricter.get(place, -1) < status} == {}
+    return True
+
+
+async def require_refusal(merged: World, merge: str, code: str) -> None:
+    """Assert that the undo of a merge is refused, and changes nothing."""
+    before = await merged.documents(IDS)
+    with pytest.raises(Refusal, match=code):
+        await merged.undo(merge)
+    assert await merged.documents(IDS) == before

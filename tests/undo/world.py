@@ -12,6 +12,7 @@ from gateway.core.matching import ID, match_identities
 from gateway.core.merging import MergeEdit
 from gateway.core.model import Change, Document, Edit, EditResult, Identity, Origin, Profile, RecordedMerge, Update
 from gateway.core.selection import select_profile
+from gateway.dialects import courier
 from gateway.schema.compiled import CompiledSchema
 from gateway.service.undo import Undo
 from gateway.stores.memory import MemoryStore
@@ -21,6 +22,9 @@ from tests.cases import database_from_case
 SCHEMA = CompiledSchema(database_from_case({}), {})
 TABLES = SCHEMA.tables
 DATABASE = 1
+DIALECT = "courier"
+PATCHES = {DIALECT: courier.dialect({}).resolve_patch}
+"""The function that resolves a JSON Patch, by its dialect."""
 
 
 class World:
@@ -41,7 +45,7 @@ class World:
 
     async def run(self, edit: Edit, key: Sequence[Identity] = ()) -> EditResult | Refusal:
         """Carry out an edit."""
-        [result] = await self.store.change([Change(DATABASE, tuple(key), edit, Origin("t1", "test", self.time))])
+        [result] = await self.store.change([Change(DATABASE, tuple(key), edit, Origin("t1", DIALECT, self.time))])
         return result
 
     async def update(self, update: Update, owner: str | None = None) -> EditResult | Refusal:
@@ -61,7 +65,7 @@ class World:
     async def undo(self, merge: str) -> RecordedMerge:
         """Undo a merge. Raises `Refusal`."""
         origin = Origin("t1", "gateway", self.time)
-        return await Undo(self.store, DATABASE, TABLES, {}).run(merge, origin, None)
+        return await Undo(self.store, DATABASE, TABLES, PATCHES).run(merge, origin, None)
 
     async def last_merge(self) -> str:
         """Return the id of the newest merge that is not undone."""
@@ -108,13 +112,13 @@ class World:
 
     def _context(self, new_id: str = "") -> EditContext:
         return EditContext(
-            TABLES, SCHEMA.validate_profile, lambda _document, _update: {}, new_id, self.time, lambda find: find.ledgers
+            TABLES, SCHEMA.validate_profile, PATCHES[DIALECT], new_id, self.time, lambda find: find.ledgers
         )
 
 
-def worlds() -> tuple[World, World]:
-    """Return a world with a merge, and one without."""
-    return World(MemoryStore()), World(MemoryStore())
+def worlds(count: int) -> list[World]:
+    """Return worlds without profiles."""
+    return [World(MemoryStore()) for _ in range(count)]
 
 
 async def repeat(update: Update, result: EditResult, participants: frozenset[str], unmerged: World) -> Refusal | None:

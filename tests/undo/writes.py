@@ -116,7 +116,7 @@ SEGMENTS = _optional(
     add=st.lists(st.integers(1, 4), min_size=1, max_size=2, unique=True),
     remove=st.lists(st.integers(1, 4), min_size=1, max_size=2, unique=True),
 )
-UPDATES = st.fixed_dictionaries(
+FIELD_UPDATES = st.fixed_dictionaries(
     {"match": MATCHES},
     optional={
         "profile": PATCHES,
@@ -139,6 +139,30 @@ UPDATES = st.fixed_dictionaries(
         ),
     },
 )
+
+
+def _patch(op: str, paths: tuple[str, ...], value: st.SearchStrategy[Any]) -> st.SearchStrategy[Update]:
+    """One operation of a JSON Patch, in Courier's names."""
+    return st.builds(lambda path, each: {"op": op, "path": path, "value": each}, st.sampled_from(paths), value)
+
+
+PATCH_OPERATIONS = st.one_of(
+    _patch("add", ("/given_name", "/family_name", "/nickname"), WORDS),
+    _patch("add", ("/address",), st.builds(lambda word: {"locality": word}, WORDS)),
+    _patch("add", ("/custom",), OWN_FIELDS),
+    _patch("add", ("/custom/tags/-", "/custom/tags/0"), WORDS),
+    _patch("replace", ("/email",), st.sampled_from(EMAILS)),
+    _patch("add", ("/phone_number",), st.sampled_from(PHONES)),
+    _patch("replace", ("/custom/customer_id",), st.sampled_from(("c0", "c1", "c3"))),
+    _patch("test", ("/given_name",), WORDS),
+    st.sampled_from(("/given_name", "/custom/color", "/phone_number")).map(lambda path: {"op": "remove", "path": path}),
+    st.just({"op": "copy", "from": "/email", "path": "/nickname"}),
+    st.just({"op": "move", "from": "/email", "path": "/custom/address"}),
+)
+JSON_PATCHES = st.fixed_dictionaries(
+    {"match": MATCHES, "patch": st.lists(PATCH_OPERATIONS, min_size=1, max_size=3)},
+)
+UPDATES = st.one_of(FIELD_UPDATES, FIELD_UPDATES, JSON_PATCHES)
 MERGES = st.fixed_dictionaries(
     {"move_subscriptions": st.booleans(), "move_segments": st.booleans(), "remove_sources": st.booleans()},
     optional={"profile": st.just({"given_name": "red"})},
