@@ -27,15 +27,12 @@ from gateway.service.plans import Plans, bounds_of
 from gateway.service.profile_ids import new_profile_id
 from gateway.service.pseudonyms import open_pseudonyms
 from gateway.service.rate_limits import RateLimits
-from gateway.service.replays import NotReplayable, Replay, Replays, call_of, faults_in_body
+from gateway.service.replays import NotReplayable, Replay, Replays, call_of, faults_in_body, refused_lifetime
 from gateway.settings import Settings
 from gateway.stores.protocol import Store
 
 READ_REQUESTS = 100
 """Refused requests that are read at once."""
-
-DAY = 24 * 60 * 60 * 1000
-"""Milliseconds."""
 
 DATABASE = click.option("--database", type=POSITIVE, help="id of the database; all of them if omitted")
 DIALECT = click.option("--dialect", default="", help="only requests of this dialect")
@@ -181,8 +178,8 @@ async def _open_replays(store: Store, settings: Settings) -> tuple[Replays, Pipe
     operations = Operations(store, changes, now, new_profile_id, pseudonym)
     bounds = bounds_of(settings)
     pipeline = Pipeline(catalog, operations, RateLimits(0), bounds, settings.max_batch, now)
-    lifetime = max(settings.keep_refused_days, 1) * DAY
-    return Replays(store, catalog, dialects, Plans(bounds, settings.max_batch), lifetime, now), pipeline
+    plans = Plans(bounds, settings.max_batch)
+    return Replays(store, catalog, dialects, plans, refused_lifetime(settings), now), pipeline
 
 
 async def _export(store: Store, settings: Settings, selection: RefusedSelection, folder: Path) -> None:

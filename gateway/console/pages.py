@@ -15,6 +15,7 @@ from gateway.media import Bounds
 from gateway.service.catalog import Catalog
 from gateway.service.http_messages import Message
 from gateway.service.pipeline import Pipeline
+from gateway.service.replays import Replays
 from gateway.stores.protocol import Store
 
 
@@ -29,7 +30,7 @@ class PageError(Exception):
 
 @dataclass(slots=True)
 class ConsoleContext:
-    """What all pages share. `pipeline` and `bounds` are replaced when settings are read again."""
+    """What all pages share. `pipeline`, `bounds` and `replays` are replaced when settings are read again."""
 
     store: Store
     catalog: Catalog
@@ -38,8 +39,11 @@ class ConsoleContext:
     recorder: TrafficRecorder
     now: Callable[[], int]
     """Returns milliseconds since 1970."""
+    keeps_refused: bool
+    """Whether refused requests are kept."""
     pipeline: Pipeline = field(init=False)
     bounds: Bounds = field(init=False)
+    replays: Replays = field(init=False)
 
 
 class Form(Struct, frozen=True):

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import parse_qs, urlsplit
 
-from gateway.console import erasure, people, playground, setup, traffic
+from gateway.console import erasure, people, playground, refused, setup, traffic
 from gateway.console.pages import ConsoleContext, File, Form, HtmlPage, PageError, PageResult, Redirection, Visit
 from gateway.console.rendering import HEADERS, STATIC_FILES, Templates, static_file
 from gateway.console.sessions import LIFETIME, Session, Sessions, is_form_token
@@ -37,6 +37,10 @@ PAGES: Mapping[tuple[str, str], Run] = {
     ("POST", "token-revocation"): setup.revoke_token,
     ("POST", "webhook-replay"): setup.replay_webhook,
     ("GET", "traffic"): traffic.show_traffic,
+    ("GET", "refused"): refused.list_refused,
+    ("POST", "refused"): refused.replay_refused,
+    ("GET", "refused-request"): refused.show_refused,
+    ("POST", "refused-request"): refused.mend_refused,
 }
 """By method and name, the pages of a session."""
 

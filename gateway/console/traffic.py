@@ -39,6 +39,7 @@ async def show_traffic(visit: Visit) -> PageResult:
         "bars": bars(responses, time.time()),
         "chart_height": CHART_HEIGHT,
         "minutes": CHART_BARS * BAR_SECONDS // 60,
+        "keeps_refused": visit.context.keeps_refused,
         "refusals": [_refusal(visit, each) for each in refusals],
     }
     return HtmlPage("traffic", values)

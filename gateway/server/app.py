@@ -39,12 +39,13 @@ from gateway.service.clock import milliseconds
 from gateway.service.geolocation import Geolocator
 from gateway.service.operations import Operations
 from gateway.service.pipeline import Pipeline
-from gateway.service.plans import bounds_of
+from gateway.service.plans import Plans, bounds_of
 from gateway.service.profile_ids import new_profile_id
 from gateway.service.pseudonyms import open_key, pseudonym_of
 from gateway.service.rate_limits import RateLimits
 from gateway.service.refused_recorder import RefusedRecorder
 from gateway.service.reload_file import read_settings
+from gateway.service.replays import Replays, refused_lifetime
 from gateway.settings import Settings
 from gateway.stores.errors import Unavailable
 from gateway.stores.protocol import Store
@@ -111,7 +112,7 @@ def create(
         resources = Resources(store, watch, now or milliseconds, key, settings.webhook_private, patches, by_name)
         refused = _refused_recorder(settings, store, catalog, pseudonym, now or milliseconds)
         if console:
-            console.start(store, catalog, dialects, key, pseudonym, now or milliseconds)
+            console.start(store, catalog, dialects, key, pseudonym, now or milliseconds, refused is not None)
 
         def apply(current: Settings) -> None:
             rates = RateLimits(current.rate_limits, current.token_rate)
@@ -121,7 +122,9 @@ def create(
             )
             api.pipeline = ApiPipeline(resources, catalog, rates, bounds_of(current))
             if console:
-                console.use(context.pipeline, bounds_of(current))
+                plans, lifetime = Plans(bounds_of(current), current.max_batch), refused_lifetime(settings)
+                replays = Replays(store, catalog, dialects, plans, lifetime, now or milliseconds)
+                console.use(context.pipeline, bounds_of(current), replays)
 
         apply(settings)
         kinds: dict[str, OpenSender] = {

@@ -18,6 +18,7 @@ from gateway.server.responses import response_events
 from gateway.service.catalog import Catalog
 from gateway.service.http_messages import Message, Response
 from gateway.service.pipeline import Pipeline
+from gateway.service.replays import Replays
 from gateway.stores.protocol import Store
 
 STATIC = f"{ROOT}/static"
@@ -45,13 +46,16 @@ class ConsoleEndpoints:
         key: bytes | None,
         pseudonym: Pseudonym | None,
         now: Callable[[], int],
+        keeps_refused: bool,
     ) -> None:
         """Create the console when the application starts. `now` returns milliseconds since 1970."""
-        self.console = Console(ConsoleContext(store, catalog, dialects, pseudonym, self.recorder, now), key)
+        context = ConsoleContext(store, catalog, dialects, pseudonym, self.recorder, now, keeps_refused)
+        self.console = Console(context, key)
 
-    def use(self, pipeline: Pipeline, bounds: Bounds) -> None:
+    def use(self, pipeline: Pipeline, bounds: Bounds, replays: Replays) -> None:
         """Run requests with these from now on."""
-        self.console.context.pipeline, self.console.context.bounds = pipeline, bounds
+        context = self.console.context
+        context.pipeline, context.bounds, context.replays = pipeline, bounds, replays
 
 
 class ConsoleEndpoint:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 from msgspec import Struct
 
 from gateway.core.faults import Fault
-from gateway.core.model import Token
+from gateway.core.model import Token, Tree
 from gateway.core.refused_requests import RefusedRequest
 from gateway.core.times import format_time
 from gateway.dialects.protocol import Call, Dialect
@@ -17,7 +17,12 @@ from gateway.service.idempotency import KEY_HEADER
 from gateway.service.mending import BodyChange, mend
 from gateway.service.pipeline import Pipeline
 from gateway.service.plans import Plans
+from gateway.service.refused_content import decode_body
+from gateway.settings import Settings
 from gateway.stores.protocol import Store
+
+DAY = 24 * 60 * 60 * 1000
+"""Milliseconds."""
 
 
 class NotReplayable(Exception):
@@ -50,6 +55,11 @@ class Replay(Struct, frozen=True):
     @property
     def is_accepted(self) -> bool:
         return not self.response.fault
+
+
+def refused_lifetime(settings: Settings) -> int:
+    """Return the milliseconds for which a refused request may be stored, a day at least."""
+    return max(settings.keep_refused_days, 1) * DAY
 
 
 class Replays:
@@ -96,6 +106,14 @@ class Replays:
         if replay.is_accepted:
             await self._store.mark_replayed(request.database, request.id, self._now())
         return replay
+
+    def tree_of(self, request: RefusedRequest) -> Tree:
+        """Return the tree of a request's body, {} without one, None where it cannot be decoded."""
+        try:
+            dialect, call = call_of(request, self._dialects)
+        except NotReplayable:
+            return None
+        return decode_body(request.body, request.headers, call, self._plans.plan(dialect, call).bounds)
 
     def _token(self, request: RefusedRequest) -> Token:
         if request.replayed:

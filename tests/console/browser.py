@@ -4,6 +4,7 @@ They click through the pages at desktop and phone width, light and dark; axe (WC
 SCREENSHOTS=FOLDER they save what they see.
 """
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from msgspec.structs import replace
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from gateway.server.app import create
@@ -48,7 +50,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     async def opened(_url: str) -> Store:
         return store
 
-    with server.serving(create(settings(tmp_path_factory.mktemp("console")), open_store=opened)):
+    current = replace(settings(tmp_path_factory.mktemp("console")), keep_refused_days=3)
+    with server.serving(create(current, open_store=opened)):
         for number, name in enumerate(["Ann", "Ben", SCRIPT]):
             for changed in (name, f"{name} {number}"):
                 httpx.post(f"{server.url}/api/v1.1/profiles/import", json=profile(f"p{number}@example.com", changed))
@@ -138,7 +141,7 @@ def test_a_stored_script_is_text(look: Look) -> None:
     page.get_by_role("button", name="Find").click()
     page.get_by_role("table").get_by_role("link").click()
     expect(page.get_by_text("<script>").first).to_be_visible()
-    for name in ("Set-up", "Traffic", "Playground"):
+    for name in ("Set-up", "Traffic", "Refused", "Playground"):
         page.get_by_role("link", name=name).click()
         assert page.title() == f"{name} – Profile Gateway"
 
@@ -181,6 +184,46 @@ def test_the_traffic_has_the_last_refusals(look: Look) -> None:
     page.get_by_role("link", name="Traffic").click()
     expect(page.get_by_role("region", name="Last refusals")).to_contain_text("/database")
     examine(look, "traffic")
+
+
+def test_a_refused_request_is_mended_and_replayed(look: Look, url: str) -> None:
+    page, name = look
+    address = f"{name}-refused@example.com"
+    body = {**profile(address, "Fay"), "data": {"email": address, "_bdate": f"never {SCRIPT}"}}
+    httpx.post(f"{url}/api/v1.1/profiles/import", json=body)
+    page.wait_for_timeout(1_000)
+    page.get_by_role("link", name="Traffic").click()
+    page.get_by_role("region", name="Last refusals").get_by_role("link").first.click()
+    expect(page.get_by_role("cell", name="/data/_bdate")).to_be_visible()
+    examine(look, "refused")
+    page.get_by_role("table").get_by_role("link").click()
+    expect(page.get_by_role("listitem").filter(has_text="invalid_field")).to_contain_text("/data/_bdate")
+    examine(look, "refused-request")
+    field = page.get_by_label("Body, without its token")
+    field.fill(json.dumps({**body, "token": "", "data": {"email": address, "_bdate": "2000-01-31"}}, indent=2))
+    page.get_by_role("button", name="Mend and replay").click()
+    expect(page.get_by_role("status")).to_contain_text("Accepted")
+    examine(look, "refused-replayed")
+    page.get_by_role("link", name="People").click()
+    page.get_by_label("Identifier").fill(address)
+    page.get_by_role("button", name="Find").click()
+    expect(page.get_by_role("table").get_by_role("link")).to_be_visible()
+
+
+def test_many_refused_requests_are_replayed(look: Look, url: str) -> None:
+    page, name = look
+    for number in range(2):
+        wrong = {**profile(f"{name}-{number}@example.com", "Gus"), "db_id": "x"}
+        httpx.post(f"{url}/api/v1.1/profiles/import", json=wrong)
+    page.wait_for_timeout(1_000)
+    page.get_by_role("link", name="Refused").click()
+    page.get_by_label("State").select_option("not replayed")
+    page.get_by_role("button", name="Filter").click()
+    for number in range(2):
+        page.get_by_role("checkbox").nth(number).check()
+    page.get_by_role("button", name="Replay the chosen ones").click()
+    expect(page.get_by_role("status").get_by_text("refused again")).to_have_count(2)
+    examine(look, "refused-again")
 
 
 def test_a_token_is_created_and_revoked(look: Look) -> None:
