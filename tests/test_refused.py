@@ -21,6 +21,7 @@ from gateway.core.model import Origin
 from gateway.core.refused_requests import RefusedFilter, RefusedRequest
 from gateway.dialects import load_dialects
 from gateway.server.app import create
+from gateway.service import refused_recorder
 from gateway.service.bootstrap import bootstrap, token
 from gateway.service.catalog import Catalog
 from gateway.service.erasures import erase_person
@@ -249,6 +250,37 @@ async def test_a_rate_limit_and_an_outage_are_not_kept(tmp_path: Path, monkeypat
         assert (await refuse(given)).status_code == 400
         assert (await refuse(given)).status_code == 429
         await asyncio.sleep(0.5)
+        assert len(await given.kept()) == 1
+
+
+async def test_refused_requests_beyond_the_queue_are_counted_and_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(refused_recorder, "MAX_QUEUED_BYTES", 300)
+    async with gateway(tmp_path) as given:
+        for _ in range(5):
+            assert (await refuse(given)).status_code == 400
+        await asyncio.sleep(0.5)
+        kept = len(await given.kept())
+        assert 1 <= kept < 5
+        assert caplog.messages[-1] == f"{5 - kept} refused requests were not kept"
+        await refuse(given)
+        assert len(await given.kept(kept + 1)) == kept + 1
+
+
+async def test_an_outage_of_the_store_loses_refused_requests_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise Unavailable("the disk is gone")
+
+    async with gateway(tmp_path) as given:
+        with monkeypatch.context() as broken:
+            broken.setattr(given.store, "keep_refused", fail)
+            await refuse(given)
+            await asyncio.sleep(0.4)
+        assert caplog.messages == ["1 refused requests were not kept"]
+        await refuse(given)
         assert len(await given.kept()) == 1
 
 
