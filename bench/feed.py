@@ -92,9 +92,9 @@ def webhook_runs(scale: Scale) -> Sequence[Run]:
         ) as delivering,
     ):
         in_turn = {"no webhook": alone, "one webhook": delivering}
+        _create_webhook(delivering, f"http://127.0.0.1:{receiver.port}{RECEIVER}")
         for server in in_turn.values():
             send(server, bodies.imports("json", numbers))
-        _create_webhook(delivering, f"http://127.0.0.1:{receiver.port}{RECEIVER}")
         return list(rounds(in_turn, lambda: bodies.updates("json", numbers), scale.seconds, scale.rounds))
 
 
