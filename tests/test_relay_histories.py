@@ -5,6 +5,7 @@
 
 import asyncio
 import itertools
+import json
 import os
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.far_side import sayable
+from tests.klaviyo_openapi import assert_valid
 from tests.relay_pair import pair, write
 from tests.test_outgoing import DIALECTS, documents_of, expected, leaves, texts
 
@@ -63,7 +65,7 @@ def test_both_sides_have_the_same_profiles(source: str, target: str, media: str,
 async def run_history(
     history: list[tuple[int, dict[str, Any]]], source: str, target: str, media: str, far_media: str
 ) -> None:
-    async with pair(source, target, media, far_media, deletes=True) as (found, _network):
+    async with pair(source, target, media, far_media, deletes=True) as (found, network):
         documents: dict[int, dict[str, Any]] = {}
         for number, (person, document) in enumerate(history):
             before, after = documents.get(person, {}), of_person(person, document)
@@ -74,6 +76,8 @@ async def run_history(
                 await found.catch_up()
         await found.catch_up()
         assert [each.reason for each in await found.dead()] == []
+        for each in network.seen if target == "klaviyo" else ():
+            assert_valid(each.method, each.url.path, json.loads(each.content) if each.content else None)
         near = {each["email"]: each for each in await found.near.documents()}
         far = {each["email"]: each for each in await found.far.documents() if "email" in each}
         assert near.keys() == far.keys() or (target == "klaviyo" and near.keys() <= far.keys())
