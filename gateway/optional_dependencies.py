@@ -2,6 +2,9 @@
 
 from importlib import import_module
 
+OTLP_EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+"""The module of the extra `tracing` that has all others of it."""
+
 
 class MissingExtra(ImportError):
     """An extra of the package that is needed but not installed."""

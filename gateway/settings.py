@@ -121,6 +121,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_token: Annotated[
         VisibleAscii | None, Meta(description="token that GET /metrics requires, in visible ASCII; unset: no metrics")
     ] = None
+    tracing: Annotated[
+        bool, Meta(description="export OpenTelemetry traces; the standard `OTEL_` variables say where to")
+    ] = False
     max_connections: Annotated[int, Meta(ge=1, description="open connections of a process; more get 503")] = 10_000
     max_pipelined: Annotated[
         int, Meta(ge=1, description="requests that wait on one connection for the response to an earlier one")

@@ -28,7 +28,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "console": ({*BELOW_SERVICE, "service", "feed", "openapi"}, {"jinja2", "msgspec"}),
     "server": (
         {*BELOW_SERVICE, "optional_dependencies", "service", "feed", "api", "console", "openapi", "settings"},
-        {"httptools", "orjson", "prometheus_client", "starlette", "uvicorn"},
+        {"httptools", "opentelemetry", "orjson", "prometheus_client", "starlette", "uvicorn"},
     ),
     "testkit": (
         {*BELOW_SERVICE, "server", "settings"},

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.core.subscribers import Subscriber
 from gateway.server.health import health_routes
 from gateway.server.metrics import Metrics
 from gateway.settings import Settings, table
@@ -90,6 +91,8 @@ def samples() -> dict[str, set[str]]:
     metrics.responded("altcraft", "POST", "/api", 200, "", 0.1)
     metrics.opened()
     metrics.rejected(503)
+    metrics.sent("webhook", "delivered", 1)
+    metrics.lagged(Subscriber(1, "id", "webhook", 0, {}, "", 0), 0)
     return {
         sample.name: set(sample.labels) for family in metrics._registry.collect() for sample in family.samples
     }  # the same names in the text format

@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -21,9 +22,11 @@ from gateway.server.app import create
 from gateway.server.logs import LogFormatter
 from gateway.server.metrics import Metrics
 from gateway.settings import Settings
+from gateway.stores import open_store
 from gateway.stores.errors import Unavailable
+from gateway.stores.protocol import Store
 from gateway.testkit.embedded import run_in_process
-from tests.cases import cases
+from tests.cases import Case, cases, seed_store
 from tests.log_capture import LogCapture, canaries
 from tests.test_app import UPDATE, asked, failing, seeded_store
 
@@ -270,6 +273,32 @@ def test_metrics_require_their_token() -> None:
     ):
         assert line in right.text.splitlines()
     assert "text/plain" in right.headers["content-type"]
+
+
+def test_metrics_have_the_stages_and_the_groups_of_changes(tmp_path: Path) -> None:
+    async def run_in_process(client: httpx.AsyncClient) -> str:
+        for token in (UPDATE["token"], "another"):
+            await client.post(IMPORT, json={**UPDATE, "token": token})
+        return (await client.get("/metrics", headers=BEARER)).text
+
+    async def sqlite() -> Store:
+        store = await open_store(f"sqlite:///{tmp_path}/gateway.db", create=True)
+        await seed_store(store, Case(tmp_path, "json", {}))
+        return store
+
+    counted = dict(line.rsplit(" ", 1) for line in asked(run_in_process, asyncio.run(sqlite()), SEEN).splitlines())
+    stages = ("receive", "prepare", "store", "render")
+    # The second request is rejected while it is prepared.
+    assert [counted[f'gateway_stage_seconds_count{{stage="{stage}"}}'] for stage in stages] == [
+        "2.0",
+        "2.0",
+        "1.0",
+        "1.0",
+    ]
+    # Housekeeping may store steps too.
+    assert float(counted["gateway_group_steps_sum"]) >= float(counted["gateway_group_steps_count"]) >= 1
+    assert counted["gateway_waiting_calls"] == "0.0"
+    assert float(counted["gateway_commit_seconds_count"]) >= 1
 
 
 def test_without_a_token_there_are_no_metrics() -> None:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from gateway.openapi.viewer import viewer_files
+from gateway.optional_dependencies import OTLP_EXPORTER
 from tests.sdks.environments import serving
 from tests.wheel import ROOT, build, run
 
@@ -108,6 +109,7 @@ LIBRARIES = {
     "docs": "swagger_ui_bundle",
     "console": "jinja2",
     "webhooks": "cryptography",
+    "tracing": OTLP_EXPORTER,
 }
 
 WITHOUT = """if True:
@@ -129,6 +131,7 @@ def test_the_extra_all_has_every_other_extra() -> None:
     [
         ("postgresql", "database list --store postgresql://localhost/none", {}),
         ("metrics", "serve --port 0", {"GATEWAY_METRICS_TOKEN": "secret"}),
+        ("tracing", "serve --port 0", {"GATEWAY_TRACING": "true"}),
         ("geoip", "serve --port 0", {"GATEWAY_GEOIP": "city.mmdb"}),
     ],
 )

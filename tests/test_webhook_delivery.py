@@ -16,6 +16,7 @@ from gateway.feed import delivery as deliveries
 from gateway.feed.answers import Answer
 from gateway.feed.delivery import NO_LONGER_KEPT, SubscriberDelivery
 from gateway.feed.events import Event
+from gateway.feed.observer import UNOBSERVED, DeliveryObserver
 from gateway.feed.retention import needed_positions
 from gateway.feed.retries import MAX_AGE, after_failure, parse_retry_after
 from gateway.feed.webhooks.sender import SCHEDULE, WebhookSender
@@ -112,6 +113,7 @@ class World:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.endpoint = Endpoint()
+        self.observer = UNOBSERVED
         self.now = START
         self.versions: dict[str, int] = defaultdict(int)
 
@@ -126,7 +128,7 @@ class World:
         leased = await self.store.lease_subscriber(1, "wh", owner, self.now, self.now + 10 * SECOND)
         assert leased
         sender = WebhookSender(self.store.id, leased, self.endpoint.send)
-        return SubscriberDelivery(self.store, leased, owner, sender, lambda: self.now, lambda: 0.5)
+        return SubscriberDelivery(self.store, leased, owner, sender, lambda: self.now, lambda: 0.5, self.observer)
 
     async def write(self, *profiles: str, time: int | None = None) -> None:
         """Write each of the profiles once more."""
@@ -205,6 +207,36 @@ def test_what_follows_a_failed_event_of_a_profile_waits_behind_it() -> None:
         assert world.endpoint.versions() == {"b": [1], "a": [1, 2]}
 
     lived(work)
+
+
+def test_the_observer_gets_the_outcomes_and_the_lag() -> None:
+    observed: list[Any] = []
+
+    class Observer(DeliveryObserver):
+        def sent(self, kind: str, outcome: str, count: int) -> None:
+            observed.extend([(kind, outcome)] * count)
+
+        def lagged(self, subscriber: Subscriber, seconds: float) -> None:
+            observed.append((subscriber.id, seconds))
+
+    async def work(world: World) -> None:
+        await world.add()
+        await world.write("a", "b", time=world.now)
+        world.observer = Observer()
+        delivery = await world.deliver()
+        world.endpoint.answers = lambda event: FAILURE if event["subject"] == "a" else Answer(200, "")
+        world.now += 3 * SECOND
+        await world.run(delivery)
+        world.endpoint.answers = lambda _event: Answer(200, "")
+        world.now = delivery.next_due()
+        await world.run(delivery)
+        await world.run(delivery)
+
+    lived(work)
+    sent = [each for each in observed if each[0] == "webhook"]
+    assert sent == [("webhook", "failed"), ("webhook", "delivered"), ("webhook", "delivered")]
+    lags = [seconds for name, seconds in observed if name == "wh"]
+    assert (lags[0], lags[-1]) == (3.0, 0.0)
 
 
 def test_an_event_that_is_no_longer_kept_is_given_up() -> None:

@@ -20,7 +20,7 @@ from gateway.cli.output import print_json
 from gateway.cli.serve import RESERVED_FILES
 from gateway.cli.store import run_on_store
 from gateway.core.model import Query
-from gateway.optional_dependencies import MissingExtra, require_extra
+from gateway.optional_dependencies import OTLP_EXPORTER, MissingExtra, require_extra
 from gateway.server.dependencies import missing_internals
 from gateway.server.public_address import parse_networks
 from gateway.server.start_message import without_password
@@ -104,6 +104,8 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
         "geoip": lambda: Geolocator(settings.geoip),
         "trusted_proxies": lambda: parse_networks(settings.trusted_proxies),
     }
+    if settings.tracing:
+        uses["tracing"] = lambda: require_extra(OTLP_EXPORTER, "tracing")
     if settings.metrics_token:
         uses["metrics_token"] = lambda: require_extra("prometheus_client", "metrics")
     if settings.bootstrap_fields:

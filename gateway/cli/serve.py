@@ -17,7 +17,7 @@ import uvicorn
 from gateway.cli.listening import find_port
 from gateway.cli.options import read_fields, setting
 from gateway.cli.store import InvalidSettings, load_settings, now, require_lasting_store, run_on_store
-from gateway.optional_dependencies import MissingExtra, require_extra
+from gateway.optional_dependencies import OTLP_EXPORTER, MissingExtra, require_extra
 from gateway.server import workers
 from gateway.server.connection_limits import ConnectionLimits
 from gateway.server.dependencies import missing_internals
@@ -80,6 +80,8 @@ def _validate(settings: Settings) -> None:
     try:
         if settings.metrics_token:
             require_extra("prometheus_client", "metrics")
+        if settings.tracing:
+            require_extra(OTLP_EXPORTER, "tracing")
         if settings.console:
             require_extra("jinja2", "console")
     except MissingExtra as error:

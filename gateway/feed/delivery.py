@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from gateway.core.model import JournalEntry, Position
 from gateway.core.subscribers import DISABLED, Delivery, Settlement, Subscriber
 from gateway.feed.answers import Answer
+from gateway.feed.observer import UNOBSERVED, DeliveryObserver
 from gateway.feed.retries import MAX_AGE, Schedule, after_failure, parse_retry_after
 from gateway.stores.protocol import Store
 
@@ -91,8 +92,10 @@ class SubscriberDelivery:
         sender: Sender,
         now: Callable[[], int],
         random: Callable[[], float],
+        observer: DeliveryObserver = UNOBSERVED,
     ) -> None:
         self.subscriber = subscriber
+        self._observer = observer
         self._store = store
         self._owner = owner
         self._sender = sender
@@ -146,7 +149,19 @@ class SubscriberDelivery:
         for _, chains in groupby(sorted([*old, *new.values()], key=self._rank), key=self._rank):
             results += await asyncio.gather(*map(self._send_chain, chains))
         await self._settle(entries, results, waiting)
+        self._report(entries, results, now)
         return bool(entries or old)
+
+    def _report(self, entries: Sequence[JournalEntry], results: Iterable[ChainResult], now: int) -> None:
+        kind = self.subscriber.kind
+        for result in results:
+            dead = sum(each.is_dead for each in result.undelivered)
+            self._observer.sent(kind, "delivered", len(result.delivered))
+            self._observer.sent(kind, "failed", int(result.failure is not None))
+            self._observer.sent(kind, "dead", dead)
+        times = [each.since for each in self._undelivered.values() if each.since]
+        oldest = min([*times, *(each.origin.time for each in entries[:1])], default=now)
+        self._observer.lagged(self.subscriber, max(0, self._now() - oldest if entries or times else 0) / 1000)
 
     async def _new_entries(self) -> list[JournalEntry]:
         if self.is_blocked:

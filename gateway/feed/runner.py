@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from gateway.core.subscribers import ACTIVE, Subscriber
 from gateway.feed.delivery import Sender, SubscriberDelivery
+from gateway.feed.observer import UNOBSERVED, DeliveryObserver
 from gateway.feed.secret_box import UnusableSecret, open_box, secret_name
 from gateway.feed.watch import JournalWatch
 from gateway.optional_dependencies import MissingExtra
@@ -68,8 +69,10 @@ class SubscriberRunner:
         kinds: Mapping[str, OpenSender],
         is_busy: Callable[[], bool],
         now: Callable[[], int],
+        observer: DeliveryObserver = UNOBSERVED,
     ) -> None:
         self._store = store
+        self._observer = observer
         self._watch = watch
         self._key = key
         self._kinds = kinds
@@ -174,7 +177,7 @@ class SubscriberRunner:
         """Open the sender of a subscriber. Raises `UnusableSecret`."""
         context = SenderContext(self._store, subscriber, self._secret(subscriber), self._wait_for_clients, self._now)
         async with self._kinds[subscriber.kind](context) as sender:
-            yield SubscriberDelivery(self._store, subscriber, self._owner, sender, self._now, random)
+            yield SubscriberDelivery(self._store, subscriber, self._owner, sender, self._now, random, self._observer)
 
     async def _wait_for_clients(self) -> None:
         """Wait a little before a message of a busy process: a message costs more than the update that it is about."""

@@ -15,12 +15,13 @@ from gateway.api.pipeline import ApiPipeline
 from gateway.core.tombstones import Pseudonym
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import Dialect
+from gateway.feed.observer import UNOBSERVED
 from gateway.feed.relay.relays import RELAY, open_relay
 from gateway.feed.runner import OpenSender, SubscriberRunner
 from gateway.feed.watch import JournalWatch
 from gateway.feed.webhooks.endpoints import WEBHOOK
 from gateway.feed.webhooks.sender import open_webhook
-from gateway.optional_dependencies import require_extra
+from gateway.optional_dependencies import OTLP_EXPORTER, require_extra
 from gateway.server.access_log import AccessLog, write_stdout
 from gateway.server.api_endpoints import ApiContext, api_routes
 from gateway.server.bodies import BodyReader
@@ -53,6 +54,7 @@ from gateway.stores.protocol import Store
 if TYPE_CHECKING:
     from gateway.server.console_endpoints import ConsoleEndpoints
     from gateway.server.metrics import Metrics
+    from gateway.server.tracing import Tracing
 
 SWITCH_INTERVAL_SECONDS = 0.0002
 """Time that one thread may keep the interpreter, for example to parse a large body."""
@@ -83,9 +85,10 @@ def create(
     """
     dialects = load_dialects(settings.as_dict()) if dialects is None else list(dialects)
     metrics = _metrics() if settings.metrics_token else None
+    tracing = _tracing() if settings.tracing else None
     console = _console() if settings.console else None
     recorder = console.recorder if console else None
-    responses = ResponseLog(AccessLog(write_stdout) if settings.access_log else None, metrics, recorder)
+    responses = ResponseLog(AccessLog(write_stdout) if settings.access_log else None, metrics, recorder, tracing)
     context = _context(settings, responses)
     slash_merging_prefixes = [each.slash_merging_prefix for each in dialects if each.slash_merging_prefix]
     routes = [route for dialect in dialects for route in routes_of(dialect, context)]
@@ -99,6 +102,8 @@ def create(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         app.state.store = store = await open_store(settings.store)
+        if metrics:
+            store.observe(metrics)
         catalog, watch = Catalog(store, dialects), JournalWatch(store)
         key = await open_key(store, settings.secret_file)
         pseudonym = None if key is None else pseudonym_of(key)
@@ -131,7 +136,9 @@ def create(
             WEBHOOK: partial(open_webhook, allow_private=settings.webhook_private),
             RELAY: partial(open_relay, dialects=by_name, pseudonym=pseudonym),
         }
-        subscribers = SubscriberRunner(store, watch, key, kinds, context.is_busy, now or milliseconds)
+        subscribers = SubscriberRunner(
+            store, watch, key, kinds, context.is_busy, now or milliseconds, metrics or UNOBSERVED
+        )
         ages = settings.keep_changes_days * DAY, settings.tombstone_days * DAY, settings.keep_refused_days * DAY
         async with (
             housekeeping(store, *ages, now or milliseconds),
@@ -159,6 +166,14 @@ def _metrics() -> "Metrics":
     from gateway.server.metrics import Metrics
 
     return Metrics()
+
+
+def _tracing() -> "Tracing":
+    """Return the traces. Raises `MissingExtra` if their libraries are not installed."""
+    require_extra(OTLP_EXPORTER, "tracing")
+    from gateway.server.tracing import Tracing
+
+    return Tracing()
 
 
 def _console() -> "ConsoleEndpoints":

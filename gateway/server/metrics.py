@@ -5,7 +5,7 @@ imported), and each of them exposes the sum.
 """
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from hmac import compare_digest
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -14,15 +14,22 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from gateway.core.subscribers import Subscriber
+from gateway.feed.observer import DeliveryObserver
 from gateway.server.connection_metrics import ConnectionMetrics
+from gateway.server.stages import STAGES, intervals
+from gateway.stores.observer import StoreObserver
 
 MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """Upper bounds, in seconds."""
 
+GROUP_BUCKETS = tuple(1 << power for power in range(10))
+"""Upper bounds, in changes of a group."""
 
-class Metrics(ConnectionMetrics):
-    """Counts responses and connections."""
+
+class Metrics(ConnectionMetrics, StoreObserver, DeliveryObserver):
+    """Counts responses, connections, groups of changes and deliveries."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -37,6 +44,29 @@ class Metrics(ConnectionMetrics):
         self._rejected = Counter(
             "gateway_refused", "Clients refused before a request of theirs was read.", ["status"], registry=registry
         )
+        stages = Histogram(
+            "gateway_stage_seconds", "Time of a stage of a request.", ["stage"], registry=registry, buckets=BUCKETS
+        )
+        self._stages = {stage: stages.labels(stage) for stage in STAGES}
+        self._groups = Histogram(
+            "gateway_group_steps", "Changes and other steps stored together.", registry=registry, buckets=GROUP_BUCKETS
+        )
+        self._commits = Histogram(
+            "gateway_commit_seconds", "Time of a commit, with the sync.", registry=registry, buckets=BUCKETS
+        )
+        self._waiting = Gauge(
+            "gateway_waiting_calls", "Calls whose changes wait.", registry=registry, multiprocess_mode="livesum"
+        )
+        self._deliveries = Counter(
+            "gateway_deliveries", "Deliveries to subscribers.", ["kind", "outcome"], registry=registry
+        )
+        self._lag = Gauge(
+            "gateway_subscriber_lag_seconds",
+            "Age of the oldest change that a subscriber did not have.",
+            ["database", "subscriber"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self._bound: dict[tuple[str, str, str, int, str], tuple[Counter, Histogram]] = {}
 
     def responded(self, dialect: str, method: str, route: str, status: int, fault: str, seconds: float) -> None:
@@ -45,6 +75,29 @@ class Metrics(ConnectionMetrics):
         counter, histogram = self._bound.get(key) or self._bind(key)
         counter.inc()
         histogram.observe(seconds)
+
+    def staged(self, started: float, stage_ends: Sequence[float], ended: float) -> None:
+        """Count the stages of a request. The times are of `perf_counter`."""
+        for stage, start, end in intervals(started, stage_ends, ended):
+            self._stages[stage].observe(end - start)
+
+    def group_stored(self, steps: int, waiting: int) -> None:
+        """Count a group of changes."""
+        self._groups.observe(steps)
+        self._waiting.set(waiting)
+
+    def committed(self, seconds: float) -> None:
+        """Count a commit."""
+        self._commits.observe(seconds)
+
+    def sent(self, kind: str, outcome: str, count: int) -> None:
+        """Count deliveries."""
+        if count:
+            self._deliveries.labels(kind, outcome).inc(count)
+
+    def lagged(self, subscriber: Subscriber, seconds: float) -> None:
+        """Set the lag of a subscriber."""
+        self._lag.labels(subscriber.database, subscriber.id).set(seconds)
 
     def opened(self) -> None:
         """Count an accepted connection."""

@@ -13,16 +13,22 @@ from gateway.service.http_messages import Message, Response
 
 if TYPE_CHECKING:
     from gateway.server.metrics import Metrics
+    from gateway.server.tracing import Tracing
 
 RawHeaders = list[tuple[bytes, bytes]]
 
 
 class ResponseLog:
-    """Records each response, where a log, metrics or the console are configured."""
+    """Records each response, where a log, metrics, traces or the console are configured."""
 
     def __init__(
-        self, access_log: AccessLog | None, metrics: "Metrics | None", recorder: TrafficRecorder | None = None
+        self,
+        access_log: AccessLog | None,
+        metrics: "Metrics | None",
+        recorder: TrafficRecorder | None = None,
+        tracing: "Tracing | None" = None,
     ) -> None:
+        self._tracing = tracing
         self._recorder = recorder
         self._access_log = access_log
         self._metrics = metrics
@@ -56,6 +62,9 @@ class ResponseLog:
             )
         if self._metrics:
             self._metrics.responded(dialect, message.method, route, status, fault, seconds)
+            self._metrics.staged(started, response.stage_ends, started + seconds)
+        if self._tracing:
+            self._tracing.responded(dialect, route, message, response, started, started + seconds)
         if self._recorder and dialect != CONSOLE:
             self._recorder.append(
                 RecordedResponse(
@@ -80,6 +89,8 @@ class ResponseLog:
             self._access_log.close()
         if self._metrics:
             self._metrics.close()
+        if self._tracing:
+            self._tracing.close()
 
 
 def response_start(response: Response, request_id: str) -> Event:

@@ -30,7 +30,7 @@ class Exchange(Struct):
 
     `codec` encodes the response. Before the body is decoded it is None, and the headers choose: a body may contain the
     vendor's own format parameter. `unrepresentable` has the numbers of the body that no command may contain. `grant` is
-    set once the credential is verified.
+    set once the credential is verified. `stage_ends` are those of `Response`.
     """
 
     dialect: Dialect
@@ -39,6 +39,7 @@ class Exchange(Struct):
     codec: Codec | None = None
     unrepresentable: list[UnrepresentableNumber] = []
     grant: Grant | None = None
+    stage_ends: list[float] = []
 
     def decode(self, call: Call, bounds: Bounds, now: int) -> Request:
         """Return the request of a call as its dialect sees it. Raises `Refusal`."""
@@ -92,9 +93,9 @@ class Exchange(Struct):
         grant = self.grant
         id, database = (grant.token.id, grant.database.id) if grant else ("", None)
         if fault is None:
-            return Response(reply.status, merged, body, token=id, database=database)
+            return Response(reply.status, merged, body, "", "", id, database, self.stage_ends)
         mask = grant.mask if grant else PUBLIC_MASK
-        return Response(reply.status, merged, body, fault.code, mask.mask(fault.pointer), id, database)
+        return Response(reply.status, merged, body, fault.code, mask.mask(fault.pointer), id, database, self.stage_ends)
 
     def reject(self, faults: Sequence[Fault], headers: Mapping[str, str] = NO_HEADERS) -> Response:
         """Return the vendor's response to a rejected request, with further headers."""

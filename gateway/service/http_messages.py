@@ -1,6 +1,6 @@
 """What passes between the server and the pipeline: a request and a response, without a connection."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -33,6 +33,7 @@ class Response(Struct, frozen=True):
 
     `fault` is the code of its first fault, "" without one, and `pointer` its pointer with `*` for names that a client
     chose. A response may report success in spite of the fault. `token` is the token's id, "" before it is verified.
+    `stage_ends` are times (`perf_counter`): when the request was complete, prepared and carried out, if it came so far.
     """
 
     status: int
@@ -42,3 +43,4 @@ class Response(Struct, frozen=True):
     pointer: str = ""
     token: str = ""
     database: int | None = None
+    stage_ends: Sequence[float] = ()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from time import perf_counter
 from typing import Any
 
 from gateway.core.faults import Fault, Refusal, refuse
@@ -77,12 +78,14 @@ class Pipeline:
         plan, exchange = self._plan(dialect, call), Exchange(dialect, message, call)
         is_checked = plan.is_single_update and self._catalog.is_checked and DRY_RUN not in message.query
         try:
+            exchange.stage_ends.append(perf_counter())
             if not is_checked:
                 await self._catalog.refresh()
             if len(message.body) < LARGE_BODY_BYTES:
                 request = self._prepare(exchange, plan, is_checked)
             else:
                 request = await self._prepare_in_thread(exchange, plan, is_checked)
+            exchange.stage_ends.append(perf_counter())
             token = request.token.id
             if not self._queue.try_enter(token):
                 await self._queue.enter(token)
@@ -90,6 +93,7 @@ class Pipeline:
                 outcome = await self._operations.run(call.operation, request)
             finally:
                 self._queue.leave(token)
+            exchange.stage_ends.append(perf_counter())
             if max(len(request.commands), len(outcome)) < LARGE_BATCH:
                 response = _render(exchange, call, request, outcome)
             else:

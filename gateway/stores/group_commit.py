@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from gateway.core.faults import Refusal
 from gateway.stores.errors import Unavailable
+from gateway.stores.observer import StoreObserver
 
 MIN_STEPS_PER_CALL = 64
 """Steps that each call may have in a group: a batch of 10,000 is divided, so that other calls need not wait for it."""
@@ -59,6 +60,7 @@ class GroupCommit:
     """Runs steps in the order in which they arrive, on the event loop of the callers: one loop at a time."""
 
     def __init__(self, run: RunSteps, max_group: int) -> None:
+        self.observer: StoreObserver | None = None
         self._run = run
         self._max_group = max_group
         self._calls: deque[_QueuedCall] = deque()
@@ -93,6 +95,8 @@ class GroupCommit:
             results = await self._run(steps)
             while len(results) < len(steps):
                 results += await self._run(steps[len(results) :])
+            if self.observer:
+                self.observer.group_stored(len(steps), len(self._calls))
             if len(calls) == 1:
                 [(call, _)] = calls
                 if not call.add(results):

@@ -47,6 +47,7 @@ from gateway.stores.memory_refused import MemoryRefused
 from gateway.stores.memory_registry import MemoryRegistry
 from gateway.stores.memory_snapshot import MemorySnapshot, job_of_text, journal_of
 from gateway.stores.memory_subscribers import MemorySubscribers
+from gateway.stores.observer import StoreObserver
 from gateway.stores.protocol import Record
 from gateway.stores.rows import (
     Row,
@@ -101,6 +102,9 @@ class MemoryStore(MemoryRegistry, MemorySubscribers, MemoryRefused):
             if isinstance(result, Exception) and not isinstance(result, Refusal):
                 raise result
         return results  # type: ignore[return-value]  # no other exception is left
+
+    def observe(self, observer: StoreObserver) -> None:
+        """Report nothing: each change is stored by itself."""
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         return self._find(database, identities)

@@ -32,6 +32,7 @@ from gateway.core.model import (
     Token,
 )
 from gateway.core.subscribers import Delivery, Settlement, Subscriber
+from gateway.stores.observer import StoreObserver
 from gateway.stores.refused_protocol import RefusedStore
 
 Record: TypeAlias = JournalEntry | Job | StoredAnswer | AddressLedger
@@ -104,6 +105,10 @@ class Store(RefusedStore, Protocol):
         identities that its change does not name: each costs a further look-up. Documents have integers of 64 bits at
         most.
         """
+        ...
+
+    def observe(self, observer: StoreObserver) -> None:
+        """Report the groups of changes and their commits to an observer from now on."""
         ...
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:

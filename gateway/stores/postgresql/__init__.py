@@ -32,6 +32,7 @@ from gateway.stores.erasure import erase_some
 from gateway.stores.errors import Duplicate, Missing, Unavailable
 from gateway.stores.group_commit import GroupCommit
 from gateway.stores.listing import ADD_JOB, PageSyntax, SqlListing
+from gateway.stores.observer import StoreObserver
 from gateway.stores.postgresql.connections import Connection, Engine, close_on_failure, to_psycopg, transaction
 from gateway.stores.postgresql.erasure import ERASURE_SQL, REFUSED_SQL, compact, occurrences, run_statements
 from gateway.stores.postgresql.group import run_together
@@ -121,6 +122,9 @@ class PostgresqlStore(SqlRegistry, SqlListing, SqlSubscribers, SqlRefused):
 
     def change(self, changes: Sequence[Change]) -> Awaitable[list[EditResult | Refusal]]:
         return self._queue.run(changes)
+
+    def observe(self, observer: StoreObserver) -> None:
+        self._queue.observer = observer
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         keys = [table_key((database, kind, value))[1:] for kind, value in identities]
@@ -240,7 +244,7 @@ class PostgresqlStore(SqlRegistry, SqlListing, SqlSubscribers, SqlRefused):
         A transaction has as many changes as it should have, and one at least.
         """
         try:
-            return await self._engine.run(lambda connection: run_together(connection, changes))
+            return await self._engine.run(lambda connection: run_together(connection, changes, self._queue.observer))
         except Unavailable as error:
             return [error for _ in changes]
         except Exception as error:

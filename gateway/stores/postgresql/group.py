@@ -8,12 +8,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from operator import itemgetter
+from time import perf_counter
 from typing import Any
 
 import orjson
 
 from gateway.core.model import Address, Change, EditResult, Erasure, Find, Identity, Ledger, Profile, Write
 from gateway.stores.erasure import erase_all
+from gateway.stores.observer import StoreObserver
 from gateway.stores.postgresql.connections import Connection, commit
 from gateway.stores.postgresql.erasure import ERASURE_SQL, run_statements
 from gateway.stores.postgresql.journal import ADD_ENTRIES
@@ -62,7 +64,7 @@ MAX_WRITE_CHARACTERS = 16 * 1024 * 1024
 """Characters of documents and journal entries after which a transaction runs no further change."""
 
 
-async def run_together(connection: Connection, changes: Sequence[Change]) -> list[Any]:
+async def run_together(connection: Connection, changes: Sequence[Change], observer: StoreObserver | None) -> list[Any]:
     """Run changes in one transaction and commit it. Return the result of each.
 
     There are fewer results than changes where the first changes write as much as one transaction should.
@@ -70,13 +72,15 @@ async def run_together(connection: Connection, changes: Sequence[Change]) -> lis
     keys = {key for change in changes for key in _keys_of(change)}
     while True:
         try:
-            return await _run(connection, changes, keys)
+            return await _run(connection, changes, keys, observer)
         except LockConflict as conflict:
             await connection.execute("ROLLBACK")
             keys = conflict.keys
 
 
-async def _run(connection: Connection, changes: Sequence[Change], keys: set[Key]) -> list[Any]:
+async def _run(
+    connection: Connection, changes: Sequence[Change], keys: set[Key], observer: StoreObserver | None
+) -> list[Any]:
     locks = Locks(connection)
     await locks.begin(keys)
     group = PostgresqlGroup(changes, locks)
@@ -85,7 +89,10 @@ async def _run(connection: Connection, changes: Sequence[Change], keys: set[Key]
     await locks.write(group.written_keys(), group.statements())
     for database, erasure in group.erasures:
         await run_statements(connection, erase_all(ERASURE_SQL, database, erasure))
+    began = perf_counter()
     await commit(connection)
+    if observer:
+        observer.committed(perf_counter() - began)
     return group.results
 
 

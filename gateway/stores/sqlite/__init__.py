@@ -36,6 +36,7 @@ from gateway.stores.erasure import erase_some
 from gateway.stores.errors import Duplicate, Missing, Unavailable
 from gateway.stores.group_commit import GroupCommit
 from gateway.stores.listing import ADD_JOB, PageSyntax, SqlListing
+from gateway.stores.observer import StoreObserver
 from gateway.stores.protocol import Record
 from gateway.stores.refused import SqlRefused
 from gateway.stores.registry import SqlRegistry, Statement
@@ -132,6 +133,9 @@ class SqliteStore(SqlRegistry, SqlListing, SqlSubscribers, SqlRefused):
         self._writer = Writer(writer, self._checkpoints, self._presence)
         self._queue = GroupCommit(self._writer.run, MAX_GROUP_CHANGES)
         self.change: Callable[[Sequence[Change]], Awaitable[list[EditResult | Refusal]]] = self._queue.run
+
+    def observe(self, observer: StoreObserver) -> None:
+        self._queue.observer = self._writer.observer = observer
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         found = look_up(self._execute, [(database, kind, value) for kind, value in identities])

@@ -8,12 +8,13 @@ writer uses no table.
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any
 
 import apsw
 
 from gateway.stores.errors import Unavailable
+from gateway.stores.observer import StoreObserver
 from gateway.stores.sqlite.checkpoints import Checkpoints
 from gateway.stores.sqlite.connections import ENGINE_FAILURES, LOCK_RETRY_SECONDS, LOCK_TIMEOUT_SECONDS
 from gateway.stores.sqlite.file import Presence
@@ -31,6 +32,7 @@ class Writer:
     """
 
     def __init__(self, connection: apsw.Connection, checkpoints: Checkpoints, presence: Presence) -> None:
+        self.observer: StoreObserver | None = None
         self.has_failed = False
         """Whether the engine failed since the last commit that wrote something."""
         self._has_emptied_log = False
@@ -111,7 +113,10 @@ class Writer:
         raise apsw.BusyError("database is locked")
 
     def _commit(self) -> None:
+        began = perf_counter()
         self._connection.execute("COMMIT")
+        if self.observer:
+            self.observer.committed(perf_counter() - began)
         # After the sync: what is acknowledged was in its place when it was durable.
         self._presence.check()
 
