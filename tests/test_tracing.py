@@ -95,6 +95,17 @@ def test_a_refusal_has_its_fault_and_the_stages_that_it_reached(
     assert (root.status.status_code, list(spans)) == (status, stages)
 
 
+def test_a_request_that_the_sampler_leaves_out_has_no_spans(
+    exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_on")
+
+    async def converse(client: httpx.AsyncClient) -> None:
+        await client.post(IMPORT, json=UPDATE, headers={"traceparent": f"00-{TRACE}-{PARENT}-00"})
+
+    assert spans_of(exporter, converse) == {}
+
+
 def test_spans_contain_nothing_of_the_requests(exporter: InMemorySpanExporter) -> None:
     async def converse(client: httpx.AsyncClient) -> None:
         for path in (IMPORT, "/profiles/canary", "/canary"):

@@ -59,6 +59,8 @@ class Tracing:
         parent = self._propagator.extract(message.headers)
         name = f"{message.method} {route}".rstrip()
         span = self._tracer.start_span(name, parent, SpanKind.SERVER, attributes, start_time=at(started))
+        if not span.is_recording():  # the sampler left it out
+            return
         within = set_span_in_context(span)
         for stage, start, end in intervals(started, response.stage_ends, ended):
             self._tracer.start_span(stage, within, start_time=at(start)).end(at(end))
