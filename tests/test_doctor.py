@@ -148,3 +148,13 @@ def test_another_engine_needs_the_key_to_be_named() -> None:
     settings = Settings(store="postgresql://host/name")
     assert level(doctor.check_permissions(settings)) == "warning"
     assert list(doctor.check_disk(settings)) == []
+
+
+def test_refused_requests_need_a_key() -> None:
+    settings = Settings(store="postgresql:///name", keep_refused_days=3)
+    [found] = doctor.check_settings(settings)
+    assert (found.level, found.detail) == (
+        "problem",
+        "GATEWAY_KEEP_REFUSED_DAYS: GATEWAY_SECRET_FILE is not set, and the store is no file",
+    )
+    assert [each.level for each in doctor.check_settings(structs.replace(settings, secret_file="key"))] == ["ok"]

@@ -34,6 +34,7 @@ from gateway.settings import Settings
 from gateway.stores import open_store
 from gateway.stores.errors import Unavailable
 from gateway.stores.protocol import Store
+from tests.stores import postgresql
 
 pytestmark = pytest.mark.anyio
 
@@ -541,6 +542,24 @@ async def test_an_erasure_finds_the_requests_of_the_person(tmp_path: Path) -> No
         await given.erase("ann@example.com")
         assert [each.target for each in await given.kept()] == ["/profiles/bob"]
         assert await given.store.occurrences(["ann@example.com", "ANN@example.com", "Ann@Example.com"]) == {}
+
+
+async def test_it_is_the_same_on_several_machines(tmp_path: Path) -> None:
+    """Another process, which may be on another machine, replays what this one refused, and erases it."""
+    url, secret = postgresql.fresh(), str(tmp_path / "key")
+    async with (
+        gateway(tmp_path, store=url, secret_file=secret) as one,
+        gateway(tmp_path, store=url, secret_file=secret) as other,
+    ):
+        await refuse(one)
+        assert (await other.replay(await other.one(), data___bdate="2000-01-31")).is_accepted
+        with pytest.raises(NotReplayable, match="was replayed"):
+            await one.replay(await one.one())
+        await other.client.post("/profiles/bob", json=BAD_PROFILE, headers=BEARER)
+        assert len(await one.kept(2)) == 2
+        await other.erase("ann@example.com")
+        assert [each.target for each in await one.kept()] == ["/profiles/bob"]
+        assert await one.store.occurrences(["ann@example.com", TOKEN]) == {}
 
 
 async def test_a_request_about_an_erased_person_is_not_kept(tmp_path: Path) -> None:

@@ -108,6 +108,8 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
         uses["tracing"] = lambda: require_extra(OTLP_EXPORTER, "tracing")
     if settings.metrics_token:
         uses["metrics_token"] = lambda: require_extra("prometheus_client", "metrics")
+    if settings.keep_refused_days:
+        uses["keep_refused_days"] = lambda: _require_key(settings)
     if settings.bootstrap_fields:
         uses["bootstrap_fields"] = Path(settings.bootstrap_fields).read_bytes
     problems = [found for field, use in uses.items() if (found := _problem_of(field, use))]
@@ -115,6 +117,12 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     if not problems:
         named = sorted(name for name in os.environ if name.startswith(variable("")))
         yield Finding("settings", OK, ", ".join(named) if named else "all by default")
+
+
+def _require_key(settings: Settings) -> None:
+    """Raise `ValueError` where the hashes of refused requests have no key."""
+    if settings.secret_file is None and store_file(settings) is None:
+        raise ValueError(f"{variable('secret_file')} is not set, and the store is no file")
 
 
 def _problem_of(field: str, use: Callable[[], object]) -> Finding | None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from msgspec import Struct, structs
@@ -201,10 +201,15 @@ def possible_identities(tree: Tree) -> set[Identity]:
     return found
 
 
-def possible_texts(tree: Tree, without: Collection[str] = ()) -> set[str]:
-    """Return every text that an identity may have which a decoded body names. Some members, by name, are left out."""
-    texts = {text for name, value in _leaves("", tree) if name not in without for text in (value, value.strip())}
-    return {form for text in texts for form in _forms(text)} - {"", "+"}
+def possible_texts(tree: Tree, without: Collection[str], max_values: int) -> set[str] | None:
+    """Return every text that an identity may have which a decoded body names; None if it has more values.
+
+    The members `without`, by name, are left out.
+    """
+    values = list(islice((text for name, text in _leaves("", tree) if name not in without), max_values + 1))
+    if len(values) > max_values:
+        return None
+    return {form for value in values for text in (value, value.strip()) for form in _forms(text)} - {"", "+"}
 
 
 def normal_forms(text: str) -> set[str]:

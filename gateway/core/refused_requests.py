@@ -87,10 +87,14 @@ def keys_of_persons(erasure: Erasure) -> frozenset[str] | None:
 def erasure_marks(texts: Iterable[str], kinds: Iterable[str], pseudonym: Pseudonym) -> frozenset[Address]:
     """Return the addresses of the tombstones that name one of the texts, if its person was erased.
 
-    `kinds` are those of the identities that any text may be.
+    `kinds` are those of the identities that any text may be, besides an e-mail address, a phone and an id.
     """
-    own = {*kinds, EMAIL, PHONE, EXTERNAL_ID, ID}
-    return frozenset(tombstone_address(pseudonym, kind, text) for text in texts for kind in own)
+    others = {*kinds, EXTERNAL_ID, ID} - {EMAIL, PHONE}
+    found = set()
+    for text in texts:
+        own = EMAIL if "@" in text else PHONE if text.startswith("+") else ID
+        found |= {tombstone_address(pseudonym, kind, text) for kind in (own, *others)}
+    return frozenset(found)
 
 
 def render_fault(fault: Fault) -> dict[str, Any]:

@@ -35,11 +35,14 @@ log = logging.getLogger("gateway")
 GROUP_SECONDS = 0.2
 """Time for which refused requests wait for others, to be written in one step."""
 
+STEP_REQUESTS = 32
+"""Refused requests that one step of the store writes: the other changes wait for it."""
+
 MAX_QUEUED_BYTES = 32 * 1024 * 1024
 """Bytes of the bodies in the queue. Beyond them, refused requests are not kept."""
 
-MAX_TEXTS = 2_000
-"""Texts of a body that are hashed. With more it counts as one of which it is not known whom it names."""
+MAX_VALUES = 500
+"""Values of a body that are hashed. With more it counts as one of which it is not known whom it names."""
 
 UNKEPT_STATUSES = (401, 403, 429)
 
@@ -78,6 +81,7 @@ class RefusedRecorder:
         self._queued_bytes = 0
         self._lost = 0
         self._has_some = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     def add(self, exchange: Exchange, call: Call, bounds: Bounds, faults: Sequence[Fault]) -> None:
         """Put a refused request into the queue, if it is one of those that are kept. `bounds` are its body's."""
@@ -112,14 +116,19 @@ class RefusedRecorder:
             await asyncio.shield(self._write())
 
     async def _write(self) -> None:
-        """Write the queue. What cannot be written is lost, and the log says how many."""
+        """Write the queue, after what is being written. What cannot be written is lost, and the log says how many."""
+        async with self._writing:
+            await self._write_queue()
+
+    async def _write_queue(self) -> None:
         queue, self._queue, self._queued_bytes, lost, self._lost = self._queue, [], 0, self._lost, 0
         self._has_some.clear()
         try:
             candidates = await asyncio.to_thread(self._candidates, queue)
             for database in {each.request.database for each in candidates}:
                 own = [each for each in candidates if each.request.database == database]
-                await self._store.keep_refused(database, own, self._max_bytes)
+                for start in range(0, len(own), STEP_REQUESTS):
+                    await self._store.keep_refused(database, own[start : start + STEP_REQUESTS], self._max_bytes)
         except Unavailable:
             lost += len(queue)
         except Exception as error:
@@ -129,7 +138,14 @@ class RefusedRecorder:
             log.warning("%d refused requests were not kept", lost)
 
     def _candidates(self, queue: Sequence[_QueuedRefusal]) -> list[RefusedCandidate]:
-        return [candidate for each in queue if (candidate := self._candidate(each))]
+        candidates = []
+        for each in queue:
+            try:
+                if candidate := self._candidate(each):
+                    candidates.append(candidate)
+            except Exception as error:  # one request must not keep others out
+                log_unexpected(error, each.message.id)
+        return candidates
 
     def _candidate(self, queued: _QueuedRefusal) -> RefusedCandidate | None:
         dialect, message = queued.dialect, queued.message
@@ -138,9 +154,9 @@ class RefusedRecorder:
         if token is None or content is None:
             return None
         impersonal = dialect.request_names.impersonal
-        texts = None if content.tree is None else possible_texts(_named(message, content), impersonal)
-        if texts is not None and len(texts) > MAX_TEXTS:
-            texts = None
+        texts = None
+        if content.tree is not None:
+            texts = possible_texts(_named(message, content), impersonal, MAX_VALUES)
         request = RefusedRequest(
             database=token.database,
             id=token_hex(12),
