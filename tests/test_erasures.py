@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.main import main
+from gateway.core.times import format_time
 from gateway.core.tombstones import PREFIX
 from gateway.server.app import create
 from gateway.service import erasures
@@ -129,6 +130,102 @@ async def test_a_consent_of_before_the_erasure_creates_nobody(opened: Open) -> N
         assert not await gateway.exists()
         await gateway.send(path, job("2026-09-22T00:00:00Z"))
         assert await gateway.status() == "SUBSCRIBED"
+
+
+def event(email: str = ANN, **attributes: Any) -> dict[str, Any]:
+    """Return an event of Klaviyo."""
+    metric = {"data": {"type": "metric", "attributes": {"name": "Viewed"}}}
+    profile = {"data": {"type": "profile", "attributes": {"email": email}}}
+    return {"type": "event", "attributes": {"properties": {}, "metric": metric, "profile": profile, **attributes}}
+
+
+def batch(email: str, **attributes: Any) -> dict[str, Any]:
+    """Return a batch of one event."""
+    own = event(email, **attributes)["attributes"]
+    events = {"data": [{"type": "event", "attributes": {name: own[name] for name in own if name != "profile"}}]}
+    return {"type": "event-bulk-create", "attributes": {"profile": own["profile"], "events": events}}
+
+
+def events_job(*batches: dict[str, Any]) -> dict[str, Any]:
+    attributes = {"events-bulk-create": {"data": list(batches)}}
+    return {"data": {"type": "event-bulk-create-job", "attributes": attributes}}
+
+
+EVENT_CALLS: dict[str, Callable[..., Any]] = {
+    "/api/events": lambda **attributes: {"data": event(**attributes)},
+    "/client/events?company_id=demo": lambda **attributes: {"data": event(**attributes)},
+    "/client/event-bulk-create?company_id=demo": lambda **attributes: {"data": batch(ANN, **attributes)},
+    "/api/event-bulk-create-jobs": lambda **attributes: events_job(batch(ANN, **attributes)),
+}
+
+
+@pytest.mark.parametrize("path", EVENT_CALLS)
+async def test_an_event_of_before_the_erasure_creates_nobody(opened: Open, path: str) -> None:
+    body = EVENT_CALLS[path]
+    headers = {"revision": KLAVIYO["revision"]} if path.startswith("/client/") else KLAVIYO
+    async with opened() as gateway:
+        first = await gateway.send(path, body(unique_id="u-1"), **headers)
+        assert first.status_code == 202, first.text
+        await gateway.erase()
+        gateway.now += DAY
+        for attributes in ({"unique_id": "u-1"}, {"time": "2026-09-01T00:00:00Z"}):
+            reply = await gateway.send(path, body(**attributes), **headers)
+            assert reply.status_code == (202 if path.startswith("/client/") else 404)
+            assert not await gateway.exists()
+        later = await gateway.send(path, body(unique_id="u-2", time="2026-09-22T00:00:00Z"), **headers)
+        assert later.status_code == 202
+        assert await gateway.exists()
+
+
+async def test_an_old_event_of_an_erased_person_holds_up_no_other(opened: Open) -> None:
+    async with opened() as gateway:
+        await gateway.write()
+        await gateway.erase()
+        old, other = "2026-09-01T00:00:00Z", "2026-09-02T00:00:00Z"
+        body = events_job(batch(ANN, time=old), batch("other@example.com", time=other))
+        assert (await gateway.send("/api/event-bulk-create-jobs", body)).status_code == 202
+        assert not await gateway.exists()
+        assert await gateway.exists("other@example.com")
+
+
+async def test_a_repeated_event_changes_nothing(opened: Open) -> None:
+    async with opened() as gateway:
+        for attributes in ({"unique_id": "u-1"}, {"unique_id": "u-1", "value": 7}, {"unique_id": "u-2"}, {}, {}):
+            assert (await gateway.send("/api/events", {"data": event(**attributes)})).status_code == 202
+        [profile] = await gateway.store.find(1, [("email", ANN)])
+        assert profile.version == 4
+
+
+async def test_the_history_has_the_time_of_an_event_and_of_a_consent(opened: Open) -> None:
+    async with opened() as gateway:
+        times = {ANN: "2026-09-01T00:00:00Z", "other@example.com": "2026-09-02T00:00:00Z"}
+        batches = [batch(email, time=time) for email, time in times.items()]
+        await gateway.send("/api/event-bulk-create-jobs", events_job(*batches))
+        await gateway.send("/api/events", {"data": event(time=times[ANN])})
+        await gateway.send("/api/events", {"data": event()})
+        await gateway.send("/api/profile-subscription-bulk-create-jobs", transactional_job(times["other@example.com"]))
+        entries = await gateway.store.journal(1, 0, 10)
+        observed = [each.origin.observed and format_time(each.origin.observed) for each in entries]
+        first, second = (time.replace("Z", ".000Z") for time in times.values())
+        assert observed == [first, second, None, second]
+
+
+def transactional_job(time: str) -> dict[str, Any]:
+    consent = {"consent": "SUBSCRIBED", "consented_at": time}
+    subscriptions = {"sms": {"transactional": consent}}
+    attributes = {"email": ANN, "phone_number": "+12025550123", "subscriptions": subscriptions}
+    profiles = {"data": [{"type": "profile", "attributes": attributes}]}
+    job = {"profiles": profiles, "historical_import": True}
+    return {"data": {"type": "profile-subscription-bulk-create-job", "attributes": job}}
+
+
+async def test_another_consent_of_before_the_erasure_creates_nobody(opened: Open) -> None:
+    async with opened() as gateway:
+        await gateway.write()
+        await gateway.erase()
+        gateway.now += DAY
+        await gateway.send("/api/profile-subscription-bulk-create-jobs", transactional_job("2026-09-01T00:00:00Z"))
+        assert not await gateway.exists()
 
 
 async def test_a_row_of_a_job_creates_nobody_and_is_not_kept(opened: Open) -> None:

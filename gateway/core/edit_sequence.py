@@ -1,10 +1,10 @@
 """Edits that run one after another in one step of a store: each finds what the edits before it wrote."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from msgspec import field
+from msgspec import field, structs
 
 from gateway.core.faults import Fault, Refusal
 from gateway.core.matching import ID
@@ -95,15 +95,19 @@ def dry_run_edit(edits: Sequence[Edit], before: Overlay, validate_write: Callabl
     return edit
 
 
-def atomic_edit(edits: Sequence[Edit]) -> Edit:
+def atomic_edit(edits: Sequence[Edit], creating: Container[int] = ()) -> Edit:
     """Return the edit that runs others one after another and writes all of their writes, or none.
 
-    It returns the first one's profile. It raises `Refusal` with the faults of all edits.
+    It returns the first one's profile. It raises `Refusal` with the faults of all edits. Those at the places `creating`
+    create an absent profile: where such a one finds none, its person was erased, and it is left out, but not all are.
     """
 
     def edit(find: Find) -> EditResult:
         overlay = Overlay()
         outcomes = [_outcome(each, find, overlay, lambda _write: None) for each in edits]
+        erased = [place in creating and _finds_none(each) for place, each in enumerate(outcomes)]
+        if not all(erased):
+            outcomes = [EditResult(None) if out else each for out, each in zip(erased, outcomes, strict=True)]
         if faults := collect_faults(outcomes):
             raise Refusal(faults)
         done = [each for each in outcomes if isinstance(each, EditResult)]
@@ -111,6 +115,16 @@ def atomic_edit(edits: Sequence[Edit]) -> Edit:
         return EditResult(done[0].profile, tuple(write for each in done for write in each.writes), ledgers=ledgers)
 
     return edit
+
+
+def observed_edit(edit: Edit, observed: int | None) -> Edit:
+    """Return an edit whose writes were observed at a time of their own (ms since 1970), if there is one."""
+
+    def edit_with_time(find: Find) -> EditResult:
+        result = edit(find)
+        return structs.replace(result, writes=tuple(structs.replace(each, observed=observed) for each in result.writes))
+
+    return edit if observed is None else edit_with_time
 
 
 def sequence_edit(
@@ -143,6 +157,10 @@ def collect_faults(outcomes: Iterable[object]) -> list[Fault]:
         for index, refusal in refusals
         for fault in refusal.faults
     ]
+
+
+def _finds_none(outcome: EditResult | Refusal) -> bool:
+    return isinstance(outcome, Refusal) and outcome.faults[0].code == "profile_not_found"
 
 
 def _outcome(

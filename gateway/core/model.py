@@ -95,7 +95,7 @@ class Write(Struct, frozen=True):
     """The change of one profile from `before` to `after`; None means that it does not exist.
 
     `members` are what it changes, for the journal. None: the write has no entry, as in an import, which restores the
-    journal of another store. `merge` and `replay` are those of its entry.
+    journal of another store. `merge`, `replay` and `observed` (None: the origin's) are those of its entry.
     """
 
     before: Profile | None
@@ -106,6 +106,7 @@ class Write(Struct, frozen=True):
     kind: JournalKind = "update"
     merge: str | None = None
     replay: Mapping[str, Any] | None = None
+    observed: int | None = None
 
 
 class Fact(Struct, frozen=True):

@@ -78,7 +78,9 @@ class TombstoneCheck(Struct, frozen=True):
 
 
 def own_time(command: Command, default: int) -> int:
-    """Return the time of the latest consent of a command (ms since 1970), the default where one has none."""
+    """Return the time of a command (ms since 1970): its own, or that of its latest consent; the default if none."""
+    if "observed" in command:
+        return int(command["observed"])
     dates = [each.get("date") for each in command.get("subscriptions", ())]
     times = [parse_time(each) if isinstance(each, str) else each for each in dates]
     return default if None in times else max(times, default=default)

@@ -83,6 +83,8 @@ class ParsedRequest(Struct, frozen=True):
     """What a job keeps besides its outcomes: its `kind`, and the `lists` that it was for."""
     needs_consent: bool = False
     """Whether the reply shows subscriptions: each then has the strictest status that applies to its address."""
+    repeat_key: str | None = None
+    """What a repeated request has too, whatever else is in its body. It is then answered as the first one."""
 
 
 class Reply(Struct, frozen=True):

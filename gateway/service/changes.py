@@ -7,7 +7,7 @@ from itertools import chain
 from msgspec.structs import replace
 
 from gateway.core.edit import EditContext, UpdateEdit, id_edit, removal_edit
-from gateway.core.edit_sequence import atomic_edit, collect_faults
+from gateway.core.edit_sequence import atomic_edit, collect_faults, observed_edit
 from gateway.core.erasure import ErasureEdit, ledger_reader
 from gateway.core.faults import Refusal
 from gateway.core.matching import identities_by_id, match_identities
@@ -60,8 +60,12 @@ class ChangeBuilder:
             raise Refusal(faults)
         changes = [each for each in planned if isinstance(each, Change)]
         identities = tuple(dict.fromkeys(identity for change in changes for identity in change.identities))
-        edit = atomic_edit([change.edit for change in changes])
-        return Change(request.database.id, identities, edit, changes[0].origin, request.idempotency_key)
+        edits = [observed_edit(change.edit, change.origin.observed) for change in changes]
+        commands = [each for each in request.commands if isinstance(each, dict)]
+        creating = {place for place, each in enumerate(commands) if each.get("if_absent") == "create"}
+        origin = replace(changes[0].origin, observed=None)
+        edit = atomic_edit(edits, creating)
+        return Change(request.database.id, identities, edit, origin, request.idempotency_key)
 
     def removal(self, request: PreparedRequest) -> Change:
         """Return the change that removes the matched profile, or erases every one. Raises `Refusal`."""
@@ -136,7 +140,7 @@ class ChangeBuilder:
         context = EditContext(
             schema.tables, schema.validate_profile, dialect.resolve_patch, new_id, now, self._read_ledgers, erased
         )
-        origin = Origin(request.token.id, dialect.name, now, triggers, request.request_id)
+        origin = Origin(request.token.id, dialect.name, now, triggers, request.request_id, update.get("observed"))
         edit = UpdateEdit(update, identities, context, detached)
         return Change(request.database.id, (*identities, *detached), edit, origin, key, request.registry)
 

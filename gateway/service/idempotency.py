@@ -39,6 +39,11 @@ def require_key(key: str) -> str:
     return key
 
 
+def key_of_body(call: Call, key: str, expires: int) -> IdempotencyKey:
+    """Return the key of a request whose body identifies it. No client can send such a key."""
+    return IdempotencyKey(f"{'open' if call.is_public else ''}#{key}", f"{FINGERPRINT_VERSION}:{key}", expires)
+
+
 def own_idempotency_key(key: str, operation: Sequence[str], expires: int) -> IdempotencyKey:
     """Return the key of a request of the gateway's own API, which is the same request with the same `operation`."""
     return IdempotencyKey(f"/{key}", f"{FINGERPRINT_VERSION}:{fingerprint(json.dumps(operation))}", expires)

@@ -20,7 +20,7 @@ from gateway.service.exchange import NO_HEADERS, Exchange
 from gateway.service.failures import OutageLog, log_unexpected
 from gateway.service.fair_queue import FairQueue
 from gateway.service.http_messages import Message, Response
-from gateway.service.idempotency import KEY_HEADER, KEY_LIFETIME, idempotency_key
+from gateway.service.idempotency import KEY_HEADER, KEY_LIFETIME, idempotency_key, key_of_body
 from gateway.service.operations import Operations
 from gateway.service.plans import Plan, Plans
 from gateway.service.prepared_request import PreparedRequest
@@ -161,6 +161,8 @@ class Pipeline:
         if plan.is_write and KEY_HEADER in message.headers:
             expires = message.replay_until or parsed.expires or now + KEY_LIFETIME
             key = idempotency_key(message, call, expires, commands)
+        elif parsed.repeat_key is not None:
+            key = key_of_body(call, parsed.repeat_key, now + KEY_LIFETIME)
         return PreparedRequest(
             dialect=plan.dialect,
             token=grant.token,

@@ -116,8 +116,9 @@ def journal_row(change: Change, write: Write, id: str, version: int) -> Row:
     JSON, members as JSON.
     """
     database, origin, members = change.database, change.origin, ENCODER.encode(write.members).decode()
+    observed = origin.observed if write.observed is None else write.observed
     return (
-        *(database, id, version, write.kind, origin.time, origin.observed, origin.token, origin.dialect),
+        *(database, id, version, write.kind, origin.time, observed, origin.token, origin.dialect),
         *(origin.request, origin.triggers, write.merge, _replay_text(write.replay) if write.replay else None, members),
     )
 

@@ -100,6 +100,8 @@ class ConsentParser:
         if push:
             self._add_kind(kinds, _Consent(PUSH, "marketing", push.marketing), ALL_TOKENS)
         _combine(update, kinds)
+        if self._is_historical and consents:
+            update["observed"] = max(parse_time(each.members["consented_at"]) for each in consents)
         if self._consent == UNSUBSCRIBED:
             update["match"] = {**update["match"], "on_multiple": "addresses"}
             update |= {"every_owner": shared} if (shared := {**kinds, **lists}) else {}

@@ -3,10 +3,12 @@
 Source: the vendor's OpenAPI, revision 2026-07-15, and the requests of its mobile SDKs.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.core.faults import Fault, Refusal
+from gateway.core.fingerprint import fingerprint
 from gateway.core.model import Update
 from gateway.core.pointer import join_pointer
 from gateway.core.times import parse_time
@@ -54,33 +56,34 @@ def parse_client_event(request: Request) -> ParsedRequest:
 def parse_client_events(request: Request) -> ParsedRequest:
     """Parse `POST /client/event-bulk-create`: many events of one profile."""
     data, faults = parse_resource(request, "event-bulk-create")
-    command, _ = _parse_batch(data, faults, request.now, is_public=True, most=MAX_EVENTS)
+    command, elements = _parse_batch(data, faults, request.now, is_public=True, most=MAX_EVENTS)
     if faults:
         raise Refusal(faults)
-    return ParsedRequest(None, [ParsedCommand(command)])
+    return ParsedRequest(None, [ParsedCommand(command)], repeat_key=_repeat_key(command, elements))
 
 
 def parse_job(request: Request) -> ParsedRequest:
     """Parse `POST /api/event-bulk-create-jobs`: events of many profiles, all or none. null clears no attribute."""
     data, faults = parse_resource(request, "event-bulk-create-job")
     attributes = parse_attributes(data, faults)
-    batches = parse_object(attributes.get("events-bulk-create"), f"{ATTRIBUTES}/events-bulk-create", faults)
-    elements = parse_list(batches.get("data"), faults)
+    bulk = parse_object(attributes.get("events-bulk-create"), f"{ATTRIBUTES}/events-bulk-create", faults)
+    elements = parse_list(bulk.get("data"), faults)
     if not elements:
         faults.append(Fault("missing_parameter", "it must hold events", BATCHES))
-    commands, rest = [], MAX_EVENTS
+    batches, rest = list[tuple[Update, list[Any]]](), MAX_EVENTS
     for index, element in enumerate(elements):
         pointer = join_pointer("data", "attributes", "events-bulk-create", "data", index)
         nested = BodyFaults(faults.is_typed)
         resource = parse_object(element, "/data", nested)
         nested += type_faults(resource, "event-bulk-create", "/data")
-        command, count = _parse_batch(resource, nested, request.now, is_public=False, most=rest)
-        commands.append(ParsedCommand(command))
-        rest -= count
+        command, events = _parse_batch(resource, nested, request.now, is_public=False, most=rest)
+        batches.append((command, events))
+        rest -= len(events)
         faults += [_moved(fault, pointer) for fault in nested]
     if faults:
         raise Refusal(faults)
-    return ParsedRequest(None, commands)
+    commands = [ParsedCommand(command) for command, _ in batches]
+    return ParsedRequest(None, commands, repeat_key=_repeat_key(*batches[0]) if len(batches) == 1 else None)
 
 
 def parse_analytics(_request: Request) -> ParsedRequest:
@@ -101,7 +104,8 @@ def _parse_event(request: Request, *, is_public: bool) -> ParsedRequest:
     is_backfill = parse_boolean(attributes, "backfill", faults)
     if faults:
         raise Refusal(faults)
-    return ParsedRequest(None, [ParsedCommand(_with_date(profile, [time], is_backfill))])
+    command = _with_date(profile, [time], is_backfill)
+    return ParsedRequest(None, [ParsedCommand(command)], repeat_key=_repeat_key(profile, [data]))
 
 
 def _with_meta_beside(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -127,15 +131,25 @@ def parse_profile(attributes: Mapping[str, Any], faults: BodyFaults, *, is_publi
 
 def _parse_batch(
     data: Mapping[str, Any], faults: BodyFaults, now: int, *, is_public: bool, most: int
-) -> tuple[Update, int]:
-    """Return the update of the profile of a batch, and how many events it has. They may be at most `most`."""
+) -> tuple[Update, list[Any]]:
+    """Return the update of the profile of a batch, and its events. They may be at most `most`."""
     attributes = parse_attributes(data, faults)
     elements = parse_list(parse_object(attributes.get("events"), f"{ATTRIBUTES}/events", faults).get("data"), faults)
     if not 0 < len(elements) <= most:
         faults.append(Fault("invalid_parameter", f"a request must hold 1 to {MAX_EVENTS} events", EVENTS))
     times = [_parse_element(element, f"{EVENTS}/{index}", faults, now) for index, element in enumerate(elements)]
     profile = parse_profile(attributes if is_public else _without_nulls(attributes), faults, is_public=is_public)
-    return _with_date(profile, times, parse_boolean(attributes, "backfill", faults)), len(elements)
+    return _with_date(profile, times, parse_boolean(attributes, "backfill", faults)), elements
+
+
+def _repeat_key(update: Update, events: Sequence[Any]) -> str | None:
+    """Return what identifies valid events of one profile: it, and metric and `unique_id` of each. None without ids."""
+    attributes = [each["attributes"] for each in events]
+    ids = [each.get("unique_id") for each in attributes]
+    if not all(isinstance(id, str) and id for id in ids):
+        return None
+    metrics = [each["metric"]["data"]["attributes"]["name"].strip() for each in attributes]
+    return fingerprint(json.dumps([update["match"]["values"], metrics, ids], sort_keys=True))
 
 
 def _parse_element(element: Any, pointer: str, faults: BodyFaults, now: int) -> int | None:
@@ -199,4 +213,4 @@ def _with_date(update: Update, times: Sequence[int | None], is_backfill: bool) -
     if not past or len(past) < len(times):
         return {**update, "timestamps": [DATE], **options}
     operation = {"function": "max", "pointer": DATE, "value": max(past)}
-    return {**update, "operations": [*update.get("operations", ()), operation], **options}
+    return {**update, "operations": [*update.get("operations", ()), operation], "observed": max(past), **options}
