@@ -51,7 +51,11 @@ TWO = Database(2, "Два", closed=True)
 TOKEN = Token("t1", "hash 1", 1, frozenset({"write", "read"}), 1000)
 ANN = Profile("a", {"email": "Ann@Example.com", "custom": {"card": "7", "n": 1.0, "long": 2**63 - 1}}, 3, 10, 20)
 BOB = Profile("b", {"phone_numbers": ["+7 951 105-90-00"], "custom": {"имя": "\u2028", "": [None, {}]}}, 1, 5, 5)
-MEMBERS = (MemberChange("", {"n": 1.0}, {"n": 1, "long": 2**63 - 1}), MemberChange("/x", after="\u2028"))
+MEMBERS = (
+    MemberChange("", {"n": 1.0}, {"n": 1, "long": 2**63 - 1}),
+    MemberChange("/x", after="\u2028"),
+    MemberChange("/subscriptions", after=[{"status": "suspended"}], is_stored=False),
+)
 ENTRIES = [
     JournalEntry(0, 1, "a", n, "update", Origin("t1", "altcraft", 100 + n // 3, n > 2, "r", 99), MEMBERS)
     for n in range(1, 8)

@@ -199,6 +199,12 @@ def may_change_consent(update: Mapping[str, Any], find: Find) -> bool:
     return "subscriptions" in update and find.has_ledgers()
 
 
+def changes_facts(update: Mapping[str, Any]) -> bool:
+    """Return whether an update may add or remove facts. A subscription only lifts them, for its own profile."""
+    words = (WORDS.get(edit.get("status")) for edit in update.get("subscriptions", ()))
+    return "suppressions" in update or any(word in FACT_STATUSES for word in words)
+
+
 def apply_consent(
     document: Document, update: Mapping[str, Any], read: ReadLedgers, time: int
 ) -> tuple[Document, dict[Address, Ledger]]:

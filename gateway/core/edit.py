@@ -20,7 +20,7 @@ from gateway.core.apply import (
     touched_members,
 )
 from gateway.core.conflicts import former_values, kept_places, require_findable
-from gateway.core.consent import ReadLedgers, apply_consent, may_change_consent
+from gateway.core.consent import ReadLedgers, apply_consent, changes_facts, may_change_consent
 from gateway.core.consent_changes import with_consent_changes
 from gateway.core.difference import Touched, member_changes
 from gateway.core.faults import Fault, Refusal
@@ -198,8 +198,10 @@ def with_ledgers(
     """Return the result with the ledgers that a command changes, and the entries of the profiles that these concern."""
     if not ledgers:
         return result
-    read, tables = context.read_ledgers(find), context.tables
-    return with_consent_changes(replace(result, ledgers=ledgers), ledgers, command, find, read, tables)
+    result = replace(result, ledgers=ledgers)
+    if not changes_facts(command):
+        return result
+    return with_consent_changes(result, ledgers, command, find, context.read_ledgers(find), context.tables)
 
 
 def removal_edit(key: tuple[Identity, ...], tables: ProfileTables, on_multiple: str | None = None) -> Edit:

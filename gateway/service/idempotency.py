@@ -16,7 +16,7 @@ KEY_HEADER = "idempotency-key"
 
 MAX_KEY_LENGTH = 255
 
-FINGERPRINT_VERSION = 2
+FINGERPRINT_VERSION = 3
 """Changes with the canonical form of commands: fingerprints of two versions are not compared."""
 
 
