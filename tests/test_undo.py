@@ -113,6 +113,25 @@ removing = pytest.mark.parametrize("remove_source", [True, False])
 # --- what returns ---
 
 
+@removing
+async def test_consent_that_no_document_has_changes_no_undo(gateway: Gateway, remove_source: bool) -> None:
+    """A suppression of an address of several profiles is no command of one of them: it is a fact, and stays."""
+    before = await gateway.documents()
+    assert (await gateway.client.put("/profiles/third", json={"profile": ANN})).status_code == 200
+    options = {"matching": "profile_id", "remove_source": remove_source}
+    merge = await gateway.merge({"db_id": 1, "profile_id": A}, {"db_id": 1, "profile_id": B}, **options)
+    person = {"type": "profile", "attributes": ANN}
+    job = {"type": "profile-suppression-bulk-create-job", "attributes": {"profiles": {"data": [person]}}}
+    headers = {"authorization": "Klaviyo-API-Key abcdefghijklmnqrstuvwxyz", "revision": "2025-10-15"}
+    path = "/api/profile-suppression-bulk-create-jobs"
+    assert (await gateway.client.post(path, json={"data": job}, headers=headers)).status_code == 202
+    [entry] = [each for each in await journal_entries(gateway.store) if each.profile == A][-1:]
+    assert [each.is_stored for each in entry.members] == [False]
+    assert (await gateway.undo(merge)).status_code == 200
+    assert {id: each for id, each in (await gateway.documents()).items() if id in before} == before
+    assert await gateway.store.ledgers(1, [f"email:{ANN['email']}"])
+
+
 @every_engine
 @removing
 async def test_all_profiles_are_what_they_were(gateway: Gateway, remove_source: bool) -> None:

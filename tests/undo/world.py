@@ -8,6 +8,7 @@ import orjson
 from gateway.core.consent import STRICTNESS, address_of, addresses_of, effective_document, resource_key, status_word
 from gateway.core.edit import EditContext, UpdateEdit
 from gateway.core.faults import Refusal
+from gateway.core.journal import stored_members
 from gateway.core.matching import ID, match_identities
 from gateway.core.merging import MergeEdit
 from gateway.core.model import Change, Document, Edit, EditResult, Identity, Origin, Profile, RecordedMerge, Update
@@ -130,7 +131,8 @@ async def repeat(update: Update, result: EditResult, participants: frozenset[str
     if target in participants:
         done = await unmerged.update(update, await unmerged.owner(update, participants) or target)
         return done if isinstance(done, Refusal) else None
-    if not any(write.after and write.after.id in participants for write in result.writes):
+    written = (write.after for write in result.writes if stored_members(write.members or ()))
+    if not any(after and after.id in participants for after in written):
         update = {name: value for name, value in update.items() if name != "detach_from_others"}
     await unmerged.update(update, target)
     return None
