@@ -1,18 +1,19 @@
 """kill -9 of the gateway and of a receiver of webhooks under load, on SQLite and on PostgreSQL.
 
 Every acknowledged change must be read from the feed, once and in the order of the journal, and be delivered at least
-once, in the order of each profile's versions. On PostgreSQL a transaction that has written is held open meanwhile.
+once, in the order of each profile's versions. A transaction is held open meanwhile.
 """
 
 import asyncio
 import random
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
 
+import apsw
 import httpx
 import psycopg
 
@@ -120,16 +121,23 @@ class FeedReader:
 
 @asynccontextmanager
 async def _held_transaction(url: str) -> AsyncIterator[None]:
-    """Hold a transaction of PostgreSQL open that has an id, and end it before the context does."""
-    if not url.startswith("postgresql:"):
-        yield
-        return
-    connection = await psycopg.AsyncConnection.connect(url)
-    await connection.execute("SELECT pg_current_xact_id()")
-    end = asyncio.create_task(asyncio.sleep(HELD_SECONDS))
-    end.add_done_callback(lambda _: asyncio.ensure_future(connection.close()))
+    """Hold a transaction open for a while: of PostgreSQL one that has an id, of SQLite one that reads."""
+    end = await _begin(url)
+    held = asyncio.create_task(asyncio.sleep(HELD_SECONDS))
+    held.add_done_callback(lambda _: end())
     yield
-    await end
+    await held
+
+
+async def _begin(url: str) -> Callable[[], object]:
+    """Begin a transaction of a store's database. Return the function that ends it."""
+    if url.startswith("postgresql:"):
+        connection = await psycopg.AsyncConnection.connect(url)
+        await connection.execute("SELECT pg_current_xact_id()")
+        return lambda: asyncio.ensure_future(connection.close())
+    reader = apsw.Connection(url.removeprefix("sqlite:///"))
+    reader.execute("BEGIN; SELECT count(*) FROM journal")
+    return reader.close
 
 
 async def _journal(url: str) -> list[tuple[str, Change]]:
