@@ -257,7 +257,7 @@ async def test_a_rate_limit_and_an_outage_are_not_kept(tmp_path: Path, monkeypat
 async def test_refused_requests_beyond_the_queue_are_counted_and_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(refused_recorder, "MAX_QUEUED_BYTES", 300)
+    monkeypatch.setattr(refused_recorder, "MAX_QUEUED_BYTES", 9_000)
     async with gateway(tmp_path) as given:
         for _ in range(5):
             assert (await refuse(given)).status_code == 400

@@ -39,7 +39,10 @@ STEP_REQUESTS = 32
 """Refused requests that one step of the store writes: the other changes wait for it."""
 
 MAX_QUEUED_BYTES = 32 * 1024 * 1024
-"""Bytes of the bodies in the queue. Beyond them, refused requests are not kept."""
+"""Bytes of the requests in the queue. Beyond them, refused requests are not kept."""
+
+REQUEST_BYTES = 4_096
+"""Bytes that a request counts for besides its body."""
 
 MAX_VALUES = 500
 """Values of a body that are hashed. With more it counts as one of which it is not known whom it names."""
@@ -53,7 +56,7 @@ class _QueuedRefusal(Struct, frozen=True):
     message: Message
     bounds: Bounds
     token: str
-    """The id of the token, "" where the request was refused before it was verified."""
+    """The id of the token."""
     faults: Sequence[Fault]
     time: int
 
@@ -90,12 +93,15 @@ class RefusedRecorder:
             return
         if status in UNKEPT_STATUSES or status >= 500:
             return
-        if self._queued_bytes + len(message.body) > MAX_QUEUED_BYTES:
+        token = exchange.grant.token if exchange.grant else self._token_of_unreadable(exchange)
+        if token is None:
+            return
+        size = len(message.body) + REQUEST_BYTES
+        if self._queued_bytes + size > MAX_QUEUED_BYTES:
             self._lost += 1
             return
-        token = exchange.grant.token.id if exchange.grant else ""
-        self._queue.append(_QueuedRefusal(exchange.dialect, call, message, bounds, token, faults, self._now()))
-        self._queued_bytes += len(message.body)
+        self._queue.append(_QueuedRefusal(exchange.dialect, call, message, bounds, token.id, faults, self._now()))
+        self._queued_bytes += size
         self._has_some.set()
 
     @asynccontextmanager
@@ -149,7 +155,7 @@ class RefusedRecorder:
 
     def _candidate(self, queued: _QueuedRefusal) -> RefusedCandidate | None:
         dialect, message = queued.dialect, queued.message
-        token = self._token(queued)
+        token = self._catalog.token_by_id(queued.token)  # a public company id is none
         content = content_of(message, queued.call, dialect, queued.bounds) if token else None
         if token is None or content is None:
             return None
@@ -174,13 +180,10 @@ class RefusedRecorder:
         )
         return RefusedCandidate(request, self._tombstones(token, message, texts or set()))
 
-    def _token(self, queued: _QueuedRefusal) -> Token | None:
-        """Return the token of a request; None where it has none, as a public company id, or one that was revoked."""
-        if queued.token:
-            return self._catalog.token_by_id(queued.token)
-        secret = secret_of(queued.dialect, queued.message)  # the credential of an unreadable body is outside it
+    def _token_of_unreadable(self, exchange: Exchange) -> Token | None:
+        """Return the token that the headers or the query of a request have, whose body was not decoded; None: none."""
         with suppress(Refusal):
-            return self._catalog.token(secret)
+            return self._catalog.token(secret_of(exchange.dialect, exchange.message))
         return None
 
     def _tombstones(self, token: Token, message: Message, texts: set[str]) -> frozenset[str]:
