@@ -45,6 +45,7 @@ OTHER = {
     "GATEWAY_MAX_REQUESTS": ("3", 3),
     "GATEWAY_ACCESS_LOG": ("false", False),
     "GATEWAY_CONSOLE": ("true", True),
+    "GATEWAY_TRACING": ("true", True),
     "GATEWAY_METRICS_TOKEN": ("s3cret", "s3cret"),
     "GATEWAY_MAX_CONNECTIONS": ("7", 7),
     "GATEWAY_MAX_PIPELINED": ("2", 2),
