@@ -24,7 +24,7 @@ from gateway.core.consent import ReadLedgers, apply_consent, changes_facts, may_
 from gateway.core.consent_changes import with_consent_changes
 from gateway.core.difference import Touched, member_changes
 from gateway.core.faults import Fault, Refusal
-from gateway.core.journal import creation, removal
+from gateway.core.journal import LAST_STARTS, creation, removal
 from gateway.core.matching import identities, identity_changes, split_tags
 from gateway.core.model import (
     Address,
@@ -91,7 +91,8 @@ class UpdateEdit(Struct, frozen=True):
         before = profile.document if profile else {}
         if "patch" in update:
             update = {**update, **context.resolve_patch(before, update)}
-        dated = _with_timestamps(update, context.now) if "timestamps" in update else update
+        is_dated = "timestamps" in update or "starts" in update
+        dated = _with_timestamps(update, context.now) if is_dated else update
         document = self._updated_document(profile, before, dated)
         ledgers: Mapping[Address, Ledger] = {}
         if may_change_consent(update, find):
@@ -230,11 +231,15 @@ def removal_write(profile: Profile, tables: ProfileTables, kind: JournalKind = "
 
 
 def _with_timestamps(update: Update, now: int) -> Update:
-    """Return the update with the time of the change at its `timestamps`. The command has no time: a retry is equal."""
-    if "timestamps" not in update:
-        return update
+    """Return the update with the time of the change at its `timestamps`, and in what it starts.
+
+    The command has no time: a retry is equal.
+    """
     operations, edits = list(update.get("operations", ())), list(update.get("subscriptions", ()))
-    for place in update["timestamps"]:
+    if "starts" in update:
+        starts = [{**each, "time": now} for each in update["starts"]]
+        operations.append({"function": "set", "pointer": f"/{LAST_STARTS}", "value": starts})
+    for place in update.get("timestamps", ()):
         match split_pointer(place):
             case ["subscriptions", index, name]:
                 edits[int(index)] = {**edits[int(index)], name: now}

@@ -11,6 +11,9 @@ from msgspec import UNSET
 from gateway.core.model import Document, JournalEntry, MemberChange
 from gateway.core.pointer import split_pointer
 
+LAST_STARTS = "last_starts"
+"""The member of a document with the automations that were last started for the profile."""
+
 
 class UnknownValue(Exception):
     """A value before a change is not known: the entry is older than the journal."""
@@ -29,6 +32,15 @@ def removal(document: Document) -> tuple[MemberChange, ...]:
 def stored_members(members: Iterable[MemberChange]) -> list[MemberChange]:
     """Return those of the members that are changes of the document."""
     return [each for each in members if each.is_stored]
+
+
+def started(entry: JournalEntry) -> list[dict[str, Any]]:
+    """Return the automations that a write starts. One that restores a document, such as an undo, starts none."""
+    for each in entry.members if entry.merge is None else ():
+        whole = {LAST_STARTS: each.after} if each.pointer == f"/{LAST_STARTS}" else {} if each.pointer else each.after
+        if isinstance(whole, dict) and isinstance(starts := whole.get(LAST_STARTS), list):
+            return starts
+    return []
 
 
 def forward_patch(entry: JournalEntry) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from gateway.core.conflicts import require_findable
 from gateway.core.consent import bare_addresses, without_lifts_of
 from gateway.core.edit import EditContext, document_result, removal_write, with_ledgers, with_match_values
 from gateway.core.faults import Fault, Refusal
+from gateway.core.journal import LAST_STARTS
 from gateway.core.matching import ALIAS, ID, identities, identity_changes, single_identities
 from gateway.core.model import Document, EditResult, Find, Identity, JournalKind, Merge, Profile, Update, Write
 from gateway.core.moves import (
@@ -105,7 +106,7 @@ class MergeEdit(Struct, frozen=True):
     def _staying_members(self) -> tuple[str, ...]:
         """Return the members of a source that no merged profile gets."""
         subscriptions = () if self.merge.get("move_subscriptions", True) else SUBSCRIPTION_MEMBERS
-        return (*subscriptions, *(() if self.merge.get("move_segments") else SEGMENT_MEMBERS))
+        return (LAST_STARTS, *subscriptions, *(() if self.merge.get("move_segments") else SEGMENT_MEMBERS))
 
     def _data_update(self) -> Update:
         """Return the update that does the same as a merge of which nothing is left to merge."""

@@ -11,6 +11,7 @@ from gateway.core.conflicts import require_findable
 from gateway.core.consent import bare_addresses, combine_subscriptions, status_word, without_lifts_of
 from gateway.core.edit import EditContext, document_result, with_ledgers, with_match_values
 from gateway.core.faults import Fault, Refusal
+from gateway.core.journal import LAST_STARTS
 from gateway.core.matching import ID, identities, identity_changes
 from gateway.core.model import Address, Document, EditResult, Find, Identity, Ledger, Profile, Split, Write
 from gateway.core.moves import (
@@ -102,7 +103,12 @@ class SplitEdit(Struct, frozen=True):
         Those to `strict` addresses lift nothing: the destination had the address, and did not lift its facts.
         """
         tables = self.context.tables
-        members = ("merged", *SUBSCRIPTION_MEMBERS, *(() if self.split.get("move_segments") else SEGMENT_MEMBERS))
+        members = (
+            "merged",
+            LAST_STARTS,
+            *SUBSCRIPTION_MEMBERS,
+            *(() if self.split.get("move_segments") else SEGMENT_MEMBERS),
+        )
         named = frozenset[Identity]().union(*self.destination_keys)
         other = without_identities(source.document, lambda each: each in named or is_unique(each, tables), tables)
         result: Document = _fill_absent(document, without_members(other, members))

@@ -7,6 +7,7 @@ from msgspec import UNSET, Struct
 
 from gateway.core.cursor import format_cursor
 from gateway.core.erasure import UNKNOWN_VALUES
+from gateway.core.journal import started
 from gateway.core.model import JournalEntry, JournalKind, MemberChange
 from gateway.core.pointer import join_pointer, split_pointer, value_at
 from gateway.core.times import format_time
@@ -31,7 +32,7 @@ class Selection(Struct, frozen=True):
     """Which entries have an event, and whether it has the values before and after.
 
     `types` and `members` (JSON Pointers) select events; empty: all of them. With `all`, entries have one too that a
-    client wrote with `skip_triggers`.
+    client wrote with `skip_triggers`. What starts an automation has one in any case.
     """
 
     values: bool = False
@@ -46,7 +47,9 @@ class Selection(Struct, frozen=True):
         """
         if entry.kind == "erase":
             return not self.types or EVENT_TYPES["erase"] in self.types
-        if not (entry.origin.triggers or self.all) or not entry.members or entry.members == ERASED:
+        if not entry.members or entry.members == ERASED:
+            return False
+        if not (entry.origin.triggers or self.all or started(entry)):
             return False
         if self.types and EVENT_TYPES[entry.kind] not in self.types:
             return False

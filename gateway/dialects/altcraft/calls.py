@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from gateway.core.model import DELETE, READ, WRITE
 from gateway.dialects.altcraft import (
@@ -11,6 +12,7 @@ from gateway.dialects.altcraft import (
     quick_import,
     replies,
     requests,
+    starts,
     subscription_calls,
     subscription_lists,
 )
@@ -72,9 +74,27 @@ def _call(
     right: str,
     parse: Callable[[Request], ParsedRequest],
     render: Callable[[Result], Reply],
+    **further: Any,
 ) -> Call:
-    pointers, further = _POINTERS.get(path, {}), (DELETE,) if operation in (MERGE, SPLIT) else ()
-    return Call("POST", f"{ROOT}/{path}", operation, right, parse, render, pointers=pointers, further_rights=further)
+    rights = (DELETE,) if operation in (MERGE, SPLIT) else ()
+    pointers = _POINTERS.get(path, {})
+    return Call(
+        "POST", f"{ROOT}/{path}", operation, right, parse, render, pointers=pointers, further_rights=rights, **further
+    )
+
+
+START_PATHS = {"trigger": "campaigns/triggers", "workflow": "workflows"}
+"""By kind of what is started, the path of its calls."""
+
+
+def _start_calls(kind: str) -> tuple[Call, Call]:
+    """Return the calls that import and start a trigger campaign or a workflow: for one profile, and for many."""
+    one, many = partial(starts.parse_start, kind), partial(starts.parse_start_batch, kind)
+    path, size = START_PATHS[kind], {"max_body_bytes": starts.MAX_BODY_BYTES}
+    return (
+        _call(f"{path}/import_and_start", UPDATE, WRITE, one, replies.render_profile_id, **size),
+        _call(f"{path}/import_and_start_batch", BATCH, WRITE, many, replies.render_batch),
+    )
 
 
 CALLS: tuple[Call, ...] = (
@@ -109,6 +129,8 @@ CALLS: tuple[Call, ...] = (
         accepts_forms=True,
         render_faults=quick_import.render_faults,
     ),
+    *_start_calls("trigger"),
+    *_start_calls("workflow"),
     _call("subscribers/history_get", HISTORY, READ, histories.parse_one, histories.render_one),
     _call("subscribers/history_get_all", JOURNAL, READ, histories.parse_all, histories.render_all),
     _call("databases/list", DESCRIBE, READ, requests.parse_description, replies.render_databases),

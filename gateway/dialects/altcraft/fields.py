@@ -119,6 +119,10 @@ def vendor_name(path: list[str]) -> str:
         return ".".join(("subscriptions", *(_SENT_MEMBERS.get(name, name) for name in path[2:])))
     if path[0] in ("source", "destination"):
         return _name_of_match(*path)
+    if path[0] == "data" and len(path) > 2:
+        path = path[2:]  # an element of a batch
+    if path[0] in ("timeout", "attach"):
+        return ".".join(_without_indices(path))
     return parameter_name(path) or path[-1]
 
 

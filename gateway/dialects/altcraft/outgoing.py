@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.consent import DELETED, INTERNAL_MEMBERS, STATUSES, status_word
+from gateway.core.journal import LAST_STARTS
 from gateway.core.matching import subscription_address
 from gateway.core.model import Tree
-from gateway.dialects.altcraft.calls import ROOT
+from gateway.dialects.altcraft.calls import ROOT, START_PATHS
 from gateway.dialects.altcraft.fields import DATA_NAMES, FIELDS
 from gateway.dialects.altcraft.requests import SEGMENT_PARAMETERS
+from gateway.dialects.altcraft.starts import ID_PARAMETERS
 from gateway.dialects.altcraft.subscription_calls import ADDRESS_MEMBERS
 from gateway.dialects.outgoing import Outgoing, OutgoingRequest, Path, ProfileState, Rendered, Target, VendorAnswer
 
@@ -17,7 +19,7 @@ UNSET: Mapping[str, str] = {"action": "unset"}
 GENDERS = ("male", "female", 0, 1, 2)
 
 _NAMES: Mapping[Path, str] = {path: name for name, path in FIELDS.items()}
-_MEMBERS = ("subscriptions", "segments")
+_MEMBERS = ("subscriptions", "segments", LAST_STARTS)
 """Members of a document that are not in the fields of a profile, and are sent beside them."""
 
 _REFUSED_FIELD = re.compile(r'field "([^".]+)')
@@ -46,7 +48,11 @@ def render_change(state: ProfileState, target: Target) -> Rendered:
     if not state.triggers:
         parameters["skip_triggers"] = True
     parameters["skip_invalid_subscriptions"] = False
-    rendered.requests.append(_request("profiles/update" if state.vendor_id else "profiles/import", parameters, target))
+    if (LAST_STARTS,) in state.touched:
+        rendered.requests += _render_starts(state, parameters, target)
+    if not rendered.requests:
+        call = "profiles/update" if state.vendor_id else "profiles/import"
+        rendered.requests.append(_request(call, parameters, target))
     rendered.requests += _render_deletions(state, target)
     return rendered
 
@@ -139,6 +145,18 @@ def _render_value(value: Any) -> Any:
     if value is None:
         return UNSET
     return {"action": "set", "value": value} if isinstance(value, dict) and "action" in value else value
+
+
+def _render_starts(state: ProfileState, parameters: Mapping[str, Any], target: Target) -> list[OutgoingRequest]:
+    """Return the imports that start what the change starts. The first one has the fields. No file was kept."""
+    requests = []
+    for each in state.document.get(LAST_STARTS, ()):
+        kept = {name: each[name] for name in ("timeout", "custom_data", "content") if name in each}
+        start = {ID_PARAMETERS[each["kind"]]: each["id"], **kept}
+        path = f"{START_PATHS[each['kind']]}/import_and_start"
+        requests.append(_request(path, {**parameters, **start}, target))
+        parameters = {**_render_match(state, target), "data": {}}
+    return requests
 
 
 # --- subscriptions and segments ---

@@ -1,5 +1,6 @@
 """The parameters of a request: presence and shape."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -7,6 +8,8 @@ from gateway.core.faults import refuse
 from gateway.dialects.protocol import Request
 
 XML_SPACE = " \t\r\n"
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 TRIMMED_MEMBERS = frozenset(
     {
@@ -95,3 +98,13 @@ def require_list(value: Any, name: str, is_typed: bool) -> list[Any]:
     if not is_typed and is_blank(value):
         return []
     raise refuse("invalid_parameter", "it must be a list", f"/{name}")
+
+
+def parse_integer(value: Any, name: str, is_typed: bool) -> int:
+    """Return an integer, which is a text in XML. Raises `Refusal`: invalid_parameter."""
+    text = strip_text(value)
+    if isinstance(text, int) and not isinstance(text, bool):
+        return text
+    if not is_typed and isinstance(text, str) and _INTEGER.fullmatch(text):
+        return int(text)
+    raise refuse("invalid_parameter", "it must be an integer", f"/{name}")

@@ -13,6 +13,7 @@ from gateway.dialects.altcraft.data import parse_data
 from gateway.dialects.altcraft.matching import NO_MATCH, parse_match
 from gateway.dialects.altcraft.parameters import parse_parameters, present_members, require, strip_text
 from gateway.dialects.altcraft.requests import CREATE
+from gateway.dialects.altcraft.starts import quick_starts
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Reply, Request
 
 MODES = ("email", "email_profile", "phone")
@@ -45,6 +46,8 @@ def parse_profile(request: Request) -> ParsedRequest:
         fields["subscriptions"] = subscriptions
     options = {"options": {"detect_geo": True}} if "_regip" in fields else {}
     update = {"database": database, **options, **CREATE, "match": match, **parse_data(fields, faults, is_typed)}
+    if starts := quick_starts(parameters, is_typed):
+        update["starts"] = starts
     return ParsedRequest(database, [ParsedCommand(update, faults)])
 
 

@@ -8,6 +8,7 @@ from gateway.core.model import Update
 from gateway.dialects.altcraft.data import parse_data
 from gateway.dialects.altcraft.matching import NO_MATCH, SEARCH_MODES, mode_faults, parse_match
 from gateway.dialects.altcraft.parameters import (
+    is_blank,
     parse_parameters,
     present_members,
     require,
@@ -35,6 +36,8 @@ ELEMENT_MATCH_NAMES = ("profile_id", "phone", "provider", "subscription_id", "fi
 
 _ELEMENT_NAMES = frozenset(ELEMENT_MATCH_NAMES)
 
+NO_VALUES: Mapping[str, Any] = {}
+
 
 def parse_profile(request: Request, *, rule: Update, search: bool) -> ParsedRequest:
     """Parse `update`, `import` (which may create) and `add` (which creates without a search)."""
@@ -49,8 +52,11 @@ def parse_profile(request: Request, *, rule: Update, search: bool) -> ParsedRequ
     return ParsedRequest(common["database"], [_parse_update(common, parameters, data, search, is_typed)])
 
 
-def parse_batch(request: Request, *, rule: Update, search: bool) -> ParsedRequest:
-    """Parse the batches of `update`, `import` and `add`. Each element of `data` has its own match values."""
+def parse_batch(request: Request, *, rule: Update, search: bool, is_nested: bool = False) -> ParsedRequest:
+    """Parse the batches of `update`, `import` and `add`. Each element of `data` has its own match values.
+
+    With `is_nested`, an element may have its fields in a `data` of its own, and its match values beside it.
+    """
     parameters, is_typed = dict(parse_parameters(request)), request.is_typed
     for name in MATCH_VALUES:
         parameters.pop(name, None)
@@ -58,7 +64,10 @@ def parse_batch(request: Request, *, rule: Update, search: bool) -> ParsedReques
     if search and (faults := mode_faults(parameters.get("matching"), SEARCH_MODES)):
         raise Refusal(faults)
     common = common_members(parameters, rule)
-    commands = [_parse_element(common, parameters, element, search, is_typed) for element in elements]
+    commands = []
+    for element in elements:
+        beside, fields = _unnest(element, is_typed) if is_nested else (NO_VALUES, element)
+        commands.append(_parse_element(common, parameters, fields, search, is_typed, beside))
     return ParsedRequest(common["database"], commands)
 
 
@@ -116,17 +125,38 @@ def common_members(parameters: Mapping[str, Any], rule: Update = NO_RULE) -> Upd
 
 
 def _parse_element(
-    common: Update, parameters: Mapping[str, Any], element: Any, search: bool, is_typed: bool
+    common: Update,
+    parameters: Mapping[str, Any],
+    element: Any,
+    search: bool,
+    is_typed: bool,
+    beside: Mapping[str, Any],
 ) -> ParsedCommand:
-    """Parse an element of a batch. Its match values replace the parameters."""
+    """Parse an element of a batch. Its match values replace the parameters, those `beside` it the ones in it."""
     try:
         data = element if isinstance(element, dict) else require_object(element, "data", is_typed)
     except Refusal as refusal:
         return ParsedCommand(None, refusal.faults)
+    if beside:
+        parameters = {**parameters, **beside}
     if _ELEMENT_NAMES.isdisjoint(data):
         return _parse_update(common, parameters, data, search, is_typed)
     own = _match_values(data, ELEMENT_MATCH_NAMES, is_typed)
-    return _parse_update(common, {**parameters, **own}, data, search, is_typed, _ELEMENT_NAMES)
+    return _parse_update(common, {**parameters, **own, **beside}, data, search, is_typed, _ELEMENT_NAMES)
+
+
+def has_nested_data(element: Any, is_typed: bool) -> bool:
+    """Return whether an element of a batch has its fields in a `data` of its own."""
+    if not isinstance(element, dict) or "data" not in element:
+        return False
+    return isinstance(element["data"], dict) or (not is_typed and is_blank(element["data"]))
+
+
+def _unnest(element: Any, is_typed: bool) -> tuple[Mapping[str, Any], Any]:
+    """Return the match values beside the `data` of an element, and the `data`; an element without it as it is."""
+    if not has_nested_data(element, is_typed):
+        return NO_VALUES, element
+    return _match_values(element, ("email", *ELEMENT_MATCH_NAMES), is_typed), element["data"]
 
 
 def _match_values(data: Mapping[str, Any], names: tuple[str, ...], is_typed: bool) -> dict[str, Any]:

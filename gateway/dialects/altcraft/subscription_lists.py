@@ -10,7 +10,7 @@ from gateway.core.faults import refuse
 from gateway.core.model import Profile
 from gateway.core.repeated import Repeated
 from gateway.dialects.altcraft.matching import NO_MATCH
-from gateway.dialects.altcraft.parameters import parse_parameters, require, strip_text
+from gateway.dialects.altcraft.parameters import parse_integer, parse_parameters, require, strip_text
 from gateway.dialects.altcraft.profile_lists import limit_of
 from gateway.dialects.altcraft.replies import SUCCESS
 from gateway.dialects.altcraft.subscription_views import DEFAULT_STATUS, flat_subscription, hash_id
@@ -18,14 +18,13 @@ from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Reply, Reque
 
 MAX_LIMIT = 10_000
 _CURSOR = re.compile(r"([0-9a-f]{24})\.([0-9a-f]{8})")
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 def parse_list(request: Request) -> ParsedRequest:
     """Parse `subscriptions/list_all`. A page starts after the subscription `from_id`."""
     parameters, is_typed = parse_parameters(request), request.is_typed
-    resource = _integer(require(parameters, "resource_id"), "resource_id", is_typed)
-    limit = _integer(limit_of(parameters), "limit", is_typed)
+    resource = parse_integer(require(parameters, "resource_id"), "resource_id", is_typed)
+    limit = parse_integer(limit_of(parameters), "limit", is_typed)
     if not 1 <= limit <= MAX_LIMIT:
         raise refuse("invalid_parameter", f"it must be between 1 and {MAX_LIMIT}", "/limit")
     condition = {"all": list(_conditions(parameters, resource, is_typed))}
@@ -62,15 +61,6 @@ def _status_forms(status: Any, is_typed: bool) -> tuple[str, int]:
         if status == word or (str(status) == str(number) and isinstance(status, int if is_typed else str)):
             return word, number
     raise refuse("invalid_parameter", f"it must be one of {', '.join(STATUSES)}, or its number", "/status")
-
-
-def _integer(value: Any, name: str, is_typed: bool) -> int:
-    text = strip_text(value)
-    if isinstance(text, int) and not isinstance(text, bool):
-        return text
-    if not is_typed and isinstance(text, str) and _INTEGER.fullmatch(text):
-        return int(text)
-    raise refuse("invalid_parameter", "it must be an integer", f"/{name}")
 
 
 def _parse_cursor(value: Any) -> tuple[str, str] | None:

@@ -7,6 +7,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from gateway.core.consent import CHANNELS_OF_IDENTITY, REASONS, STATUSES, status_word
+from gateway.core.journal import LAST_STARTS, started
 from gateway.core.matching import ALIAS, ID, identities, identities_of_kinds
 from gateway.core.model import Document, JournalEntry, Profile
 from gateway.core.profile_tables import ProfileTables
@@ -104,6 +105,8 @@ class ProfileReader:
             return None
         if opts_out(last):
             document = {**document, "subscriptions": _subscriptions(last)[-1][1]}
+        if starts := started(last):
+            document = {**document, LAST_STARTS: starts}
         touched = touched_members(each for entry in entries for each in entry.members)
         is_consent = _SUBSCRIPTIONS in touched and not any(each.kind in MOVES for each in entries)
         profile = replace(found, document=document) if found else _gone(last, document)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from gateway.core.journal import started
 from gateway.core.model import JournalEntry
 from gateway.dialects.outgoing import OutgoingRequest
 from gateway.feed.answers import Answer
@@ -47,13 +48,13 @@ class RelaySender:
         return 1 if opts_out(entry) or frees_identifier(entry) else 2
 
     def group(self, entries: Sequence[JournalEntry]) -> int:
-        """Return how many entries are sent as one state. An opt-out is sent before what follows it."""
+        """Return how many entries are sent as one state. An opt-out is sent before what follows it, as is a start."""
         first = entries[0]
         for index, each in enumerate(entries):
             is_alike = each.origin.triggers == first.origin.triggers and (each.kind in MOVES) == (first.kind in MOVES)
             if index and (removes(each) or not is_alike):
                 return index
-            if removes(each) or opts_out(each):
+            if removes(each) or opts_out(each) or started(each):
                 return index + 1
         return len(entries)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from gateway.core.journal import LAST_STARTS
 from gateway.core.model import Document, MemberChange
 from gateway.core.pointer import split_pointer
 from gateway.dialects.outgoing import Path
@@ -25,8 +26,9 @@ def touched_members(changes: Iterable[MemberChange]) -> dict[Path, list[Any]]:
 
 
 def all_members(document: Document) -> dict[Path, list[Any]]:
-    """Return every member of a document as if it had been absent before."""
-    return touched_members([MemberChange("", after=document)])
+    """Return every member of a document as if it had been absent before, without what was started: once is enough."""
+    members = {name: value for name, value in document.items() if name != LAST_STARTS}
+    return touched_members([MemberChange("", after=members)])
 
 
 def nested(pointer: str, value: Any) -> Document:
