@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from gateway.core.fingerprint import fingerprint
 from gateway.core.model import Database, Resource, Segment
 from gateway.service import database_update
 from tests.command_line import Run
@@ -16,6 +18,10 @@ from tests.test_command import Server, assert_refused, databases, done, on_store
 pytestmark = pytest.mark.usefixtures("no_settings")
 TOKEN = "0123456789abcdef"
 
+PUBLIC_KEY = """-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAA6EHv/POEL4dcN0Y50vAmWfk1jCboQ1fHdyGZBJVMbg=
+-----END PUBLIC KEY-----
+"""
 CARD = {"type": "string", "pattern": "^[0-9]{4}$", "x-identifier": True}
 
 
@@ -198,6 +204,23 @@ def test_lists_updates_and_deletes_resources(run: Run, url: str, declare: Callab
     assert row == {"id": 2, "name": "store", "categories": ["vip"], "fields": ["card"]}
     assert done(run("resource delete --database 7 --id 2")) == "resource 2 deleted in database 7\n"
     assert databases(url)[0].resources == {}
+
+
+def test_gives_a_resource_a_token_and_a_key(run: Run, url: str, tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text(PUBLIC_KEY)
+    done(run("database create --id 7 --name seven"))
+    done(run("resource create --database 7 --id 2 --name app --rtoken secret-of-app --public-key", str(key)))
+    app = Resource(2, "app", token_hash=fingerprint("secret-of-app"), public_key=PUBLIC_KEY)
+    assert databases(url)[0].resources == {2: app}
+    refused = run("resource create --database 7 --id 3 --name other --rtoken secret-of-app")
+    assert refused.stderr == "Error: database 7 has a resource 3 already, or another resource has this token\n"
+    done(run("resource update --database 7 --id 2 --rtoken another"))
+    assert databases(url)[0].resources[2] == replace(app, token_hash=fingerprint("another"))
+    key.write_text("no key")
+    refused = run("resource update --database 7 --id 2 --public-key", str(key))
+    assert refused.exit_code == 2
+    assert "--public-key: it is no public key in PEM" in refused.stderr
 
 
 def test_lists_updates_and_deletes_segments(run: Run, url: str) -> None:

@@ -110,6 +110,7 @@ LIBRARIES = {
     "console": "jinja2",
     "webhooks": "cryptography",
     "tracing": OTLP_EXPORTER,
+    "jwt": "cryptography",
 }
 
 WITHOUT = """if True:

@@ -590,6 +590,31 @@ async def test_updates_and_removes_resources_and_segments(store: Store) -> None:
     assert (await store.databases())[2].resources[2] == Resource(2, "again")
 
 
+async def test_keeps_the_token_and_the_key_of_a_resource(store: Store) -> None:
+    app = Resource(7, "app", token_hash="hash 7", public_key="PEM")
+    await store.add_resource(1, app)
+    assert (await store.databases())[0].resources == {7: app}
+    changed = replace(app, token_hash="hash 8", public_key=None)
+    await store.update_resource(1, changed)
+    assert (await store.databases())[0].resources == {7: changed}
+
+
+async def test_no_two_resources_have_one_token(store: Store) -> None:
+    app = Resource(7, "app", token_hash="hash 7")
+    await store.add_resource(1, app)
+    await store.update_resource(1, replace(app, name="again"))
+    await store.add_resource(2, Resource(7, "app"))
+    for refused in (
+        store.add_resource(1, replace(app, id=8)),
+        store.add_resource(2, replace(app, id=8)),
+        store.update_resource(2, app),
+        store.add_database(Database(3, "three", resources={7: app})),
+    ):
+        with pytest.raises(Duplicate):
+            await refused
+    assert [[*each.resources] for each in await store.databases()] == [[7], [7]]
+
+
 async def test_keeps_the_name_of_a_token(store: Store) -> None:
     named = replace(TOKEN, name="Кассы, Москва")
     await store.add_token(named)

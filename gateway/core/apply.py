@@ -14,6 +14,7 @@ from gateway.core.matching import subscription_address
 from gateway.core.model import Document, Update
 from gateway.core.pointer import join_pointer, split_pointer, value_at
 from gateway.core.profile_tables import ProfileTables
+from gateway.core.subscription_rules import CATEGORIES, change_categories
 from gateway.core.update_functions import FUNCTIONS
 
 MAX_COMPARISONS = 64
@@ -43,6 +44,8 @@ def apply_update(document: Document, update: Update) -> tuple[Document, list[Fau
     if "subscriptions" in update:
         skip_invalid = update.get("options", {}).get("skip_invalid_subscriptions", False)
         document = _edit_subscriptions(document, update["subscriptions"], skip_invalid, faults)
+    if CATEGORIES in update:
+        document = change_categories(document, update[CATEGORIES])
     if "remove_subscriptions" in update:
         document = _remove_subscriptions(document, update["remove_subscriptions"])
     if "segments" in update:

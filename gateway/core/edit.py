@@ -44,6 +44,7 @@ from gateway.core.model import (
 from gateway.core.pointer import split_pointer
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.selection import not_found, require_profile, select_first, select_profile
+from gateway.core.subscription_rules import EACH, MOVE, with_edits
 from gateway.core.tombstones import TombstoneCheck
 
 
@@ -91,6 +92,8 @@ class UpdateEdit(Struct, frozen=True):
         before = profile.document if profile else {}
         if "patch" in update:
             update = {**update, **context.resolve_patch(before, update)}
+        if EACH in update or MOVE in update:
+            update = with_edits(before, update)
         is_dated = "timestamps" in update or "starts" in update
         dated = _with_timestamps(update, context.now) if is_dated else update
         document = self._updated_document(profile, before, dated)

@@ -265,9 +265,8 @@ class JournalRange(Struct, frozen=True):
 class Job:
     """A stored batch. `created` is in milliseconds since 1970; `failed` of `total` updates were rejected.
 
-    `profiles` are the ids of the profiles that were stored; each of `failures` is {"index", "faults", "sent"}; `lists`
-    are the static segments that they were added to. All three are empty in a list of jobs.
-    """
+    `profiles` are the ids that were stored, `lists` their new static segments; each of `failures` is
+    {"index", "faults", "sent"}. All three are empty in a list of jobs."""
 
     id: str
     created: int
@@ -292,8 +291,7 @@ class Query:
     """A page of profiles. Times are in milliseconds and between `from` and `to`, neither of them included.
 
     `sort` is `id`, `created`, `updated` or a member of the document; a profile without it comes last. Equal values are
-    in the order of ids. `after` is the sort value and the id of the profile after which the page starts.
-    """
+    in the order of ids. `after` is the sort value and the id of the profile after which the page starts."""
 
     limit: int
     sort: str = "id"
@@ -305,12 +303,16 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A channel source that profiles subscribe to. `fields` is the JSON Schema of its subscriptions' own fields."""
+    """A channel source that profiles subscribe to. `fields` is the JSON Schema of its subscriptions' own fields.
+
+    `token_hash` is the SHA-256 of its token (hexadecimal); `public_key` (PEM) verifies the JWTs of its apps."""
 
     id: int
     name: str
     categories: tuple[str, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
+    token_hash: str | None = None
+    public_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,8 +327,7 @@ class Segment:
 class Database:
     """A namespace of profiles. `fields` is the JSON Schema of its own fields; `closed` rejects undeclared names.
 
-    `company_id` is its public id, for calls without a secret.
-    """
+    `company_id` is its public id, for calls without a secret."""
 
     id: int
     name: str

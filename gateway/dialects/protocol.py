@@ -52,13 +52,34 @@ class Request(Struct, frozen=True):
     """Milliseconds since 1970."""
     is_typed: bool = True
     """Whether the leaves carry types. In XML they do not, so an empty element may be an empty object or list."""
+    resource: int | None = None
+    """The resource that the credential names."""
+    database: int | None = None
+    """The database of that resource."""
+    claims: Mapping[str, Any] | None = None
+    """The claims of the credential, if it is a JWT."""
+
+
+class ResourceCredential(Struct, frozen=True):
+    """What names a resource: its token, its id (beside a secret token only), or a JWT that its key verifies.
+
+    `pointer` is that of the parameter that has it; "" for a header, whose fault is that of an unknown token. `time` is
+    that of the request, in milliseconds since 1970.
+    """
+
+    token: str | None = None
+    id: int | None = None
+    jwt: str | None = None
+    pointer: str = ""
+    time: int = 0
 
 
 class Credential(Struct, frozen=True):
-    """The credential of a request: a secret token, or the public company id of a database."""
+    """The credential of a request: a secret token, the public company id of a database, or what names a resource."""
 
     token: str | None = None
     company: str | None = None
+    resource: ResourceCredential | None = None
 
 
 class ParsedCommand(Struct, frozen=True):
@@ -137,7 +158,7 @@ class Call(Struct, frozen=True, eq=False):
     rates: Sequence[str] = ()
     """Rate limits for each credential, such as `75/second`; all of them apply."""
     pointers: Mapping[str, str] = field(default_factory=dict)
-    """For a fault: canonical pointers, and the names that this call has for them."""
+    """For a fault: canonical pointers, or codes of faults without one, and the names that this call has for them."""
     is_public: bool = False
     """Whether pages of any site may call it from a browser (CORS)."""
     further_rights: tuple[str, ...] = ()
@@ -146,6 +167,12 @@ class Call(Struct, frozen=True, eq=False):
     """Whether its parameters may be in the query or in a form, too. Then they are texts. The body may be absent."""
     render_faults: Callable[[Sequence[Fault]], Reply] | None = None
     """Renders the reply to a rejected request, in place of the dialect's function."""
+    key_header: str = "idempotency-key"
+    """The header with the key under which a repeated request gets the first response."""
+    credential: Callable[[Request], Credential] | None = None
+    """Returns the credential of a request, in place of the dialect's function."""
+    resource: Callable[[Request], ResourceCredential] | None = None
+    """Returns what names a resource of the database, beside the credential."""
 
 
 class FileRows(Struct, frozen=True):

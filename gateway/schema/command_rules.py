@@ -35,7 +35,8 @@ def closed_rules(database: Database) -> JSONSchema:
         "else": {"properties": {"resource_id": {"type": "null"}}},
         "allOf": [_resource_rule(resource) for resource in resources],
     }
-    members = {"profile": {"properties": {"custom": custom}}, "segments": segments}
+    categories = {"allOf": [_category_rule(resource) for resource in resources]}
+    members = {"profile": {"properties": {"custom": custom}}, "segments": segments, "categories": categories}
     return {"properties": {**members, "subscriptions": {"items": subscription}}}
 
 
@@ -48,6 +49,13 @@ def _resource_rule(resource: Resource) -> JSONSchema:
     }
     condition = {"properties": {"resource_id": {"const": resource.id}}, "required": ["resource_id"]}
     return {"if": condition, "then": {"properties": members}}
+
+
+def _category_rule(resource: Resource) -> JSONSchema:
+    """Return the schema of a change of categories: it names declared ones."""
+    condition = {"properties": {"resource_id": {"const": resource.id}}, "required": ["resource_id"]}
+    items = {"items": _one_of(resource.categories)}
+    return {"if": condition, "then": {"properties": {"add": items, "remove": items}}}
 
 
 def is_open_to(holder: Holder, database: Database) -> Callable[[list[str]], bool]:

@@ -15,6 +15,14 @@ def undeclared_faults(update: Update, database: Database) -> Iterable[Fault]:
     for index, subscription in enumerate(_list(update.get("subscriptions"))):
         if isinstance(subscription, dict) and isinstance(subscription.get("resource_id"), int):
             yield from _in_subscription(subscription, database, join_pointer("subscriptions", index))
+    yield from _categories(_object(update.get("categories")), database)
+
+
+def _categories(rule: Mapping[str, Any], database: Database) -> Iterable[Fault]:
+    resource = database.resources.get(rule.get("resource_id", -1))
+    for action in ("add", "remove"):
+        if resource and any(category not in resource.categories for category in _list(rule.get(action))):
+            yield Fault("unknown_category", pointer=join_pointer("categories", action))
 
 
 def _fields(update: Update, database: Database) -> Iterable[Fault]:

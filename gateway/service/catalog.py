@@ -4,29 +4,37 @@ It caches the store's registry until the registry's version changes. So a revoke
 and a request does not read the registry.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.fingerprint import fingerprint
-from gateway.core.model import WRITE, Database, Token
+from gateway.core.model import READ, WRITE, Database, Token
 from gateway.core.profile_tables import ProfileTables
-from gateway.dialects.protocol import Credential, Dialect
+from gateway.dialects.protocol import Credential, Dialect, ResourceCredential
 from gateway.schema.compiled import CompiledSchema
 from gateway.schema.files import load_schema
 from gateway.schema.pointer_mask import PointerMask
 from gateway.schema.profile_annotations import profile_tables
+from gateway.service.resource_credentials import find_resource
 from gateway.stores.protocol import Store
 
 
 class Grant(Struct, frozen=True):
-    """What a credential gives access to, in one dialect. `mask` masks the pointers of its requests."""
+    """What a credential gives access to, in one dialect. `mask` masks the pointers of its requests.
+
+    `resource` is the one that the credential names, `claims` are those of its JWT.
+    """
 
     token: Token
     database: Database
     schema: CompiledSchema
     mask: PointerMask
+    resource: int | None = None
+    claims: Mapping[str, Any] | None = None
 
 
 class Catalog:
@@ -61,10 +69,13 @@ class Catalog:
         return True
 
     def grant(self, credential: Credential, dialect: Dialect) -> Grant:
-        """Return the grant of a credential. Raises `Refusal`: unknown_token, unknown_company.
+        """Return the grant of a credential. Raises `Refusal`: unknown_token, unknown_company, unknown_resource.
 
-        A company id is public: it has the right to write, but not to read or delete.
+        A company id is public: it has the right to write, but not to read or delete. A resource's own credential has
+        the rights that its calls need.
         """
+        if credential.resource is not None:
+            return self._resource_grant(credential.resource, dialect)
         company = credential.company
         name = f"company {company}" if credential.token is None else fingerprint(credential.token)
         found = self._grants.get((name, dialect.name))
@@ -100,6 +111,11 @@ class Catalog:
             own = self._databases[database].fields.get("properties", {})
             self._tables[database] = profile_tables(load_schema("profile"), own)
         return self._tables[database]
+
+    def _resource_grant(self, named: ResourceCredential, dialect: Dialect) -> Grant:
+        database, id, claims = find_resource(named, self._databases.values())
+        token = Token(f"resource {database.id}/{id}", "", database.id, frozenset({READ, WRITE}), 0)
+        return replace(self._new_grant(token, dialect), resource=id, claims=claims)
 
     def _company_token(self, company: str | None) -> Token:
         database = next((each.id for each in self._databases.values() if each.company_id == company), None)

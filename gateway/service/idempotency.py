@@ -27,7 +27,7 @@ def idempotency_key(
 
     The fingerprint covers the canonical commands, so the same request in another media type has the same one.
     """
-    key = require_key(message.headers[KEY_HEADER])
+    key = require_key(message.headers[call.key_header])
     # Public calls have a key space of their own: any page may use them, and must not reach the keys of others.
     return IdempotencyKey(f"{'open' if call.is_public else ''}/{key}", _fingerprint(message, call, commands), expires)
 

@@ -7,6 +7,8 @@ from functools import cache
 from time import perf_counter
 from typing import Any
 
+from msgspec.structs import replace as replace_members
+
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import READ, Tree
 from gateway.core.numbers import replace_unrepresentable
@@ -20,12 +22,13 @@ from gateway.service.exchange import NO_HEADERS, Exchange
 from gateway.service.failures import OutageLog, log_unexpected
 from gateway.service.fair_queue import FairQueue
 from gateway.service.http_messages import Message, Response
-from gateway.service.idempotency import KEY_HEADER, KEY_LIFETIME, idempotency_key, key_of_body
+from gateway.service.idempotency import KEY_LIFETIME, idempotency_key, key_of_body
 from gateway.service.operations import Operations
 from gateway.service.plans import Plan, Plans
 from gateway.service.prepared_request import PreparedRequest
 from gateway.service.rate_limits import RateLimitExceeded, RateLimits
 from gateway.service.refused_recorder import RefusedRecorder
+from gateway.service.resource_credentials import resource_of
 from gateway.service.searches import SearchTimeExceeded
 from gateway.stores.errors import RegistryChanged, Unavailable
 
@@ -147,6 +150,8 @@ class Pipeline:
         registry = self._catalog.version if is_checked else None
         request = exchange.decode(call, plan.bounds, now)
         grant, is_dry = self._authorize(exchange, plan, request)
+        if call.resource is not None or call.credential is not None:
+            request = _with_resource(request, call, grant)
         rate_headers = NO_HEADERS
         if call.rates:
             rate_headers = self._rates.spend(call.rates, call.method, call.path, grant.token.id)
@@ -158,7 +163,7 @@ class Pipeline:
         has_marks = bool(exchange.unrepresentable)
         commands = validate_commands(grant.schema, parsed.commands, plan.type, request.is_typed, has_marks)
         key = None
-        if plan.is_write and KEY_HEADER in message.headers:
+        if plan.is_write and call.key_header in message.headers:
             expires = message.replay_until or parsed.expires or now + KEY_LIFETIME
             key = idempotency_key(message, call, expires, commands)
         elif parsed.repeat_key is not None:
@@ -187,9 +192,11 @@ class Pipeline:
         """Return the grant, and whether the request is a dry run, which needs the right to read too."""
         session = exchange.message.token
         if session is None:
-            grant = self._catalog.grant(plan.dialect.credential(request), plan.dialect)
-        else:
+            grant = self._catalog.grant(plan.credential(request), plan.dialect)
+        elif plan.call.credential is None:
             grant = self._catalog.grant_of_token(session, plan.dialect)
+        else:
+            raise refuse("unknown_token", "this call needs the credential of a resource")
         exchange.grant = grant
         token, is_dry = grant.token, False
         if plan.call.right not in token.rights:
@@ -204,6 +211,12 @@ class Pipeline:
         if self._rates.limits_tokens:
             self._rates.admit(token.id)
         return grant, is_dry
+
+
+def _with_resource(request: Request, call: Call, grant: Grant) -> Request:
+    """Return the request with the resource that it, or its credential, names. Raises `Refusal`: unknown_resource."""
+    id = grant.resource if call.resource is None else resource_of(call.resource(request), grant.database)
+    return replace_members(request, resource=id, database=grant.database.id, claims=grant.claims)
 
 
 def _sources(commands: Sequence[ParsedCommand], has_marks: bool) -> list[Tree]:
@@ -226,6 +239,8 @@ def _render(exchange: Exchange, call: Call, request: PreparedRequest, outcome: A
 
 def _with_vendor_pointer(fault: Fault, pointers: Mapping[str, str]) -> Fault:
     """Return a fault with the call's own pointer in place of the canonical one."""
+    if not fault.pointer and fault.code in pointers:
+        return replace(fault, pointer=pointers[fault.code])
     for canonical, pointer in pointers.items():
         if fault.pointer.startswith(canonical):
             return replace(fault, pointer=pointer + fault.pointer.removeprefix(canonical))

@@ -3,10 +3,12 @@
 A plan replaces what a request would otherwise decide again: the bounds of its body, and the type of its commands.
 """
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from gateway.core.model import READ, CommandType
-from gateway.dialects.protocol import BATCHES, COMMAND_TYPES, IMPORT, UPDATE, Call, Dialect
+from gateway.dialects.protocol import BATCHES, COMMAND_TYPES, IMPORT, UPDATE, Call, Credential, Dialect, Request
 from gateway.media import Bounds
 from gateway.settings import Settings
 
@@ -30,6 +32,8 @@ class Plan(Struct, frozen=True):
     is_write: bool
     is_single_update: bool
     """Whether a request is one change of the store, which may compare the version of the registry itself."""
+    credential: Callable[[Request], Credential]
+    """Returns the credential of a request. Raises `Refusal`."""
     keeps_sources: bool
     """Whether a job keeps what its rejected commands were parsed from."""
 
@@ -52,5 +56,6 @@ class Plans:
             type=COMMAND_TYPES[call.operation],
             is_write=call.right != READ,
             is_single_update=call.operation == UPDATE,
+            credential=call.credential or dialect.credential,
             keeps_sources=call.operation == IMPORT,
         )

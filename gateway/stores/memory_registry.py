@@ -1,6 +1,6 @@
 """The registry of databases, tokens, resources and segments in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -81,11 +81,21 @@ class MemoryRegistry:
         companies = {each.company_id for each in self._databases.values() if each.id != database.id} - {None}
         if database.company_id in companies:
             raise Duplicate(f"the company id {database.company_id} is another database's")
+        self._require_own_tokens(database.id, database.resources.values())
         self._register(self._databases, database.id, database)
 
     def _put_resource(self, database: int, resource: Resource) -> None:
+        self._require_own_tokens(database, [resource])
         resources = {**self._resources(database), resource.id: resource}
         self._register(self._databases, database, replace(self._database(database), resources=resources))
+
+    def _require_own_tokens(self, database: int, resources: Iterable[Resource]) -> None:
+        """Raise `Duplicate` if another resource has a token of these."""
+        given = {each.token_hash: (database, each.id) for each in resources if each.token_hash}
+        for other in self._databases.values():
+            for each in other.resources.values():
+                if given.get(each.token_hash or "", (other.id, each.id)) != (other.id, each.id):
+                    raise Duplicate(f"the token of resource {each.id} is used already")
 
     def _put_segment(self, database: int, segment: Segment) -> None:
         segments = {**self._segments(database), segment.id: segment}

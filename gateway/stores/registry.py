@@ -17,11 +17,12 @@ RESOURCES = "SELECT * FROM resources ORDER BY database, id"
 SEGMENTS = "SELECT * FROM segments ORDER BY database, id"
 TOKENS = "SELECT * FROM tokens ORDER BY created, id"
 ADD_DATABASE = "INSERT INTO databases VALUES (?, ?, ?, ?, ?)"
-ADD_RESOURCE = "INSERT INTO resources VALUES (?, ?, ?, ?, ?)"
+ADD_RESOURCE = "INSERT INTO resources VALUES (?, ?, ?, ?, ?, ?, ?)"
 ADD_SEGMENT = "INSERT INTO segments VALUES (?, ?, ?)"
 ADD_TOKEN = "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)"
 UPDATE_DATABASE = "UPDATE databases SET name = ?, closed = ?, fields = ?, company_id = ? WHERE id = ?"
-UPDATE_RESOURCE = "UPDATE resources SET name = ?, categories = ?, fields = ? WHERE database = ? AND id = ?"
+UPDATE_RESOURCE = """UPDATE resources SET name = ?, categories = ?, fields = ?, token_hash = ?, public_key = ?
+    WHERE database = ? AND id = ?"""
 UPDATE_SEGMENT = "UPDATE segments SET name = ? WHERE database = ? AND id = ?"
 REMOVE_RESOURCE = "DELETE FROM resources WHERE database = ? AND id = ?"
 REMOVE_SEGMENT = "DELETE FROM segments WHERE database = ? AND id = ?"
@@ -44,8 +45,10 @@ class SqlRegistry:
 
     async def databases(self) -> list[Database]:
         resources: dict[int, dict[int, Resource]] = defaultdict(dict)
-        for database, id, name, categories, fields in await self._read(RESOURCES):
-            resources[database][id] = Resource(id, name, tuple(orjson.loads(categories)), orjson.loads(fields))
+        for database, id, name, categories, fields, *secrets in await self._read(RESOURCES):
+            resources[database][id] = Resource(
+                id, name, tuple(orjson.loads(categories)), orjson.loads(fields), *secrets
+            )
         segments: dict[int, dict[int, Segment]] = defaultdict(dict)
         for database, id, name in await self._read(SEGMENTS):
             segments[database][id] = Segment(id, name)
@@ -82,8 +85,7 @@ class SqlRegistry:
         await self._register(_add_resource(database, resource))
 
     async def update_resource(self, database: int, resource: Resource) -> None:
-        categories, fields = json_text(resource.categories), json_text(resource.fields)
-        await self._register((UPDATE_RESOURCE, (resource.name, categories, fields, database, resource.id)))
+        await self._register((UPDATE_RESOURCE, (*_resource_columns(resource), database, resource.id)))
 
     async def remove_resource(self, database: int, id: int) -> None:
         await self._register((REMOVE_RESOURCE, (database, id)))
@@ -104,8 +106,13 @@ def _settings(database: Database) -> Row:
 
 
 def _add_resource(database: int, resource: Resource) -> Statement:
+    return ADD_RESOURCE, (database, resource.id, *_resource_columns(resource))
+
+
+def _resource_columns(resource: Resource) -> Row:
+    """Return the columns of a resource that can be updated."""
     categories, fields = json_text(resource.categories), json_text(resource.fields)
-    return ADD_RESOURCE, (database, resource.id, resource.name, categories, fields)
+    return resource.name, categories, fields, resource.token_hash, resource.public_key
 
 
 def _add_segment(database: int, segment: Segment) -> Statement:

@@ -110,8 +110,7 @@ async def seed_store(store: Store, case: Case) -> None:
     await store.add_database(database_from_case(described))
     await store.add_database(Database(2, "second"))
     for resource in described.get("resources", ()):
-        categories = tuple(resource.get("categories", ()))
-        await store.add_resource(1, Resource(resource["id"], resource["name"], categories, resource.get("fields", {})))
+        await store.add_resource(1, _resource(resource))
     for segment in described.get("segments", ()):
         await store.add_segment(1, Segment(**segment))
     for secret, (database, rights) in TOKENS.items():
@@ -128,6 +127,19 @@ def database_from_case(described: Mapping[str, Any]) -> Database:
     """Return database 1 as the case describes it."""
     fields = described.get("fields", IDENTIFIERS)
     return Database(1, "default", described.get("closed", False), fields, company_id="demo")
+
+
+def _resource(described: Mapping[str, Any]) -> Resource:
+    """Return a resource as the case describes it, whose token is given as it is sent."""
+    categories, token = tuple(described.get("categories", ())), described.get("token")
+    return Resource(
+        described["id"],
+        described["name"],
+        categories,
+        described.get("fields", {}),
+        token and fingerprint(token),
+        described.get("public_key"),
+    )
 
 
 def _job(case: Case, row: Mapping[str, Any]) -> Job:

@@ -60,13 +60,15 @@ class EndLine(Line, tag="end"):
     lines: Count
 
 
-class ResourceMember(Struct, forbid_unknown_fields=True):
+class ResourceMember(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """A resource in its database's line."""
 
     id: Count
     name: str
     categories: tuple[str, ...]
     fields: dict[str, Any]
+    token_hash: str | None = None
+    public_key: str | None = None
 
 
 class SegmentMember(Struct, forbid_unknown_fields=True):
@@ -215,7 +217,10 @@ def line_of(database: int, row: DumpRow) -> RowLine:
     """Return the line of a row of a database."""
     match row:
         case Database():
-            resources = [ResourceMember(it.id, it.name, it.categories, {**it.fields}) for it in row.resources.values()]
+            resources = [
+                ResourceMember(it.id, it.name, it.categories, {**it.fields}, it.token_hash, it.public_key)
+                for it in row.resources.values()
+            ]
             segments = [SegmentMember(it.id, it.name) for it in row.segments.values()]
             return DatabaseLine(row.id, row.name, row.closed, {**row.fields}, row.company_id, resources, segments)
         case Token():
@@ -242,7 +247,10 @@ def row_of(line: RowLine) -> DumpRow:
     """Return the row of a line."""
     match line:
         case DatabaseLine():
-            resources = {it.id: Resource(it.id, it.name, it.categories, it.fields) for it in line.resources}
+            resources = {
+                it.id: Resource(it.id, it.name, it.categories, it.fields, it.token_hash, it.public_key)
+                for it in line.resources
+            }
             segments = {it.id: Segment(it.id, it.name) for it in line.segments}
             return Database(line.database, line.name, line.closed, line.fields, line.company_id, resources, segments)
         case TokenLine():

@@ -87,6 +87,7 @@ UNPROVEN = {
         "/api/segments/{id}",
         "/api/segments/{id}/profiles",
         "/api/segments/{id}/relationships/profiles",
+        "/subscription/push/status",
         "/users/{user_id}/preferences/{topic_id}",
         "/users/{user_id}/tokens/{token}",
     ),
@@ -96,7 +97,9 @@ UNPROVEN = {
         "/api/event-bulk-create-jobs",
         "/api/events",
         "/api/v1.1/profiles/merge",
+        "/api/v1.1/profiles/message_unsub",
         "/api/v1.1/profiles/split",
+        "/api/v1.1/resources/push_subscribe",
         "/api/v1.1/subscribers/history_get",
         "/api/v1.1/subscribers/history_get_all",
         "/api/v1.1/subscriptions/delete",
@@ -107,7 +110,13 @@ UNPROVEN = {
         "/client/back-in-stock-subscriptions",
         "/client/event-bulk-create",
         "/client/events",
+        "/event/push/delivery",
+        "/event/push/open",
         "/onsite/track-analytics",
+        "/profile/update",
+        "/push_subscribe",
+        "/subscription/push/subscribe",
+        "/subscription/push/update",
         "/users/{user_id}/preferences",
     ),
     "PUT": (
@@ -133,7 +142,7 @@ def _altcraft(call: Call, database: int | None) -> tuple[dict[str, Any], str]:
         match = {"profile_id": ID, "resource_id": 1, "channel": "email", "email": EMAIL}
     if call.path.endswith("fields_get"):
         match = {"id": 1}
-    tree = {**match, "data": data, "segment_id": 7}
+    tree = {**match, "data": data, "segment_id": 7, "trigger_id": 5, "workflow_id": 9}
     return ({**tree, "db_id": database} if database is not None else tree), call.path
 
 

@@ -6,18 +6,27 @@ from typing import Any
 from gateway.core.faults import Fault, refuse
 from gateway.core.model import Document, Update
 from gateway.dialects.altcraft import errors
-from gateway.dialects.altcraft.calls import CALLS, ROOT
+from gateway.dialects.altcraft.calls import APP_PREFIXES, CALLS, ROOT
+from gateway.dialects.altcraft.credentials import secret_credential
 from gateway.dialects.altcraft.fields import FIELDS, LOCATED_FIELDS, RESERVED_NAMES
 from gateway.dialects.altcraft.outgoing import OUTGOING
 from gateway.dialects.altcraft.parameters import XML_SPACE
 from gateway.dialects.altcraft.rows import FILE_ROWS
 from gateway.dialects.outgoing import Outgoing
-from gateway.dialects.protocol import CONTENT_TYPES, Credential, FileRows, Reply, Request, RequestNames
+from gateway.dialects.protocol import CONTENT_TYPES, FileRows, Reply, Request, RequestNames
 
 REQUEST_NAMES = RequestNames(
     credentials=("token",),
     headers=("referer",),
-    impersonal=("db_id", "resource_id", "segment_id", "add_to_segments", "remove_from_segments"),
+    impersonal=(
+        "db_id",
+        "resource_id",
+        "segment_id",
+        "trigger_id",
+        "workflow_id",
+        "add_to_segments",
+        "remove_from_segments",
+    ),
 )
 
 
@@ -25,7 +34,7 @@ class Altcraft:
     """The dialect. With `always_200` every reply has status 200, and only `error` reports the outcome."""
 
     name = "altcraft"
-    prefixes = (ROOT, "/api/v1.0", "/api/integrations")
+    prefixes = (ROOT, "/api/v1.0", "/api/integrations", *APP_PREFIXES)
     slash_merging_prefix = ROOT
     content_types = CONTENT_TYPES
     fields = FIELDS
@@ -36,6 +45,8 @@ class Altcraft:
     file_rows: FileRows | None = FILE_ROWS
     outgoing: Outgoing | None = OUTGOING
     request_names = REQUEST_NAMES
+
+    credential = staticmethod(secret_credential)
 
     def __init__(self, always_200: bool) -> None:
         self._always_200 = always_200
@@ -51,21 +62,6 @@ class Altcraft:
             if value is not None and value not in ("json", "xml"):
                 raise refuse("invalid_parameter", "it must be json or xml", "/format")
         return member if format is None else format
-
-    def credential(self, request: Request) -> Credential:
-        """Return the token of the body, or else a Bearer token (RFC 6750), or else the token of the query."""
-        tree = request.tree
-        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        for token in (
-            tree.get("token") if isinstance(tree, dict) else None,
-            bearer if scheme.lower() == "bearer" else None,
-            request.query.get("token"),
-        ):
-            if not isinstance(token, str | None):
-                raise refuse("invalid_parameter", "it must be a string", "/token")
-            if token and (secret := token.strip()):
-                return Credential(secret)
-        raise refuse("no_token")
 
     def resolve_patch(self, _document: Document, _update: Update) -> Update:
         """Raise `Refusal`: this vendor has no call with a JSON Patch."""

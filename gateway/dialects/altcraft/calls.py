@@ -8,14 +8,17 @@ from gateway.core.model import DELETE, READ, WRITE
 from gateway.dialects.altcraft import (
     histories,
     merges,
+    mobile_calls,
     profile_lists,
     quick_import,
     replies,
     requests,
+    resource_calls,
     starts,
     subscription_calls,
     subscription_lists,
 )
+from gateway.dialects.altcraft.credentials import app_credential
 from gateway.dialects.altcraft.matching import DELETE_MODES, SEARCH_MODES
 from gateway.dialects.protocol import (
     BATCH,
@@ -38,6 +41,9 @@ from gateway.dialects.protocol import (
 
 ROOT = "/api/v1.1"
 QUICK_IMPORT = "/api/integrations/any/profile_import"
+PUBLIC_PUSH = "/push_subscribe"
+APP_PREFIXES = ("/subscription/push", "/event/push", "/profile", PUBLIC_PUSH)
+"""The paths of the mobile SDKs and of web pages."""
 
 _parse_update = partial(requests.parse_profile, rule=requests.REQUIRE, search=True)
 _parse_import = partial(requests.parse_profile, rule=requests.CREATE, search=True)
@@ -63,6 +69,7 @@ _POINTERS: Mapping[str, Mapping[str, str]] = {
     "resources/fields_get": {"/match/resource_id": "/id"},
     "profiles/merge": {"/match/mode": "/matching", "/match": "/destination", **merges.POINTERS},
     **{f"subscribers/{name}": histories.POINTERS for name in ("history_get", "history_get_all")},
+    "profiles/message_unsub": resource_calls.UNSUBSCRIPTION_POINTERS,
     "profiles/split": {"/match/mode": "/matching", "/match": "/source", **merges.POINTERS},
 }
 """By path: the canonical pointers for which the call has a parameter of its own."""
@@ -80,6 +87,28 @@ def _call(
     pointers = _POINTERS.get(path, {})
     return Call(
         "POST", f"{ROOT}/{path}", operation, right, parse, render, pointers=pointers, further_rights=rights, **further
+    )
+
+
+def _app_call(
+    name: str,
+    operation: str,
+    parse: Callable[[Request], ParsedRequest],
+    render: Callable[[Result], Reply] = mobile_calls.render_profile,
+) -> Call:
+    """Return a call of the mobile SDKs, by method and path."""
+    method, path = name.split()
+    right = WRITE if operation == UPDATE else READ
+    return Call(
+        method,
+        path,
+        operation,
+        right,
+        parse,
+        render,
+        pointers=mobile_calls.POINTERS,
+        key_header="request-id",
+        credential=app_credential,
     )
 
 
@@ -129,6 +158,38 @@ CALLS: tuple[Call, ...] = (
         accepts_forms=True,
         render_faults=quick_import.render_faults,
     ),
+    _call(
+        "profiles/message_unsub",
+        UPDATE,
+        WRITE,
+        resource_calls.parse_unsubscription,
+        replies.render_profile_id,
+        resource=partial(resource_calls.named_resource, resource_calls.UNSUBSCRIPTION_TOKEN),
+    ),
+    _call(
+        "resources/push_subscribe",
+        UPDATE,
+        WRITE,
+        resource_calls.parse_push,
+        replies.render_profile_id,
+        resource=partial(resource_calls.named_resource, resource_calls.SUBSCRIPTION_TOKEN),
+    ),
+    Call(
+        "POST",
+        PUBLIC_PUSH,
+        UPDATE,
+        WRITE,
+        resource_calls.parse_push,
+        resource_calls.render_public_push,
+        is_public=True,
+        credential=resource_calls.public_credential,
+    ),
+    _app_call("POST /subscription/push/subscribe", UPDATE, mobile_calls.parse_subscribe),
+    _app_call("POST /subscription/push/update", UPDATE, mobile_calls.parse_token_update),
+    _app_call("GET /subscription/push/status", FIND, mobile_calls.parse_status),
+    _app_call("POST /profile/update", UPDATE, mobile_calls.parse_profile),
+    _app_call("POST /event/push/open", DESCRIBE, mobile_calls.parse_push_event, mobile_calls.render_done),
+    _app_call("POST /event/push/delivery", DESCRIBE, mobile_calls.parse_push_event, mobile_calls.render_done),
     *_start_calls("trigger"),
     *_start_calls("workflow"),
     _call("subscribers/history_get", HISTORY, READ, histories.parse_one, histories.render_one),

@@ -131,6 +131,9 @@ MIGRATIONS = (
     CREATE INDEX refused_keys_of_request ON refused_keys (database, position);
     CREATE TABLE erasures (database bigint PRIMARY KEY, time bigint NOT NULL);
     """,
+    """
+    ALTER TABLE resources ADD COLUMN token_hash text UNIQUE, ADD COLUMN public_key text;
+    """,
 )
 """The steps from nothing to this version's layout. A released step is never altered: a change is a new step."""
 

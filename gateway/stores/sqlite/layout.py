@@ -132,6 +132,11 @@ MIGRATIONS = (
     CREATE INDEX refused_keys_of_request ON refused_keys (database, position);
     CREATE TABLE erasures (database INTEGER PRIMARY KEY, time INTEGER NOT NULL) STRICT;
     """,
+    """
+    ALTER TABLE resources ADD COLUMN token_hash TEXT;
+    ALTER TABLE resources ADD COLUMN public_key TEXT;
+    CREATE UNIQUE INDEX resources_by_token ON resources (token_hash);
+    """,
 )
 """The steps from an empty file to this version's layout. A released step is never altered: a change is a new step."""
 

@@ -1,0 +1,93 @@
+"""Changes of subscriptions that depend on which ones a profile has."""
+
+from collections.abc import Mapping, Sequence
+from operator import is_not
+from typing import Any
+
+from gateway.core.consent import DELETED, INTERNAL_MEMBERS, STATUSES, status_word
+from gateway.core.faults import refuse
+from gateway.core.matching import subscription_address
+from gateway.core.model import Document, Update
+
+ADDRESS_MEMBERS = (
+    *("resource_id", "channel", "email", "phone", "provider", "subscription_id", "cc_data", "field_name"),
+    "field_value",
+)
+
+EACH, MOVE, CATEGORIES = "each_subscription", "move_subscription", "categories"
+"""The members of an update with such changes. The first two become edits of subscriptions, before all others."""
+
+
+def with_edits(document: Document, update: Update) -> Update:
+    """Return the update with the edits of its changes. Raises `Refusal`: unknown_subscription."""
+    edits = []
+    if EACH in update:
+        edits += _edits_of_each(document, update[EACH])
+    if MOVE in update:
+        edits += _edits_of_move(document, update[MOVE])
+    return {**update, "subscriptions": [*edits, *update.get("subscriptions", ())]}
+
+
+def change_categories(document: Document, rule: Mapping[str, Any]) -> Document:
+    """Return the document with the categories added to the subscriptions of a rule, and removed from them.
+
+    Raises `Refusal`: unknown_subscription.
+    """
+    before = document.get("subscriptions", [])
+    named = [_is_named(one, rule) for one in before]
+    if not any(named):
+        raise refuse("unknown_subscription")
+    after = [_with_categories(one, rule) if is_named else one for one, is_named in zip(before, named, strict=True)]
+    return {**document, "subscriptions": after} if any(map(is_not, after, before)) else document
+
+
+def _with_categories(subscription: Mapping[str, Any], rule: Mapping[str, Any]) -> Mapping[str, Any]:
+    before = subscription.get("cats", [])
+    removed = rule.get("remove", ())
+    after = [each for each in dict.fromkeys([*before, *rule.get("add", ())]) if each not in removed]
+    return subscription if after == before else {**subscription, "cats": after}
+
+
+def _is_named(subscription: Mapping[str, Any], rule: Mapping[str, Any]) -> bool:
+    """Return whether a rule is for a subscription: what it names of the address is equal."""
+    return DELETED not in subscription and all(
+        name not in rule or subscription.get(name) == rule[name] for name in ADDRESS_MEMBERS
+    )
+
+
+def _edits_of_each(document: Document, rule: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the edits that give a status to each subscription of a rule."""
+    subscriptions = [one for one in document.get("subscriptions", ()) if _is_named(one, rule)]
+    if not subscriptions:
+        raise refuse("unknown_subscription")
+    return [{**_address(one), "status": rule["status"]} for one in subscriptions]
+
+
+def _edits_of_move(document: Document, rule: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the edits that give another address to a subscription. The one with the former address is deleted.
+
+    Without the former one, the new subscription has the status of the latest of its resource and channel, if the rule
+    permits that. A status that is moved is no explicit subscription: it lifts no opt-out of the new address.
+    """
+    former, address = rule["from"], rule["to"]
+    present: Sequence[Mapping[str, Any]] = [one for one in document.get("subscriptions", ()) if DELETED not in one]
+    old = next((one for one in present if subscription_address(one) == subscription_address(former)), None)
+    if old is not None:
+        kept = {name: value for name, value in old.items() if name not in (*ADDRESS_MEMBERS, *INTERNAL_MEMBERS)}
+        moved = {**kept, **address}
+        edits = [{**_address(old), DELETED: True}] if subscription_address(old) != subscription_address(address) else []
+        return [*edits, _without_subscribed(moved)]
+    if rule.get("if_absent") != "add":
+        raise refuse("unknown_subscription")
+    same = [one for one in present if all(one.get(name) == address.get(name) for name in ("resource_id", "channel"))]
+    status = same[-1].get("status") if same else None
+    return [_without_subscribed({**address, **({} if status is None else {"status": status})})]
+
+
+def _without_subscribed(subscription: Mapping[str, Any]) -> dict[str, Any]:
+    is_subscribed = status_word(subscription.get("status")) == STATUSES[0]
+    return {name: value for name, value in subscription.items() if name != "status" or not is_subscribed}
+
+
+def _address(subscription: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: subscription[name] for name in ADDRESS_MEMBERS if name in subscription}
