@@ -14,7 +14,7 @@ from gateway.core.matching import subscription_address
 from gateway.core.model import Document, Update
 from gateway.core.pointer import join_pointer, split_pointer, value_at
 from gateway.core.profile_tables import ProfileTables
-from gateway.core.subscription_rules import CATEGORIES, change_categories
+from gateway.core.subscription_rules import CATEGORIES, STATUS, change_categories, change_statuses
 from gateway.core.update_functions import FUNCTIONS
 
 MAX_COMPARISONS = 64
@@ -46,6 +46,8 @@ def apply_update(document: Document, update: Update) -> tuple[Document, list[Fau
         document = _edit_subscriptions(document, update["subscriptions"], skip_invalid, faults)
     if CATEGORIES in update:
         document = change_categories(document, update[CATEGORIES])
+    if STATUS in update:
+        document = change_statuses(document, update[STATUS])
     if "remove_subscriptions" in update:
         document = _remove_subscriptions(document, update["remove_subscriptions"])
     if "segments" in update:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from operator import is_not
-from typing import Any
+from typing import Any, TypeAlias
 
 from gateway.core.consent import DELETED, INTERNAL_MEMBERS, STATUSES, status_word
 from gateway.core.faults import refuse
@@ -14,8 +14,11 @@ ADDRESS_MEMBERS = (
     "field_value",
 )
 
-EACH, MOVE, CATEGORIES = "each_subscription", "move_subscription", "categories"
+EACH, MOVE, CATEGORIES, STATUS = "each_subscription", "move_subscription", "categories", "subscription_status"
 """The members of an update with such changes. The first two become edits of subscriptions, before all others."""
+
+Rule: TypeAlias = Mapping[str, Any]
+"""The words `from` and `to`, and perhaps members of the address of the subscriptions, such as the `resource_id`."""
 
 
 def with_edits(document: Document, update: Update) -> Update:
@@ -39,6 +42,28 @@ def change_categories(document: Document, rule: Mapping[str, Any]) -> Document:
         raise refuse("unknown_subscription")
     after = [_with_categories(one, rule) if is_named else one for one, is_named in zip(before, named, strict=True)]
     return {**document, "subscriptions": after} if any(map(is_not, after, before)) else document
+
+
+def change_statuses(document: Document, rule: Rule) -> Document:
+    """Return the document with the new status in each subscription of the rule. A number stays a number."""
+    before = document.get("subscriptions", ())
+    after = [_with_status(one, rule["to"]) if applies(rule, one) else one for one in before]
+    return {**document, "subscriptions": after} if any(map(is_not, after, before)) else document
+
+
+def applies(rule: Rule, subscription: Mapping[str, Any]) -> bool:
+    """Return whether a rule applies to a subscription. One to a resource is subscribed if it has no status."""
+    if DELETED in subscription:
+        return False
+    status = status_word(subscription.get("status")) or (STATUSES[0] if "resource_id" in subscription else None)
+    return status == rule["from"] and all(
+        name not in rule or subscription.get(name) == rule[name] for name in ADDRESS_MEMBERS
+    )
+
+
+def _with_status(subscription: Mapping[str, Any], word: str) -> Mapping[str, Any]:
+    status = subscription.get("status")
+    return {**subscription, "status": STATUSES.index(word) if isinstance(status, int) else word}
 
 
 def _with_categories(subscription: Mapping[str, Any], rule: Mapping[str, Any]) -> Mapping[str, Any]:

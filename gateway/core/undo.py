@@ -36,7 +36,7 @@ from gateway.core.model import (
 )
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.selection import select_profile
-from gateway.core.status_change import change_statuses
+from gateway.core.subscription_rules import change_statuses
 
 ResolvePatch: TypeAlias = Callable[[Document, Update], Update]
 """Returns what the JSON Patch of an update writes to a document."""

@@ -9,7 +9,8 @@ from gateway.core.faults import Refusal, refuse
 from gateway.core.matching import ID
 from gateway.core.model import Change, EditResult, Query
 from gateway.core.splitting import DESTINATIONS
-from gateway.core.status_change import change_statuses, changed_subscriptions
+from gateway.core.status_change import changed_subscriptions
+from gateway.core.subscription_rules import change_statuses
 from gateway.service.changes import GROUP_SIZE, ChangeBuilder
 from gateway.service.erasures import erase
 from gateway.service.prepared_request import Outcome, PreparedRequest

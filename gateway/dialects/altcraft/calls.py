@@ -42,7 +42,7 @@ from gateway.dialects.protocol import (
 ROOT = "/api/v1.1"
 QUICK_IMPORT = "/api/integrations/any/profile_import"
 PUBLIC_PUSH = "/push_subscribe"
-APP_PREFIXES = ("/subscription/push", "/event/push", "/profile", PUBLIC_PUSH)
+APP_PREFIXES = ("/subscription/push", "/event", "/profile", PUBLIC_PUSH)
 """The paths of the mobile SDKs and of web pages."""
 
 _parse_update = partial(requests.parse_profile, rule=requests.REQUIRE, search=True)
@@ -95,6 +95,7 @@ def _app_call(
     operation: str,
     parse: Callable[[Request], ParsedRequest],
     render: Callable[[Result], Reply] = mobile_calls.render_profile,
+    **further: Any,
 ) -> Call:
     """Return a call of the mobile SDKs, by method and path."""
     method, path = name.split()
@@ -109,6 +110,7 @@ def _app_call(
         pointers=mobile_calls.POINTERS,
         key_header="request-id",
         credential=app_credential,
+        **further,
     )
 
 
@@ -187,6 +189,8 @@ CALLS: tuple[Call, ...] = (
     _app_call("POST /subscription/push/subscribe", UPDATE, mobile_calls.parse_subscribe),
     _app_call("POST /subscription/push/update", UPDATE, mobile_calls.parse_token_update),
     _app_call("GET /subscription/push/status", FIND, mobile_calls.parse_status),
+    _app_call("POST /subscription/push/unsuspend", UPDATE, mobile_calls.parse_unsuspension),
+    _app_call("POST /event/post", UPDATE, mobile_calls.parse_event, mobile_calls.render_done, accepts_forms=True),
     _app_call("POST /profile/update", UPDATE, mobile_calls.parse_profile),
     _app_call("POST /event/push/open", DESCRIBE, mobile_calls.parse_push_event, mobile_calls.render_done),
     _app_call("POST /event/push/delivery", DESCRIBE, mobile_calls.parse_push_event, mobile_calls.render_done),

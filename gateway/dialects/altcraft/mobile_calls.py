@@ -11,7 +11,7 @@ from gateway.core.consent import DELETED, STATUSES, status_word
 from gateway.core.faults import Fault, refuse
 from gateway.core.matching import subscription_address
 from gateway.core.model import Profile
-from gateway.core.subscription_rules import CATEGORIES, MOVE
+from gateway.core.subscription_rules import CATEGORIES, MOVE, STATUS
 from gateway.dialects.altcraft.data import parse_data
 from gateway.dialects.altcraft.matching import NO_MATCH, SEARCH_MODES, mode_faults, parse_match
 from gateway.dialects.altcraft.parameters import (
@@ -98,6 +98,56 @@ def parse_profile(request: Request) -> ParsedRequest:
     fields = _object(parameters, "profile_fields", request.is_typed, required=True)
     command |= parse_data(fields, faults, request.is_typed)
     return _parsed(request, parameters, command, faults, device)
+
+
+def parse_unsuspension(request: Request) -> ParsedRequest:
+    """Parse `push/unsuspend`: the device is suspended at other profiles, and no longer at that of the request."""
+    parameters = parse_parameters(request)
+    device = _device(_object(parameters, "subscription", request.is_typed, required=True), "subscription")
+    rule = {"resource_id": request.resource, "channel": "push", **device}
+    command: dict[str, Any] = {
+        "match": _match(request, device),
+        **REQUIRE,
+        "missing_ok": True,
+        STATUS: {"from": "suspended", "to": "subscribed", **rule},
+    }
+    if _boolean(parameters, "replace", request.is_typed):
+        suspended = {"from": "subscribed", "to": "suspended", **rule}
+        match = {"mode": "push_sub", "values": device, "resource_id": request.resource}
+        command["detach_from_others"] = {"match": match, STATUS: suspended}
+    return _parsed(request, parameters, command, [], device)
+
+
+def parse_event(request: Request) -> ParsedRequest:
+    """Parse `event/post`, a form: the fields and the subscription beside an event are written, the event is not kept.
+
+    The profile is that of the JWT; else that of the push subscription which `ma` or `sn` names.
+    """
+    faults: list[Fault] = []
+    form = parse_parameters(request)
+    fields, sent, named = (_json_part(form, name) for name in ("pf", "sn", "ma"))
+    command: dict[str, Any] = {"match": _match(request, named or sent), **CREATE}
+    if command["match"]["mode"] == "profile_id":
+        command |= REQUIRE
+    command |= parse_data(fields, faults, True)
+    if sent:
+        subscription = parse_subscription(sent, "/subscriptions/0", faults, True)
+        command["subscriptions"] = [subscription, *_listed(command.get("subscriptions"))]
+    return _parsed(request, {}, command, faults, {})
+
+
+def _json_part(form: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the object in a part of a form; {} without it. Raises `Refusal`: invalid_parameter."""
+    text = form.get(name)
+    if text is None or is_blank(text) or text == "null":
+        return {}
+    try:
+        value = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise refuse("invalid_parameter", "it must be an object in JSON", f"/{name}")
+    return value
 
 
 def parse_push_event(request: Request) -> ParsedRequest:
