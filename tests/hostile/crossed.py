@@ -58,7 +58,7 @@ def crossed(seed: int) -> Iterator[Crossed]:
 
 def made(name: str, call: Call, secret: str | None, database: int | None, codec: Any, where: str) -> Crossed:
     own, rights = TOKENS.get(secret or "", (None, ()))
-    is_known = own is not None and secret != "was-revoked" and call.right in rights
+    is_known = own is not None and secret != "was-revoked" and {call.right, *call.further_rights} <= {*rights}
     headers = {"content-type": codec.media_type, "accept": codec.media_type, "revision": "2025-10-15"}
     tree, path = BODIES[name](call, database)
     if name == "altcraft" and where == "body":
@@ -71,10 +71,13 @@ def made(name: str, call: Call, secret: str | None, database: int | None, codec:
         is_known, own = secret == "demo", 1
         asked = own
     body = b"" if call.method in ("GET", "DELETE") else codec.encode(tree)
-    optional = call.path.endswith(("databases/list", "fields_get")) and database is None
+    optional = call.path.endswith(WITHOUT_DATABASE) and database is None
     may = is_known and (asked == own or optional)
     return Crossed(Request(call.method, path, headers, body), may, own if is_known else None)
 
+
+WITHOUT_DATABASE = ("databases/list", "fields_get", "subscriptions/list_all", "message_unsub", "push_subscribe")
+"""The ends of Altcraft's calls that need not name a database."""
 
 UNPROVEN = {
     "DELETE": ("/api/lists/{id}/relationships/profiles",),
@@ -96,17 +99,6 @@ UNPROVEN = {
         "/api/back-in-stock-subscriptions",
         "/api/event-bulk-create-jobs",
         "/api/events",
-        "/api/v1.1/profiles/merge",
-        "/api/v1.1/profiles/message_unsub",
-        "/api/v1.1/profiles/split",
-        "/api/v1.1/resources/push_subscribe",
-        "/api/v1.1/subscribers/history_get",
-        "/api/v1.1/subscribers/history_get_all",
-        "/api/v1.1/subscriptions/delete",
-        "/api/v1.1/subscriptions/get",
-        "/api/v1.1/subscriptions/list",
-        "/api/v1.1/subscriptions/list_all",
-        "/api/v1.1/subscriptions/undelete",
         "/client/back-in-stock-subscriptions",
         "/client/event-bulk-create",
         "/client/events",
@@ -140,12 +132,27 @@ def _altcraft(call: Call, database: int | None) -> tuple[dict[str, Any], str]:
     match: dict[str, Any] = {"matching": "email", "email": EMAIL}
     if call.path.endswith("_batch"):
         data, match = [data], {"matching": "email"}
-    if call.path.endswith("subscriptions/set"):
+    if "/subscriptions/" in call.path:
         match = {"profile_id": ID, "resource_id": 1, "channel": "email", "email": EMAIL}
     if call.path.endswith("fields_get"):
         match = {"id": 1}
+    match = _ALTCRAFT_BODIES.get(call.path.removeprefix("/api/v1.1/"), match)
     tree = {**match, "data": data, "segment_id": 7, "trigger_id": 5, "workflow_id": 9}
-    return ({**tree, "db_id": database} if database is not None else tree), call.path
+    name = "list_id" if "/subscribers/" in call.path else "db_id"
+    return ({**tree, name: database} if database is not None else tree), call.path
+
+
+_OTHER = {"profile_id": "e" * 24}
+_ALTCRAFT_BODIES: dict[str, dict[str, Any]] = {
+    "profiles/merge": {"matching": "profile_id", "source": [_OTHER], "destination": {"profile_id": ID}},
+    "profiles/split": {"matching": "profile_id", "source": {"profile_id": ID}, "destination": [_OTHER]},
+    "profiles/message_unsub": {"rtoken": 1, "smid": ID},
+    "resources/push_subscribe": {"resource_token": 1, "id": ID, "subscriptions": [DEVICE.match["values"]]},
+    "subscribers/history_get": {"xxh": ID},
+    "subscribers/history_get_all": {"date_from": "2025-01-01", "date_to": "2027-01-01"},
+    "subscriptions/list_all": {"resource_id": 1},
+}
+"""By call, the parameters that the others do not have."""
 
 
 def _courier(call: Call, _database: int | None) -> tuple[Any, str]:
