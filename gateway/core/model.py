@@ -303,9 +303,8 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A channel source that profiles subscribe to. `fields` is the JSON Schema of its subscriptions' own fields.
-
-    `token_hash` is the SHA-256 of its token (hexadecimal); `public_key` (PEM) verifies the JWTs of its apps."""
+    """A channel source that profiles subscribe to. `fields` is the JSON Schema of its subscriptions' own fields,
+    `token_hash` the SHA-256 of its token in hexadecimal; `public_key` (PEM) verifies the JWTs of its apps."""
 
     id: int
     name: str
