@@ -1,4 +1,4 @@
-"""The feed: how fast one subscriber reads it, and what a webhook costs the updates."""
+"""The feed: how fast one subscriber reads it, and what a webhook or a relay costs the updates."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ MAX_GROWTH = 0.05
 """Of the memory, since a tenth of the feed was read."""
 
 MIN_SHARE = 0.9
-"""The rate of updates with a webhook, divided by the rate without one."""
+"""The rate of updates with a webhook or a relay, divided by the rate without one."""
 
 PAGE = 1_000
 """Events of a page: the most that one request returns."""
@@ -44,9 +44,10 @@ class Reading:
 
 
 def feed(scale: Scale) -> Finding:
-    """Both."""
-    runs = webhook_runs(scale)
-    return Finding([*reading_rows(scale), webhook_row(runs)], runs)
+    """All of it."""
+    webhook, relay = runs_beside(scale, "webhook"), runs_beside(scale, "relay")
+    rows = [*reading_rows(scale), row_beside(webhook, "webhook"), row_beside(relay, "relay")]
+    return Finding(rows, [*webhook, *relay])
 
 
 def reading_rows(scale: Scale) -> Iterator[Row]:
@@ -80,8 +81,8 @@ def _pages(connection: HTTPConnection) -> Iterator[Sequence[object]]:
         page = _call(connection, "GET", f"changes?limit={PAGE}&after={page['cursor']}")
 
 
-def webhook_runs(scale: Scale) -> Sequence[Run]:
-    """JSON updates, in turn to a gateway without a webhook and to one that delivers to a receiver meanwhile."""
+def runs_beside(scale: Scale, kind: str) -> Sequence[Run]:
+    """JSON updates, in turn to a gateway without a subscriber and to one that sends to a receiver meanwhile."""
     numbers = range(scale.profiles)
     with (
         servers.floor("json") as receiver,
@@ -91,24 +92,30 @@ def webhook_runs(scale: Scale) -> Sequence[Run]:
             RATE_LIMITS=RATE_LIMITS, SECRET_FILE=str(made / "secret"), WEBHOOK_PRIVATE="true"
         ) as delivering,
     ):
-        in_turn = {"no webhook": alone, "one webhook": delivering}
-        _create_webhook(delivering, f"http://127.0.0.1:{receiver.port}{RECEIVER}")
+        in_turn = {f"no {kind}": alone, f"one {kind}": delivering}
         for server in in_turn.values():
             send(server, bodies.imports("json", numbers))
+        _create(delivering, kind, f"http://127.0.0.1:{receiver.port}")
         return list(rounds(in_turn, lambda: bodies.updates("json", numbers), scale.seconds, scale.rounds))
 
 
-def webhook_row(runs: Sequence[Run]) -> Row:
-    """The rate with a webhook, divided by the rate without one."""
-    cpu = [f"{least_cpu(runs, server):.0f}" for server in ("one webhook", "no webhook")]
-    note = f"({middle(runs, 'one webhook'):,.0f}/s; CPU {cpu[0]} µs, without {cpu[1]})"
-    share = ratio(runs, "one webhook", "no webhook")
-    return Row.at_least("JSON update with one webhook", MIN_SHARE, share, "{:.2f} of the rate without", note)
+def row_beside(runs: Sequence[Run], kind: str) -> Row:
+    """The rate with a subscriber, divided by the rate without one."""
+    with_one, without = f"one {kind}", f"no {kind}"
+    cpu = [f"{least_cpu(runs, server):.0f}" for server in (with_one, without)]
+    note = f"({middle(runs, with_one):,.0f}/s; CPU {cpu[0]} µs, without {cpu[1]})"
+    share = ratio(runs, with_one, without)
+    return Row.at_least(f"JSON update with one {kind}", MIN_SHARE, share, "{:.2f} of the rate without", note)
 
 
-def _create_webhook(gateway: Server, url: str) -> None:
+def _create(gateway: Server, kind: str, url: str) -> None:
+    """Create a subscriber that sends to a receiver."""
+    new = {
+        "webhook": {"url": url + RECEIVER},
+        "relay": {"to": "courier", "url": url, "credential": "any", "share": 1},
+    }[kind]
     with closing(HTTPConnection("127.0.0.1", gateway.port)) as connection:
-        _call(connection, "POST", "webhooks", {"url": url})
+        _call(connection, "POST", f"{kind}s", new)
 
 
 def _call(connection: HTTPConnection, method: str, path: str, tree: object = None) -> Any:

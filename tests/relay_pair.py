@@ -12,6 +12,7 @@ from gateway.core.difference import member_changes
 from gateway.core.subscribers import Delivery, Subscriber
 from gateway.dialects import load_dialects
 from gateway.dialects.outgoing import ProfileState, Target
+from gateway.feed.connection import HttpResponse
 from gateway.feed.delivery import SubscriberDelivery
 from gateway.feed.relay.relays import RELAY, NewRelay, open_relay, relay_status
 from gateway.feed.relay.states import touched_members
@@ -61,6 +62,27 @@ class Faulty(httpx.AsyncBaseTransport):
         return reply or await self._inner.handle_async_request(request)
 
 
+class TestConnections:
+    """See `Connections`. Requests go to a network of httpx."""
+
+    __test__ = False
+
+    def __init__(self, network: httpx.AsyncBaseTransport) -> None:
+        self._network = network
+
+    async def exchange(self, request: bytes) -> HttpResponse:
+        head, _, body = request.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        method, target, _ = first.split(" ")
+        headers = [tuple(each.split(": ", 1)) for each in lines]
+        sent = httpx.Request(method, f"http://127.0.0.1:1{target}", headers=headers, content=body)
+        response = await self._network.handle_async_request(sent)
+        return HttpResponse(response.status_code, response.headers, await response.aread())
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 @asynccontextmanager
 async def pair(
     source: str, target: str, media: str = "json", far_media: str = "json", **configured: Any
@@ -78,7 +100,7 @@ async def pair(
             return None
 
         context = SenderContext(near.store, relay, SECRET, wait_for_clients, lambda: found.now)
-        async with open_relay(context, KEYS, None, lambda: network) as sender:
+        async with open_relay(context, KEYS, None, lambda *_: TestConnections(network)) as sender:
             delivery = SubscriberDelivery(near.store, relay, "test", sender, lambda: found.now, lambda: 0.5)
             found = Pair(near, far, relay, delivery)
             yield found, network

@@ -22,7 +22,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "settings": (set(), {"msgspec"}),
     "service": ({*BELOW_SERVICE, "optional_dependencies", "settings"}, {"cryptography", "maxminddb", "msgspec"}),
     "transfer": ({*BELOW_SERVICE, "service"}, {"jiter", "msgspec", "orjson"}),
-    "feed": ({*BELOW_SERVICE, "optional_dependencies", "service"}, {"cryptography", "httptools", "httpx", "msgspec"}),
+    "feed": ({*BELOW_SERVICE, "optional_dependencies", "service"}, {"cryptography", "httptools", "msgspec"}),
     "api": ({*BELOW_SERVICE, "optional_dependencies", "service", "feed"}, {"msgspec"}),
     "openapi": ({*BELOW_SERVICE, "optional_dependencies", "service"}, {"lxml"}),
     "console": ({*BELOW_SERVICE, "service", "feed", "openapi"}, {"jinja2", "msgspec"}),

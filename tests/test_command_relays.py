@@ -166,7 +166,8 @@ def answer_success(_message: Received) -> tuple[int, dict[str, str], bytes]:
         ("[]", "requests: it must be a list of requests"),
         ('[{"method": "POST"}]', "requests/0: it must have method and path, and may have a body"),
         ('[{"method": "GET", "path": "/a"}]', "requests/0/method: it must be POST, PUT, PATCH or DELETE"),
-        ('[{"method": "POST", "path": "//evil.example"}]', "requests/0/path: it must begin with /"),
+        ('[{"method": "POST", "path": "/a b"}]', "requests/0/path: it must begin with one /, and be encoded"),
+        ('[{"method": "POST", "path": "//evil.example"}]', "requests/0/path: it must begin with one /, and be encoded"),
     ],
 )
 def test_requests_that_are_wrong_are_not_sent(
@@ -209,6 +210,14 @@ def test_dead_letters_are_replayed_and_dropped(
 def test_a_relay_that_is_wrong_is_refused(run: Run, credential: Path, options: str, reason: str) -> None:
     arguments = (*options.split(), "--credential-file", str(credential))
     assert refused(run("relay create --database 1", *arguments)) == reason
+
+
+@pytest.mark.usefixtures("profile")
+def test_a_credential_is_needed(run: Run, credential: Path) -> None:
+    credential.write_text("\n")
+    arguments = ("--url", "https://example.com", "--credential-file", str(credential))
+    reason = refused(run("relay create --database 1 --to courier", *arguments))
+    assert reason == "credential: it must be visible ASCII characters"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.feed import addresses, runner
+from gateway.feed import addresses, connection, runner
 from gateway.testkit.server_thread import ServerThread
 from tests.test_feed import BEARER, DATABASE
 from tests.test_webhooks import Gateway, gateway
@@ -83,6 +83,14 @@ def test_dead_letters_are_listed_replayed_and_dropped(host: ServerThread, tmp_pa
         assert send(served, "GET", f"/{id}/dead").json() == {"dead": [], "next": None}
 
 
+def test_a_credential_that_is_no_header_is_refused(host: ServerThread, tmp_path: Path) -> None:
+    with gateway(host, tmp_path) as served:
+        new = {"to": "courier", "url": "http://127.0.0.1:1", "credential": "a\r\nhost: b"}
+        problem = send(served, "POST", "", new).json()
+        assert (problem["status"], problem["pointer"]) == (400, "/credential")
+        assert send(served, "GET").json() == {"relays": []}
+
+
 def test_a_relay_in_xml_has_the_same_members(host: ServerThread, tmp_path: Path) -> None:
     with gateway(host, tmp_path) as served, receiving(accept) as receiver:
         url = receiver.url.rpartition("/")[0]
@@ -109,6 +117,7 @@ def test_a_relay_of_a_client_reaches_public_addresses_alone(
     async def getaddrinfo(_host: str, port: int, **_options: Any) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
+    monkeypatch.setattr(connection, "CONNECTION_SECONDS", -1.0)
     monkeypatch.setattr(addresses, "_getaddrinfo", getaddrinfo)
     monkeypatch.setattr(addresses, "is_public", lambda _address: is_public)
     certificate = write_certificate(tmp_path, "hook.example")

@@ -9,6 +9,7 @@ import pytest
 from gateway.dialects.outgoing import OutgoingRequest
 from gateway.feed.relay.client import AccountClient
 from gateway.media import CODECS
+from tests.relay_pair import TestConnections
 
 LISTS, PROFILES = OutgoingRequest("GET", "/lists", None, ("20/minute",)), OutgoingRequest("GET", "/profiles")
 [JSON] = [each for each in CODECS if each.name == "json"]
@@ -27,12 +28,12 @@ def pauses(
         async def wait_for_clients() -> None:
             return None
 
-        transport = httpx.MockTransport(lambda _request: next(replies))
+        connections = TestConnections(httpx.MockTransport(lambda _request: next(replies)))
         url, type = "http://127.0.0.1:1", "application/json"
-        client = AccountClient(url, {}, JSON, type, 1.0, wait_for_clients, lambda: 1_000, transport)
+        client = AccountClient(url, {}, JSON, type, 1.0, wait_for_clients, lambda: 1_000, connections)
         for each in requests:
             await client.send(each, "key")
-        await client.close()
+        client.close()
 
     monkeypatch.setattr("gateway.feed.relay.client.sleep", sleep)
     asyncio.run(work())

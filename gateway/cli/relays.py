@@ -199,8 +199,6 @@ async def _create(
     store: Store, database: int, new: NewRelay, secret: str, settings: Settings, has_backfill: bool
 ) -> Subscriber:
     await relays.validate(new, DIALECTS)
-    if not secret:
-        raise click.ClickException("the file has no credential")
     box, _ = await open_secrets(store, settings, "relay")
     try:
         return await relays.create_relay(store, database, new, secret, box, now(), has_backfill=has_backfill)

@@ -2,20 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from gateway.core.subscribers import Subscriber
 from gateway.dialects.outgoing import Outgoing, OutgoingRequest, Target, VendorAnswer
 from gateway.feed.answers import Answer
+from gateway.feed.relay.client import AccountClient
 from gateway.feed.relay.counts import COUNTS, Counts, parse_counts
 from gateway.feed.relay.masking import mask_values
 from gateway.feed.relay.replies import AccountReply
 from gateway.stores.protocol import Store
-
-if TYPE_CHECKING:
-    from gateway.feed.relay.client import AccountClient
 
 STOPPING = (401, 402, 403)
 """Statuses after which every request would be refused: credential, tariff, right."""
@@ -34,7 +31,7 @@ PROBE_AFTER = 20
 class Account(Struct, frozen=True):
     """How an account is reached, and what is configured there. `ignored` are tokens that the vendor uses here."""
 
-    client: "AccountClient"
+    client: AccountClient
     outgoing: Outgoing
     target: Target
     ignored: frozenset[str] = frozenset()

@@ -16,7 +16,7 @@ from gateway.core.tombstones import Pseudonym
 from gateway.dialects.protocol import Dialect
 from gateway.feed.answers import Answer
 from gateway.feed.relay.profiles import ProfileReader
-from gateway.feed.relay.relays import NewRelay, Transport, open_relay
+from gateway.feed.relay.relays import NewRelay, open_relay
 from gateway.feed.relay.sender import RelaySender
 from gateway.feed.retries import parse_retry_after
 from gateway.feed.runner import SenderContext
@@ -42,7 +42,6 @@ async def backfill(
     pseudonym: Pseudonym | None,
     now: Callable[[], int],
     count: Callable[[], None],
-    transport: Callable[[], Transport] = lambda: None,
 ) -> list[tuple[str, str]]:
     """Send every profile, and make the relay active. `count` is called after each.
 
@@ -55,7 +54,7 @@ async def backfill(
 
     context = SenderContext(store, relay, secret, wait_for_clients, now)
     reader = ProfileReader(store, relay.database, pseudonym)
-    async with open_relay(context, dialects, pseudonym, transport) as sender, store.snapshot() as snapshot:
+    async with open_relay(context, dialects, pseudonym) as sender, store.snapshot() as snapshot:
         profiles = snapshot.profiles(relay.database)
         while group := [each async for each in _next(profiles)]:
             answers = await asyncio.gather(*(_send(sender, reader, each, now) for each in group))

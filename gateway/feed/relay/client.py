@@ -1,23 +1,25 @@
 """Sends requests to an account of a vendor, within the vendor's rates."""
 
-import ssl
 from asyncio import sleep, timeout
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
-
-import httpx
+from importlib.metadata import version
+from typing import Protocol
+from urllib.parse import urlsplit
 
 from gateway.core.faults import Refusal
 from gateway.core.model import Tree
 from gateway.dialects.outgoing import OutgoingRequest
-from gateway.feed.addresses import UnusableUrl, parse_url, resolve
+from gateway.feed.addresses import UnusableUrl
+from gateway.feed.connection import ExchangeError, HttpResponse
 from gateway.feed.relay.replies import AccountReply
 from gateway.feed.retries import parse_retry_after
 from gateway.media import Bounds, Codec, codec_for
 from gateway.service.rate_limits import RateLimitExceeded, RateLimits
 
-TIMEOUT = httpx.Timeout(30.0, connect=5.0)
-MAX_REPLY_BYTES = 1024 * 1024
+TIMEOUT_SECONDS = 30.0
+"""Time for everything: resolution, connection, and the response."""
+
+MAX_RESPONSE_BYTES = 1024 * 1024
 MAX_PAUSE = 60_000
 """The longest wait of a request, in milliseconds, for the end of a window of the vendor's rates."""
 
@@ -28,12 +30,20 @@ BOUNDS = Bounds(32, 10_000, 1_000, 100_000, 10_000)
 """The bounds of a vendor's reply."""
 
 
-class AccountClient:
-    """The connections to an account.
+class Connections(Protocol):
+    """The connections to the host of the account."""
 
-    `share` of the vendor's rates is used. `now` returns milliseconds since 1970. `transport` replaces the network, in
-    tests.
-    """
+    async def exchange(self, request: bytes) -> HttpResponse:
+        """Send a request. Raises `UnusableUrl` and `ExchangeError`."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections that are not used now."""
+        ...
+
+
+class AccountClient:
+    """The requests to an account. `share` of the vendor's rates is used. `now` returns milliseconds since 1970."""
 
     def __init__(
         self,
@@ -44,55 +54,54 @@ class AccountClient:
         share: float,
         wait_for_clients: Callable[[], Awaitable[None]],
         now: Callable[[], int],
-        transport: httpx.AsyncBaseTransport | None = None,
+        connections: Connections,
     ) -> None:
-        self._url = url.rstrip("/")
+        parts = urlsplit(url)
+        self._prefix = parts.path.rstrip("/")
         self._codec = codec
         self._content_type = content_type
         self._rates = RateLimits(share)
         self._wait_for_clients = wait_for_clients
         self._now = now
         self._paused_until: dict[tuple[str, ...], int] = {}
-        self._client = httpx.AsyncClient(
-            headers={**headers, "accept": content_type},
-            timeout=TIMEOUT,
-            trust_env=False,
-            verify=ssl.create_default_context(),
-            transport=transport,
-        )
+        self._connections = connections
+        common = {
+            "host": parts.netloc,
+            "user-agent": f"profile-gateway/{version('profile-gateway')}",
+            "accept": content_type,
+            "accept-encoding": "identity",
+            **headers,
+        }
+        self._common = "".join(f"{name}: {value}\r\n" for name, value in common.items())
 
     async def send(self, request: OutgoingRequest, key: str) -> AccountReply:
         """Send a request, with a key if its call has one. Never raises, except when it is cancelled."""
         await self._wait_for_clients()
         await self._wait_for_rates(request)
-        headers = {"idempotency-key": key} if request.has_key else {}
-        content = None
-        if request.tree is not None:
-            content = self._codec.encode(request.tree)
-            headers["content-type"] = self._content_type
         try:
-            async with timeout(30.0):
-                return await self._exchange(request, headers, content)
-        except (TimeoutError, httpx.TimeoutException):
-            return AccountReply(None, reason="no response in 30 seconds")
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            return AccountReply(None, reason=type(error).__name__)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
-
-    async def _exchange(self, request: OutgoingRequest, headers: Any, content: bytes | None) -> AccountReply:
-        url = self._url + request.path
-        async with self._client.stream(request.method, url, headers=headers, content=content) as response:
-            body = b""
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > MAX_REPLY_BYTES:
-                    return AccountReply(response.status_code)
+            async with timeout(TIMEOUT_SECONDS):
+                response = await self._connections.exchange(self._encode(request, key))
+        except TimeoutError:
+            return AccountReply(None, reason=f"no response in {TIMEOUT_SECONDS:.0f} seconds")
+        except (UnusableUrl, ExchangeError) as reason:
+            return AccountReply(None, reason=str(reason))
         self._note_limits(tuple(request.rates), response)
-        tree = _decode(response.headers.get("content-type"), body)
-        return AccountReply(response.status_code, tree, retry_after=response.headers.get("retry-after"))
+        headers = response.headers
+        tree = _decode(headers.get("content-type"), response.body)
+        return AccountReply(response.status, tree, retry_after=headers.get("retry-after"))
+
+    def close(self) -> None:
+        """Close the connections that are not used now."""
+        self._connections.close()
+
+    def _encode(self, request: OutgoingRequest, key: str) -> bytes:
+        head = f"{request.method} {self._prefix}{request.path} HTTP/1.1\r\n{self._common}"
+        if request.has_key:
+            head += f"idempotency-key: {key}\r\n"
+        if request.tree is None:
+            return f"{head}content-length: 0\r\n\r\n".encode()
+        body = self._codec.encode(request.tree)
+        return f"{head}content-type: {self._content_type}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
 
     async def _wait_for_rates(self, request: OutgoingRequest) -> None:
         while True:
@@ -105,36 +114,16 @@ class AccountClient:
         if pause > 0:
             await sleep(pause / 1000)
 
-    def _note_limits(self, rates: tuple[str, ...], response: httpx.Response) -> None:
+    def _note_limits(self, rates: tuple[str, ...], response: HttpResponse) -> None:
         """Pause the requests of some rates, where the vendor has none left or asks for a pause."""
         headers, now = response.headers, self._now()
         pause = 0
         if headers.get("ratelimit-remaining") == "0":
             pause = parse_retry_after(headers.get("ratelimit-reset"), now)
-        if response.status_code in PAUSING:
+        if response.status in PAUSING:
             pause = max(pause, parse_retry_after(headers.get("retry-after"), now))
         if pause:
             self._paused_until[rates] = max(self._paused_until.get(rates, 0), now + min(pause, MAX_PAUSE))
-
-
-class _PublicTransport(httpx.AsyncHTTPTransport):
-    """Connects to an address that was checked, and not to the name, which could have another one a moment later."""
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request. Raises `ConnectError` where the host has a private address."""
-        host = request.url.host
-        try:
-            address = await resolve(parse_url(str(request.url)), allow_private=False)
-        except UnusableUrl as reason:
-            raise httpx.ConnectError(str(reason)) from None
-        request.url = request.url.copy_with(host=address)
-        request.extensions = {**request.extensions, "sni_hostname": host}
-        return await super().handle_async_request(request)
-
-
-def public_transport() -> httpx.AsyncBaseTransport:
-    """Return a network on which only public addresses are reached."""
-    return _PublicTransport(trust_env=False, verify=ssl.create_default_context())
 
 
 def _decode(content_type: str | None, body: bytes) -> Tree:

@@ -1,5 +1,6 @@
 """Dead letters that an operator mends: the requests that would be sent now, and those that are sent in their place."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from gateway.dialects.outgoing import OutgoingRequest
 from gateway.feed.relay.account import AccountSession
 from gateway.feed.relay.sender import RelaySender
 from gateway.stores.protocol import Store
+
+_PATH = re.compile(r"/(?!/)[!-~]*")
 
 
 async def letter_requests(store: Store, relay: Subscriber, position: int, sender: RelaySender) -> list[dict[str, Any]]:
@@ -39,8 +42,8 @@ def _parse_request(each: Any, pointer: str) -> OutgoingRequest:
     method, path = each["method"], each["path"]
     if method not in ("POST", "PUT", "PATCH", "DELETE"):
         raise refuse("invalid_parameter", "it must be POST, PUT, PATCH or DELETE", f"{pointer}/method")
-    if not isinstance(path, str) or not path.startswith("/") or path.startswith("//"):
-        raise refuse("invalid_parameter", "it must begin with /", f"{pointer}/path")
+    if not isinstance(path, str) or not _PATH.fullmatch(path):
+        raise refuse("invalid_parameter", "it must begin with one /, and be encoded", f"{pointer}/path")
     return OutgoingRequest(method, path, each.get("body"))
 
 

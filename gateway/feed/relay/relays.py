@@ -1,9 +1,11 @@
 """Relays as subscribers: how one is created, and what others may know of it."""
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
+from urllib.parse import SplitResult
 
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
@@ -16,7 +18,9 @@ from gateway.core.tombstones import Pseudonym
 from gateway.dialects.outgoing import Target
 from gateway.dialects.protocol import Dialect
 from gateway.feed.addresses import UnusableUrl, parse_url, resolve
+from gateway.feed.connection import HostConnections
 from gateway.feed.relay.account import Account, AccountSession
+from gateway.feed.relay.client import MAX_RESPONSE_BYTES, AccountClient, Connections
 from gateway.feed.relay.counts import COUNTS, parse_counts
 from gateway.feed.relay.profiles import ProfileReader
 from gateway.feed.relay.sender import RelaySender
@@ -25,9 +29,6 @@ from gateway.feed.runner import SenderContext
 from gateway.feed.secret_box import SecretBox, secret_name
 from gateway.media import CODECS
 from gateway.stores.protocol import Store
-
-if TYPE_CHECKING:
-    import httpx
 
 MEDIA = ("json", "xml")
 
@@ -40,7 +41,9 @@ SHARE = 0.8
 BACKFILL = "its backfill is not complete"
 """The reason for which a new relay with a backfill is disabled."""
 
-Transport: TypeAlias = "httpx.AsyncBaseTransport | None"
+
+_CREDENTIAL = re.compile(r"[!-~]+")
+"""What a header can have."""
 
 
 class NewRelay(Struct, frozen=True):
@@ -95,8 +98,10 @@ async def create_relay(
 ) -> Subscriber:
     """Store a relay that gets the changes from now on; one with a backfill is disabled until that is complete.
 
-    It was validated. Raises `Missing` where there is no such database.
+    It was validated. Raises `Refusal` (invalid_parameter), and `Missing` where there is no such database.
     """
+    if not _CREDENTIAL.fullmatch(credential):
+        raise refuse("invalid_parameter", "it must be visible ASCII characters", "/credential")
     kept = await store.journal_range(database)
     state, reason = (DISABLED, BACKFILL) if has_backfill else (ACTIVE, "")
     settings = {**asdict(new), "target": asdict(new.target)}
@@ -165,11 +170,9 @@ async def open_relay(
     context: SenderContext,
     dialects: Mapping[str, Dialect],
     pseudonym: Pseudonym | None,
-    transport: Callable[[], Transport] = lambda: None,
+    connect: Callable[[SplitResult, bool, int], Connections] = HostConnections,
 ) -> AsyncIterator[RelaySender]:
-    """Open connections to the account of a relay. `transport` replaces the network, in tests."""
-    from gateway.feed.relay.client import AccountClient, public_transport
-
+    """Open connections to the account of a relay. `connect` replaces the network, in tests."""
     relay = context.subscriber
     settings = relay.settings
     dialect = dialects[settings["dialect"]]
@@ -183,7 +186,7 @@ async def open_relay(
         settings["share"],
         context.wait_for_clients,
         context.now,
-        transport() or (public_transport() if settings.get("public") else None),
+        connect(parse_url(settings["url"]), not settings.get("public"), MAX_RESPONSE_BYTES),
     )
     account = Account(client, dialect.outgoing, Target(**settings["target"]), frozenset(settings["ignored"]))
     reader = ProfileReader(context.store, relay.database, pseudonym)
@@ -191,4 +194,4 @@ async def open_relay(
         session = AccountSession(context.store, relay, account, context.now)
         yield RelaySender(relay.id, session, reader)
     finally:
-        await client.close()
+        client.close()
