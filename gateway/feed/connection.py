@@ -44,7 +44,7 @@ class HostConnections:
         self._allow_private = allow_private
         self._max_bytes = max_bytes
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._idle: list[tuple[float, _Connection]] = []
+        self._idle: list[tuple[float, _HostConnection]] = []
 
     async def exchange(self, request: bytes) -> HttpResponse:
         """Send a request on an idle connection, or on a new one where that was closed by the host meanwhile.
@@ -68,19 +68,19 @@ class HostConnections:
         while self._idle:
             self._idle.pop()[1].close()
 
-    async def _exchange_on(self, connection: "_Connection", until: float, request: bytes) -> HttpResponse:
+    async def _exchange_on(self, connection: "_HostConnection", until: float, request: bytes) -> HttpResponse:
         response = await connection.exchange(request, self._max_bytes)
         if connection.is_open:
             self._idle.append((until, connection))
         return response
 
-    async def _connect(self) -> "_Connection":
+    async def _connect(self) -> "_HostConnection":
         parts = self._parts
         address = await resolve(parts, self._allow_private)
-        return await _Connection.open(address, parts.port or SCHEMES[parts.scheme], parts.hostname, self._tls)
+        return await _HostConnection.open(address, parts.port or SCHEMES[parts.scheme], parts.hostname, self._tls)
 
 
-class _Connection:
+class _HostConnection:
     """An open connection. `is_open` is false once no further request can follow."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -89,7 +89,7 @@ class _Connection:
         self._writer = writer
 
     @classmethod
-    async def open(cls, address: str, port: int, host: str | None, tls: ssl.SSLContext | None) -> "_Connection":
+    async def open(cls, address: str, port: int, host: str | None, tls: ssl.SSLContext | None) -> "_HostConnection":
         """Connect to an address; with `tls`, to the host that its certificate names. Raises `ExchangeError`."""
         try:
             streams = await asyncio.open_connection(address, port, ssl=tls, server_hostname=host if tls else None)
