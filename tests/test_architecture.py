@@ -20,7 +20,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "stores": ({"core", "optional_dependencies"}, {"apsw", "msgspec", "orjson", "psycopg"}),
     "optional_dependencies": (set(), set()),
     "settings": (set(), {"msgspec"}),
-    "service": ({*BELOW_SERVICE, "optional_dependencies", "settings"}, {"cryptography", "maxminddb", "msgspec"}),
+    "service": ({*BELOW_SERVICE, "optional_dependencies", "settings"}, {"cryptography", "jwt", "maxminddb", "msgspec"}),
     "transfer": ({*BELOW_SERVICE, "service"}, {"jiter", "msgspec", "orjson"}),
     "feed": ({*BELOW_SERVICE, "optional_dependencies", "service"}, {"cryptography", "httptools", "msgspec"}),
     "api": ({*BELOW_SERVICE, "optional_dependencies", "service", "feed"}, {"msgspec"}),

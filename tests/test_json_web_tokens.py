@@ -102,6 +102,15 @@ def test_no_text_is_a_jwt(text: str) -> None:
         verify(text, pem(ED_KEY), NOW)
 
 
+@pytest.mark.parametrize(
+    "head", ['{"alg": "EdDSA", "a": ' + "[" * 20_000, '{"alg": ["EdDSA"]}', '{"alg": "EdDSA", "crit": ["x"]}']
+)
+def test_a_header_that_cannot_be_read_is_refused(head: str) -> None:
+    part = f"{encoded(head.encode())}.{encoded(b'{}')}"
+    with pytest.raises(InvalidToken):
+        verify(f"{part}.{encoded(ED_KEY.sign(part.encode()))}", pem(ED_KEY), NOW)
+
+
 @pytest.mark.parametrize("claims", ["text", [1], None, {"a": "x" * MAX_CHARACTERS}])
 def test_claims_are_an_object_of_limited_size(claims: Any) -> None:
     with pytest.raises(InvalidToken):

@@ -110,7 +110,7 @@ LIBRARIES = {
     "console": "jinja2",
     "webhooks": "cryptography",
     "tracing": OTLP_EXPORTER,
-    "jwt": "cryptography",
+    "jwt": "jwt",
 }
 
 WITHOUT = """if True:
