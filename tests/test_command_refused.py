@@ -73,9 +73,11 @@ def test_many_are_mended_and_replayed_once(run: Run) -> None:  # noqa: F811
     mend = ("--set", "/data/_bdate=2000-01-31", "--set", "/data/email=ann@example.com")
     printed = done(run("refused replay", *ids, *mend)).splitlines()
     assert [line.partition(" {")[0].partition(" <?")[0] for line in printed] == [f"{id}: accepted, 200" for id in ids]
-    again = run("refused replay", ids[0], *mend)
+    again = run("refused replay", ids[0], "absent", *mend)
     assert (again.exit_code, again.stdout) == (1, "")
-    assert again.stderr.startswith(f"{ids[0]}: not sent: it was replayed at ")
+    first, second = again.stderr.splitlines()
+    assert first.startswith(f"{ids[0]}: not sent: it was replayed at ")
+    assert second == "absent: not sent: there is no refused request absent"
     assert len(lines(run, "--waiting")) == 2
 
 

@@ -150,17 +150,15 @@ async def _replay_all(
     replays, pipeline = await _open_replays(store, settings)
     done = []
     for id in ids:
-        request = await _find(store, id)
-        if body is not None:
-            request = replace(request, body=body)
         try:
-            replay = await replays.run(pipeline, request, changes)
-        except (NotReplayable, InvalidMend) as reason:
+            request = await _find(store, id)
+            replay = await replays.run(pipeline, request if body is None else replace(request, body=body), changes)
+        except (NotReplayable, InvalidMend, click.ClickException) as reason:
             click.echo(f"{id}: not sent: {reason}", err=True)
             done.append(False)
-            continue
-        click.echo(f"{id}: {_outcome(replay)}", err=not replay.is_accepted)
-        done.append(replay.is_accepted)
+        else:
+            click.echo(f"{id}: {_outcome(replay)}", err=not replay.is_accepted)
+            done.append(replay.is_accepted)
     return done
 
 
