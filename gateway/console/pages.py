@@ -6,9 +6,9 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from gateway.console.recorder import TrafficRecorder
+from gateway.console.recorder import NAME, TrafficRecorder
 from gateway.console.sessions import Session
-from gateway.core.model import READ, Database, Token
+from gateway.core.model import READ, Database, Origin, Token
 from gateway.core.tombstones import Pseudonym
 from gateway.dialects.protocol import Dialect
 from gateway.media import Bounds
@@ -86,6 +86,10 @@ class Visit(Struct, frozen=True):
         """Whether the values of profiles are visible, and not masked."""
         return READ in self.token.rights
 
+    def origin(self) -> Origin:
+        """Return the origin of what the session itself writes, at this time."""
+        return Origin(self.token.id, NAME, self.context.now(), request=self.message.id)
+
     def require(self, right: str) -> None:
         """Raise `PageError` if the token of the session does not have a right."""
         if right not in self.token.rights:
@@ -101,7 +105,7 @@ class HtmlPage(Struct, frozen=True):
 
 
 class Redirection(Struct, frozen=True):
-    """Another page to read, by its name."""
+    """Another page to read, by its name and maybe a query."""
 
     name: str
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct
 
-from gateway.console.masking import MASK, mask
+from gateway.console.masking import MASK, mask, masked_patch
 from gateway.console.pages import HtmlPage, PageError, PageResult, Visit
 from gateway.console.vendor_views import render_views
 from gateway.core import matching, normalization
@@ -13,7 +13,17 @@ from gateway.core.consent import OWN_STATUS, REASONS, status_word
 from gateway.core.consent import address_of as consent_address
 from gateway.core.cursor import format_cursor
 from gateway.core.faults import Refusal
-from gateway.core.model import DELETE, Document, Identity, JournalEntry, Origin, Profile, Query
+from gateway.core.model import (
+    DELETE,
+    WRITE,
+    Document,
+    Identity,
+    JournalEntry,
+    Origin,
+    Profile,
+    Query,
+    RecordedMerge,
+)
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.times import parse_time
 from gateway.feed.cursors import parse_cursor
@@ -21,6 +31,7 @@ from gateway.feed.history import document_at, find_profile, read_history, render
 from gateway.service.effective_consent import with_consent
 
 MAX_FOUND = 50
+MAX_MERGES = 50
 HISTORY_PAGE = 50
 MAX_ORIGIN_ENTRIES = 1_000
 """Entries of a profile that are searched for the origins of its subscriptions. With more, these are not known."""
@@ -48,16 +59,24 @@ async def list_people(visit: Visit) -> PageResult:
 async def find_people(visit: Visit) -> PageResult:
     """Find profiles by any of their identities. The text is in no address of a page, which proxies log."""
     text = visit.form.text("q")
-    found = await visit.context.store.find(visit.database.id, search_identities(text, _tables(visit)))
-    return _people_page(visit, text, found)
+    return _people_page(visit, text, await find_profiles(visit, text))
 
 
-def _people_page(visit: Visit, text: str, found: Sequence[Profile]) -> HtmlPage:
-    rows = [
+async def find_profiles(visit: Visit, text: str) -> list[Profile]:
+    """Return the profiles that have an identity which the text may be."""
+    return await visit.context.store.find(visit.database.id, search_identities(text, _tables(visit)))
+
+
+def profile_rows(visit: Visit, found: Sequence[Profile]) -> list[dict[str, Any]]:
+    """Return the rows of a list of profiles."""
+    return [
         {"id": each.id, "version": each.version, "updated": each.updated, "names": _names(visit, each.document)}
         for each in found[:MAX_FOUND]
     ]
-    return HtmlPage("people", {"q": text, "rows": rows, "more": len(found) > MAX_FOUND})
+
+
+def _people_page(visit: Visit, text: str, found: Sequence[Profile]) -> HtmlPage:
+    return HtmlPage("people", {"q": text, "rows": profile_rows(visit, found), "more": len(found) > MAX_FOUND})
 
 
 def search_identities(text: str, tables: ProfileTables) -> list[Identity]:
@@ -91,6 +110,8 @@ async def show_person(visit: Visit) -> PageResult:
         "next": format_cursor(store.id, page[-1].position) if len(entries) > HISTORY_PAGE else "",
         "masked": not visit.may_read,
         "may_delete": DELETE in visit.token.rights,
+        "may_merge": {WRITE, DELETE} <= visit.token.rights,
+        "merges": [_merge(visit, each) for each in await store.merges(database.id, None, MAX_MERGES, id)],
     }
     if profile is not None:
         document = _visible(visit, profile.document)
@@ -138,14 +159,20 @@ def _entry(visit: Visit, entry: JournalEntry) -> dict[str, Any]:
     """Return an entry of the history with the name of its token and with visible patches."""
     row = render_entry(entry)
     if not visit.may_read:
-        row |= {name: _masked_patch(row[name]) for name in ("forward", "backward")}
+        row |= {name: row[name] and masked_patch(row[name]) for name in ("forward", "backward")}
     return {**row, "token_name": _token_name(visit, entry.origin.token)}
 
 
-def _masked_patch(patch: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]] | None:
-    if patch is None:
-        return None
-    return [{**each, "value": mask(each["value"])} if "value" in each else dict(each) for each in patch]
+def _merge(visit: Visit, merge: RecordedMerge) -> dict[str, Any]:
+    entry = merge.entry
+    return {
+        "id": entry.merge,
+        "time": entry.origin.time,
+        "destination": entry.profile,
+        "sources": (entry.replay or {}).get("sources", ()),
+        "token_name": _token_name(visit, entry.origin.token),
+        "is_undone": merge.is_undone,
+    }
 
 
 def _token_name(visit: Visit, id: str) -> str:

@@ -7,10 +7,11 @@ import shlex
 import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote
 
 from msgspec import Struct
 
+from gateway.console.dry_runs import as_dry_run, dry_run_tree
 from gateway.console.pages import File, HtmlPage, PageError, PageResult, Visit
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import READ, Command, Tree
@@ -62,7 +63,7 @@ async def run_playground(visit: Visit) -> PageResult:
             raise PageError(400, "This call has no dry run, so there is no reply to save.")
         return File("case.zip", "application/zip", case_folder(call, sent, response, media))
     if DRY_RUN in (sent.query if sent else ()):
-        outcome = _dry_run_of(await respond(dialect, call, _as_dry_run(message, "json")))
+        outcome = dry_run_tree(await respond(dialect, call, as_dry_run(message, "json")))
     given = {name: form.raw(name) for name in ("call", "names", "query", "headers", "media", "body")}
     results = {
         "is_sent": action == SEND,
@@ -82,7 +83,7 @@ def _request_to_send(call: Call, message: Message, action: str, media: str) -> M
         return message
     if call.operation == CHANGE_STATUSES or call.is_public:
         return None
-    return _as_dry_run(message, media)
+    return as_dry_run(message, media)
 
 
 def _page(visit: Visit, given: Mapping[str, str], results: Mapping[str, Any] | None = None) -> HtmlPage:
@@ -155,31 +156,6 @@ def _explain(visit: Visit, dialect: Dialect, call: Call, message: Message) -> Re
         return RequestSteps(tree, (), refusal.faults[:MAX_FAULTS])
     faults = [fault for each in found if isinstance(each, Refusal) for fault in each.faults]
     return RequestSteps(tree, [None if isinstance(each, Refusal) else each for each in found], faults[:MAX_FAULTS])
-
-
-def _as_dry_run(message: Message, media: str) -> Message:
-    """Return the request as a dry run, whose reply is in a media type."""
-    separator = "&" if "?" in message.target else "?"
-    return Message(
-        message.method,
-        {**message.headers, "accept": CONTENT_TYPES[media]},
-        message.body,
-        {**message.query, DRY_RUN: "true"},
-        message.path,
-        f"{message.target}{separator}{urlencode({DRY_RUN: 'true'})}",
-        message.id,
-        message.base,
-        message.token,
-    )
-
-
-def _dry_run_of(response: Response) -> Tree | None:
-    """Return the tree of a dry run; None if the request was refused before it."""
-    try:
-        tree = json.loads(response.body)
-    except ValueError:
-        return None
-    return tree if isinstance(tree, dict) and tree.get(DRY_RUN) is True else None
 
 
 def curl_command(message: Message) -> str:

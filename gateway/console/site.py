@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import parse_qs, urlsplit
 
-from gateway.console import erasure, people, playground, refused, setup, traffic
+from gateway.console import erasure, merges, people, playground, refused, setup, traffic
 from gateway.console.pages import ConsoleContext, File, Form, HtmlPage, PageError, PageResult, Redirection, Visit
 from gateway.console.rendering import HEADERS, STATIC_FILES, Templates, static_file
 from gateway.console.sessions import LIFETIME, Session, Sessions, is_form_token
@@ -30,6 +30,10 @@ PAGES: Mapping[tuple[str, str], Run] = {
     ("GET", "person"): people.show_person,
     ("GET", "erasure"): erasure.show_erasure,
     ("POST", "erasure"): erasure.erase,
+    ("GET", "merge"): merges.show_merge,
+    ("POST", "merge"): merges.merge,
+    ("GET", "undo"): merges.show_undo,
+    ("POST", "undo"): merges.undo,
     ("GET", "playground"): playground.show_playground,
     ("POST", "playground"): playground.run_playground,
     ("GET", "set-up"): setup.show_setup,

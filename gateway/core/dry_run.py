@@ -62,12 +62,12 @@ def _row(
         "outcome": outcome,
         "profile": profile.id if profile else None,
         "matched_by": {"kind": identity[0], "value": identity[1]} if identity else None,
-        "changes": [{"profile": _id(write), "patch": _patch(write)} for write in writes if _changes_document(write)],
+        "changes": [{"profile": _id(write), "patch": patch_of(write)} for write in writes if _changes_document(write)],
         "faults": [_render_fault(fault) for fault in faults],
     }
 
 
-def _patch(write: Write) -> list[Tree]:
+def patch_of(write: Write) -> list[Tree]:
     """Return the JSON Patch (RFC 6902) of a write."""
     if write.before is None or write.after is None:
         return [{"op": "add", "path": "", "value": write.after.document}] if write.after else [_REMOVAL]

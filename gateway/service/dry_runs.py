@@ -18,6 +18,17 @@ STEP_SIZE = 64
 """Updates of one step of the store: a batch of 10,000 must not block other requests."""
 
 
+async def dry_run(store: Store, change: Change) -> EditResult:
+    """Return the result of one change that has no effect. Raises its `Refusal`."""
+    edit = dry_run_edit([change.edit], Overlay(), document_text)
+    result = await apply(store, Change(change.database, change.identities, edit, change.origin))
+    assert isinstance(result, DryRunResult)
+    [outcome] = result.outcomes
+    if isinstance(outcome, Refusal):
+        raise outcome.copy()
+    return outcome
+
+
 class DryRuns:
     """Runs operations without effect. An Idempotency-Key is ignored."""
 

@@ -4,7 +4,7 @@ The step is repeated from the start where one of the profiles was written in bet
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Container, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, Sequence
 from itertools import chain
 
 from msgspec import Struct
@@ -27,6 +27,7 @@ from gateway.core.model import (
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.undo import MERGING_KINDS, PastWrite, ResolvePatch, Unmerging, past_writes, wanted_identities
 from gateway.core.undo_edit import ProfileMoved, UndoEdit, Unmerged
+from gateway.service.dry_runs import dry_run
 from gateway.service.updates import apply
 from gateway.stores.protocol import Store
 
@@ -51,11 +52,26 @@ class Undo(Struct, frozen=True):
 
         Raises `Refusal`: unknown_merge, merge_undone, expired_history, undo_conflict, identifier_taken.
         """
+        entries, _ = await self._attempt(merge, origin, once, apply)
+        return RecordedMerge(_destination_entry(entries, merge), is_undone=True)
+
+    async def preview(self, merge: str, origin: Origin) -> EditResult:
+        """Return what an undo would write, without effect. Raises `Refusal` as `run` does."""
+        _, result = await self._attempt(merge, origin, None, dry_run)
+        return result
+
+    async def _attempt(
+        self,
+        merge: str,
+        origin: Origin,
+        once: IdempotencyKey | None,
+        carry_out: Callable[[Store, Change], Awaitable[EditResult]],
+    ) -> tuple[list[JournalEntry], EditResult]:
+        """Return the entries of a merge, and the result of its undo."""
         entries = await self._entries(merge)
         for _ in range(MAX_ATTEMPTS):
             try:
-                await apply(self.store, await self._change(merge, entries, origin, once))
-                return RecordedMerge(_destination_entry(entries, merge), is_undone=True)
+                return entries, await carry_out(self.store, await self._change(merge, entries, origin, once))
             except ProfileMoved:
                 await asyncio.sleep(RETRY_SECONDS)
                 entries = await self._entries(merge)

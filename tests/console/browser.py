@@ -254,6 +254,37 @@ def test_a_person_is_erased_after_a_look_at_what_goes(look: Look, url: str) -> N
     expect(page.get_by_text("No profile has this identifier.")).to_be_visible()
 
 
+def test_people_are_merged_and_the_merge_is_undone_after_a_look(look: Look, url: str) -> None:
+    page, name = look
+    into, other = (f"{name}-{each}@example.com" for each in ("into", "other"))
+    for address, given in ((into, "Hal"), (other, SCRIPT)):
+        httpx.post(f"{url}/api/v1.1/profiles/import", json=profile(address, given))
+    page.get_by_label("Identifier").fill(into)
+    page.get_by_role("button", name="Find").click()
+    page.get_by_role("table").get_by_role("link").click()
+    page.get_by_role("link", name="Merge with another profile").click()
+    page.get_by_label("Identifier of the other profile").fill(other)
+    page.get_by_role("button", name="Find").click()
+    expect(page.get_by_role("button", name="Merge now")).to_have_count(0)
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("heading", name="is removed")).to_be_visible()
+    examine(look, "merge")
+    page.get_by_role("button", name="Merge now").click()
+    page.get_by_role("region", name="Merges").get_by_role("link", name="Undo the merge").click()
+    expect(page.get_by_role("heading", name="returns")).to_be_visible()
+    examine(look, "undo")
+    page.get_by_role("button", name="Undo now").click()
+    expect(page.get_by_role("region", name="Merges")).to_contain_text("undone")
+    examine(look, "merged")
+
+
+def test_the_refusal_of_an_undo_is_accessible(chromium: Browser, url: str, session: Any) -> None:
+    page = chromium.new_context(base_url=url, storage_state=session).new_page()
+    page.goto("/console/undo?merge=nothing")
+    expect(page.get_by_role("alert")).to_contain_text("unknown_merge")
+    examine((page, "desktop-light"), "undo-refused")
+
+
 def test_the_pages_work_by_keyboard_without_a_script(chromium: Browser, url: str) -> None:
     page = chromium.new_context(base_url=url, java_script_enabled=False).new_page()
     sign_in(page, OPERATOR)
