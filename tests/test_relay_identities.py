@@ -146,3 +146,21 @@ def test_profiles_that_share_an_address_do_not_overwrite_each_other(target: str)
         assert sum((await found.status())["skipped"].values()) > 0
 
     lived(work, "courier", target)
+
+
+@pytest.mark.parametrize("target", ["altcraft", "klaviyo"])
+def test_new_profiles_that_are_sent_at_the_same_time_do_not_overwrite_each_other(target: str) -> None:
+    other = {**PERSON, "external_id": "customer-2", "given_name": "Bea", "family_name": "Lee"}
+
+    async def work(found: Pair, _network: Faulty) -> None:
+        await write(found.near, "courier", "p1", {}, PERSON)
+        await write(found.near, "courier", "p2", {}, other)
+        await found.catch_up()
+        assert await found.dead() == []
+        first = (await there(found))["person1@example.com"]
+        names = {"Ann": {"given_name": "Ann"}, "Bea": {"given_name": "Bea", "family_name": "Lee"}}
+        assert names[first["given_name"]].items() <= first.items()
+        assert ("family_name" in first) == (first["given_name"] == "Bea")
+        assert sum((await found.status())["skipped"].values()) > 0
+
+    lived(work, "courier", target)

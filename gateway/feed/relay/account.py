@@ -47,6 +47,7 @@ class AccountSession:
         self._key = subscriber.database, subscriber.id
         self._counts: Counts | None = None
         self._note = ""
+        self._learned: dict[str, str] = {}
         self._passing = 0
         self._probe = asyncio.Lock()
 
@@ -77,18 +78,25 @@ class AccountSession:
 
     async def notes(self, names: Sequence[str]) -> dict[str, str]:
         """Return the vendor's ids of profiles."""
-        return await self._store.notes(*self._key, names)
+        found = await self._store.notes(*self._key, names)
+        return found | {name: self._learned[name] for name in names if name in self._learned}
 
     async def sharing(self, vendor_id: str) -> list[str]:
         """Return the profiles here that have the same one at the vendor."""
-        return await self._store.noted(*self._key, vendor_id)
+        noted = await self._store.noted(*self._key, vendor_id)
+        return [*noted, *(name for name, id in self._learned.items() if id == vendor_id and name not in noted)]
+
+    def learn(self, profile: str, vendor_id: str) -> None:
+        """Remember the vendor's id of a profile until it is stored: others are sent at the same time."""
+        self._learned[profile] = vendor_id
 
     async def skip(self, pointers: Sequence[str]) -> None:
         """Count values that are not sent."""
         (await self._read_counts()).add_skipped(pointers)
 
     def take_notes(self) -> Mapping[str, str | None]:
-        """Return the note of the counts, if they changed."""
+        """Return the note of the counts, if they changed. The notes of answers are stored with it."""
+        self._learned.clear()
         note = self._counts.note() if self._counts else ""
         if note in ("", self._note):
             return {}

@@ -100,6 +100,7 @@ class StateSender:
         for other in await self._session.sharing(vendor_id):
             if other != state.id and (owner := await self._reader.find(other)):
                 return await self._separate(work, await self._reader.whole_state(owner, vendor_id))
+        self._session.learn(state.id, vendor_id)
         work.is_new, work.notes = False, {**work.notes, state.id: vendor_id}
         if state.vendor_id is None:
             work.state = replace(state, vendor_id=vendor_id)
@@ -109,17 +110,23 @@ class StateSender:
     async def _separate(self, work: _Attempt, owner: ProfileState) -> Answer | None:
         """Give the vendor's profile of another one here, which was overwritten, its own state again.
 
-        The vendor found it by an identifier that it had from a merge. Where the vendor can split it, this state is sent
-        once more; otherwise return the answer that gives it up.
+        The vendor found it by an identifier that both have here, or that it had from a merge there. This state is sent
+        once more without the one, or after a split; where neither helps, return the answer that gives it up.
         """
+        shared = await self._shared_identifiers(work.state) - work.state.omitted
         restored = self.render(self._reader.beside(owner, work.state)).requests
-        split = [] if work.is_separated else self._outgoing.render_split(owner, work.state, self._target)
+        split = []
+        if not (shared or work.is_separated):
+            split = self._outgoing.render_split(owner, work.state, self._target)
         key = f"{work.key}-{work.repairs}-{owner.id}"
         if failed := await self._session.send_all([*restored, *split], key, work.number):
             return failed
+        if not (shared or split):
+            return TAKEN
         work.is_separated, work.done = True, 0
-        work.state = self._reader.beside(work.state, owner)
-        return None if split and self._render_again(work) else TAKEN
+        work.state = replace(self._reader.beside(work.state, owner), omitted=work.state.omitted | shared)
+        self._render_again(work)
+        return None
 
     def _repair(self, work: _Attempt, request: OutgoingRequest, answer: VendorAnswer) -> bool:
         """Prepare the request again, if it can succeed in another form."""
