@@ -17,7 +17,7 @@ WEAK = "1"
 JSON, XML = "application/json", "application/xml"
 [ALTCRAFT] = (each for each in load_dialects({}) if each.name == "altcraft")
 [UPDATE] = (each for each in ALTCRAFT.calls if each.path.endswith("profiles/update"))
-[QUICK] = (each for each in ALTCRAFT.calls if each.accepts_forms)
+[QUICK] = (each for each in ALTCRAFT.calls if each.path.endswith("/profile_import"))
 BOUNDS = Bounds()
 
 
