@@ -242,6 +242,7 @@ def test_revokes_a_token_and_only_that(run: Run, url: str) -> None:
 def test_refuses_to_revoke_a_token_that_is_not_there(run: Run) -> None:
     done(run("database create --id 8 --name eight"))
     assert_refused(run("token revoke nothing"), 1, "there is no token nothing")
+    assert_refused(run("token rename nothing new"), 1, "there is no token nothing")
 
 
 # --- what belongs to a database ---

@@ -619,6 +619,10 @@ async def test_keeps_the_name_of_a_token(store: Store) -> None:
     named = replace(TOKEN, name="Кассы, Москва")
     await store.add_token(named)
     assert await store.tokens() == [named]
+    version = store.registry_version()
+    await store.rename_token("t1", "other")
+    assert await store.tokens() == [replace(named, name="other")]
+    assert store.registry_version() != version
 
 
 async def test_lists_tokens_by_creation(store: Store) -> None:
@@ -647,6 +651,7 @@ async def test_revokes_a_token_permanently(store: Store) -> None:
         (Duplicate, lambda store: store.add_resource(3, Resource(1, "again"))),
         (Duplicate, lambda store: store.add_segment(3, Segment(5, "again"))),
         (Missing, lambda store: store.add_token(Token("t2", "hash 2", 9, frozenset(), 1000))),
+        (Missing, lambda store: store.rename_token("t9", "nine")),
         (Missing, lambda store: store.add_resource(9, Resource(1, "nowhere"))),
         (Missing, lambda store: store.add_segment(9, Segment(1, "nowhere"))),
         (Missing, lambda store: store.update_database(Database(9, "nine"))),

@@ -15,7 +15,7 @@ from gateway.service.bootstrap import new_secret, token
 
 @click.group("token")
 def tokens() -> None:
-    """Create, list and revoke the tokens of clients."""
+    """Create, list, rename and revoke the tokens of clients."""
 
 
 @tokens.command("create")
@@ -40,6 +40,16 @@ def list_tokens(store: str | None, as_json: bool) -> None:
     """List the tokens, including revoked ones."""
     found = run_on_store(load_settings(store=store), lambda store: store.tokens())
     print_rows([_row(token) for token in found], as_json)
+
+
+@tokens.command("rename")
+@setting("store")
+@click.argument("id")
+@click.argument("name")
+def rename_token(store: str | None, id: str, name: str) -> None:
+    """Give the token ID that `token list` prints another name for people."""
+    update_registry(store, lambda store: store.rename_token(id, name), missing=f"there is no token {id}")
+    click.echo(f"token {id} renamed")
 
 
 @tokens.command("revoke")

@@ -40,3 +40,7 @@ class TrafficRecorder:
     def responses(self, database: int) -> list[RecordedResponse]:
         """Return the responses to requests of a database, and to those whose credential was not verified."""
         return [each for each in self._responses if each.database in (database, None)]
+
+    def last_times(self, database: int) -> dict[str, float]:
+        """Return, by id of a token of a database, the time of its last response (s since 1970)."""
+        return {each.token: each.time for each in self._responses if each.database == database}

@@ -1,14 +1,14 @@
-"""The page of the set-up: the session's database, its tokens, resources, segments, webhooks and jobs."""
+"""The page of the set-up: the session's database, its tokens, resources, segments, webhooks, relays and jobs."""
 
 from dataclasses import replace
-from typing import Any
 
 from gateway.console.pages import HtmlPage, PageError, PageResult, Redirection, Visit
-from gateway.core.model import DELIVER, READ, RIGHTS, Query, Token
-from gateway.feed.webhooks import endpoints
+from gateway.console.recorder import KEPT_RESPONSES
+from gateway.console.subscribers import RIGHTS as SUBSCRIBER_RIGHTS
+from gateway.console.subscribers import subscriber_rows
+from gateway.core.model import RIGHTS, Query, Token
 from gateway.service.bootstrap import new_secret, token
 from gateway.service.jobs import IMPORT_KIND
-from gateway.stores.errors import Missing
 
 MAX_JOBS = 20
 MAX_NAME = 200
@@ -21,9 +21,7 @@ async def show_setup(visit: Visit) -> PageResult:
 
 async def create_token(visit: Visit) -> PageResult:
     """Create a token with some of the session's own rights; its secret is on this one page alone."""
-    name, rights = visit.form.text("name"), frozenset(visit.form.all("right"))
-    if len(name) > MAX_NAME:
-        raise PageError(400, f"The name may have at most {MAX_NAME} characters.")
+    name, rights = _name(visit), frozenset(visit.form.all("right"))
     if not rights:
         raise PageError(400, "A token needs at least one right.")
     if not rights <= visit.token.rights:
@@ -34,24 +32,15 @@ async def create_token(visit: Visit) -> PageResult:
     return await _setup_page(visit, created=created, secret=secret)
 
 
-async def revoke_token(visit: Visit) -> PageResult:
-    """Revoke a token of the session's database. The session's own one ends the session."""
-    id = visit.form.text("id")
-    if id not in [each.id for each in await _tokens(visit)]:
-        raise PageError(404, "There is no such token.")
-    await visit.context.store.revoke_token(id)
+async def rename_token(visit: Visit) -> PageResult:
+    """Give a token of the session's database another name."""
+    await visit.context.store.rename_token(await _token_id(visit), _name(visit))
     return Redirection("set-up")
 
 
-async def replay_webhook(visit: Visit) -> PageResult:
-    """Send the dead letters of a webhook again, and resume it if it is disabled."""
-    visit.require(DELIVER)
-    store, database, id = visit.context.store, visit.database.id, visit.form.text("id")
-    await endpoints.find_webhook(store, database, id)
-    try:
-        await store.resume_subscriber(database, id, None)
-    except Missing:
-        raise PageError(404, "There is no such webhook.") from None
+async def revoke_token(visit: Visit) -> PageResult:
+    """Revoke a token of the session's database. The session's own one ends the session."""
+    await visit.context.store.revoke_token(await _token_id(visit))
     return Redirection("set-up")
 
 
@@ -65,28 +54,28 @@ async def _setup_page(visit: Visit, created: Token | None = None, secret: str = 
         "tokens": await _tokens(visit),
         "own": visit.token.id,
         "rights": [each for each in RIGHTS if each in visit.token.rights],
-        "webhooks": await _webhooks(visit) if {READ, DELIVER} <= visit.token.rights else [],
+        "last_times": visit.context.recorder.last_times(database.id),
+        "kept": KEPT_RESPONSES,
+        "subscribers": await subscriber_rows(visit),
+        "may_deliver": visit.token.rights >= SUBSCRIBER_RIGHTS,
         "jobs": await store.jobs(database.id, IMPORT_KIND, Query(MAX_JOBS, "created", True)),
-        "may_deliver": DELIVER in visit.token.rights,
     }
     return HtmlPage("set_up", values)
 
 
+def _name(visit: Visit) -> str:
+    name = visit.form.text("name")
+    if len(name) > MAX_NAME:
+        raise PageError(400, f"The name may have at most {MAX_NAME} characters.")
+    return name
+
+
+async def _token_id(visit: Visit) -> str:
+    id = visit.form.text("id")
+    if id not in [each.id for each in await _tokens(visit)]:
+        raise PageError(404, "There is no such token.")
+    return id
+
+
 async def _tokens(visit: Visit) -> list[Token]:
     return [each for each in await visit.context.store.tokens() if each.database == visit.database.id]
-
-
-async def _webhooks(visit: Visit) -> list[dict[str, Any]]:
-    """Return the webhooks with the number of entries that each has not read yet, as far as they are counted."""
-    store, database = visit.context.store, visit.database.id
-    rows = []
-    for each in await endpoints.webhooks(store, database):
-        behind = await store.journal(database, each.position, MAX_LAG + 1)
-        lag = f"more than {MAX_LAG}" if len(behind) > MAX_LAG else str(len(behind))
-        dead = await store.deliveries(database, each.id, True, 0, MAX_LAG)
-        rows.append({**endpoints.render_webhook(each, store.id), "lag": lag, "dead": len(dead)})
-    return rows
-
-
-MAX_LAG = 100
-"""Entries that are counted of what a webhook has not read."""

@@ -41,11 +41,13 @@ class MemoryRegistry:
         self._database(token.database)
         self._register(self._tokens, token.hash, token)
 
+    async def rename_token(self, id: str, name: str) -> None:
+        token = self._token(id)
+        self._register(self._tokens, token.hash, replace(token, name=name))
+
     async def revoke_token(self, id: str) -> None:
-        for token in self._tokens.values():
-            if token.id == id:
-                return self._register(self._tokens, token.hash, replace(token, revoked=True))
-        raise Missing(f"there is no token {id}")
+        token = self._token(id)
+        self._register(self._tokens, token.hash, replace(token, revoked=True))
 
     async def add_resource(self, database: int, resource: Resource) -> None:
         if resource.id in self._database(database).resources:
@@ -76,6 +78,12 @@ class MemoryRegistry:
         self._require(existing, id)
         remaining = {each: segment for each, segment in existing.items() if each != id}
         self._register(self._databases, database, replace(self._database(database), segments=remaining))
+
+    def _token(self, id: str) -> Token:
+        for token in self._tokens.values():
+            if token.id == id:
+                return token
+        raise Missing(f"there is no token {id}")
 
     def _put(self, database: Database) -> None:
         companies = {each.company_id for each in self._databases.values() if each.id != database.id} - {None}

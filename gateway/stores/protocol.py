@@ -223,6 +223,10 @@ class Store(RefusedStore, Protocol):
         """Raises `Duplicate` where the hash exists, `Missing` where the database does not."""
         ...
 
+    async def rename_token(self, id: str, name: str) -> None:
+        """Replace the name that people see. Raises `Missing` where there is no such token."""
+        ...
+
     async def revoke_token(self, id: str) -> None:
         """Raises `Missing` where there is no such token. Revoking twice is no error."""
         ...

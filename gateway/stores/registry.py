@@ -26,6 +26,7 @@ UPDATE_RESOURCE = """UPDATE resources SET name = ?, categories = ?, fields = ?, 
 UPDATE_SEGMENT = "UPDATE segments SET name = ? WHERE database = ? AND id = ?"
 REMOVE_RESOURCE = "DELETE FROM resources WHERE database = ? AND id = ?"
 REMOVE_SEGMENT = "DELETE FROM segments WHERE database = ? AND id = ?"
+RENAME_TOKEN = "UPDATE tokens SET name = ? WHERE id = ?"
 REVOKE_TOKEN = "UPDATE tokens SET revoked = true WHERE id = ?"
 
 
@@ -77,6 +78,9 @@ class SqlRegistry:
         rights = " ".join(sorted(token.rights))
         values = token.hash, token.id, token.database, rights, token.created, token.revoked, token.name
         await self._register((ADD_TOKEN, values))
+
+    async def rename_token(self, id: str, name: str) -> None:
+        await self._register((RENAME_TOKEN, (name, id)))
 
     async def revoke_token(self, id: str) -> None:
         await self._register((REVOKE_TOKEN, (id,)))

@@ -166,12 +166,12 @@ class Loader:
             await self._store.add_segment(database.id, segments[segment])
 
     async def _add_token(self, token: Token) -> bool:
-        """Add a token. A token that is revoked in the dump or in the store is revoked."""
+        """Add a token. A token that is revoked in the dump or in the store is revoked; the store's name stays."""
         try:
             await self._store.add_token(token)
         except Duplicate:
             existing = {each.hash: each for each in await self._store.tokens()}.get(token.hash)
-            if existing is None or replace(existing, revoked=token.revoked) != token:
+            if existing is None or replace(existing, revoked=token.revoked, name=token.name) != token:
                 raise RowConflict(f"token {token.id} is there already, and differs") from None
             if token.revoked and not existing.revoked:
                 await self._store.revoke_token(token.id)

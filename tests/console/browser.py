@@ -16,10 +16,11 @@ from axe_playwright_python.sync_playwright import Axe
 from msgspec.structs import replace
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from gateway.feed.webhooks.endpoints import WEBHOOK
 from gateway.server.app import create
 from gateway.stores.protocol import Store
 from gateway.testkit.server_thread import ServerThread
-from tests.console.sites import BLIND, OPERATOR, SCRIPT, profile, seed, settings
+from tests.console.sites import BLIND, OPERATOR, SCRIPT, add_subscriber, profile, seed, settings
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -46,6 +47,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a gateway with some people, requests and refusals."""
     server = ServerThread()
     store = server.run(seed())
+    server.run(add_subscriber(store, WEBHOOK, [1, 2, 3]))
 
     async def opened(_url: str) -> Store:
         return store
@@ -229,13 +231,21 @@ def test_many_refused_requests_are_replayed(look: Look, url: str) -> None:
 def test_a_token_is_created_and_revoked(look: Look) -> None:
     page, name = look
     page.get_by_role("link", name="Set-up").click()
-    page.get_by_label("Name").fill(name)
+    page.get_by_label("Name", exact=True).fill(name)
     page.get_by_label("read", exact=True).check()
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("status")).to_contain_text("was created")
     examine(look, "set-up")
     page.get_by_role("button", name=f"Revoke {name}", exact=True).click()
     expect(page.get_by_role("button", name=f"Revoke {name}", exact=True)).to_have_count(0)
+
+
+def test_the_dead_letters_of_a_webhook_are_seen(look: Look) -> None:
+    page, _ = look
+    page.get_by_role("link", name="Set-up").click()
+    page.get_by_role("link", name="s1").click()
+    expect(page.get_by_role("region", name="Dead letters").get_by_role("checkbox")).to_have_count(2)
+    examine(look, "subscriber")
 
 
 def test_a_person_is_erased_after_a_look_at_what_goes(look: Look, url: str) -> None:

@@ -1,10 +1,16 @@
 """A gateway with a console, its tokens, and people to look at."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gateway.core.model import RIGHTS, Resource, Segment
+from msgspec.structs import replace as replace_struct
+
+from gateway.core.model import RIGHTS, Position, Resource, Segment
+from gateway.core.subscribers import DISABLED, Delivery, Settlement, Subscriber
+from gateway.feed.relay.relays import RELAY
+from gateway.feed.webhooks.endpoints import WEBHOOK
 from gateway.service.bootstrap import token
 from gateway.settings import Settings
 from gateway.stores.protocol import Store
@@ -15,6 +21,15 @@ OPERATOR, BLIND, CLIENT, OTHER = "of-the-operator", "of-one-who-cannot-read", "o
 
 SCRIPT = "<script>document.title='run'</script>\"'><img src=x onerror=alert(1)>"
 """A name that would run if a page did not escape it."""
+
+FAILED = 1_800_000_000_000
+"""When the events of the subscriber were attempted first: so late that no housekeeping removes them."""
+
+SUBSCRIBERS = {
+    WEBHOOK: {"url": f"https://example.com/{SCRIPT}", "types": [], "members": [], "values": False},
+    RELAY: {"url": f"https://example.com/{SCRIPT}", "dialect": "altcraft", "media": "xml"},
+}
+"""The settings of subscribers, by kind."""
 
 
 async def seed() -> Store:
@@ -27,6 +42,19 @@ async def seed() -> Store:
     await store.add_resource(1, Resource(70, f"News {SCRIPT}", (f"weekly {SCRIPT}",)))
     await store.add_segment(1, Segment(71, f"Guests {SCRIPT}"))
     return store
+
+
+async def add_subscriber(store: Store, kind: str, positions: Sequence[Position]) -> None:
+    """Store a disabled subscriber `s1` that retries the event at the first position, and gave up the others."""
+    new = Subscriber(1, "s1", kind, 1, SUBSCRIBERS[kind], "", 0)
+    await store.add_subscriber(new)
+    await store.lease_subscriber(1, new.id, "owner", 1, 2)
+    letters = [
+        Delivery(each, f"p{each}", 3, FAILED, FAILED, f"answered 500 {SCRIPT}", is_dead=each != positions[0])
+        for each in positions
+    ]
+    disabled = replace_struct(new, position=positions[-1], state=DISABLED, reason=f"gave up {SCRIPT}")
+    await store.settle(Settlement(disabled, (), letters), "owner")
 
 
 def seeded() -> Store:

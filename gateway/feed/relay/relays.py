@@ -27,6 +27,7 @@ from gateway.feed.relay.sender import RelaySender
 from gateway.feed.relay.urls import UnusableAccount, require_safe
 from gateway.feed.runner import SenderContext
 from gateway.feed.secret_box import SecretBox, secret_name
+from gateway.feed.status import delivery_status
 from gateway.media import CODECS
 from gateway.stores.protocol import Store
 
@@ -142,23 +143,14 @@ def render_relay(relay: Subscriber, store: str) -> dict[str, Any]:
 
 
 async def relay_status(store: Store, relay: Subscriber, limit: int, now: int) -> dict[str, Any]:
-    """Return how far a relay is: entries that wait, deliveries that are retried or given up, and what it has counted.
+    """Return a relay with how far it is, as `delivery_status` does, and with what it has counted.
 
-    Each number of entries and deliveries is at most `limit`. `lag` is the age of the oldest one that waits or is
-    retried, and `rate` that of the requests of the last minute, in seconds and per second.
+    `rate` is the number of requests per second in the last minute.
     """
-    key = relay.database, relay.id
-    behind = await store.journal(relay.database, relay.position, limit)
-    retried = await store.deliveries(*key, False, 0, limit)
-    dead = await store.deliveries(*key, True, 0, limit)
-    counts = parse_counts((await store.notes(*key, [COUNTS])).get(COUNTS))
-    oldest = await store.journal(relay.database, retried[0].position - 1, 1) if retried else behind[:1]
+    counts = parse_counts((await store.notes(relay.database, relay.id, [COUNTS])).get(COUNTS))
     return {
         **render_relay(relay, store.id),
-        "waiting": len(behind),
-        "retried": len(retried),
-        "dead": len(dead),
-        "lag": max(0, now - oldest[0].origin.time) / 1000 if oldest else 0,
+        **await delivery_status(store, relay, limit, now),
         "rate": round(counts.rate(now), 2),
         "failures": counts.failures,
         "skipped": counts.skipped,

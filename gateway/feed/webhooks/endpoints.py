@@ -14,6 +14,7 @@ from gateway.core.times import format_time
 from gateway.feed.addresses import UnusableUrl, parse_url, resolve
 from gateway.feed.events import EVENT_TYPES, Selection
 from gateway.feed.secret_box import SecretBox, secret_name
+from gateway.feed.status import delivery_status
 from gateway.feed.webhooks.signatures import new_secret, secret_bytes
 from gateway.stores.protocol import Store
 
@@ -79,6 +80,11 @@ def render_webhook(subscriber: Subscriber, store: str) -> dict[str, Any]:
         "reason": subscriber.reason,
         "cursor": format_cursor(store, subscriber.position),
     }
+
+
+async def webhook_status(store: Store, webhook: Subscriber, limit: int, now: int) -> dict[str, Any]:
+    """Return a webhook without its secret, with how far it is, as `delivery_status` does."""
+    return {**render_webhook(webhook, store.id), **await delivery_status(store, webhook, limit, now)}
 
 
 def render_dead(delivery: Delivery, store: str) -> dict[str, Any]:
