@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -237,6 +238,14 @@ def test_revokes_a_token_and_only_that(run: Run, url: str) -> None:
     first, second = tokens(url)
     done(run("token revoke", first.id))
     assert {token.id: token.revoked for token in tokens(url)} == {first.id: True, second.id: False}
+
+
+def test_renames_a_token(run: Run, url: str) -> None:
+    done(run("database create --id 9 --name nine"))
+    done(run("token create --database 9 --name old"))
+    [token] = tokens(url)
+    done(run("token rename", token.id, "Кассы"))
+    assert tokens(url) == [replace(token, name="Кассы")]
 
 
 def test_refuses_to_revoke_a_token_that_is_not_there(run: Run) -> None:

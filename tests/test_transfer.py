@@ -285,6 +285,16 @@ def test_force_loads_own_fields_that_are_invalid_and_no_other(dump: bytes) -> No
     run_with_store("memory:", check)
 
 
+def test_a_token_keeps_the_name_that_it_was_given_since_the_dump(dump: bytes) -> None:
+    async def check(store: Store) -> None:
+        await load(store, dump)
+        await store.rename_token("t1", "other")
+        await load(store, dump)
+        assert {each.id: each.name for each in await store.tokens()}["t1"] == "other"
+
+    run_with_store("memory:", check)
+
+
 def test_a_profile_that_differs_is_refused_kept_or_replaced(url: str, dump: bytes) -> None:
     async def each(store: Store) -> None:
         await load(store, dump)
