@@ -8,7 +8,7 @@ import click
 import orjson
 
 from gateway.dialects import load_dialects
-from gateway.schema.field_declarations import declaration_problems, inline_references, naming_problems
+from gateway.schema.field_declarations import parse_fields
 from gateway.settings import Settings, table, variable
 
 Command = Callable[..., None]
@@ -53,15 +53,11 @@ def _parse_fields(_context: click.Context, _option: click.Parameter, file: Path 
 def read_fields(file: Path) -> dict[str, Any]:
     """Return the JSON Schema in a file, without references. Raises `ValueError` with all its faults."""
     try:
-        fields: dict[str, Any] = orjson.loads(file.read_bytes())
+        return parse_fields(orjson.loads(file.read_bytes()), reserved_names())
     except orjson.JSONDecodeError as error:
         raise ValueError(f"{file} is not JSON: {error}") from None
-    if problems := list(declaration_problems(fields)) or list(naming_problems(fields["properties"], reserved_names())):
-        raise ValueError("\n".join(f"{file}: {problem}" for problem in problems))
-    try:
-        return {key: inline_references(part, fields) for key, part in fields.items() if key != "$defs"}
     except ValueError as error:
-        raise ValueError(f"{file}: {error}") from None
+        raise ValueError("\n".join(f"{file}: {problem}" for problem in str(error).splitlines())) from None
 
 
 def reserved_names() -> set[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import parse_qs, urlsplit
 
-from gateway.console import erasure, merges, people, playground, refused, setup, subscribers, traffic
+from gateway.console import erasure, fields, merges, people, playground, refused, setup, subscribers, traffic
 from gateway.console.pages import ConsoleContext, File, Form, HtmlPage, PageError, PageResult, Redirection, Visit
 from gateway.console.rendering import HEADERS, STATIC_FILES, Templates, static_file
 from gateway.console.sessions import LIFETIME, Session, Sessions, is_form_token
@@ -39,6 +39,8 @@ PAGES: Mapping[tuple[str, str], Run] = {
     ("GET", "set-up"): setup.show_setup,
     ("POST", "token-creation"): setup.create_token,
     ("POST", "token-revocation"): setup.revoke_token,
+    ("GET", "fields"): fields.show_fields,
+    ("POST", "fields"): fields.preview_fields,
     ("POST", "token-name"): setup.rename_token,
     ("GET", "subscriber"): subscribers.show_subscriber,
     ("POST", "subscriber"): subscribers.replay,

@@ -15,6 +15,16 @@ IDENTIFIER, SEARCHABLE = "x-identifier", "x-searchable"
 """The annotations: of a field that identifies a profile, and of a list of tags that `matching: custom` may search."""
 
 
+def parse_fields(fields: Any, reserved_names: Collection[str]) -> dict[str, Any]:
+    """Return the fields that a JSON Schema declares, without references.
+
+    Raises `ValueError` with each problem on a line.
+    """
+    if problems := list(declaration_problems(fields)) or list(naming_problems(fields["properties"], reserved_names)):
+        raise ValueError("\n".join(problems))
+    return {key: inline_references(part, fields) for key, part in fields.items() if key != "$defs"}
+
+
 def declaration_problems(schema: Any) -> Iterator[str]:
     """Yield the reasons why a JSON Schema cannot declare fields, each with its place."""
     if not isinstance(schema, dict) or schema.get("type", "object") != "object" or "properties" not in schema:

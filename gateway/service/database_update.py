@@ -4,6 +4,7 @@ Both go through the profiles in steps, while servers run. First the registry is 
 from the update on, the servers write the new identities themselves.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,14 +35,18 @@ class UpdateConflicts:
     """Some of the invalid profiles, each with the pointers of its faults."""
 
 
-async def find_conflicts(store: Store, before: Database, after: Database) -> UpdateConflicts:
-    """Return what an update of the database's settings would make of its stored profiles. Nothing is written."""
+async def find_conflicts(store: Store, before: Database, after: Database, limit: int | None = None) -> UpdateConflicts:
+    """Return what an update of the database's settings would make of its stored profiles. Nothing is written.
+
+    With a limit, only about so many profiles are read.
+    """
     old, new = CompiledSchema(before, {}), CompiledSchema(after, {})
     kinds = _identifier_kinds(new.tables) - _identifier_kinds(old.tables)
     found, seen = UpdateConflicts(), set[Identity]()
     async for profiles in _steps(store, after.id):
         found.profiles += len(profiles)
         for profile in profiles:
+            await asyncio.sleep(0)  # lets other requests run
             pointers = [fault.pointer.removeprefix("/profile") for fault in new.validate_profile(profile.document, {})]
             if pointers and not old.validate_profile(profile.document, {}):
                 found.invalid += 1
@@ -49,6 +54,8 @@ async def find_conflicts(store: Store, before: Database, after: Database) -> Upd
             own = {each for each in identities(profile.document, new.tables) if each[0] in kinds}
             found.duplicate += not own.isdisjoint(seen)
             seen |= own
+        if limit is not None and found.profiles >= limit:
+            break
     return found
 
 

@@ -240,6 +240,16 @@ def test_a_token_is_created_and_revoked(look: Look) -> None:
     expect(page.get_by_role("button", name=f"Revoke {name}", exact=True)).to_have_count(0)
 
 
+def test_a_change_of_the_fields_is_previewed(look: Look) -> None:
+    page, _ = look
+    page.get_by_role("link", name="Set-up").click()
+    page.get_by_role("link", name="Preview a change of the fields").click()
+    page.get_by_label("Declared fields").fill('{"properties": {"custom_note": {"type": "integer"}}}')
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("status")).to_contain_text("would become invalid")
+    examine(look, "fields")
+
+
 def test_the_dead_letters_of_a_webhook_are_seen(look: Look) -> None:
     page, _ = look
     page.get_by_role("link", name="Set-up").click()
