@@ -308,6 +308,7 @@ def test_the_refusal_of_an_undo_is_accessible(chromium: Browser, url: str, sessi
 def test_the_pages_work_by_keyboard_without_a_script(chromium: Browser, url: str) -> None:
     page = chromium.new_context(base_url=url, java_script_enabled=False).new_page()
     sign_in(page, OPERATOR)
+    expect(page.get_by_role("heading", name="People")).to_be_visible()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.get_by_label("Identifier").press_sequentially("p0@example.com")
