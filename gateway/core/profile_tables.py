@@ -18,8 +18,8 @@ class StrictestRule(Struct, frozen=True):
     """A place whose strictest value remains in a merge: the one later in `order`, in objects that of `member`."""
 
     path: tuple[str, ...]
-    member: str
-    order: tuple[str, ...]
+    member: str | None
+    order: tuple[str | int, ...]
 
 
 class ProfileTables(Struct, frozen=True):

@@ -45,7 +45,7 @@ def _strictest_rules(schema: JSONSchema, path: tuple[str, ...]) -> Iterator[Stri
     for name, member in schema.get("properties", {}).items():
         if isinstance(member, dict):
             if rule := member.get("x-strictest"):
-                yield StrictestRule((*path, name), rule["member"], tuple(rule["order"]))
+                yield StrictestRule((*path, name), rule.get("member"), tuple(rule["order"]))
             yield from _strictest_rules(member, (*path, name))
 
 
