@@ -466,6 +466,8 @@ async def test_the_journal_is_read_in_parts_in_the_order_of_the_writes(store: St
     assert [each.version for each in await store.journal(1, 0, 10, "a")] == [1, 2, 3, 4]
     assert [each.version for each in await store.journal(1, read[2].position, 1, "a")] == [3]
     assert await store.journal(1, 0, 10, "A") == []
+    for profile in ("a", None):
+        assert await store.journal(1, 10**40 - 1, 10, profile) == []  # the highest number of a cursor
 
 
 async def test_the_journal_is_read_while_entries_are_added(store: Store) -> None:

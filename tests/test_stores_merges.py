@@ -86,6 +86,7 @@ async def test_merges_are_returned_by_their_destinations_the_newest_first(
     assert await store.merges(1, None, 1) == [second]
     assert await store.merges(1, second.entry.position, 10) == [first]
     assert await store.merges(1, first.entry.position, 10) == []
+    assert await store.merges(1, 10**40 - 1, 10) == [second, first]  # the highest number of a cursor
     for profile, found in (("a", [first]), ("b", [first]), ("c", [second]), ("d", [second]), ("e", [])):
         assert await store.merges(1, None, 10, profile) == found
     assert await store.merges(1, second.entry.position, 10, "d") == []

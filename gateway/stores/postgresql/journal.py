@@ -18,6 +18,7 @@ from gateway.stores.rows import IS_MERGE, IS_UNDONE, JOURNAL_COLUMNS, Row, entry
 
 NUMBER_BITS = 64
 """A position is one number: the transaction's id, then the bits of the row's number."""
+MAX_POSITION = (1 << 64 + NUMBER_BITS) - 1
 
 COLUMNS = f"transaction::text, number, {JOURNAL_COLUMNS}"
 AFTER = "(transaction, number) > (%(transaction)s::text::xid8, %(number)s)"
@@ -68,7 +69,8 @@ MARK_REMOVED = """INSERT INTO pruned VALUES (%s, %s::text::xid8, %s) ON CONFLICT
 
 
 def split_position(position: Position) -> tuple[str, int]:
-    """Return the transaction's id, as text, and the number of a position."""
+    """Return the transaction's id, as text, and the number of a position; the highest ones if it is beyond them."""
+    position = min(position, MAX_POSITION)
     return str(position >> NUMBER_BITS), position & ((1 << NUMBER_BITS) - 1)
 
 

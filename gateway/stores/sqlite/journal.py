@@ -19,6 +19,7 @@ READ_MERGES = f"""SELECT position, {JOURNAL_COLUMNS}, {IS_UNDONE} FROM journal
         SELECT merge FROM journal AS part WHERE part.database = :database AND part.profile = :profile))
     ORDER BY position DESC LIMIT :limit"""
 MAX_POSITION = 2**63 - 1
+"""The highest integer of SQLite, after which there is no entry. A higher one of a client is read as this one."""
 RANGE = """SELECT (SELECT min(position) FROM journal WHERE database = :database),
     (SELECT max(position) FROM journal WHERE database = :database),
     (SELECT position FROM pruned WHERE database = :database)"""
@@ -34,10 +35,11 @@ def read_journal(
     read: Callable[[str, Sequence[Any]], list[Row]], database: int, after: Position, limit: int, profile: str | None
 ) -> list[JournalEntry]:
     """Return entries, as `Store.journal` does. Writers take turns: no position comes up behind a higher one."""
+    place = min(after, MAX_POSITION)
     if profile is None:
-        rows = read(READ, (database, after, limit))
+        rows = read(READ, (database, place, limit))
     else:
-        rows = read(READ_PROFILE, (database, profile, after, limit))
+        rows = read(READ_PROFILE, (database, profile, place, limit))
     return [entry_of(position, row) for position, *row in rows]
 
 
@@ -57,7 +59,7 @@ def read_merges(
     read: Callable[[str, Any], list[Row]], database: int, before: Position | None, limit: int, profile: str | None
 ) -> list[RecordedMerge]:
     """Return merges, as `Store.merges` does."""
-    place = MAX_POSITION if before is None else before
+    place = MAX_POSITION if before is None else min(before, MAX_POSITION)
     rows = read(READ_MERGES, {"database": database, "before": place, "limit": limit, "profile": profile})
     return [RecordedMerge(entry_of(position, row), bool(is_undone)) for position, *row, is_undone in rows]
 
