@@ -98,6 +98,12 @@ def test_a_webhook_that_is_not_there_is_refused(run: Run, created: str, command:
         assert refused(run(f"webhook {command} --database {database} {id}")) == "there is no such webhook"
 
 
+@pytest.mark.parametrize("kind", ["webhook", "relay"])
+@pytest.mark.usefixtures("created")
+def test_a_list_of_a_database_that_is_not_there_is_refused(run: Run, kind: str) -> None:
+    assert refused(run(f"{kind} list --database 9")) == "there is no database 9"
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

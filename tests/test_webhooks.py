@@ -455,6 +455,7 @@ def test_a_given_secret_is_used(host: ServerThread, tmp_path: Path) -> None:
         ({"types": [1]}, "invalid_parameter", "/types"),
         ({"types": {"a": 1}}, "invalid_parameter", "/types"),
         ({"members": ["email"]}, "invalid_parameter", "/members"),
+        ({"members": ["/email~"]}, "invalid_parameter", "/members"),
         ({"members": ["/a"] * 101}, "invalid_parameter", "/members"),
         ({"values": "yes"}, "invalid_parameter", "/values"),
         ({"secret": "whsec_c2hvcnQ="}, "invalid_parameter", "/secret"),

@@ -9,7 +9,7 @@ from gateway.cli.options import DATABASE, JSON, POSITIVE, setting
 from gateway.cli.output import print_json, print_rows
 from gateway.cli.progress import row_progress
 from gateway.cli.relay_letters import drop_dead, list_dead, mend_dead, replay_relay
-from gateway.cli.store import load_settings, now
+from gateway.cli.store import find_database, load_settings, now
 from gateway.cli.subscribers import open_secrets, run_on_subscribers
 from gateway.core.subscribers import Subscriber
 from gateway.dialects import load_dialects
@@ -144,6 +144,7 @@ def list_relays(store: str | None, database: int, as_json: bool) -> None:
     """List the relays of a database."""
 
     async def read(store: Store) -> list[dict[str, Any]]:
+        find_database(await store.databases(), database)
         return [relays.render_relay(each, store.id) for each in await relays.relays(store, database)]
 
     print_rows(_run(load_settings(store=store), read), as_json)

@@ -7,7 +7,7 @@ import click
 
 from gateway.cli.options import DATABASE, JSON, setting
 from gateway.cli.output import print_json, print_rows
-from gateway.cli.store import load_settings, now
+from gateway.cli.store import find_database, load_settings, now
 from gateway.cli.subscribers import dead_letters, open_secrets, resume, run_on_subscribers
 from gateway.core.subscribers import Subscriber
 from gateway.feed.events import EVENT_TYPES
@@ -62,6 +62,7 @@ def list_webhooks(store: str | None, database: int, as_json: bool) -> None:
     """List the webhooks of a database."""
 
     async def read(store: Store) -> list[dict[str, Any]]:
+        find_database(await store.databases(), database)
         found = await endpoints.webhooks(store, database)
         return [endpoints.render_webhook(each, store.id) for each in found]
 

@@ -1,5 +1,6 @@
 """Webhooks as subscribers: how one is created, and what others may know of it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from secrets import token_hex
 from typing import Any
@@ -23,6 +24,9 @@ WEBHOOK = "webhook"
 
 MAX_MEMBERS = 100
 """Pointers that select events of one webhook."""
+
+_MEMBER = re.compile(r"(/([^~/]|~[01])*)+")
+"""A JSON Pointer (RFC 6901), but for that of the whole document."""
 
 
 class NewWebhook(Struct, frozen=True):
@@ -108,7 +112,7 @@ def validate(new: NewWebhook) -> None:
     unknown = [each for each in new.types if each not in EVENT_TYPES.values()]
     if unknown:
         raise refuse("invalid_parameter", f"each must be one of {', '.join(EVENT_TYPES.values())}", "/types")
-    if len(new.members) > MAX_MEMBERS or not all(each.startswith("/") for each in new.members):
+    if len(new.members) > MAX_MEMBERS or not all(_MEMBER.fullmatch(each) for each in new.members):
         raise refuse("invalid_parameter", f"at most {MAX_MEMBERS} JSON Pointers, which begin with /", "/members")
     try:
         parse_url(new.url)
