@@ -82,7 +82,7 @@ def test_a_relay_starts_at_the_vendor_what_each_request_starts_and_nothing_again
         await found.catch_up()
         assert [each.url.path.removeprefix("/api/v1.1/") for each in network.seen] == [
             *("campaigns/triggers/import_and_start", "campaigns/triggers/import_and_start"),
-            *("campaigns/triggers/import_and_start", "workflows/import_and_start", "profiles/import"),
+            *("campaigns/triggers/import_and_start", "workflows/import_and_start", "profiles/update"),
         ]
         first, second, *_ = [each.content.decode() for each in network.seen]
         assert '"order":"1"' in first

@@ -123,7 +123,8 @@ def test_prints_a_database_with_all_its_parts(run: Run, tmp_path: Path) -> None:
     assert [word for word in ("seven", "card", "^[0-9]{4}$", "shop", "new, sale", "vip") if word not in text] == []
     shown = json.loads(done(run("database show 7 --json")))
     assert shown["fields"] == FIELDS
-    assert shown["resources"]["2"] == {"id": 2, "name": "shop", "categories": ["new", "sale"], "fields": {}}
+    shop = {"id": 2, "name": "shop", "categories": ["new", "sale"], "fields": {}}
+    assert shown["resources"]["2"] == {**shop, "token_hash": None, "public_key": None}
     assert shown["segments"]["3"] == {"id": 3, "name": "vip"}
 
 

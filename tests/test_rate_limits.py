@@ -101,7 +101,7 @@ def test_windows_that_have_ended_are_forgotten(clock: Clock) -> None:
 
 
 def test_a_part_of_a_rate_is_one_request_at_least() -> None:
-    limits = RateLimits(0.01, now=lambda: 0.0)
+    limits = RateLimits(0.01, now=lambda: 0.0, least=1)
     limits.spend(["3/second"])
     with pytest.raises(RateLimitExceeded):
         limits.spend(["3/second"])

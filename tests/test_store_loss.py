@@ -111,7 +111,7 @@ async def test_pruning_ends_when_the_file_is_gone(
 ) -> None:
     monkeypatch.setattr(housekeeping, "PRUNE_INTERVAL_SECONDS", 0.001)
     store: Any = LostStore()
-    async with housekeeping.housekeeping(store, 1, 1, lambda: 0):
+    async with housekeeping.housekeeping(store, 1, 1, 1, lambda: 0):
         await asyncio.sleep(0.05)
     assert store.calls == 1
     assert "old changes are no longer pruned: the file is gone" in caplog.text

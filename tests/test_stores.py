@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -46,6 +46,7 @@ from gateway.core.model import (
 )
 from gateway.stores import open_store
 from gateway.stores.errors import Duplicate, Missing
+from gateway.stores.memory import MemoryStore
 from gateway.stores.protocol import Store
 from gateway.stores.rows import document_text
 from tests.stores import (
@@ -114,6 +115,25 @@ async def test_returns_and_stores_the_result_of_the_edit(store: Store) -> None:
     [edited] = await store.change([change(create("a", ANN, PHONE, name="Ann"), ANN, PHONE)])
     assert edited == creation("a", ANN, PHONE, name="Ann")
     assert await store.find(1, [ANN]) == [Profile("a", {"name": "Ann"}, 1, 1000, 1000)]
+
+
+async def test_an_observer_gets_each_group_and_its_commit(store: Store) -> None:
+    class Observer:
+        groups: ClassVar[list[tuple[int, int]]] = []
+        commits: ClassVar[list[float]] = []
+
+        def group_stored(self, steps: int, waiting: int) -> None:
+            self.groups.append((steps, waiting))
+
+        def committed(self, seconds: float) -> None:
+            self.commits.append(seconds)
+
+    store.observe(Observer())
+    await store.change([change(create("a", ANN, name="Ann")), change(create("b", PHONE, name="Bob"))])
+    is_grouped = not isinstance(store, MemoryStore)
+    assert Observer.groups == [(2, 0)] * is_grouped
+    assert len(Observer.commits) == is_grouped
+    assert all(seconds > 0 for seconds in Observer.commits)
 
 
 async def test_version_and_times_come_from_the_edit(store: Store) -> None:

@@ -46,12 +46,19 @@ class Window(Struct):
 
 
 class RateLimits:
-    """Counts requests. `factor` multiplies the vendors' rates; 0 disables them.
+    """Counts requests. `factor` multiplies the vendors' rates; 0 disables them. Each rate permits `least` requests.
 
     `token_rate`, such as `100/second`, limits all requests of each token together. `now` returns seconds.
     """
 
-    def __init__(self, factor: float, token_rate: str | None = None, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        factor: float,
+        token_rate: str | None = None,
+        now: Callable[[], float] = time.monotonic,
+        least: int = 0,
+    ) -> None:
+        self._least = least
         self.limits_tokens = bool(token_rate)
         self._factor = factor
         self._token_rates = (_parse_rate(token_rate),) if token_rate else ()
@@ -73,7 +80,7 @@ class RateLimits:
 
     def _parse(self, texts: tuple[str, ...]) -> tuple[Rate, ...]:
         rates = map(_parse_rate, texts)
-        return tuple(Rate(max(1, int(rate.amount * self._factor)), rate.seconds) for rate in rates)
+        return tuple(Rate(max(self._least, int(rate.amount * self._factor)), rate.seconds) for rate in rates)
 
     def _count(self, rates: Sequence[Rate], key: tuple[str, ...], now: float) -> list[Window]:
         """Count a request in the window of each rate, or in none. Raises `RateLimitExceeded`."""

@@ -149,7 +149,8 @@ def _repeat_key(update: Update, events: Sequence[Any]) -> str | None:
     if not all(isinstance(id, str) and id for id in ids):
         return None
     metrics = [each["metric"]["data"]["attributes"]["name"].strip() for each in attributes]
-    return fingerprint(json.dumps([update["match"]["values"], metrics, ids], sort_keys=True))
+    # A value that is no JSON, such as a number that cannot be represented, is refused later.
+    return fingerprint(json.dumps([update["match"]["values"], metrics, ids], sort_keys=True, default=str))
 
 
 def _parse_element(element: Any, pointer: str, faults: BodyFaults, now: int) -> int | None:

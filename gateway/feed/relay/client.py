@@ -60,7 +60,7 @@ class AccountClient:
         self._prefix = parts.path.rstrip("/")
         self._codec = codec
         self._content_type = content_type
-        self._rates = RateLimits(share)
+        self._rates = RateLimits(share, least=1)
         self._wait_for_clients = wait_for_clients
         self._now = now
         self._paused_until: dict[tuple[str, ...], int] = {}
