@@ -26,7 +26,7 @@ SETTINGS = hypothesis.settings(
     deadline=None,
     suppress_health_check=list(hypothesis.HealthCheck),
     report_multiple_bugs=False,
-    phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate, hypothesis.Phase.shrink],
 )
 
 THREE = st.tuples(profiles(0), profiles(1), profiles(2))
@@ -70,8 +70,31 @@ def test_an_undo_restores_what_would_be_without_the_merge(
     runner.run(check())
 
 
+NOTHING_MOVES = {"move_subscriptions": False, "move_segments": False, "remove_sources": False}
+BY_EMAIL = {"mode": "email", "values": {"email": "bob@example.com"}}
+BY_PHONE = {"mode": "phone", "values": {"phone": "+12025550123"}}
+
+
 @pytest.mark.law
 @SETTINGS
+@hypothesis.example(  # the address that is kept belongs to the other profile of the merge, and not without the merge
+    documents=(
+        {"email": "ann@example.com", "external_id": "x0"},
+        {"email": "bob@example.com", "external_id": "x1", "phone_numbers": ["+12025550123"]},
+        {"email": "eve@example.com", "external_id": "x2"},
+    ),
+    before=[],
+    options=(NOTHING_MOVES, NOTHING_MOVES),
+    later=(0, 2),
+    writes=(
+        [],
+        [],
+        [
+            {"match": BY_EMAIL, "profile": {"email": "ann@example.com", "external_id": "x0", "phone_numbers": []}},
+            {"match": BY_PHONE, "profile": {"email": "bob@example.com"}, "on_conflict": {"email": "keep"}},
+        ],
+    ),
+)
 @given(
     documents=THREE,
     before=WRITES,

@@ -102,6 +102,8 @@ class Unmerging:
         self._tables = tables
         self._patches = patches
         self._documents: dict[str, Document] = {}
+        self._merged: dict[str, Document] = {}
+        """The profiles as they were then, with the merge."""
         self._absent: set[str] = set()
         self._active = {merge}
 
@@ -112,6 +114,7 @@ class Unmerging:
         """
         for write in writes:
             self._repeat(write)
+            self._merged[write.entry.profile] = write.after or {}
         own = self._participants[self._merge]
         if later := self._active - {self._merge}:
             raise refuse("undo_conflict", f"undo the later merge {min(later)} first")
@@ -165,7 +168,9 @@ class Unmerging:
         others = update.get("detach_from_others")
         detached = match_identities(others["match"], self._tables) if others else ()
         edit = UpdateEdit(update, ((ID, owner.id),), self._context(entry), detached)
-        kept = frozenset(map(tuple, replay.get("kept", ())))
+        kept = frozenset[Any](map(tuple, replay.get("kept", ())))
+        for document in self._merged.values():
+            kept -= identities(document, self._tables)  # a profile of the merge had it then, and may not without it
         others = kept | (self._taken - identities(after, self._tables))
         try:
             result = edit(Find(partial(self._find, others=others), lambda _addresses: {}, lambda: False))
