@@ -110,7 +110,7 @@ def test_the_commands_of_a_page_have_the_documented_results(page: Path, tmp_path
 @pytest.mark.parametrize("page", PAGES[:2], ids=lambda page: page.name)
 def test_the_start_command_is_the_one_that_is_tested(page: Path) -> None:
     assert f"\n    {START}\n" in page.read_text()
-    command = ["make", "--dry-run", "--always-make", "run"]
+    command = ["make", "--no-print-directory", "--dry-run", "--always-make", "run"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.splitlines()[-1] == ".venv/bin/profile-gateway serve"
 
