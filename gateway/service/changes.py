@@ -19,7 +19,7 @@ from gateway.core.tombstones import Pseudonym, TombstoneCheck
 from gateway.service.geolocation import Geolocator
 from gateway.service.prepared_request import PreparedRequest
 
-GROUP_SIZE = 128
+GROUP_SIZE = 256
 """Updates of a batch that are prepared in one turn of the event loop."""
 
 

@@ -1,6 +1,8 @@
 """The operations that write profiles: update, batch, atomic, change_statuses, remove, merge."""
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Sequence
 
 from msgspec.structs import replace
 
@@ -47,14 +49,19 @@ class Updates:
     async def batch(self, request: PreparedRequest) -> list[Outcome]:
         """Update many profiles, each by itself.
 
-        One group at a time is prepared and stored, so that other requests run in between, and memory is limited.
+        One group at a time is stored, so that other requests run in between. While it is committed, the next one is
+        prepared.
         """
         outcomes: list[Outcome] = []
+        planned: Sequence[Change | Refusal] = ()
+        storing: Awaitable[Sequence[EditResult | Refusal]] = asyncio.sleep(0, ())
         for start in range(0, len(request.commands), GROUP_SIZE):
-            planned = self._changes.group(request, start)
-            results = iter(await self._store.change([each for each in planned if isinstance(each, Change)]))
-            outcomes += [_summary(next(results) if isinstance(each, Change) else each) for each in planned]
-        return outcomes
+            group = self._changes.group(request, start)
+            outcomes += _outcomes(planned, await storing)
+            planned = group
+            storing = asyncio.ensure_future(self._store.change([each for each in group if isinstance(each, Change)]))
+            await asyncio.sleep(0)  # the store runs the group up to its commit
+        return outcomes + _outcomes(planned, await storing)
 
     async def atomic(self, request: PreparedRequest) -> list[Outcome]:
         """Update many profiles in one step, all or none."""
@@ -101,6 +108,12 @@ async def apply(store: Store, change: Change) -> EditResult:
     if isinstance(result, Refusal):
         raise result.copy()
     return result
+
+
+def _outcomes(planned: Sequence[Change | Refusal], stored: Sequence[EditResult | Refusal]) -> list[Outcome]:
+    """Return the outcome of each planned change, or its refusal."""
+    results = iter(stored)
+    return [_summary(next(results) if isinstance(each, Change) else each) for each in planned]
 
 
 def _summary(result: EditResult | Refusal) -> Outcome:
