@@ -181,6 +181,9 @@ def _parse_attributes(attributes: Mapping[str, Any], pointer: str, faults: BodyF
     if len(properties) > MAX_PROPERTIES:
         detail = f"it must have at most {MAX_PROPERTIES} members"
         faults.append(Fault("invalid_parameter", detail, f"{pointer}/properties"))
+    unique_id = attributes.get("unique_id")
+    if not faults.is_empty(unique_id) and not isinstance(unique_id, str):
+        faults.append(Fault("invalid_parameter", "it must be a text", f"{pointer}/unique_id"))
     return _parse_time(attributes.get("time"), f"{pointer}/time", faults, now)
 
 
