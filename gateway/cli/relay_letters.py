@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 import click
 
 from gateway.cli.options import DATABASE, JSON, setting
-from gateway.cli.output import print_rows
 from gateway.cli.store import load_settings, now
-from gateway.cli.subscribers import dead_letters, open_secrets, resume, run_on_subscribers
+from gateway.cli.subscribers import open_secrets, print_dead_letters, replay_dead_letters, run_on_subscribers
 from gateway.core.subscribers import Subscriber
 from gateway.dialects import load_dialects
 from gateway.feed.cursors import parse_event_id
@@ -33,12 +32,7 @@ T = TypeVar("T")
 @click.argument("id")
 def list_dead(store: str | None, database: int, as_json: bool, id: str) -> None:
     """List the dead letters of the relay ID: what the vendor refused, with its words."""
-
-    async def read(store: Store) -> list[dict[str, Any]]:
-        await relays.find_relay(store, database, id)
-        return await dead_letters(store, database, id)
-
-    print_rows(_run(load_settings(store=store), read), as_json)
+    print_dead_letters(store, "relay", relays.find_relay, database, id, as_json)
 
 
 @click.command("replay")
@@ -51,13 +45,7 @@ def replay_relay(store: str | None, database: int, id: str, events: Sequence[str
 
     The state of each profile as it is now is sent: to mend a letter, update the profile before.
     """
-
-    async def replay(store: Store) -> None:
-        await relays.find_relay(store, database, id)
-        await resume(store, database, id, events)
-
-    _run(load_settings(store=store), replay)
-    click.echo(f"relay {id} is resumed")
+    replay_dead_letters(store, "relay", relays.find_relay, database, id, events)
 
 
 @click.command("drop")

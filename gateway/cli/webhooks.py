@@ -8,7 +8,7 @@ import click
 from gateway.cli.options import DATABASE, JSON, setting
 from gateway.cli.output import print_json, print_rows
 from gateway.cli.store import find_database, load_settings, now
-from gateway.cli.subscribers import dead_letters, open_secrets, resume, run_on_subscribers
+from gateway.cli.subscribers import open_secrets, print_dead_letters, replay_dead_letters, run_on_subscribers
 from gateway.core.subscribers import Subscriber
 from gateway.feed.events import EVENT_TYPES
 from gateway.feed.webhooks import endpoints
@@ -104,12 +104,7 @@ def delete_webhook(store: str | None, database: int, id: str) -> None:
 @click.argument("id")
 def list_dead(store: str | None, database: int, as_json: bool, id: str) -> None:
     """List the dead letters of the webhook ID: the events that were given up."""
-
-    async def read(store: Store) -> list[dict[str, Any]]:
-        await endpoints.find_webhook(store, database, id)
-        return await dead_letters(store, database, id)
-
-    print_rows(_run(load_settings(store=store), read), as_json)
+    print_dead_letters(store, "webhook", endpoints.find_webhook, database, id, as_json)
 
 
 @webhook.command("replay")
@@ -119,13 +114,7 @@ def list_dead(store: str | None, database: int, as_json: bool, id: str) -> None:
 @click.argument("events", nargs=-1)
 def replay_webhook(store: str | None, database: int, id: str, events: Sequence[str]) -> None:
     """Send the dead letters of the webhook ID again, all or those of EVENTS, and resume it if it is disabled."""
-
-    async def replay(store: Store) -> None:
-        await endpoints.find_webhook(store, database, id)
-        await resume(store, database, id, events)
-
-    _run(load_settings(store=store), replay)
-    click.echo(f"webhook {id} is resumed")
+    replay_dead_letters(store, "webhook", endpoints.find_webhook, database, id, events)
 
 
 async def _create(store: Store, database: int, new: NewWebhook, settings: Settings) -> tuple[Subscriber, str]:

@@ -169,7 +169,7 @@ class Unmerging:
         detached = match_identities(others["match"], self._tables) if others else ()
         edit = UpdateEdit(update, ((ID, owner.id),), self._context(entry), detached)
         kept = frozenset[Any](map(tuple, replay.get("kept", ())))
-        for document in self._merged.values():
+        for document in self._merged.values() if kept else ():
             kept -= identities(document, self._tables)  # a profile of the merge had it then, and may not without it
         others = kept | (self._taken - identities(after, self._tables))
         try:
