@@ -9,10 +9,10 @@ from msgspec import Struct
 from gateway.api.context import CHECK_SECONDS, NAME, CallContext
 from gateway.api.requests import (
     FeedParameters,
+    LetterParameters,
     MergesParameters,
     PageParameters,
     ProfileParameters,
-    ReplayParameters,
     UndoParameters,
 )
 from gateway.core.cursor import format_cursor
@@ -209,18 +209,22 @@ async def read_dead(context: CallContext, subscriber: str, after: str, limit: in
     )
 
 
-async def replay_webhook(context: CallContext, parameters: ReplayParameters) -> Tree:
+async def replay_webhook(context: CallContext, parameters: LetterParameters) -> Tree:
     """Make a webhook active and its dead letters due, all or those of some events.
 
     Raises `Refusal`: unknown_webhook, unknown_cursor.
     """
-    store = context.store
-    await endpoints.find_webhook(store, context.database, parameters.id)
-    events = parameters.events
-    positions = None if events is None else [parse_event_id(each, store.id, "/events") for each in events]
-    with suppress(Missing):  # another request removed it: the search below reports it
-        await store.resume_subscriber(context.database, parameters.id, positions)
+    await find_webhook(context, parameters.id)
+    await resume_subscriber(context, parameters)
     return await find_webhook(context, parameters.id)
+
+
+async def resume_subscriber(context: CallContext, parameters: LetterParameters) -> None:
+    """Make a subscriber active and its dead letters due. Raises `Refusal`: unknown_cursor."""
+    store, events = context.store, parameters.events
+    positions = None if events is None else [parse_event_id(each, store.id, "/events") for each in events]
+    with suppress(Missing):  # another request removed it: the caller's next search reports it
+        await store.resume_subscriber(context.database, parameters.id, positions)
 
 
 async def _read_page(context: CallContext, after: int, limit: int, parameters: FeedParameters) -> Page:

@@ -7,8 +7,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway.api.context import CallContext
-from gateway.api.operations import DeadPage, read_dead, secret_box
-from gateway.api.relay_requests import LetterParameters, LettersPage, RelayParameters
+from gateway.api.operations import DeadPage, read_dead, resume_subscriber, secret_box
+from gateway.api.relay_requests import RelayParameters
+from gateway.api.requests import LetterParameters, PageParameters
 from gateway.core.model import Tree
 from gateway.feed.cursors import parse_event_id
 from gateway.feed.relay import relays
@@ -54,7 +55,7 @@ async def read_status(context: CallContext, id: str) -> Mapping[str, Any]:
     return await relays.relay_status(context.store, found, MAX_COUNT, context.resources.now())
 
 
-async def list_letters(context: CallContext, parameters: LettersPage) -> DeadPage:
+async def list_letters(context: CallContext, parameters: PageParameters) -> DeadPage:
     """Return a page of the dead letters of a relay. Raises `Refusal`: unknown_relay, unknown_cursor."""
     await relays.find_relay(context.store, context.database, parameters.id)
     return await read_dead(context, parameters.id, parameters.after, parameters.limit)
@@ -65,11 +66,8 @@ async def replay_letters(context: CallContext, parameters: LetterParameters) -> 
 
     Raises `Refusal`: unknown_relay, unknown_cursor.
     """
-    store, events = context.store, parameters.events
-    await relays.find_relay(store, context.database, parameters.id)
-    positions = None if events is None else [parse_event_id(each, store.id, "/events") for each in events]
-    with suppress(Missing):  # another request removed it: the search below reports it
-        await store.resume_subscriber(context.database, parameters.id, positions)
+    await find_relay(context, parameters.id)
+    await resume_subscriber(context, parameters)
     return await find_relay(context, parameters.id)
 
 

@@ -6,7 +6,15 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.api.requests import page_limit, read_flag, read_text, read_texts, reject_unknown
+from gateway.api.requests import (
+    LetterParameters,
+    PageParameters,
+    page_limit,
+    read_flag,
+    read_text,
+    read_texts,
+    reject_unknown,
+)
 from gateway.core.faults import refuse
 from gateway.core.pointer import join_pointer
 from gateway.dialects.outgoing import Target
@@ -28,21 +36,6 @@ class RelayParameters(Struct, frozen=True):
 
     relay: NewRelay
     credential: str
-
-
-class LetterParameters(Struct, frozen=True):
-    """A relay's id, and the ids of events; None: all of them."""
-
-    id: str
-    events: list[str] | None
-
-
-class LettersPage(Struct, frozen=True):
-    """A relay's id, and a page of its dead letters after a cursor, "" for the oldest."""
-
-    id: str
-    after: str
-    limit: int
 
 
 def parse_relay(request: Request) -> str:
@@ -69,9 +62,9 @@ def parse_new_relay(request: Request) -> RelayParameters:
     return RelayParameters(NewRelay(dialect, url, media, target, _share(tree), ignored), credential)
 
 
-def parse_letters(request: Request) -> LettersPage:
+def parse_letters(request: Request) -> PageParameters:
     """Parse the call that returns the dead letters of a relay."""
-    return LettersPage(request.path["relay"], request.query.get("after", ""), page_limit(request.query))
+    return PageParameters(request.path["relay"], request.query.get("after", ""), page_limit(request.query))
 
 
 def parse_replay(request: Request) -> LetterParameters:

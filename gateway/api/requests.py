@@ -35,7 +35,7 @@ class ProfileParameters(Struct, frozen=True):
 
 
 class PageParameters(Struct, frozen=True):
-    """The id of a profile or webhook, and a page of what it has after a cursor, "" for the oldest."""
+    """The id of a profile, webhook or relay, and a page of what it has after a cursor, "" for the oldest."""
 
     id: str
     after: str
@@ -51,8 +51,8 @@ class FeedParameters(Struct, frozen=True):
     selection: Selection
 
 
-class ReplayParameters(Struct, frozen=True):
-    """A webhook's id, and the ids of the events whose dead letters are sent again; None: all of them."""
+class LetterParameters(Struct, frozen=True):
+    """The id of a webhook or relay, and the ids of the events whose dead letters are meant; None: all of them."""
 
     id: str
     events: list[str] | None
@@ -134,10 +134,10 @@ def parse_dead(request: Request) -> PageParameters:
     return PageParameters(request.path["webhook"], request.query.get("after", ""), page_limit(request.query))
 
 
-def parse_replay(request: Request) -> ReplayParameters:
+def parse_replay(request: Request) -> LetterParameters:
     """Parse the call that sends dead letters again."""
     reject_unknown(request.tree, ("events",))
-    return ReplayParameters(request.path["webhook"], read_texts(request.tree, "events"))
+    return LetterParameters(request.path["webhook"], read_texts(request.tree, "events"))
 
 
 def reject_unknown(tree: Mapping[str, Any], names: Sequence[str]) -> None:
