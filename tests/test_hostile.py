@@ -262,6 +262,7 @@ def guarded(host: ServerThread, tmp_path: Path) -> Iterator[ServerUnderTest]:
     """A database in which every call of every dialect finds what it asks for."""
     subscriptions = [DEVICE.subscription, {"resource_id": 1, "channel": "email", "email": EMAIL}]
     document = {"email": EMAIL, "external_id": CANARY, "given_name": STORED, "subscriptions": subscriptions}
+    document |= {"relations": {"e" * 24: {"7": {"n": 1}, "8": {}}}}
     profiles = [{"id": ID, "document": document}, {"id": "e" * 24, "document": {"given_name": STORED}}]
     told = {"created": NOW, "total": 1, "failed": 0, "profiles": [ID], "failures": []}
     jobs = [{"id": id, "kind": kind, **told} for kind, id in JOBS.items()]

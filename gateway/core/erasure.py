@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 from gateway.core.consent import ReadLedgers, address_of, bare_subscription, own_addresses, record, resource_key
 from gateway.core.consent_changes import with_consent_changes
 from gateway.core.edit import removal_write
-from gateway.core.matching import ALIAS, CUSTOM, EMAIL, EXTERNAL_ID, ID, PHONE, TAGS, identities
+from gateway.core.matching import ALIAS, CUSTOM, EMAIL, EXTERNAL_ID, ID, PHONE, identities, is_shared
 from gateway.core.model import (
     Address,
     EditResult,
@@ -33,6 +33,7 @@ from gateway.core.model import (
 )
 from gateway.core.normalization import email, phone
 from gateway.core.profile_tables import ProfileTables
+from gateway.core.relations import without_relations
 from gateway.core.selection import require_profile
 from gateway.core.tombstones import Pseudonym, tombstone, tombstone_address
 
@@ -64,7 +65,8 @@ class ErasureEdit(Struct, frozen=True):
     def __call__(self, find: Find) -> EditResult:
         profiles = self.select(find.profiles(self.key))
         erasure = self.erasure(profiles)
-        writes = tuple(_erasure_write(each, self.tables) for each in profiles)
+        related = without_relations(find, sorted(erasure.ids), self.tables, self.time, profiles)
+        writes = (*(_erasure_write(each, self.tables) for each in profiles), *related)
         result = EditResult(next(iter(profiles), None), writes, erasure=erasure)
         return self._with_opt_outs(result, profiles, find, self.pseudonym) if self.pseudonym else result
 
@@ -90,7 +92,7 @@ class ErasureEdit(Struct, frozen=True):
     def erasure(self, profiles: Sequence[Profile]) -> Erasure:
         """Return the persons of the profiles that are erased."""
         own = frozenset(self.key).union(*(identities(each.document, self.tables) for each in profiles))
-        own = frozenset(each for each in own if not each[0].startswith(f"{TAGS}/"))  # persons share a tag
+        own = frozenset(each for each in own if not is_shared(each))
         ids = self.removed | {each.id for each in profiles} | {value for kind, value in own if kind in (ID, ALIAS)}
         tombstone_of = partial(tombstone_address, self.pseudonym) if self.pseudonym else None
         return Erasure(ids, own | {(ID, id) for id in ids}, tombstone_of, self.time, self.jobs_since)

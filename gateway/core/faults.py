@@ -39,6 +39,7 @@ CATALOG: dict[str, CatalogEntry] = {
     "unknown_database": CatalogEntry(404, "there is no such database"),
     "unknown_resource": CatalogEntry(404, "there is no such resource"),
     "unknown_subscription": CatalogEntry(404, "the profile has no such subscription"),
+    "unknown_relation": CatalogEntry(404, "there is no such relation between the profiles"),
     "unknown_segment": CatalogEntry(404, "there is no such segment"),
     "unknown_webhook": CatalogEntry(404, "there is no such webhook"),
     "unknown_relay": CatalogEntry(404, "there is no such relay"),

@@ -19,6 +19,8 @@ ID, ALIAS = "id", "alias"
 """The id of a profile; the id of a profile that was merged into it."""
 TAGS = "tags"
 """One tag of an own field that may be searched. Profiles share it."""
+RELATED = "related"
+"""The id of a profile that a relation leads from. The profiles that it leads to share it."""
 IDENTIFIERS = "identifiers"
 SUBSCRIPTIONS = "subscriptions"
 
@@ -149,6 +151,12 @@ def source_identities(source: IdentitySource, value: Any) -> list[Identity]:
         if (own := form(each)) is not None:
             found.append((source.kind, own))  # noqa: PERF401 — a comprehension costs a call
     return found
+
+
+def is_shared(identity: Identity) -> bool:
+    """Return whether an identity says nothing of who a profile is."""
+    kind, _ = identity
+    return kind == RELATED or kind.startswith(f"{TAGS}/")
 
 
 def normal_form(source: IdentitySource, value: Any) -> str | None:

@@ -34,6 +34,7 @@ class CommandType(StrEnum):
     REMOVAL = "removal"
     MERGE = "merge"
     SPLIT = "split"
+    RELATION = "relation"
 
 
 Identity: TypeAlias = tuple[str, str]
@@ -187,8 +188,7 @@ class EditResult(Struct, frozen=True):
 class Origin(Struct, frozen=True):
     """The source of a change, for the journal.
 
-    `time` is when it was accepted, `observed` when the client says that it happened, both in milliseconds since 1970 in
-    UTC. `request` is the id of the request.
+    `time` is when it was accepted, `observed` when it happened as the client says (ms since 1970); `request` is its id.
     """
 
     token: str

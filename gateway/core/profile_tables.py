@@ -11,7 +11,7 @@ class IdentitySource(Struct, frozen=True):
     kind: str
     path: tuple[str, ...] = ()
     is_list: bool = False
-    """Whether each item of the value is an identity."""
+    """Whether each item of the value is an identity; of an object, each name."""
 
 
 class StrictestRule(Struct, frozen=True):

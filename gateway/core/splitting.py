@@ -25,6 +25,7 @@ from gateway.core.moves import (
     without_members,
 )
 from gateway.core.pointer import join_pointer
+from gateway.core.relations import RELATIONS
 from gateway.core.selection import not_found, require_profile
 
 DESTINATIONS = "destinations"
@@ -106,6 +107,7 @@ class SplitEdit(Struct, frozen=True):
         members = (
             "merged",
             LAST_STARTS,
+            RELATIONS,
             *SUBSCRIPTION_MEMBERS,
             *(() if self.split.get("move_segments") else SEGMENT_MEMBERS),
         )

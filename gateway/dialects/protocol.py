@@ -14,22 +14,25 @@ UPDATE, BATCH, FIND, REMOVE, DESCRIBE = "update", "batch", "find", "remove", "de
 LIST, MERGE, IMPORT, JOB, JOBS = "list", "merge", "import", "job", "jobs"
 JOB_PROFILES, ATOMIC, CHANGE_STATUSES = "job_profiles", "atomic", "change_statuses"
 SPLIT, HISTORY, JOURNAL = "split", "history", "journal"
+RELATE, RELATIONS = "relate", "relations"
 """The operations of a call.
 
 `update` changes one profile, `batch` many, each by itself, and `atomic` many in one step, all or none.
 `change_statuses` changes the subscriptions of all profiles, page by page, and returns how many. `import` changes many
 as a job that the store keeps; `job`, `jobs` and `job_profiles` return one job, all jobs, or the profiles of one.
 `find` returns one profile, `list` a page of them, `remove` removes one, `merge` merges several into one, `split` moves
-parts of one to others, `history` returns the changes of one profile, `journal` a page of those of all, and `describe`
-the databases that the token may access.
+parts of one to others, `relate` changes a relation of two, `relations` returns one and those that its relations lead
+from, `history` returns the changes of one profile, `journal` a page of those of all, and `describe` the databases that
+the token may access.
 """
 
 COMMAND_TYPES: Mapping[str, CommandType] = {
     **dict.fromkeys((UPDATE, BATCH, IMPORT, ATOMIC, CHANGE_STATUSES), CommandType.UPDATE),
-    **dict.fromkeys((FIND, LIST, JOB, JOBS, JOB_PROFILES, DESCRIBE, HISTORY, JOURNAL), CommandType.SEARCH),
+    **dict.fromkeys((FIND, LIST, JOB, JOBS, JOB_PROFILES, DESCRIBE, HISTORY, JOURNAL, RELATIONS), CommandType.SEARCH),
     REMOVE: CommandType.REMOVAL,
     MERGE: CommandType.MERGE,
     SPLIT: CommandType.SPLIT,
+    RELATE: CommandType.RELATION,
 }
 """The type of the command that each operation carries out."""
 
@@ -128,7 +131,9 @@ class Result(Struct, frozen=True):
     """The result of a request, with one outcome for each update: a profile, None for a removed one, or its faults.
 
     `list` and `jobs` have the profiles or jobs in order. `job` has the job, followed by its profiles if requested.
-    `split` has the source, followed by the destinations without their documents. `history` and `journal` have rows.
+    `relate` has the profile that keeps the relation, with the id of the `subject` as its document; `relations` has a
+    profile, followed by those that its relations lead from. `split` has the source, followed by the destinations
+    without their documents. `history` and `journal` have rows.
     """
 
     database: Database

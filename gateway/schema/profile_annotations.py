@@ -8,7 +8,7 @@ member that belongs to one vendor. The database's own fields have
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from gateway.core.matching import ALIAS, CUSTOM, ID, SUBSCRIPTIONS, TAGS
+from gateway.core.matching import ALIAS, CUSTOM, ID, RELATED, SUBSCRIPTIONS, TAGS
 from gateway.core.profile_tables import IdentitySource, ProfileTables, StrictestRule
 from gateway.schema.validation import JSONSchema
 
@@ -31,7 +31,7 @@ def profile_tables(profile: JSONSchema, own: Mapping[str, Any]) -> ProfileTables
         members=(*dict.fromkeys(path[0] for path, *_ in annotated), SUBSCRIPTIONS),
         identifiers=(*unique, *tag_fields),
         tag_fields=tag_fields,
-        match_kinds={"profile_id": ID, **{kind: kind for kind in kinds if kind != ALIAS}},
+        match_kinds={"profile_id": ID, **{kind: kind for kind in kinds if kind not in (ALIAS, RELATED)}},
         places={**places, **{f"{CUSTOM}/{name}": (CUSTOM, name) for name in unique}},
         list_places={**lists, **{f"{CUSTOM}/{name}": (*MERGED_FIELDS, name) for name in unique}},
         unique=frozenset({ID, CUSTOM, *(identity["kind"] for _, identity, _ in annotated if identity["unique"])}),
@@ -50,14 +50,14 @@ def _strictest_rules(schema: JSONSchema, path: tuple[str, ...]) -> Iterator[Stri
 
 
 Annotated: TypeAlias = tuple[tuple[str, ...], Mapping[str, Any], bool]
-"""The path of a member, its `x-identity`, and whether it is a list."""
+"""The path of a member, its `x-identity`, and whether it has many: the items of a list, or the names of an object."""
 
 
 def _annotated(schema: JSONSchema, path: tuple[str, ...]) -> Iterator[Annotated]:
     for name, member in schema.get("properties", {}).items():
         if isinstance(member, dict):
             if "x-identity" in member:
-                yield (*path, name), member["x-identity"], member["type"] == "array"
+                yield (*path, name), member["x-identity"], member["type"] in ("array", "object")
             yield from _annotated(member, (*path, name))
 
 

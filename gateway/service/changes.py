@@ -13,6 +13,7 @@ from gateway.core.faults import Refusal
 from gateway.core.matching import identities_by_id, match_identities
 from gateway.core.merging import MergeEdit
 from gateway.core.model import Change, Command, Edit, EditResult, Find, IdempotencyKey, Identity, Origin, Update
+from gateway.core.relations import RelationEdit
 from gateway.core.splitting import SplitEdit
 from gateway.core.status_change import StatusEdit
 from gateway.core.tombstones import Pseudonym, TombstoneCheck
@@ -105,6 +106,15 @@ class ChangeBuilder:
         edit = SplitEdit(split, key, destinations, new_ids, self._context(request, "", origin.time))
         checked = self._checked(edit, key, request)
         return Change(request.database.id, (*key, *chain(*destinations)), checked, origin, request.idempotency_key)
+
+    def relation(self, request: PreparedRequest) -> Change:
+        """Return the change of a relation of two profiles. Raises `Refusal`."""
+        relation, tables = request.command, request.schema.tables
+        key, origin = key_of(relation, request), self._origin(relation, request)
+        subject = match_identities(relation["subjects"][0], tables)
+        edit = RelationEdit(relation, key, subject, self._context(request, "", origin.time))
+        checked = self._checked(edit, (*key, *subject), request)
+        return Change(request.database.id, (*key, *subject), checked, origin, request.idempotency_key)
 
     def new_name(self, request: PreparedRequest, key: IdempotencyKey) -> Change:
         """Return a change that only creates an id, so that repeated requests under the key get the same one."""

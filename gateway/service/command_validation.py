@@ -15,7 +15,11 @@ MAX_REQUEST_FAULTS = 2_000
 """Faults of one request, but at least one for each command. To find all faults in a large batch would take minutes."""
 
 
-FURTHER_MATCHES = {CommandType.MERGE: "sources", CommandType.SPLIT: "destinations"}
+FURTHER_MATCHES = {
+    CommandType.MERGE: "sources",
+    CommandType.SPLIT: "destinations",
+    CommandType.RELATION: "subjects",
+}
 """By type of command, the member that lists further matches."""
 
 

@@ -7,7 +7,7 @@ from gateway.core.dry_run import render_dry_run
 from gateway.core.edit_sequence import DryRunResult, Overlay, dry_run_edit
 from gateway.core.faults import Refusal
 from gateway.core.model import Change, EditResult, Tree
-from gateway.dialects.protocol import ATOMIC, BATCH, IMPORT, MERGE, REMOVE, SPLIT, UPDATE
+from gateway.dialects.protocol import ATOMIC, BATCH, IMPORT, MERGE, RELATE, REMOVE, SPLIT, UPDATE
 from gateway.service.changes import GROUP_SIZE, ChangeBuilder
 from gateway.service.prepared_request import PreparedRequest
 from gateway.service.updates import apply
@@ -40,6 +40,7 @@ class DryRuns:
             REMOVE: changes.removal,
             MERGE: changes.merge,
             SPLIT: changes.split,
+            RELATE: changes.relation,
             ATOMIC: changes.atomic,
         }
 

@@ -1,4 +1,4 @@
-"""The operations that read profiles: find, list, describe."""
+"""The operations that read profiles: find, relations, list, describe."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -16,7 +16,9 @@ from gateway.core.listing import (
     select_page,
     sort_value,
 )
+from gateway.core.matching import identities_by_id
 from gateway.core.model import Profile, Query
+from gateway.core.relations import related_ids
 from gateway.core.selection import require_profile
 from gateway.core.tombstones import Pseudonym
 from gateway.service.changes import key_of
@@ -50,6 +52,13 @@ class Searches:
         """Return one profile. Raises `Refusal`: profile_not_found, ambiguous_match."""
         key = key_of(request.command, request)
         return [require_profile(await self._store.find(request.database.id, key), key, request.schema.tables)]
+
+    async def relations(self, request: PreparedRequest) -> list[Outcome]:
+        """Return one profile, and those that its relations lead from. Raises `Refusal` as `find` does."""
+        [profile] = await self.find(request)
+        assert isinstance(profile, Profile)
+        key = [identity for id in related_ids(profile) for identity in identities_by_id(id)]
+        return [profile, *(await self._store.find(request.database.id, key) if key else ())]
 
     async def page(self, request: PreparedRequest) -> list[Outcome]:
         """Return a page of profiles."""

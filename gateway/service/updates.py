@@ -1,4 +1,4 @@
-"""The operations that write profiles: update, batch, atomic, change_statuses, remove, merge."""
+"""The operations that write profiles: update, batch, atomic, change_statuses, remove, merge, relate, split."""
 
 import asyncio
 import logging
@@ -87,6 +87,10 @@ class Updates:
     async def merge(self, request: PreparedRequest) -> list[Outcome]:
         """Merge several profiles into one."""
         return [(await apply(self._store, self._changes.merge(request))).profile]
+
+    async def relate(self, request: PreparedRequest) -> list[Outcome]:
+        """Change a relation of two profiles."""
+        return [(await apply(self._store, self._changes.relation(request))).profile]
 
     async def split(self, request: PreparedRequest) -> list[Outcome]:
         """Split one profile. The outcomes are it and the destinations, these without their documents.

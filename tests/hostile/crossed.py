@@ -143,9 +143,14 @@ def _altcraft(call: Call, database: int | None) -> tuple[dict[str, Any], str]:
 
 
 _OTHER = {"profile_id": "e" * 24}
+_PAIR = {"matching": "profile_id", "profile_a": {"profile_id": ID}, "profile_b": _OTHER}
+_RELATION = {**_PAIR, "rel_id": 7, "weights": {"n": 1}}
 _ALTCRAFT_BODIES: dict[str, dict[str, Any]] = {
     "profiles/merge": {"matching": "profile_id", "source": [_OTHER], "destination": {"profile_id": ID}},
     "profiles/split": {"matching": "profile_id", "source": {"profile_id": ID}, "destination": [_OTHER]},
+    **{f"relations/{name}": _RELATION for name in ("attach", "edit", "strengthen")},
+    "relations/detach": {**_PAIR, "rel_id": 8},
+    **{f"relations/{name}": {"rel_id": 7, "profile_id": ID} for name in ("get", "get_counter")},
     "profiles/message_unsub": {"rtoken": 1, "smid": ID},
     "resources/push_subscribe": {"resource_token": 1, "id": ID, "subscriptions": [DEVICE.match["values"]]},
     "subscribers/history_get": {"xxh": ID},

@@ -11,6 +11,7 @@ from gateway.dialects.altcraft import (
     mobile_calls,
     profile_lists,
     quick_import,
+    relations,
     replies,
     requests,
     resource_calls,
@@ -29,6 +30,8 @@ from gateway.dialects.protocol import (
     JOURNAL,
     LIST,
     MERGE,
+    RELATE,
+    RELATIONS,
     REMOVE,
     SPLIT,
     UPDATE,
@@ -62,6 +65,10 @@ _parse_undeletion = partial(subscription_calls.parse_deletion, is_deleted=False)
 _parse_suspension = partial(subscription_calls.parse_status_change, ("subscribed", "suspended"))
 _parse_unsuspension = partial(subscription_calls.parse_status_change, ("suspended", "subscribed"))
 
+_parse_attachment = partial(relations.parse_change, "attach")
+_parse_detachment = partial(relations.parse_change, "detach")
+_parse_strengthening = partial(relations.parse_change, "add")
+
 _POINTERS: Mapping[str, Mapping[str, str]] = {
     "profiles/segstatic/add": {"/segments/add/0": "/segment_id"},
     "profiles/segstatic/remove": {"/segments/remove/0": "/segment_id"},
@@ -70,6 +77,8 @@ _POINTERS: Mapping[str, Mapping[str, str]] = {
     "profiles/merge": {"/match/mode": "/matching", "/match": "/destination", **merges.POINTERS},
     **{f"subscribers/{name}": histories.POINTERS for name in ("history_get", "history_get_all")},
     "profiles/message_unsub": resource_calls.UNSUBSCRIPTION_POINTERS,
+    **{f"relations/{name}": relations.POINTERS for name in ("attach", "detach", "edit", "strengthen")},
+    **{f"relations/{name}": {"/match/mode": "/matching"} for name in ("get", "get_counter")},
     "profiles/split": {"/match/mode": "/matching", "/match": "/source", **merges.POINTERS},
 }
 """By path: the canonical pointers for which the call has a parameter of its own."""
@@ -198,6 +207,12 @@ CALLS: tuple[Call, ...] = (
     *_start_calls("workflow"),
     _call("subscribers/history_get", HISTORY, READ, histories.parse_one, histories.render_one),
     _call("subscribers/history_get_all", JOURNAL, READ, histories.parse_all, histories.render_all),
+    _call("relations/attach", RELATE, WRITE, _parse_attachment, relations.render_change),
+    _call("relations/edit", RELATE, WRITE, _parse_attachment, relations.render_change),
+    _call("relations/strengthen", RELATE, WRITE, _parse_strengthening, relations.render_change),
+    _call("relations/detach", RELATE, WRITE, _parse_detachment, relations.render_change),
+    _call("relations/get", RELATIONS, READ, relations.parse_search, relations.render_relations),
+    _call("relations/get_counter", RELATIONS, READ, relations.parse_search, relations.render_counter),
     _call("databases/list", DESCRIBE, READ, requests.parse_description, replies.render_databases),
     _call("databases/fields_get", DESCRIBE, READ, requests.parse_description, replies.render_fields),
     _call("resources/fields_get", DESCRIBE, READ, requests.parse_description, replies.render_resource_fields),

@@ -117,7 +117,7 @@ def vendor_name(path: list[str]) -> str:
         return _profile_name(path[1:])
     if path[0] == "subscriptions":
         return ".".join(("subscriptions", *(_SENT_MEMBERS.get(name, name) for name in path[2:])))
-    if path[0] in ("source", "destination"):
+    if path[0] in ("source", "destination", "profile_a", "profile_b"):
         return _name_of_match(*path)
     if path[0] == "data" and len(path) > 2:
         path = path[2:]  # an element of a batch
@@ -140,7 +140,7 @@ def vendor_path(path: list[str]) -> list[str]:
 
 
 def _name_of_match(member: str, *path: str) -> str:
-    """Return the name of a profile of a merge or a split, or of one of its match values, such as `source[1].email`."""
+    """Return the name of a profile that has an object, or of one of its match values, such as `source[1].email`."""
     index = f"[{path[0]}]" if path[:1] and path[0].isdigit() else ""
     return ".".join((member + index, *(name for name in path[bool(index) :] if name != "values")))
 

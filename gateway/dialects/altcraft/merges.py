@@ -3,28 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.core.faults import Fault, Refusal, refuse
+from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Command, Profile
 from gateway.core.repeated import Repeated
 from gateway.dialects.altcraft.data import parse_data
-from gateway.dialects.altcraft.matching import SEARCH_MODES, mode_faults, parse_match
-from gateway.dialects.altcraft.parameters import (
-    parse_parameters,
-    present_members,
-    require,
-    require_list,
-    require_object,
-    strip_text,
-    trim_members,
-)
+from gateway.dialects.altcraft.matching import SEARCH_MODES, mode_faults
+from gateway.dialects.altcraft.named_profiles import database_of, named_profile, named_profiles, parse_named_match
+from gateway.dialects.altcraft.parameters import parse_parameters, present_members, require_object
 from gateway.dialects.altcraft.replies import SUCCESS
 from gateway.dialects.altcraft.requests import ON_CONFLICT
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Reply, Request, Result
-
-MATCH_NAMES = (
-    *("email", "phone", "profile_id", "provider", "subscription_id", "field_name", "field_value", "resource_id"),
-)
-"""The members of a source or a destination that name a profile."""
 
 MOVES = {"subscriptions": "move_subscriptions", "static_segments": "move_segments", "remove_source": "remove_sources"}
 """By parameter: the member of the command that says what moves."""
@@ -45,8 +33,8 @@ _SAME = "it must be another profile than the destination"
 def parse_merge(request: Request) -> ParsedRequest:
     """Parse `merge`: the profiles of `source` into that of `destination`."""
     parameters = parse_parameters(request)
-    sources = _objects(parameters, "source", request.is_typed)
-    destination = _object(parameters, "destination", request.is_typed)
+    sources = named_profiles(parameters, "source", request.is_typed)
+    destination = named_profile(parameters, "destination", request.is_typed)
     command, faults = _parse_common(parameters, [destination, *sources], request.is_typed)
     match, *matches = command.pop("matches")
     faults += [
@@ -65,8 +53,8 @@ def parse_merge(request: Request) -> ParsedRequest:
 def parse_split(request: Request) -> ParsedRequest:
     """Parse `split`: parts of the profile of `source` go to those of `destination`."""
     parameters = parse_parameters(request)
-    source = _object(parameters, "source", request.is_typed)
-    destinations = _objects(parameters, "destination", request.is_typed)
+    source = named_profile(parameters, "source", request.is_typed)
+    destinations = named_profiles(parameters, "destination", request.is_typed)
     command, faults = _parse_common(parameters, [source, *destinations], request.is_typed)
     match, *matches = command.pop("matches")
     command |= {"match": match, "destinations": matches}
@@ -94,8 +82,8 @@ def _parse_common(
         raise Refusal(found)
     faults: list[Fault] = []
     command: Command = {
-        "database": _database([parameters, *objects], is_typed),
-        "matches": [_parse_match(parameters, each, is_typed) for each in objects],
+        "database": database_of([parameters, *objects], is_typed),
+        "matches": [parse_named_match(parameters, each, is_typed) for each in objects],
         "on_conflict": ON_CONFLICT,
     }
     if options := present_members(parameters, ("skip_triggers",)):
@@ -106,39 +94,3 @@ def _parse_common(
     if (data := parameters.get("data")) is not None:
         command |= parse_data(require_object(data, "data", is_typed), faults, is_typed)
     return command, faults
-
-
-def _parse_match(parameters: Mapping[str, Any], each: Mapping[str, Any], is_typed: bool) -> Mapping[str, Any]:
-    """Return the match of a source or a destination. `matching` and `field_name` may be beside them."""
-    shared = present_members(parameters, ("matching", "field_name"))
-    return parse_match({**shared, **present_members(each, MATCH_NAMES)}, {}, [], is_typed=is_typed)
-
-
-def _database(holders: Sequence[Mapping[str, Any]], is_typed: bool) -> Any:
-    """Return the id of the database, which is the same wherever it is given.
-
-    Raises `Refusal`: missing_parameter, invalid_parameter, unknown_database.
-    """
-    ids = [each["db_id"] for each in holders if each.get("db_id") not in (None, "")]
-    if not ids:
-        raise refuse("missing_parameter", "it is missing", "/db_id")
-    for id in ids if is_typed else ():
-        if not isinstance(id, int) or isinstance(id, bool):
-            raise refuse("invalid_parameter", "it must be an integer", "/db_id")
-    for id in ids[1:]:
-        if strip_text(id) != strip_text(ids[0]):
-            raise refuse("unknown_database", "all profiles must be in one database", "/db_id")
-    return ids[0]
-
-
-def _object(parameters: Mapping[str, Any], name: str, is_typed: bool) -> dict[str, Any]:
-    """Return an object that names a profile. In XML its members are trimmed."""
-    value = require_object(require(parameters, name), name, is_typed)
-    return value if is_typed else trim_members(value)
-
-
-def _objects(parameters: Mapping[str, Any], name: str, is_typed: bool) -> list[dict[str, Any]]:
-    """Return the objects of a list, each of which names a profile. In XML their members are trimmed."""
-    values = require_list(require(parameters, name), name, is_typed)
-    objects = [require_object(each, f"{name}/{index}", is_typed) for index, each in enumerate(values)]
-    return objects if is_typed else list(map(trim_members, objects))
