@@ -911,6 +911,30 @@ def open_empty(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], A
     return opened
 
 
+KEYS = [("segment", "7"), ("segment", "vip" * 99), ("related", "\x00")]
+
+
+async def test_a_page_has_only_the_profiles_with_a_key(store: Store) -> None:
+    documents = [{"email": f"{n % 4}"} for n in range(20)]
+    profiles = [Profile(f"p{n:02}", document, 1, n % 3, n) for n, document in enumerate(documents)]
+    writes = [Write(None, each, frozenset({KEYS[n % 3], ("email", "a")})) for n, each in enumerate(profiles)]
+    await store.change([change(lambda _: EditResult(None, tuple(writes)))])
+    for number, key in enumerate(KEYS):
+        own = profiles[number::3]
+        for sort in ("id", "created", "email"):
+            for descending in (False, True):
+                query, seen = Query(3, sort, descending, key=key), []
+                while page := await store.page(1, query):
+                    seen += page
+                    query = replace(query, after=(sort_value(page[-1], sort), page[-1].id))
+                assert seen == select_page(own, Query(20, sort, descending))
+        assert await store.page(2, Query(3, key=key)) == []
+    last = Write(profiles[18], None, lost=frozenset({KEYS[0]}))
+    left = Write(profiles[0], structs.replace(profiles[0], version=2), lost=frozenset({KEYS[0]}))
+    await store.change([change(lambda _: EditResult(None, (last, left)))])
+    assert [each.id for each in await store.page(1, Query(9, key=KEYS[0]))] == ["p03", "p06", "p09", "p12", "p15"]
+
+
 async def test_a_page_follows_the_one_before(store: Store) -> None:
     profiles = [Profile(f"p{n}", {}, 1, n % 3, 0) for n in range(20)]
     await store.change([change(lambda _: EditResult(None, tuple(Write(None, each) for each in profiles)))])

@@ -21,6 +21,7 @@ from gateway.core.model import (
     MemberChange,
     Origin,
     Profile,
+    Query,
     Token,
 )
 from gateway.stores import open_store
@@ -52,6 +53,7 @@ def sms(phone: str, status: Any) -> dict[str, Any]:
     return {"channel": "sms", "phone": phone, "status": status}
 
 
+SEGMENTS = [7, "\x00", "vip" * 99]
 SUPPRESSION = {"reason": "USER_SUPPRESSED", "timestamp": 5}
 
 PROFILES = {
@@ -63,6 +65,7 @@ PROFILES = {
         Profile("late", {"subscriptions": [email("a@x.de", "unsubscribed"), email("g@x.de", "subscribed")]}, 1, 1, 50),
         Profile("mute", {"email": "H@x.de", "klaviyo": {"suppression": SUPPRESSION, "title": "Dr"}}, 1, 1, 60),
         Profile("open", {"subscriptions": [email("i@x.de"), email("j@x.de", 0), email("k@x.de", 4)]}, 1, 1, 70),
+        Profile("vip", {"segments": SEGMENTS}, 1, 1, 75),
     ],
     2: [Profile("words", {"subscriptions": [email("g@x.de", "unsubscribed")]}, 1, 1, 80)],
 }
@@ -189,6 +192,9 @@ async def test_an_old_store_gets_its_ledgers_and_keeps_the_rest(engine: str, tmp
         for database, profiles in PROFILES.items():
             keys = [("id", each.id) for each in profiles]
             assert await store.find(database, keys) == sorted(profiles, key=lambda each: each.id)
+        for segment in SEGMENTS:
+            [member] = await store.page(1, Query(5, key=("segment", str(segment))))
+            assert member.id == "vip"
         await store.close()
 
 

@@ -25,7 +25,7 @@ from gateway.core.consent_changes import with_consent_changes
 from gateway.core.difference import Touched, member_changes
 from gateway.core.faults import Fault, Refusal
 from gateway.core.journal import LAST_STARTS, creation, removal
-from gateway.core.matching import identities, identity_changes, split_tags
+from gateway.core.matching import identity_changes, split_tags
 from gateway.core.model import (
     Address,
     Command,
@@ -230,7 +230,8 @@ def id_edit(id: str, now: int) -> Edit:
 
 def removal_write(profile: Profile, tables: ProfileTables, kind: JournalKind = "remove") -> Write:
     """Return the write that removes a profile with its identities."""
-    return Write(profile, None, lost=identities(profile.document, tables), members=removal(profile.document), kind=kind)
+    _, lost = identity_changes(profile.document, {}, tables)
+    return Write(profile, None, lost=lost, members=removal(profile.document), kind=kind)
 
 
 def _with_timestamps(update: Update, now: int) -> Update:

@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 from gateway.core.consent import ReadLedgers, address_of, bare_subscription, own_addresses, record, resource_key
 from gateway.core.consent_changes import with_consent_changes
 from gateway.core.edit import removal_write
-from gateway.core.matching import ALIAS, CUSTOM, EMAIL, EXTERNAL_ID, ID, PHONE, identities, is_shared
+from gateway.core.matching import ALIAS, CUSTOM, EMAIL, EXTERNAL_ID, ID, PHONE, TAGS, identities
 from gateway.core.model import (
     Address,
     EditResult,
@@ -92,7 +92,7 @@ class ErasureEdit(Struct, frozen=True):
     def erasure(self, profiles: Sequence[Profile]) -> Erasure:
         """Return the persons of the profiles that are erased."""
         own = frozenset(self.key).union(*(identities(each.document, self.tables) for each in profiles))
-        own = frozenset(each for each in own if not is_shared(each))
+        own = frozenset(each for each in own if not each[0].startswith(f"{TAGS}/"))  # persons share a tag
         ids = self.removed | {each.id for each in profiles} | {value for kind, value in own if kind in (ID, ALIAS)}
         tombstone_of = partial(tombstone_address, self.pseudonym) if self.pseudonym else None
         return Erasure(ids, own | {(ID, id) for id in ids}, tombstone_of, self.time, self.jobs_since)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gateway.core import matching
-from gateway.core.conditions import meets, profile_view
+from gateway.core.conditions import Condition, meets, profile_view
 from gateway.core.consent import suppressions_of
 from gateway.core.model import Document, Identity, Profile, Query
 from gateway.core.pointer import split_pointer, value_at
@@ -50,6 +50,17 @@ def needs_effective_documents(parameters: Mapping[str, Any]) -> bool:
 def needs_all_profiles(sort: str) -> bool:
     """Return whether no store keeps profiles in this order, so that a page needs all of them."""
     return sort == SUPPRESSED or sort.startswith("/")
+
+
+def listing_key(condition: Condition, tables: ProfileTables) -> Identity | None:
+    """Return a key that every profile has which meets a condition; None if no index serves it."""
+    for each in condition.get("all", (condition,)):
+        if each.get("test") == "equals" and type(each["value"]) in (int, str) and len(each["path"]) == 1:
+            source = tables.listed.get(each["path"][0])
+            keys = matching.source_identities(source, [each["value"]]) if source else []
+            if keys:
+                return keys[0]
+    return None
 
 
 def is_selected(profile: Profile, parameters: Mapping[str, Any]) -> bool:

@@ -19,8 +19,10 @@ ID, ALIAS = "id", "alias"
 """The id of a profile; the id of a profile that was merged into it."""
 TAGS = "tags"
 """One tag of an own field that may be searched. Profiles share it."""
-RELATED = "related"
-"""The id of a profile that a relation leads from. The profiles that it leads to share it."""
+SEGMENT, RELATED = "segment", "related"
+"""The kinds of keys that list profiles, and are no identities: the segment that a profile is in; the id of another one,
+from which a relation leads to it."""
+LISTING_KINDS = frozenset({SEGMENT, RELATED})
 IDENTIFIERS = "identifiers"
 SUBSCRIPTIONS = "subscriptions"
 
@@ -153,12 +155,6 @@ def source_identities(source: IdentitySource, value: Any) -> list[Identity]:
     return found
 
 
-def is_shared(identity: Identity) -> bool:
-    """Return whether an identity says nothing of who a profile is."""
-    kind, _ = identity
-    return kind == RELATED or kind.startswith(f"{TAGS}/")
-
-
 def normal_form(source: IdentitySource, value: Any) -> str | None:
     """Return the normal form of one value of a source, None if it has none."""
     form: Callable[[Any], str | None] = _FORMS.get(source.kind, _text)
@@ -185,7 +181,7 @@ NO_FIELDS: Mapping[str, Any] = {}
 def identity_changes(
     before: Document, after: Document, tables: ProfileTables
 ) -> tuple[frozenset[Identity], frozenset[Identity]]:
-    """Return the identities that a document gains and loses."""
+    """Return the identities that a document gains and loses, and the keys by which it is listed."""
     members, identifiers = tables.members, tables.identifiers
     then, now = before.get(CUSTOM, NO_FIELDS), after.get(CUSTOM, NO_FIELDS)
     if all(map(is_, map(before.get, members), map(after.get, members))) and (
@@ -193,6 +189,9 @@ def identity_changes(
     ):
         return NO_IDENTITIES, NO_IDENTITIES  # the documents share every value that identities come from
     had, has = identities(before, tables), identities(after, tables)
+    for member, source in tables.listed.items():
+        if (old := before.get(member, ())) is not (new := after.get(member, ())):
+            had, has = had.union(source_identities(source, old)), has.union(source_identities(source, new))
     return has - had, had - has
 
 

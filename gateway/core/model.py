@@ -291,7 +291,7 @@ class Query:
     """A page of profiles. Times are in milliseconds and between `from` and `to`, neither of them included.
 
     `sort` is `id`, `created`, `updated` or a member of the document; a profile without it comes last. Equal values are
-    in the order of ids. `after` is the sort value and the id of the profile after which the page starts."""
+    in the order of ids. `after` has the sort value and the id of the profile before. `key`: profiles have it."""
 
     limit: int
     sort: str = "id"
@@ -299,6 +299,7 @@ class Query:
     after: tuple[Any, str] | None = None
     created: tuple[int | None, int | None] = (None, None)
     updated: tuple[int | None, int | None] = (None, None)
+    key: Identity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +326,6 @@ class Segment:
 @dataclass(frozen=True, slots=True)
 class Database:
     """A namespace of profiles. `fields` is the JSON Schema of its own fields; `closed` rejects undeclared names.
-
     `company_id` is its public id, for calls without a secret."""
 
     id: int

@@ -11,7 +11,7 @@ class IdentitySource(Struct, frozen=True):
     kind: str
     path: tuple[str, ...] = ()
     is_list: bool = False
-    """Whether each item of the value is an identity; of an object, each name."""
+    """Whether each item of the value is an identity."""
 
 
 class StrictestRule(Struct, frozen=True):
@@ -27,8 +27,11 @@ class ProfileTables(Struct, frozen=True):
 
     sources: Mapping[str, tuple[IdentitySource, ...]]
     """Where identities come from, by top-level member of the document."""
+    listed: Mapping[str, IdentitySource]
+    """The sources of keys that are stored as identities are and say nothing of who a profile is, by member: a segment
+    lists its members. Each item of a list is one, and each name of an object."""
     members: tuple[str, ...]
-    """The top-level members that identities come from, except `custom`."""
+    """The top-level members that identities and such keys come from, except `custom`."""
     identifiers: tuple[str, ...]
     """The own fields (members of `custom`) that are identities."""
     tag_fields: tuple[str, ...]

@@ -70,7 +70,7 @@ class UndoEdit(Struct, frozen=True):
         id, document, version = unmerged.id, unmerged.document, unmerged.version + 1
         if document is None:
             assert before is not None
-            lost = identities(before.document, self.tables)
+            _, lost = identity_changes(before.document, {}, self.tables)
             return Write(before, None, lost=lost, members=removal(before.document), kind="remove", merge=self.merge)
         created = before.created if before else unmerged.created
         assert created is not None

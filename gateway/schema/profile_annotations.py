@@ -1,16 +1,18 @@
 """Compiles the tables of the core from the annotations of a profile's schema.
 
-`x-identity` names the kind of identity that a member is, and whether two profiles may share it. `x-namespace` marks the
-member that belongs to one vendor. The database's own fields have
-`x-identifier`, or `x-searchable` if they are tags.
+`x-identity` names the kind of identity that a member is, and whether two profiles may share it. `x-listed-by` names the
+kind of the keys by which profiles are listed. `x-namespace` marks the member that belongs to one vendor. The database's
+own fields have `x-identifier`, or `x-searchable` if they are tags.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from gateway.core.matching import ALIAS, CUSTOM, ID, RELATED, SUBSCRIPTIONS, TAGS
+from gateway.core.matching import ALIAS, CUSTOM, ID, SUBSCRIPTIONS, TAGS
 from gateway.core.profile_tables import IdentitySource, ProfileTables, StrictestRule
 from gateway.schema.validation import JSONSchema
+
+LISTED_BY = "x-listed-by"
 
 MERGED_FIELDS = ("merged", "custom")
 """The place of own fields that are identities of merged profiles."""
@@ -26,12 +28,16 @@ def profile_tables(profile: JSONSchema, own: Mapping[str, Any]) -> ProfileTables
     places = dict(reversed([(identity["kind"], path) for path, identity, _ in annotated]))
     lists = dict(reversed([(identity["kind"], path) for path, identity, is_list in annotated if is_list]))
     namespaces = tuple(name for name, member in members.items() if member.get("x-namespace") is True)
+    listed = {
+        name: IdentitySource(member[LISTED_BY], (), True) for name, member in members.items() if LISTED_BY in member
+    }
     return ProfileTables(
         sources=_sources(annotated, unique, tag_fields),
-        members=(*dict.fromkeys(path[0] for path, *_ in annotated), SUBSCRIPTIONS),
+        listed=listed,
+        members=(*dict.fromkeys(path[0] for path, *_ in annotated), SUBSCRIPTIONS, *listed),
         identifiers=(*unique, *tag_fields),
         tag_fields=tag_fields,
-        match_kinds={"profile_id": ID, **{kind: kind for kind in kinds if kind not in (ALIAS, RELATED)}},
+        match_kinds={"profile_id": ID, **{kind: kind for kind in kinds if kind != ALIAS}},
         places={**places, **{f"{CUSTOM}/{name}": (CUSTOM, name) for name in unique}},
         list_places={**lists, **{f"{CUSTOM}/{name}": (*MERGED_FIELDS, name) for name in unique}},
         unique=frozenset({ID, CUSTOM, *(identity["kind"] for _, identity, _ in annotated if identity["unique"])}),
@@ -50,14 +56,14 @@ def _strictest_rules(schema: JSONSchema, path: tuple[str, ...]) -> Iterator[Stri
 
 
 Annotated: TypeAlias = tuple[tuple[str, ...], Mapping[str, Any], bool]
-"""The path of a member, its `x-identity`, and whether it has many: the items of a list, or the names of an object."""
+"""The path of a member, its `x-identity`, and whether it is a list."""
 
 
 def _annotated(schema: JSONSchema, path: tuple[str, ...]) -> Iterator[Annotated]:
     for name, member in schema.get("properties", {}).items():
         if isinstance(member, dict):
             if "x-identity" in member:
-                yield (*path, name), member["x-identity"], member["type"] in ("array", "object")
+                yield (*path, name), member["x-identity"], member["type"] == "array"
             yield from _annotated(member, (*path, name))
 
 

@@ -10,6 +10,7 @@ from gateway.core.listing import (
     filter_identities,
     intersection,
     is_selected,
+    listing_key,
     needs_all_profiles,
     needs_effective_documents,
     parse_query,
@@ -106,6 +107,7 @@ class Searches:
             yield await self._filtered(request, parameters)
             return
         batch = Query(BATCH_SIZE) if needs_all_profiles(query.sort) else replace(query, limit=BATCH_SIZE)
+        batch = replace(batch, key=listing_key(parameters.get("where", {}), request.schema.tables))
         while profiles := await self._store.page(request.database.id, batch):
             yield profiles
             batch = replace(batch, after=(sort_value(profiles[-1], batch.sort), profiles[-1].id))

@@ -15,6 +15,9 @@ from gateway.core.model import Job, Profile, Query
 from gateway.stores.rows import Row, job_of
 
 PROFILES = "SELECT id, document, version, created, updated FROM profiles"
+NAMED = "(SELECT database, profile AS id FROM identities WHERE database = {} AND kind = {} AND value = {}) AS named"
+"""The ids of the profiles with a key, in their order."""
+
 JOBS = "SELECT id, created, total, failed FROM jobs"
 JOB = "SELECT id, created, total, failed, outcome, kind FROM jobs WHERE database = ? AND id = ?"
 ADD_JOB = "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
@@ -32,6 +35,8 @@ class PageSyntax:
     """Returns the value of `member` for a member's name."""
     member_value: Callable[[str], str]
     """Returns a member's value as the expression returns it."""
+    key_text: Callable[[str], str] = str
+    """Returns the kind or the value of a key as the table of identities has it."""
 
 
 class SqlListing:
@@ -48,8 +53,13 @@ class SqlListing:
         raise NotImplementedError
 
     async def page(self, database: int, query: Query) -> list[Profile]:
-        sql, values = page_statement(self.PAGE_SYNTAX, PROFILES, database, query, ("created", "updated"))
-        rows = await self._read_page(sql, values)
+        select, names = PROFILES, dict[str, str]()
+        if query.key is not None:
+            names = dict(zip(("key_kind", "key_value"), map(self.PAGE_SYNTAX.key_text, query.key), strict=True))
+            named = NAMED.format(*map(self.PAGE_SYNTAX.parameter.format, ("database", *names)))
+            select = PROFILES.replace("FROM profiles", f"FROM {named} JOIN profiles USING (database, id)")
+        sql, values = page_statement(self.PAGE_SYNTAX, select, database, query, ("created", "updated"))
+        rows = await self._read_page(sql, {**values, **names})
         return [Profile(id, orjson.loads(document), *rest) for id, document, *rest in rows]
 
     async def job(self, database: int, id: str) -> Job | None:

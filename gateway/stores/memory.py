@@ -145,7 +145,12 @@ class MemoryStore(MemoryRegistry, MemorySubscribers, MemoryRefused):
         return JournalRange(positions[0], positions[-1], self._removed.get(database, 0))
 
     async def page(self, database: int, query: Query) -> list[Profile]:
-        own = (Profile(**orjson.loads(text)) for (at, _), text in self._profiles.items() if at == database)
+        named = None if query.key is None else self._identities.get((database, *query.key), ())
+        own = (
+            Profile(**orjson.loads(text))
+            for (at, id), text in self._profiles.items()
+            if at == database and (named is None or id in named)
+        )
         return select_page(own, query)
 
     async def add_job(self, database: int, job: Job) -> None:

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from gateway.core.fingerprint import fingerprint
 from gateway.core.journal import creation
-from gateway.core.matching import identities
+from gateway.core.matching import identity_changes
 from gateway.core.model import Change, Database, EditResult, Find, Job, Origin, Profile, Resource, Segment, Token, Write
 from gateway.core.profile_tables import ProfileTables
 from gateway.schema.field_declarations import declaration_problems
@@ -151,9 +151,8 @@ def _job(case: Case, row: Mapping[str, Any]) -> Job:
 
 async def _add_profile(store: Store, row: Mapping[str, Any], tables: ProfileTables) -> None:
     profile = Profile(row["id"], row["document"], 1, YESTERDAY, YESTERDAY)
-    write = Write(
-        None, profile, identities(profile.document, tables), members=creation(profile.document), kind="create"
-    )
+    gained, _ = identity_changes({}, profile.document, tables)
+    write = Write(None, profile, gained, members=creation(profile.document), kind="create")
 
     def edit(find: Find) -> EditResult:
         return EditResult(profile, (write,), ledgers=ledgers_of_profiles([profile], find.ledgers))

@@ -14,7 +14,7 @@ import orjson
 from msgspec.structs import asdict
 
 from gateway.core.faults import Refusal
-from gateway.core.matching import ID, identities
+from gateway.core.matching import ID, identity_changes
 from gateway.core.model import Change, Database, EditResult, Find, Identity, Origin, Profile, Token, Write
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.tombstones import Pseudonym
@@ -226,9 +226,8 @@ def _put_profiles(
             continue
         if before and existing is ExistingProfiles.REFUSE:
             raise RowConflict(f"line {line}: profile {profile.id} is there already, and differs")
-        new = identities(profile.document, tables)
-        old = identities(before.document, tables) if before else frozenset()
-        writes.append(Write(before, profile, new - old, old - new, members=None))
+        gained, lost = identity_changes(before.document if before else {}, profile.document, tables)
+        writes.append(Write(before, profile, gained, lost, members=None))
         stored[profile.id] = profile
     loaded = [] if has_ledgers else [write.after for write in writes if write.after]
     return EditResult(None, tuple(writes), ledgers=ledgers_of_profiles(loaded, find.ledgers))

@@ -109,7 +109,7 @@ class PostgresqlStore(SqlRegistry, SqlListing, SqlSubscribers, SqlRefused):
     """A `Store` on some connections, one of which listens for changes of the registry."""
 
     REFUSED_SQL = REFUSED_SQL
-    PAGE_SYNTAX = PageSyntax("%({})s", MEMBER, str, lambda value: value.replace("\x00", "\x01"))
+    PAGE_SYNTAX = PageSyntax("%({})s", MEMBER, str, lambda value: value.replace("\x00", "\x01"), index_text)
     file = None
     checks_registry = False
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from gateway.core.matching import LISTING_KINDS
 from gateway.core.model import Address, Change, EditResult, Erasure, Find, Identity, Ledger, Profile, Write
 from gateway.stores.erasure import erase_all
 from gateway.stores.observer import StoreObserver
@@ -139,8 +140,9 @@ class PostgresqlGroup:
         return further
 
     def written_keys(self) -> set[Key]:
-        """Return the keys of all that is written."""
-        return {(database, ID, id) for database, id in self._profiles} | set(self._identities) | set(self._ledgers)
+        """Return the keys of all that is written, except those that only list profiles: many may get one at once."""
+        identities = {key for key in self._identities if key[1] not in LISTING_KINDS}
+        return {(database, ID, id) for database, id in self._profiles} | identities | set(self._ledgers)
 
     def statements(self) -> list[Statement]:
         """Return the statements that write everything. Each row is in one of them, so their order does not matter."""

@@ -6,6 +6,7 @@ The layout can be partitioned: every key of profile data begins with the databas
 from gateway.stores.consent_migration import ledger_rows_of_profiles
 from gateway.stores.errors import StoreNotFound, Unavailable, Unusable
 from gateway.stores.journal_migration import row_of_record
+from gateway.stores.listing_migration import segment_rows
 from gateway.stores.postgresql.connections import Connection
 from gateway.stores.postgresql.erasure import ANSWERED_PROFILE
 from gateway.stores.postgresql.journal import ADD_ENTRIES
@@ -134,16 +135,20 @@ MIGRATIONS = (
     """
     ALTER TABLE resources ADD COLUMN token_hash text UNIQUE, ADD COLUMN public_key text;
     """,
+    "-- Segments list their profiles: see `_fill_keys`.",
 )
 """The steps from nothing to this version's layout. A released step is never altered: a change is a new step."""
 
 
-LEDGERS_VERSION, JOURNAL_VERSION = 3, 5
-"""The layouts that have ledgers, and a journal. The ledgers of older layouts are derived from the profiles, the entries
-of the journal from the records of changes."""
+LEDGERS_VERSION, JOURNAL_VERSION, KEYS_VERSION = 3, 5, 12
+"""The layouts that have ledgers, a journal, and keys that list profiles. The ledgers and the keys of older layouts are
+derived from the profiles, the entries of the journal from the records of changes."""
 
 RECORDS = """SELECT database, time, profile, version, token, dialect, triggers, patch FROM changes
     ORDER BY database, time, number"""
+PROFILES = "SELECT database, id, document FROM profiles"
+ADD_KEYS = """INSERT INTO identities SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[])
+    ON CONFLICT DO NOTHING"""
 RECORDS_PER_INSERT = 500
 
 
@@ -163,6 +168,8 @@ async def migrate(connection: Connection, create: bool) -> None:
             await _fill_ledgers(connection)
         if version < JOURNAL_VERSION:
             await _fill_journal(connection)
+        if version < KEYS_VERSION:
+            await _fill_keys(connection)
         await connection.execute("UPDATE layout SET version = %s WHERE version <> %s", (len(MIGRATIONS),) * 2)
 
 
@@ -213,3 +220,11 @@ async def _fill_journal(connection: Connection) -> None:
             rows = list(map(row_of_record, records))
             await connection.execute(ADD_ENTRIES, columns(rows, len(rows[0])))
     await connection.execute("DROP TABLE changes")
+
+
+async def _fill_keys(connection: Connection) -> None:
+    async with connection.cursor("profiles") as cursor:
+        await cursor.execute(PROFILES)
+        while profiles := await cursor.fetchmany(RECORDS_PER_INSERT):
+            rows = [(database, kind, index_text(value), id) for database, kind, value, id in segment_rows(profiles)]
+            await connection.execute(ADD_KEYS, columns(rows, 4))

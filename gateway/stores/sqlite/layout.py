@@ -13,6 +13,7 @@ import apsw
 from gateway.stores.consent_migration import ledger_rows_of_profiles
 from gateway.stores.errors import Unusable
 from gateway.stores.journal_migration import row_of_record
+from gateway.stores.listing_migration import segment_rows
 from gateway.stores.sqlite.connections import transaction
 from gateway.stores.sqlite.file import APPLICATION_ID, another_program
 from gateway.stores.sqlite.snapshot import ADD_ENTRY
@@ -137,13 +138,14 @@ MIGRATIONS = (
     ALTER TABLE resources ADD COLUMN public_key TEXT;
     CREATE UNIQUE INDEX resources_by_token ON resources (token_hash);
     """,
+    "-- Segments list their profiles: see `_fill_keys`.",
 )
 """The steps from an empty file to this version's layout. A released step is never altered: a change is a new step."""
 
 
-LEDGERS_VERSION, JOURNAL_VERSION = 4, 6
-"""The layouts that have ledgers, and a journal. The ledgers of older layouts are derived from the profiles, the entries
-of the journal from the records of changes."""
+LEDGERS_VERSION, JOURNAL_VERSION, KEYS_VERSION = 4, 6, 13
+"""The layouts that have ledgers, a journal, and keys that list profiles. The ledgers and the keys of older layouts are
+derived from the profiles, the entries of the journal from the records of changes."""
 
 
 RECORDS = """SELECT database, time, profile, version, token, dialect, triggers, patch FROM changes
@@ -184,6 +186,8 @@ def migrate(connection: apsw.Connection) -> None:
             _fill_ledgers(connection)
         if version < JOURNAL_VERSION:
             _fill_journal(connection)
+        if version < KEYS_VERSION:
+            _fill_keys(connection)
         _mark(connection)
 
 
@@ -216,6 +220,11 @@ def _mark(connection: apsw.Connection) -> None:
 def _fill_ledgers(connection: apsw.Connection) -> None:
     profiles = connection.execute("SELECT database, document, updated FROM profiles ORDER BY updated")
     connection.executemany("INSERT INTO ledgers VALUES (?, ?, ?)", ledger_rows_of_profiles(profiles))
+
+
+def _fill_keys(connection: apsw.Connection) -> None:
+    rows = segment_rows(connection.execute("SELECT database, id, document FROM profiles"))
+    connection.executemany("INSERT INTO identities VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", rows)
 
 
 def _fill_journal(connection: apsw.Connection) -> None:
