@@ -387,9 +387,11 @@ def test_an_erasure_shows_what_it_removes_before_it_happens(site: Site) -> None:
         erased = await submit(client, "erasure", id=id)
         after = len(await site.store.find(1, [("id", id)]))
         journal = str(await site.store.journal(1, 0, 100))
-        return [person.text, before.text, found, erased.status_code, after, "ann@example.com" in journal]
+        history = (await client.get("/console/person", params={"id": id})).text
+        return [person.text, before.text, found, erased.status_code, after, "ann@example.com" in journal, history]
 
-    person, before, found, status, after, is_in_journal = site.run(converse)
+    person, before, found, status, after, is_in_journal, history = site.run(converse)
+    assert 'Forward</h3><pre tabindex="0">The values are not stored.' in history
     assert 'href="erasure?id=' in person
     assert "email: ann@example.com" in before
     assert (found, status, after, is_in_journal) == (1, 303, 0, False)

@@ -285,6 +285,31 @@ async def test_an_erasure_finds_the_history_of_a_profile_that_was_removed(opened
         assert "Bob" in entries
 
 
+@pytest.mark.parametrize("is_removed_before", [False, True])
+async def test_the_history_of_an_erased_profile_has_no_patches_but_those_of_removals(
+    opened: Open, is_removed_before: bool
+) -> None:
+    async with opened() as gateway:
+        await gateway.write()
+        await gateway.write(_fname="Annabel")
+        [profile] = await gateway.store.find(1, [("email", ANN)])
+        history = f"/gateway/v1/databases/1/profiles/{profile.id}/history"
+        if is_removed_before:
+            await gateway.send("/api/v1.1/profiles/delete", {"token": TOKEN, "db_id": 1, "email": ANN})
+        deletion = {"type": "data-privacy-deletion-job", "attributes": {"profile": {"data": {}}}}
+        deletion["attributes"]["profile"]["data"] = {"type": "profile", "attributes": {"email": ANN}}
+        assert (await gateway.send("/api/data-privacy-deletion-jobs", {"data": deletion})).status_code == 202
+        entries = (await gateway.send(history, None, "GET")).json()["entries"]
+        removal = ("remove" if is_removed_before else "erase", [{"op": "remove", "path": ""}], None)
+        assert [(each["kind"], each["forward"], each["backward"]) for each in entries] == [
+            ("create", None, None),
+            ("update", None, None),
+            removal,
+        ]
+        text = (await gateway.send(history, None, "GET", accept="application/xml")).text
+        assert (text.count("<forward/>"), text.count("<backward/>")) == (2, 3)
+
+
 async def test_every_deletion_is_an_erasure_where_the_setting_says_so(opened: Open) -> None:
     async with opened(erase_on_delete=True) as gateway:
         await gateway.send("/profiles/u-1", {"profile": {"email": ANN}}, "POST")

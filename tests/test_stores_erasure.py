@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 from msgspec.structs import replace
 
-from gateway.core.erasure import UNKNOWN_VALUES
+from gateway.core.journal import UNKNOWN_VALUES
 from gateway.core.model import (
     Change,
     Document,

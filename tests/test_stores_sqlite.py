@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.main import main
-from gateway.core.erasure import UNKNOWN_VALUES
+from gateway.core.journal import UNKNOWN_VALUES
 from gateway.core.model import Database, Edit, EditResult, Erasure, Find, Identity, Query, Write
 from gateway.stores import open_store
 from gateway.stores.errors import Unavailable, Unusable

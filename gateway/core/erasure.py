@@ -17,6 +17,7 @@ from msgspec import Struct, structs
 from gateway.core.consent import ReadLedgers, address_of, bare_subscription, own_addresses, record, resource_key
 from gateway.core.consent_changes import with_consent_changes
 from gateway.core.edit import removal_write
+from gateway.core.journal import UNKNOWN_VALUES
 from gateway.core.matching import ALIAS, CUSTOM, EMAIL, EXTERNAL_ID, ID, PHONE, TAGS, identities
 from gateway.core.model import (
     Address,
@@ -26,7 +27,6 @@ from gateway.core.model import (
     Identity,
     Job,
     Ledger,
-    MemberChange,
     Profile,
     Tree,
     Write,
@@ -36,9 +36,6 @@ from gateway.core.profile_tables import ProfileTables
 from gateway.core.relations import without_relations
 from gateway.core.selection import require_profile
 from gateway.core.tombstones import Pseudonym, tombstone, tombstone_address
-
-UNKNOWN_VALUES = MemberChange("", is_before_known=False)
-"""What an erasure leaves of the values in an entry of the journal."""
 
 _MAX_SEARCHED_VALUES = 100
 _NOT_DIGITS = bytes(set(range(256)) - set(b"0123456789"))

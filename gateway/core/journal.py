@@ -8,15 +8,21 @@ from typing import Any
 
 from msgspec import UNSET
 
-from gateway.core.model import Document, JournalEntry, MemberChange
+from gateway.core.model import Document, JournalEntry, JournalKind, MemberChange
 from gateway.core.pointer import split_pointer
 
 LAST_STARTS = "last_starts"
 """The member of a document with the automations that were last started for the profile."""
 
+UNKNOWN_VALUES = MemberChange("", is_before_known=False)
+"""What an erasure leaves of the values in an entry of the journal."""
+
+REMOVALS: tuple[JournalKind, ...] = ("remove", "erase")
+"""The kinds of entries that always remove the profile."""
+
 
 class UnknownValue(Exception):
-    """A value before a change is not known: the entry is older than the journal."""
+    """A value of a change is not known: the entry is older than the journal, or its person was erased."""
 
 
 def creation(document: Document) -> tuple[MemberChange, ...]:
@@ -44,7 +50,9 @@ def started(entry: JournalEntry) -> list[dict[str, Any]]:
 
 
 def forward_patch(entry: JournalEntry) -> list[dict[str, Any]]:
-    """Return the JSON Patch that repeats the change. The path of a whole document is ""."""
+    """Return the JSON Patch that repeats the change. The path of a whole document is "". Raises `UnknownValue`."""
+    if entry.members == (UNKNOWN_VALUES,) and entry.kind not in REMOVALS:
+        raise UnknownValue(f"version {entry.version} of profile {entry.profile} has no values")
     return [
         _operation(each.pointer, each.before if each.is_before_known else None, each.after)
         for each in stored_members(entry.members)

@@ -6,8 +6,7 @@ from typing import Any, TypeAlias
 from msgspec import UNSET, Struct
 
 from gateway.core.cursor import format_cursor
-from gateway.core.erasure import UNKNOWN_VALUES
-from gateway.core.journal import started
+from gateway.core.journal import UNKNOWN_VALUES, started
 from gateway.core.model import JournalEntry, JournalKind, MemberChange
 from gateway.core.pointer import join_pointer, split_pointer, value_at
 from gateway.core.times import format_time

@@ -1,17 +1,18 @@
 """The history of a profile: its journal entries with patches, and its document at an earlier time."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeAlias
 
 from gateway.core.faults import refuse
-from gateway.core.journal import UnknownValue, backward_patch, document_before, forward_patch
+from gateway.core.journal import REMOVALS, UnknownValue, backward_patch, document_before, forward_patch
 from gateway.core.model import Document, JournalEntry, Position, Profile
 from gateway.core.times import format_time
 from gateway.feed.cursors import json_position
 from gateway.feed.events import render_values
 from gateway.stores.protocol import Store
+
+Patch: TypeAlias = list[dict[str, Any]]
 
 READ_ENTRIES = 500
 """Entries of one read of the store."""
@@ -22,8 +23,8 @@ MAX_ATTEMPTS, RETRY_SECONDS = 20, 0.05
 An engine may return an entry a moment after its profile.
 """
 
-REMOVALS = ("remove", "merge", "erase")
-"""The kinds of entries that may remove a profile."""
+LAST_KINDS = (*REMOVALS, "merge")
+"""The kinds of entries that may be the last one of a profile."""
 
 
 async def read_history(store: Store, database: int, profile: str, after: Position, limit: int) -> list[JournalEntry]:
@@ -40,14 +41,13 @@ async def _is_known(store: Store, database: int, profile: str) -> bool:
 
 
 def render_entry(entry: JournalEntry) -> dict[str, Any]:
-    """Return an entry with its patches (RFC 6902). `backward` is None where the values before were not stored.
+    """Return an entry with its patches (RFC 6902).
 
+    `backward` is None where the values before are not stored, and `forward` too where those after were erased.
     `consent` is there where facts about an address changed it, which are in no document.
     """
-    origin, backward = entry.origin, None
+    origin = entry.origin
     consent = [render_values(each) for each in entry.members if not each.is_stored]
-    with suppress(UnknownValue):
-        backward = backward_patch(entry)
     return {
         "position": json_position(entry.position),
         "version": entry.version,
@@ -58,10 +58,20 @@ def render_entry(entry: JournalEntry) -> dict[str, Any]:
         "token": origin.token,
         "request": origin.request,
         "triggers": origin.triggers,
-        "forward": forward_patch(entry),
-        "backward": backward,
+        "forward": _patch(forward_patch, entry),
+        "backward": _patch(backward_patch, entry),
         **({"consent": consent} if consent else {}),
     }
+
+
+def _patch(
+    patch_of: Callable[[JournalEntry], list[dict[str, Any]]], entry: JournalEntry
+) -> list[dict[str, Any]] | None:
+    """Return a patch of an entry; None where it needs values that are not stored."""
+    try:
+        return patch_of(entry)
+    except UnknownValue:
+        return None
 
 
 async def find_profile(store: Store, database: int, id: str) -> Profile | None:
@@ -120,7 +130,7 @@ def _has_last(profile: Profile | None, last: JournalEntry | None) -> bool:
     """Return whether an entry is that of the last write of a profile, as far as there are entries at all."""
     if last is None:
         return True
-    return last.version >= profile.version if profile else last.kind in REMOVALS
+    return last.version >= profile.version if profile else last.kind in LAST_KINDS
 
 
 def _starts_before(profile: Profile | None, later: list[JournalEntry], time: int) -> bool:

@@ -5,6 +5,7 @@ from time import monotonic
 
 from gateway.core.cursor import format_cursor, split_cursor
 from gateway.core.faults import refuse
+from gateway.core.journal import REMOVALS
 from gateway.core.listing import is_between
 from gateway.core.model import JournalEntry, Position, Profile
 from gateway.core.tombstones import Pseudonym
@@ -22,9 +23,6 @@ READ_ENTRIES = 500
 
 CLOCK_DIFFERENCE = 60 * 60 * 1000
 """By how many milliseconds the clocks of the processes may differ that write to one journal."""
-
-REMOVALS = ("remove", "erase")
-"""The kinds of entries after which there is no profile."""
 
 
 class History:

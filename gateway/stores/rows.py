@@ -7,8 +7,8 @@ import msgspec
 import orjson
 from msgspec.structs import asdict
 
-from gateway.core.erasure import UNKNOWN_VALUES
 from gateway.core.faults import refuse
+from gateway.core.journal import UNKNOWN_VALUES
 from gateway.core.model import (
     AddressLedger,
     Change,
