@@ -1,6 +1,7 @@
 """Tests of PostgreSQL alone: races of several stores and processes, lost connections, kills, failover."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -258,6 +259,19 @@ async def _use(store: Store) -> None:
     assert [job.id for job in await store.jobs(1, "import", Query(5, "created"))] == ["j"]
     assert [each.id for each in await store.page(1, Query(3, "id"))] == ["before", "p1", "p10"]
     assert await store.prune(before=10, limit=5) == 1
+
+
+async def test_a_snapshot_leaves_no_cursor_open_where_its_reader_stops(store: Store) -> None:
+    await store.change([change(create("a", ANN), ANN), change(create("b", BOB), BOB)])
+    async with store.snapshot() as snapshot:
+        profiles = snapshot.profiles(1)
+        await anext(profiles)
+        assert len(_open_cursors()) == 1
+    assert _open_cursors() == []
+
+
+def _open_cursors() -> list[psycopg.AsyncServerCursor[Any]]:
+    return [each for each in gc.get_objects() if isinstance(each, psycopg.AsyncServerCursor) and not each.closed]
 
 
 async def test_names_of_any_length_are_distinct(store: Store) -> None:

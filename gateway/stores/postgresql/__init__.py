@@ -208,10 +208,11 @@ class PostgresqlStore(SqlRegistry, SqlListing, SqlSubscribers, SqlRefused):
                 await connection.execute(BEGIN)
         except psycopg.Error as error:
             raise Unavailable(str(error)) from error
+        snapshot = PostgresqlSnapshot(connection)
         try:
-            yield PostgresqlSnapshot(connection)
+            yield snapshot
         finally:
-            await connection.close()
+            await snapshot.close()
 
     async def restore(self, database: int, records: Sequence[Record]) -> int:
         async def run(connection: Connection) -> int:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import psycopg
+from psycopg import AsyncServerCursor
 
 from gateway.core.model import JournalEntry, Position
 from gateway.stores.errors import Unavailable
@@ -38,7 +39,10 @@ ADD_LEDGERS = """INSERT INTO ledgers SELECT * FROM unnest(%b::bigint[], %b::text
 
 
 class PostgresqlSnapshot(SqlSnapshot):
-    """The content of the database in the read transaction of a connection."""
+    """The content of the database in the read transaction of a connection. `close` ends it with all of its cursors.
+
+    A reader may stop anywhere: the generators that it leaves are closed later, perhaps after the event loop.
+    """
 
     SIZE = """SELECT coalesce(sum(greatest(reltuples, 0)), 0)
         FROM unnest(ARRAY['profiles', 'jobs', 'journal', 'once']) AS name,
@@ -46,14 +50,22 @@ class PostgresqlSnapshot(SqlSnapshot):
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._cursors = set[AsyncServerCursor[Row]]()
+
+    async def close(self) -> None:
+        await self._connection.close()
+        for cursor in self._cursors:
+            await cursor.close()
 
     async def rows(self, sql: str, values: Sequence[Any] = ()) -> AsyncIterator[Row]:
         try:
             async with self._connection.cursor("rows") as cursor:
+                self._cursors.add(cursor)
                 cursor.itersize = ROWS_PER_FETCH
                 await cursor.execute(to_psycopg(sql), values)
                 async for row in cursor:
                     yield row
+            self._cursors.discard(cursor)
         except psycopg.Error as error:
             raise Unavailable(str(error)) from error
 
