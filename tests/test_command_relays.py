@@ -181,6 +181,17 @@ def test_requests_that_are_wrong_are_not_sent(
     assert account.messages == []
 
 
+def test_a_letter_whose_credential_has_another_key_is_refused(
+    run: Run, url: str, account: Receiver, credential: Path, profile: str, tmp_path: Path
+) -> None:
+    id = created(run, account, credential)
+    event = give_up(url, id, profile)
+    [key] = tmp_path.glob("*.secret")
+    key.write_text("0" * 64)
+    reason = "its secret was encrypted with another key than that of GATEWAY_SECRET_FILE"
+    assert refused(run(f"relay mend --database 1 --dry-run {id} {event}")) == reason
+
+
 def test_dead_letters_are_replayed_and_dropped(
     run: Run, url: str, account: Receiver, credential: Path, profile: str
 ) -> None:

@@ -92,6 +92,15 @@ def test_dead_letters_are_listed_and_replayed(run: Run, url: str, created: str) 
     assert done(run(f"webhook dead --database 1 --json {created}")) == "[]\n"
 
 
+def test_dead_letters_are_dropped(run: Run, url: str, created: str) -> None:
+    give_up(url, created, 1, 2, 3)
+    letters = json.loads(done(run(f"webhook dead --database 1 --json {created}")))
+    events = " ".join(each["event"] for each in letters[:2])
+    assert done(run(f"webhook drop --database 1 {created} {events}")) == "2 dropped\n"
+    assert json.loads(done(run(f"webhook dead --database 1 --json {created}"))) == letters[2:]
+    assert shown(run, created)["state"] == "disabled"
+
+
 @pytest.mark.parametrize("command", ["show", "delete", "dead", "replay"])
 def test_a_webhook_that_is_not_there_is_refused(run: Run, created: str, command: str) -> None:
     for database, id in ((1, "wh_0"), (2, created)):

@@ -78,6 +78,11 @@ async def submit(client: httpx.AsyncClient, page: str, /, **form: Any) -> httpx.
     return await client.post(f"/console/{page}", data={"form_token": await form_token(client), **form})
 
 
+def is_escaped(page: str) -> bool:
+    """Return whether no stored value is code of a page."""
+    return "<script>" not in page.replace('<script src="static/console.js" defer></script>', "") and "<img" not in page
+
+
 # --- on and off ---
 
 

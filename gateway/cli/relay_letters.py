@@ -9,14 +9,19 @@ import click
 
 from gateway.cli.options import DATABASE, JSON, setting
 from gateway.cli.store import load_settings, now
-from gateway.cli.subscribers import open_secrets, print_dead_letters, replay_dead_letters, run_on_subscribers
+from gateway.cli.subscribers import (
+    drop_dead_letters,
+    open_secrets,
+    print_dead_letters,
+    replay_dead_letters,
+    run_on_subscribers,
+)
 from gateway.core.subscribers import Subscriber
 from gateway.dialects import load_dialects
 from gateway.feed.cursors import parse_event_id
 from gateway.feed.relay import relays
-from gateway.feed.relay.mending import letter_requests, parse_requests, send_mended
+from gateway.feed.relay.mending import letter_requests, open_account, parse_requests, send_mended
 from gateway.feed.relay.sender import RelaySender
-from gateway.feed.runner import SenderContext
 from gateway.feed.secret_box import secret_name
 from gateway.service.pseudonyms import pseudonym_of
 from gateway.settings import Settings
@@ -55,14 +60,7 @@ def replay_relay(store: str | None, database: int, id: str, events: Sequence[str
 @click.argument("events", nargs=-1, required=True)
 def drop_dead(store: str | None, database: int, id: str, events: Sequence[str]) -> None:
     """Remove the dead letters of EVENTS of the relay ID. They are never sent."""
-
-    async def drop(store: Store) -> None:
-        await relays.find_relay(store, database, id)
-        positions = [parse_event_id(each, store.id, "/events") for each in events]
-        await store.drop_deliveries(database, id, positions)
-
-    _run(load_settings(store=store), drop)
-    click.echo(f"{len(events)} dropped")
+    drop_dead_letters(store, "relay", relays.find_relay, database, id, events)
 
 
 @click.command("mend")
@@ -96,10 +94,7 @@ async def _letter(store: Store, database: int, id: str, event: str, settings: Se
 
 
 async def _mend(store: Store, database: int, id: str, event: str, settings: Settings, text: str) -> str:
-    try:
-        requests = parse_requests(json.loads(text))
-    except ValueError:
-        raise click.ClickException("the requests are not JSON") from None
+    requests = parse_requests(text)
     async with _opened(store, database, id, settings) as (found, sender):
         position = parse_event_id(event, store.id, "/event")
         await letter_requests(store, found, position, sender)
@@ -113,13 +108,8 @@ async def _opened(
     """Open connections to the account of a relay."""
     found = await relays.find_relay(store, database, id)
     box, key = await open_secrets(store, settings, "relay")
-
-    async def wait_for_clients() -> None:
-        return None
-
-    secret = box.decrypt(found.secret, secret_name(found))
-    context = SenderContext(store, found, secret, wait_for_clients, now)
-    async with relays.open_relay(context, {each.name: each for each in load_dialects({})}, pseudonym_of(key)) as sender:
+    secret, dialects = box.decrypt(found.secret, secret_name(found)), {each.name: each for each in load_dialects({})}
+    async with open_account(store, found, secret, dialects, pseudonym_of(key), now) as sender:
         yield found, sender
 
 

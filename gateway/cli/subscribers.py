@@ -10,7 +10,7 @@ from gateway.cli.store import InvalidSettings, load_settings, run_on_store
 from gateway.core.faults import Refusal
 from gateway.core.subscribers import Subscriber
 from gateway.feed.cursors import parse_event_id
-from gateway.feed.secret_box import SecretBox, open_box
+from gateway.feed.secret_box import SecretBox, UnusableSecret, open_box
 from gateway.feed.webhooks.endpoints import render_dead
 from gateway.optional_dependencies import MissingExtra
 from gateway.service.pseudonyms import open_key
@@ -51,6 +51,19 @@ def replay_dead_letters(
     click.echo(f"{kind} {id} is resumed")
 
 
+def drop_dead_letters(
+    url: str | None, kind: str, find: FindSubscriber, database: int, id: str, events: Sequence[str]
+) -> None:
+    """Remove the dead letters of some events. `url` is that of the store."""
+
+    async def drop(store: Store) -> None:
+        await find(store, database, id)
+        await store.drop_deliveries(database, id, [parse_event_id(each, store.id, "/events") for each in events])
+
+    run_on_subscribers(load_settings(store=url), drop, kind)
+    click.echo(f"{len(events)} dropped")
+
+
 async def _dead_letters(store: Store, database: int, id: str) -> list[dict[str, Any]]:
     """Return all dead letters of a subscriber, as they are printed."""
     found, after = [], 0
@@ -79,5 +92,7 @@ def run_on_subscribers(settings: Settings, work: Callable[[Store], Awaitable[T]]
         fault = refusal.faults[0]
         place = fault.pointer.removeprefix("/")
         raise click.ClickException(f"{place}: {fault.text}" if place else fault.text) from None
+    except UnusableSecret as reason:
+        raise click.ClickException(str(reason)) from None
     except Missing:
         raise click.ClickException(f"there is no such {kind}") from None

@@ -8,7 +8,13 @@ import click
 from gateway.cli.options import DATABASE, JSON, setting
 from gateway.cli.output import print_json, print_rows
 from gateway.cli.store import find_database, load_settings, now
-from gateway.cli.subscribers import open_secrets, print_dead_letters, replay_dead_letters, run_on_subscribers
+from gateway.cli.subscribers import (
+    drop_dead_letters,
+    open_secrets,
+    print_dead_letters,
+    replay_dead_letters,
+    run_on_subscribers,
+)
 from gateway.core.subscribers import Subscriber
 from gateway.feed.events import EVENT_TYPES
 from gateway.feed.webhooks import endpoints
@@ -115,6 +121,16 @@ def list_dead(store: str | None, database: int, as_json: bool, id: str) -> None:
 def replay_webhook(store: str | None, database: int, id: str, events: Sequence[str]) -> None:
     """Send the dead letters of the webhook ID again, all or those of EVENTS, and resume it if it is disabled."""
     replay_dead_letters(store, "webhook", endpoints.find_webhook, database, id, events)
+
+
+@webhook.command("drop")
+@setting("store")
+@DATABASE
+@click.argument("id")
+@click.argument("events", nargs=-1, required=True)
+def drop_dead(store: str | None, database: int, id: str, events: Sequence[str]) -> None:
+    """Remove the dead letters of EVENTS of the webhook ID. They are never sent."""
+    drop_dead_letters(store, "webhook", endpoints.find_webhook, database, id, events)
 
 
 async def _create(store: Store, database: int, new: NewWebhook, settings: Settings) -> tuple[Subscriber, str]:

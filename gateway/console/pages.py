@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from gateway.console.recorder import NAME, TrafficRecorder
 from gateway.console.sessions import Session
+from gateway.core.faults import Refusal
 from gateway.core.model import READ, Database, Origin, Token
 from gateway.core.tombstones import Pseudonym
 from gateway.dialects.protocol import Dialect
@@ -28,6 +29,15 @@ class PageError(Exception):
         self.reason = reason
 
 
+def explain(reason: Exception) -> str:
+    """Return a reason as a sentence: that of a refusal with the place of its first fault."""
+    text = str(reason)
+    if isinstance(reason, Refusal):
+        fault = reason.faults[0]
+        text = f"{fault.pointer.removeprefix('/')}: {fault.text}" if fault.pointer else fault.text
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 @dataclass(slots=True)
 class ConsoleContext:
     """What all pages share. `pipeline`, `bounds` and `replays` are replaced when settings are read again."""
@@ -39,6 +49,8 @@ class ConsoleContext:
     recorder: TrafficRecorder
     now: Callable[[], int]
     """Returns milliseconds since 1970."""
+    key: bytes | None
+    """That of `GATEWAY_SECRET_FILE`."""
     keeps_refused: bool
     """Whether refused requests are kept."""
     pipeline: Pipeline = field(init=False)

@@ -3,8 +3,18 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import parse_qs, urlsplit
 
-from gateway.console import erasure, fields, merges, people, playground, refused, setup, subscribers, traffic
-from gateway.console.pages import ConsoleContext, File, Form, HtmlPage, PageError, PageResult, Redirection, Visit
+from gateway.console import erasure, fields, letters, merges, people, playground, refused, setup, subscribers, traffic
+from gateway.console.pages import (
+    ConsoleContext,
+    File,
+    Form,
+    HtmlPage,
+    PageError,
+    PageResult,
+    Redirection,
+    Visit,
+    explain,
+)
 from gateway.console.rendering import HEADERS, STATIC_FILES, Templates, static_file
 from gateway.console.sessions import LIFETIME, Session, Sessions, is_form_token
 from gateway.core.faults import Refusal
@@ -40,10 +50,13 @@ PAGES: Mapping[tuple[str, str], Run] = {
     ("POST", "token-creation"): setup.create_token,
     ("POST", "token-revocation"): setup.revoke_token,
     ("GET", "fields"): fields.show_fields,
-    ("POST", "fields"): fields.preview_fields,
+    ("POST", "fields"): fields.change_fields,
     ("POST", "token-name"): setup.rename_token,
     ("GET", "subscriber"): subscribers.show_subscriber,
     ("POST", "subscriber"): subscribers.replay,
+    ("GET", "letter"): letters.show_letter,
+    ("POST", "letter"): letters.mend_letter,
+    ("POST", "letter-removal"): letters.drop_letters,
     ("GET", "traffic"): traffic.show_traffic,
     ("GET", "refused"): refused.list_refused,
     ("POST", "refused"): refused.replay_refused,
@@ -56,9 +69,9 @@ PAGES: Mapping[tuple[str, str], Run] = {
 class Console:
     """Answers the requests below `/console`. Without a key nobody can sign in."""
 
-    def __init__(self, context: ConsoleContext, key: bytes | None) -> None:
+    def __init__(self, context: ConsoleContext) -> None:
         self.context = context
-        self._sessions = Sessions(key, context.catalog, context.now) if key else None
+        self._sessions = Sessions(context.key, context.catalog, context.now) if context.key else None
         self._rates = RateLimits(1.0)
         self._templates = Templates()
         self._outages = OutageLog()
@@ -132,7 +145,7 @@ class Console:
             case PageError():
                 status, reason = error.status, error.reason
             case Refusal():
-                status, reason = error.faults[0].status, _sentence(error)
+                status, reason = error.faults[0].status, explain(error)
             case Unavailable():
                 self._outages.begin(error, message.id)
                 status, reason = 503, "The store is not available. Try again later."
@@ -195,9 +208,3 @@ def _set_cookie(message: Message, value: str, seconds: int) -> dict[str, str]:
 def _redirect(name: str, headers: Mapping[str, str] | None = None) -> Response:
     """Redirect by a relative reference, so that a proxy may add a prefix to all paths."""
     return Response(303, {**HEADERS, "location": name, **(headers or {})}, b"")
-
-
-def _sentence(refusal: Refusal) -> str:
-    fault = refusal.faults[0]
-    text = f"{fault.pointer.removeprefix('/')}: {fault.text}" if fault.pointer else fault.text
-    return f"{text[:1].upper()}{text[1:]}."

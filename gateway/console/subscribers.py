@@ -1,10 +1,11 @@
 """The pages of webhooks and relays: how far each is, its dead letters and their replay."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from gateway.console.pages import HtmlPage, PageError, PageResult, Redirection, Visit
-from gateway.core.model import DELIVER, READ
+from gateway.core.model import DELIVER, READ, Position
 from gateway.core.subscribers import Subscriber
 from gateway.feed.cursors import parse_event_id
 from gateway.feed.relay.relays import RELAY, relay_status
@@ -31,7 +32,7 @@ async def subscriber_rows(visit: Visit) -> list[dict[str, Any]]:
 
 async def show_subscriber(visit: Visit) -> PageResult:
     """Return one webhook or relay, with what it retries and its first dead letters."""
-    found = await _find(visit)
+    found = await find_subscriber(visit)
     store, key = visit.context.store, (found.database, found.id)
     retried = await store.deliveries(*key, False, 0, MAX_LETTERS)
     dead = await store.deliveries(*key, True, 0, MAX_LETTERS)
@@ -46,16 +47,26 @@ async def show_subscriber(visit: Visit) -> PageResult:
 
 async def replay(visit: Visit) -> PageResult:
     """Send dead letters again, the chosen ones or all, and resume the subscriber if it is disabled."""
-    found, store = await _find(visit), visit.context.store
-    events = visit.form.all("event")
-    if not events and not visit.form.text("all"):
-        raise PageError(400, "No dead letter is chosen.")
-    positions = None if visit.form.text("all") else [parse_event_id(each, store.id, "/event") for each in events]
+    found = await find_subscriber(visit)
+    positions = None if visit.form.text("all") else chosen_positions(visit)
     try:
-        await store.resume_subscriber(found.database, found.id, positions)
+        await visit.context.store.resume_subscriber(found.database, found.id, positions)
     except Missing:
         raise _missing() from None
-    return Redirection(f"subscriber?{urlencode({'id': found.id})}")
+    return subscriber_page(found)
+
+
+def chosen_positions(visit: Visit) -> Sequence[Position]:
+    """Return the positions of the events that the form names. Raises `PageError` and `Refusal`."""
+    events, store = visit.form.all("event"), visit.context.store
+    if not events:
+        raise PageError(400, "No dead letter is chosen.")
+    return [parse_event_id(each, store.id, "/event") for each in events]
+
+
+def subscriber_page(subscriber: Subscriber) -> Redirection:
+    """Return the redirection to the page of a webhook or relay."""
+    return Redirection(f"subscriber?{urlencode({'id': subscriber.id})}")
 
 
 async def _status(visit: Visit, subscriber: Subscriber) -> dict[str, Any]:
@@ -69,7 +80,8 @@ async def _subscribers(visit: Visit) -> list[Subscriber]:
     return [each for each in found if each.database == visit.database.id and each.kind in STATUSES]
 
 
-async def _find(visit: Visit) -> Subscriber:
+async def find_subscriber(visit: Visit) -> Subscriber:
+    """Return the webhook or relay that the form names. Raises `PageError`."""
     for right in sorted(RIGHTS):
         visit.require(right)
     found = [each for each in await _subscribers(visit) if each.id == visit.form.text("id")]

@@ -13,9 +13,8 @@ from msgspec import Struct
 from gateway.core.subscribers import ACTIVE, Subscriber
 from gateway.feed.delivery import Sender, SubscriberDelivery
 from gateway.feed.observer import UNOBSERVED, DeliveryObserver
-from gateway.feed.secret_box import UnusableSecret, open_box, secret_name
+from gateway.feed.secret_box import UnusableSecret, secret_of
 from gateway.feed.watch import JournalWatch
-from gateway.optional_dependencies import MissingExtra
 from gateway.service.failures import log_unexpected
 from gateway.stores.errors import Missing, Unavailable
 from gateway.stores.protocol import Store
@@ -175,7 +174,9 @@ class SubscriberRunner:
     @asynccontextmanager
     async def _delivery(self, subscriber: Subscriber) -> AsyncIterator[SubscriberDelivery]:
         """Open the sender of a subscriber. Raises `UnusableSecret`."""
-        context = SenderContext(self._store, subscriber, self._secret(subscriber), self._wait_for_clients, self._now)
+        context = SenderContext(
+            self._store, subscriber, secret_of(subscriber, self._key), self._wait_for_clients, self._now
+        )
         async with self._kinds[subscriber.kind](context) as sender:
             yield SubscriberDelivery(self._store, subscriber, self._owner, sender, self._now, random, self._observer)
 
@@ -184,13 +185,3 @@ class SubscriberRunner:
         async with self._turn:
             if self._is_busy():
                 await asyncio.sleep(BUSY_PAUSE_SECONDS)
-
-    def _secret(self, subscriber: Subscriber) -> str:
-        """Return the secret of a subscriber. Raises `UnusableSecret`."""
-        if self._key is None:
-            raise UnusableSecret("GATEWAY_SECRET_FILE is not set")
-        try:
-            box = open_box(self._key)
-        except MissingExtra as reason:
-            raise UnusableSecret(str(reason)) from None
-        return box.decrypt(subscriber.secret, secret_name(subscriber))

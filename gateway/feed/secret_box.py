@@ -7,7 +7,7 @@ from os import urandom
 from typing import TYPE_CHECKING
 
 from gateway.core.subscribers import Subscriber
-from gateway.optional_dependencies import require_extra
+from gateway.optional_dependencies import MissingExtra, require_extra
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -49,6 +49,17 @@ def open_box(key: bytes) -> SecretBox:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     return SecretBox(AESGCM(new_hmac(key, PURPOSE, sha256).digest()))
+
+
+def secret_of(subscriber: Subscriber, key: bytes | None) -> str:
+    """Return the secret of a subscriber, with the key of `GATEWAY_SECRET_FILE`. Raises `UnusableSecret`."""
+    if key is None:
+        raise UnusableSecret("GATEWAY_SECRET_FILE is not set")
+    try:
+        box = open_box(key)
+    except MissingExtra as reason:
+        raise UnusableSecret(str(reason)) from None
+    return box.decrypt(subscriber.secret, secret_name(subscriber))
 
 
 def secret_name(subscriber: Subscriber) -> str:

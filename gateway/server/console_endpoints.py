@@ -49,8 +49,8 @@ class ConsoleEndpoints:
         keeps_refused: bool,
     ) -> None:
         """Create the console when the application starts. `now` returns milliseconds since 1970."""
-        context = ConsoleContext(store, catalog, dialects, pseudonym, self.recorder, now, keeps_refused)
-        self.console = Console(context, key)
+        context = ConsoleContext(store, catalog, dialects, pseudonym, self.recorder, now, key, keeps_refused)
+        self.console = Console(context)
 
     def use(self, pipeline: Pipeline, bounds: Bounds, replays: Replays) -> None:
         """Run requests with these from now on."""

@@ -20,7 +20,8 @@ from gateway.feed.webhooks.endpoints import WEBHOOK
 from gateway.server.app import create
 from gateway.stores.protocol import Store
 from gateway.testkit.server_thread import ServerThread
-from tests.console.sites import BLIND, OPERATOR, SCRIPT, add_subscriber, profile, seed, settings
+from tests.console.sites import BLIND, OPERATOR, SCRIPT, add_relay, add_subscriber, profile, seed, settings
+from tests.webhook_receiver import Received, receiving
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -47,19 +48,29 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a gateway with some people, requests and refusals."""
     server = ServerThread()
     store = server.run(seed())
-    server.run(add_subscriber(store, WEBHOOK, [1, 2, 3]))
 
     async def opened(_url: str) -> Store:
         return store
 
-    current = replace(settings(tmp_path_factory.mktemp("console")), keep_refused_days=3)
-    with server.serving(create(current, open_store=opened)):
+    folder = tmp_path_factory.mktemp("console")
+    current = replace(settings(folder), keep_refused_days=3)
+    with server.serving(create(current, open_store=opened)), receiving(accept_import) as account:
         for number, name in enumerate(["Ann", "Ben", SCRIPT]):
             for changed in (name, f"{name} {number}"):
                 httpx.post(f"{server.url}/api/v1.1/profiles/import", json=profile(f"p{number}@example.com", changed))
         httpx.post(f"{server.url}/api/v1.1/profiles/import", json={**profile("q@example.com", "Q"), "db_id": "x"})
+        server.run(add_subscriber(store, WEBHOOK, [1, 2, 3]))
+        letters = 2 * len(LOOKS) + 1
+        for number in range(letters):
+            body = profile(f"letter{number}@example.com", "Lee")
+            httpx.post(f"{server.url}/api/v1.1/profiles/import", json=body)
+        server.run(add_relay(store, account.url, folder / "key", letters))
         yield server.url
     server.close()
+
+
+def accept_import(_message: Received) -> tuple[int, dict[str, str], bytes]:
+    return 200, {"content-type": "application/json"}, b'{"error": 0}'
 
 
 @pytest.fixture(scope="module")
@@ -240,22 +251,71 @@ def test_a_token_is_created_and_revoked(look: Look) -> None:
     expect(page.get_by_role("button", name=f"Revoke {name}", exact=True)).to_have_count(0)
 
 
-def test_a_change_of_the_fields_is_previewed(look: Look) -> None:
-    page, _ = look
+def test_a_field_is_declared_after_a_preview(look: Look) -> None:
+    page, name = look
     page.get_by_role("link", name="Set-up").click()
-    page.get_by_role("link", name="Preview a change of the fields").click()
+    page.get_by_role("link", name="Change the fields").click()
     page.get_by_label("Declared fields").fill('{"properties": {"custom_note": {"type": "integer"}}}')
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_role("status")).to_contain_text("would become invalid")
+    expect(page.get_by_label("Change it all the same")).not_to_be_checked()
+    examine(look, "fields-invalid")
+    page.get_by_label("Declared fields").fill('{"properties": {}}')
+    page.get_by_label("Name", exact=True).fill(f"size-{name}")
+    page.get_by_label("Type").select_option("integer")
+    page.get_by_role("button", name="Declare it").click()
+    expect(page.get_by_role("status")).to_contain_text("0 of")
     examine(look, "fields")
+    page.get_by_role("button", name="Change the declaration").click()
+    expect(page.get_by_role("region", name="Fields")).to_contain_text(f"size-{name}")
 
 
 def test_the_dead_letters_of_a_webhook_are_seen(look: Look) -> None:
     page, _ = look
     page.get_by_role("link", name="Set-up").click()
     page.get_by_role("link", name="s1").click()
-    expect(page.get_by_role("region", name="Dead letters").get_by_role("checkbox")).to_have_count(2)
+    letters = page.get_by_role("region", name="Dead letters")
+    expect(letters.get_by_role("checkbox")).to_have_count(2)
     examine(look, "subscriber")
+    letters.get_by_role("row").last.get_by_role("link").first.click()
+    expect(page.get_by_role("heading", name="Event")).to_be_visible()
+    examine(look, "letter-of-webhook")
+
+
+def test_a_dead_letter_of_a_relay_is_mended(look: Look) -> None:
+    page, _ = look
+    page.get_by_role("link", name="Set-up").click()
+    page.get_by_role("link", name="rl_").click()
+    checkboxes = page.get_by_role("region", name="Dead letters").get_by_role("checkbox")
+    before = checkboxes.count()
+    page.get_by_role("region", name="Dead letters").get_by_role("row").nth(1).get_by_role("link").first.click()
+    field = page.get_by_label("Requests, as JSON")
+    examine(look, "letter")
+    field.fill(json.dumps(json.loads(field.input_value()), indent=2))
+    page.get_by_role("button", name="Send in its place").click()
+    expect(checkboxes).to_have_count(before - 1)
+
+
+def test_a_dead_letter_is_dropped(look: Look) -> None:
+    page, _ = look
+    page.get_by_role("link", name="Set-up").click()
+    page.get_by_role("link", name="rl_").click()
+    checkboxes = page.get_by_role("region", name="Dead letters").get_by_role("checkbox")
+    before = checkboxes.count()
+    checkboxes.last.check()
+    page.get_by_role("button", name="Drop the chosen ones").click()
+    expect(checkboxes).to_have_count(before - 1)
+
+
+def test_the_refusal_of_a_mended_letter_is_accessible(chromium: Browser, url: str, session: Any) -> None:
+    page = chromium.new_context(base_url=url, storage_state=session).new_page()
+    page.goto("/console/set-up")
+    page.get_by_role("link", name="rl_").click()
+    page.get_by_role("region", name="Dead letters").get_by_role("row").nth(1).get_by_role("link").first.click()
+    page.get_by_label("Requests, as JSON").fill("[]")
+    page.get_by_role("button", name="Send in its place").click()
+    expect(page.get_by_role("alert")).to_contain_text("must be a list of requests")
+    examine((page, "desktop-light"), "letter-refused")
 
 
 def test_a_person_is_erased_after_a_look_at_what_goes(look: Look, url: str) -> None:

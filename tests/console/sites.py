@@ -7,9 +7,12 @@ from pathlib import Path
 
 from msgspec.structs import replace as replace_struct
 
+from gateway.core.cursor import format_cursor
 from gateway.core.model import RIGHTS, Position, Resource, Segment
 from gateway.core.subscribers import DISABLED, Delivery, Settlement, Subscriber
-from gateway.feed.relay.relays import RELAY
+from gateway.dialects.outgoing import Target
+from gateway.feed.relay.relays import RELAY, NewRelay, create_relay
+from gateway.feed.secret_box import open_box
 from gateway.feed.webhooks.endpoints import WEBHOOK
 from gateway.service.bootstrap import token
 from gateway.settings import Settings
@@ -24,6 +27,9 @@ SCRIPT = "<script>document.title='run'</script>\"'><img src=x onerror=alert(1)>"
 
 FAILED = 1_800_000_000_000
 """When the events of the subscriber were attempted first: so late that no housekeeping removes them."""
+
+REFUSED = f"HTTP 400 {SCRIPT}"
+"""Why an account refused a request."""
 
 SUBSCRIBERS = {
     WEBHOOK: {"url": f"https://example.com/{SCRIPT}", "types": [], "members": [], "values": False},
@@ -49,12 +55,34 @@ async def add_subscriber(store: Store, kind: str, positions: Sequence[Position])
     new = Subscriber(1, "s1", kind, 1, SUBSCRIBERS[kind], "", 0)
     await store.add_subscriber(new)
     await store.lease_subscriber(1, new.id, "owner", 1, 2)
+    profiles = {each.position: each.profile for each in await store.journal(1, 0, 100)}
     letters = [
-        Delivery(each, f"p{each}", 3, FAILED, FAILED, f"answered 500 {SCRIPT}", is_dead=each != positions[0])
+        Delivery(
+            each,
+            profiles.get(each, f"p{each}"),
+            3,
+            FAILED,
+            FAILED,
+            f"answered 500 {SCRIPT}",
+            is_dead=each != positions[0],
+        )
         for each in positions
     ]
     disabled = replace_struct(new, position=positions[-1], state=DISABLED, reason=f"gave up {SCRIPT}")
     await store.settle(Settlement(disabled, (), letters), "owner")
+
+
+async def add_relay(store: Store, url: str, key: Path, failed: int) -> tuple[str, list[str]]:
+    """Store a disabled relay to Altcraft that gave up the first entries. Return its id, and the events of these."""
+    new = NewRelay("altcraft", url.rpartition("/")[0], target=Target(1))
+    box = open_box(bytes.fromhex(key.read_text()))
+    relay = await create_relay(store, 1, new, "the-key", box, 1, has_backfill=False)
+    leased = await store.lease_subscriber(1, relay.id, "owner", 1, 2)
+    assert leased
+    entries = await store.journal(1, 0, failed)
+    letters = [Delivery(each.position, each.profile, 3, FAILED, FAILED, REFUSED, is_dead=True) for each in entries]
+    await store.settle(Settlement(replace_struct(leased, state=DISABLED), (), letters), "owner")
+    return relay.id, [format_cursor(store.id, each.position) for each in entries]
 
 
 def seeded() -> Store:

@@ -1,36 +1,60 @@
 """Dead letters that an operator mends: the requests that would be sent now, and those that are sent in their place."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
-from gateway.core.faults import refuse
+from gateway.core.faults import Refusal, refuse
 from gateway.core.subscribers import Subscriber
+from gateway.core.tombstones import Pseudonym
 from gateway.dialects.outgoing import OutgoingRequest
+from gateway.dialects.protocol import Dialect
+from gateway.feed.letters import find_entry, find_letter
 from gateway.feed.relay.account import AccountSession
+from gateway.feed.relay.relays import open_relay
 from gateway.feed.relay.sender import RelaySender
+from gateway.feed.runner import SenderContext
+from gateway.media.json import decode
 from gateway.stores.protocol import Store
 
 _PATH = re.compile(r"/(?!/)[!-~]*")
 
 
+@asynccontextmanager
+async def open_account(
+    store: Store,
+    relay: Subscriber,
+    secret: str,
+    dialects: Mapping[str, Dialect],
+    pseudonym: Pseudonym | None,
+    now: Callable[[], int],
+) -> AsyncIterator[RelaySender]:
+    """Open connections to the account of a relay for an operator, who waits for what is sent."""
+
+    async def wait_for_clients() -> None:
+        return None
+
+    async with open_relay(SenderContext(store, relay, secret, wait_for_clients, now), dialects, pseudonym) as sender:
+        yield sender
+
+
 async def letter_requests(store: Store, relay: Subscriber, position: int, sender: RelaySender) -> list[dict[str, Any]]:
-    """Return the requests that a dead letter would be sent with now, as `parse_requests` reads them.
+    """Return the requests that a dead letter would be sent with now, whose JSON `parse_requests` reads.
 
     Raises `Refusal`: invalid_parameter, where there is no such letter, or its event is no longer kept.
     """
-    dead = await store.deliveries(relay.database, relay.id, True, position - 1, 1)
-    if not dead or dead[0].position != position:
-        raise refuse("invalid_parameter", "there is no such dead letter", "/event")
-    entries = await store.journal(relay.database, position - 1, 1, dead[0].profile)
-    if not entries or entries[0].position != position:
-        raise refuse("invalid_parameter", "the event is no longer kept", "/event")
-    found = await sender.requests(entries[0])
+    letter = await find_letter(store, relay, position)
+    found = await sender.requests(await find_entry(store, relay, letter))
     return [{"method": each.method, "path": each.path, "body": each.tree} for each in found]
 
 
-def parse_requests(tree: Any) -> list[OutgoingRequest]:
-    """Parse requests that were edited. Raises `Refusal`: invalid_parameter."""
+def parse_requests(text: str) -> list[OutgoingRequest]:
+    """Parse the JSON of requests that were edited. Raises `Refusal`: invalid_parameter."""
+    try:
+        tree = decode(text.encode())
+    except (Refusal, ValueError):
+        raise refuse("invalid_parameter", "the requests are not JSON") from None
     if not isinstance(tree, list) or not tree:
         raise refuse("invalid_parameter", "it must be a list of requests", "/requests")
     return [_parse_request(each, f"/requests/{index}") for index, each in enumerate(tree)]
