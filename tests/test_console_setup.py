@@ -1,6 +1,5 @@
 """The page of the set-up, and those of webhooks and relays, without a browser."""
 
-import re
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -100,52 +99,3 @@ def test_a_token_is_renamed_and_its_last_use_is_known(site: Site) -> None:
     assert (used, status, refused, renamed) == (1, 303, [400, 404], "Web shop")
     assert foreign == f"{OTHER} {SCRIPT}"
     assert CLIENT not in renamed
-
-
-IDENTIFIER = '{"properties": {"custom_note": {"type": "string", "x-identifier": true}}}'
-FIELDS = '{"properties": {"custom_note": {"type": "%s"}}}'
-
-
-@pytest.mark.parametrize(
-    ("form", "status", "text"),
-    [
-        ({"fields": FIELDS % "string"}, 200, "0 of 2 profiles would become invalid"),
-        ({"fields": FIELDS % "integer"}, 200, "2 of 2 profiles would become invalid"),
-        ({"fields": '{"properties": {}}', "undeclared": "reject"}, 200, "2 of 2 profiles would become invalid"),
-        (
-            {"fields": '{"properties": {"custom_note": {"type": "string", "x-identifier": true}}}'},
-            200,
-            "1 would have a value",
-        ),
-        ({"fields": FIELDS % SCRIPT.replace('"', "'")}, 400, "$.properties.custom_note"),
-        ({"fields": "{"}, 400, "line 1"),
-        ({"fields": "[" * 9_000}, 400, "levels"),
-        ({"fields": '{"properties": {"_fname": {}}}'}, 400, "the API has a field of this name"),
-        ({"fields": '{"properties": {"x": {"minimum": NaN}}}'}, 400, "line 1"),
-        ({"fields": "{}", "undeclared": "x"}, 400, "Undeclared fields must be"),
-    ],
-)
-def test_a_change_of_the_fields_is_previewed(site: Site, form: dict[str, str], status: int, text: str) -> None:
-    async def converse(client: httpx.AsyncClient) -> httpx.Response:
-        for number in range(2):
-            await client.post(IMPORT, json=profile(f"p{number}@example.com", "Ann"))
-        await sign_in(client)
-        before = await site.store.databases()
-        reply = await submit(client, "fields", **{"undeclared": "accept", **form})
-        assert await site.store.databases() == before
-        return reply
-
-    reply = site.run(converse)
-    words = " ".join(re.sub(r"<[^>]*>", "", reply.text).split())
-    assert (reply.status_code, text in unescape(words)) == (status, True), words
-    assert "<script>" not in reply.text.replace('<script src="static/console.js" defer></script>', "")
-
-
-def test_a_preview_of_fields_needs_the_right_to_read(site: Site) -> None:
-    async def converse(client: httpx.AsyncClient) -> list[int]:
-        await sign_in(client, BLIND)
-        opened = await client.get("/console/fields")
-        reply = await submit(client, "fields", fields='{"properties": {}}', undeclared="accept")
-        return [opened.status_code, reply.status_code]
-
-    assert site.run(converse) == [200, 403]

@@ -59,6 +59,12 @@ async def find_conflicts(store: Store, before: Database, after: Database, limit:
     return found
 
 
+def changes_identifiers(before: Database, after: Database) -> bool:
+    """Return whether the declarations have other identifiers, so that the stored profiles must be indexed."""
+    kinds = [_identifier_kinds(CompiledSchema(each, {}).tables) for each in (before, after)]
+    return kinds[0] != kinds[1]
+
+
 async def index_profiles(store: Store, before: Database, after: Database) -> int:
     """Add the identities of the stored profiles by their identifiers, and remove those of former ones. Return how many.
 
