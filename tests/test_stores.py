@@ -19,7 +19,6 @@ from gateway.core.edit_sequence import DryRunResult, Overlay, atomic_edit, dry_r
 from gateway.core.faults import Refusal
 from gateway.core.listing import select_page, sort_value
 from gateway.core.model import (
-    AddressLedger,
     Change,
     Created,
     Database,
@@ -1250,7 +1249,3 @@ async def test_a_snapshot_has_the_ledgers_of_its_moment_in_order(store: Store) -
         rows = [each async for each in snapshot.ledgers(1)]
         assert [(each.address, each.ledger.number) for each in rows] == [(each, 1) for each in sorted(addresses)]
         assert [each.address async for each in snapshot.ledgers(1, "b")] == ["x" * 500, "é"]
-    other = [AddressLedger("a", Ledger(9)), AddressLedger("new", Ledger(3)), *rows]
-    assert await store.restore(1, other) == 1
-    found = await store.ledgers(1, ["a", "new"])
-    assert {address: ledger.number for address, ledger in found.items()} == {"a": 2, "new": 3}

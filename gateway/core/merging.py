@@ -177,13 +177,19 @@ def merged_document(document: Document, other: Document, tables: ProfileTables) 
     result = fill_from(document, other)
     for one in (document, other):
         result = without_lifts_of(result, bare_addresses(one, identities(one, tables)))
-    for rule in tables.strictest:
-        result = _keep_strictest(result, value_at(other, rule.path), rule)
+    result = with_strictest(result, other, tables)
     present = identities(result, tables)
     for kind, value, own in single_identities(other, tables):
         if own not in present:
             result = append_at(result, tables.list_places[kind], value)
     return result
+
+
+def with_strictest(document: Document, other: Document, tables: ProfileTables) -> Document:
+    """Return the document with the stricter values of another one, at the places whose strictest value remains."""
+    for rule in tables.strictest:
+        document = _keep_strictest(document, value_at(other, rule.path), rule)
+    return document
 
 
 def _keep_strictest(document: Document, other: Any, rule: StrictestRule) -> Document:

@@ -45,7 +45,7 @@ class ProfileTables(Struct, frozen=True):
     unique: frozenset[str]
     """Kinds of identity that no two profiles of a database are meant to share."""
     strictest: tuple[StrictestRule, ...]
-    """Places whose strictest value remains in a merge."""
+    """Places whose strictest value remains in a merge, and in a load over a later profile."""
     namespaces: frozenset[str]
     """Members that belong to one vendor; empty ones are removed."""
     declared_namespaces: tuple[str, ...]

@@ -22,7 +22,6 @@ from gateway.core.faults import Refusal
 from gateway.core.listing import is_after, select_page
 from gateway.core.model import (
     Address,
-    AddressLedger,
     Change,
     EditResult,
     Erasure,
@@ -308,9 +307,6 @@ class MemoryStore(MemoryRegistry, MemorySubscribers, MemoryRefused):
             case StoredAnswer(once, profile):
                 is_new = (database, once.key) not in self._answers
                 self._answers.setdefault((database, once.key), (once.fingerprint, once.until, profile_text(profile)))
-            case AddressLedger(address, ledger):
-                is_new = (database, address) not in self._ledgers
-                self._ledgers.setdefault((database, address), ledger_text(ledger))
         return is_new
 
     def _finds(self, database: int) -> Find:

@@ -35,8 +35,8 @@ from gateway.core.subscribers import Delivery, Settlement, Subscriber
 from gateway.stores.observer import StoreObserver
 from gateway.stores.refused_protocol import RefusedStore
 
-Record: TypeAlias = JournalEntry | Job | StoredAnswer | AddressLedger
-"""What a database stores beside its profiles."""
+Record: TypeAlias = JournalEntry | Job | StoredAnswer
+"""What a database stores beside its profiles and ledgers, and `restore` adds."""
 
 
 class Snapshot(Protocol):
@@ -199,7 +199,7 @@ class Store(RefusedStore, Protocol):
         """Store records of a snapshot, all or nothing. Return how many of them were new.
 
         A stored record is not altered. Entries are compared by time, profile and version, jobs by id, answers by
-        key, ledgers by address. Entries get new positions, in their order. Profiles are restored by `change`.
+        key. Entries get new positions, in their order. Profiles and ledgers are restored by `change`.
         """
         ...
 

@@ -10,7 +10,6 @@ from msgspec.structs import asdict
 from gateway.core.faults import refuse
 from gateway.core.journal import UNKNOWN_VALUES
 from gateway.core.model import (
-    AddressLedger,
     Change,
     Created,
     EditResult,
@@ -185,11 +184,6 @@ def ledger_text(ledger: Ledger) -> str:
 def ledger_of(text: str | bytes) -> Ledger:
     """Return the ledger of its JSON."""
     return msgspec.json.decode(text, type=Ledger)
-
-
-def ledger_row(database: int, record: AddressLedger) -> Row:
-    """Return a ledger as a row: database, address, ledger as JSON."""
-    return database, record.address, ledger_text(record.ledger)
 
 
 def job_row(database: int, job: Job) -> Row:

@@ -15,7 +15,6 @@ from gateway.stores.rows import (
     job_of,
     job_row,
     ledger_of,
-    ledger_row,
 )
 
 PROFILES = "SELECT id, document, version, created, updated FROM profiles WHERE database = ? AND id > ? ORDER BY id"
@@ -62,8 +61,8 @@ def entry_times(records: Iterable[Record]) -> list[int]:
 
 def rows_to_restore(
     database: int, records: Sequence[Record], existing: set[Row]
-) -> tuple[list[Row], list[Row], list[Row], list[Row]]:
-    """Return the rows of the journal entries, the jobs, the answers and the ledgers.
+) -> tuple[list[Row], list[Row], list[Row]]:
+    """Return the rows of the journal entries, the jobs and the answers.
 
     The entries are each there once, without those in `existing` by time, profile and version.
     """
@@ -73,5 +72,4 @@ def rows_to_restore(
         [entry_row(entry) for key, entry in by_key.items() if key not in existing],
         [job_row(database, record) for record in records if isinstance(record, Job)],
         [answer_row(database, record) for record in records if isinstance(record, StoredAnswer)],
-        [ledger_row(database, record) for record in records if isinstance(record, AddressLedger)],
     )

@@ -1,7 +1,7 @@
 """The rows of a dump that are older than an erasure: a load leaves them out, so that it brings no person back."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from gateway.core.consent import CHANNELS_OF_IDENTITY
 from gateway.core.erasure import erase_from_job, possible_identities
@@ -13,6 +13,9 @@ from gateway.service.erasures import erasure_times
 from gateway.stores.protocol import Record, Store
 
 K = TypeVar("K")
+
+Row: TypeAlias = Record | AddressLedger
+"""What a dump has beside profiles."""
 
 KINDS_BY_CHANNEL = {channel: kind for kind, channels in CHANNELS_OF_IDENTITY.items() for channel in channels}
 
@@ -30,13 +33,13 @@ class ErasedRows:
         times = await self._times(*named.values())
         return {key: each for key, each in profiles.items() if not _is_older(named[key], each.created, times)}
 
-    async def without_erased_records(self, records: Sequence[Record]) -> list[Record]:
+    async def without_erased_records(self, records: Sequence[Row]) -> list[Row]:
         """Return the records without those of erased persons, and jobs without what they say of them."""
         named = [_record_identities(each) for each in records]
         times = await self._times(*named)
         if not times:
             return [*records]
-        kept: list[Record] = []
+        kept: list[Row] = []
         for each, own in zip(records, named, strict=True):
             if isinstance(each, Job):
                 kept.append(_job_without(each, own, times))
@@ -55,7 +58,7 @@ def _is_older(named: set[Identity], time: int, times: Mapping[Identity, int]) ->
     return any(time < times[identity] for identity in named if identity in times)
 
 
-def _record_identities(record: Record) -> set[Identity]:
+def _record_identities(record: Row) -> set[Identity]:
     match record:
         case JournalEntry():
             return {(ID, record.profile)}

@@ -15,8 +15,22 @@ from msgspec.structs import asdict
 
 from gateway.core.faults import Refusal
 from gateway.core.matching import ID, identity_changes
-from gateway.core.model import Change, Database, EditResult, Find, Identity, Origin, Profile, Token, Write
+from gateway.core.model import (
+    Address,
+    AddressLedger,
+    Change,
+    Database,
+    EditResult,
+    Find,
+    Identity,
+    Ledger,
+    Origin,
+    Profile,
+    Token,
+    Write,
+)
 from gateway.core.profile_tables import ProfileTables
+from gateway.core.restoring import restored_profile, united_ledger
 from gateway.core.tombstones import Pseudonym
 from gateway.schema.compiled import CompiledSchema
 from gateway.schema.field_declarations import declaration_problems
@@ -64,7 +78,7 @@ class Loader:
         self._existing, self._force = existing, force
         self._database: Database | None = None
         self._profiles: dict[int, Profile] = {}
-        self._records: list[Record] = []
+        self._records: list[Record | AddressLedger] = []
         self._has_ledgers = True
         self._is_complete = False
 
@@ -181,17 +195,28 @@ class Loader:
     # --- the content of a database ---
 
     async def _flush(self) -> None:
-        """Store the group."""
-        if self._database and self._profiles:
-            new = await self._without_same(self._database.id, self._profiles)
-            for line, profile in new.items():
-                self._check(line, profile)
-            new = await self._erased.without_erased_profiles(new)
-            self.new += await self._put(self._database.id, new) if new else 0
-        if self._database and self._records:
-            records = await self._erased.without_erased_records(self._records)
-            self.new += await self._store.restore(self._database.id, records)
+        """Store the group: first the ledgers, which the subscriptions of its profiles refer to."""
+        if not (self._database and (self._profiles or self._records)):
+            return
+        database = self._database.id
+        found = await self._erased.without_erased_records(self._records)
+        ledgers = {each.address: each.ledger for each in found if isinstance(each, AddressLedger)}
+        self.new += await self._put_ledgers(database, ledgers) if ledgers else 0
+        new = await self._without_same(database, self._profiles)
+        for line, profile in new.items():
+            self._check(line, profile)
+        new = await self._erased.without_erased_profiles(new)
+        self.new += await self._put(database, new) if new else 0
+        records = [each for each in found if not isinstance(each, AddressLedger)]
+        self.new += await self._store.restore(database, records) if records else 0
         self._profiles, self._records = {}, []
+
+    async def _put_ledgers(self, database: int, ledgers: Mapping[Address, Ledger]) -> int:
+        """Unite ledgers with those of the store. Return how many that alters."""
+        edit = partial(_put_ledgers, ledgers)
+        [result] = await self._store.change([Change(database, (), edit, NO_ORIGIN)])
+        assert isinstance(result, EditResult)
+        return len(result.ledgers)
 
     async def _without_same(self, database: int, profiles: Mapping[int, Profile]) -> dict[int, Profile]:
         """Return the profiles that are missing or differ: only these are validated, which costs most of the time."""
@@ -226,11 +251,21 @@ def _put_profiles(
             continue
         if before and existing is ExistingProfiles.REFUSE:
             raise RowConflict(f"line {line}: profile {profile.id} is there already, and differs")
-        gained, lost = identity_changes(before.document if before else {}, profile.document, tables)
-        writes.append(Write(before, profile, gained, lost, members=None))
-        stored[profile.id] = profile
+        after = restored_profile(before, profile, tables) if before else profile
+        if _is_same(before, after):
+            continue
+        gained, lost = identity_changes(before.document if before else {}, after.document, tables)
+        writes.append(Write(before, after, gained, lost, members=None))
+        stored[profile.id] = after
     loaded = [] if has_ledgers else [write.after for write in writes if write.after]
     return EditResult(None, tuple(writes), ledgers=ledgers_of_profiles(loaded, find.ledgers))
+
+
+def _put_ledgers(ledgers: Mapping[Address, Ledger], find: Find) -> EditResult:
+    """The edit that unites ledgers with those of the store."""
+    stored = find.ledgers([*ledgers])
+    united = {address: united_ledger(stored.get(address, Ledger()), each) for address, each in ledgers.items()}
+    return EditResult(None, ledgers={key: each for key, each in united.items() if each != stored.get(key)})
 
 
 def _ids(profiles: Mapping[int, Profile]) -> tuple[Identity, ...]:

@@ -11,7 +11,6 @@ from gateway.stores.errors import Unavailable
 from gateway.stores.postgresql.connections import Connection, to_psycopg
 from gateway.stores.postgresql.journal import ADD_ENTRIES, ALL_ENTRIES, entry_of_row, split_position
 from gateway.stores.postgresql.locks import columns
-from gateway.stores.postgresql.text_encoding import index_text
 from gateway.stores.protocol import Record
 from gateway.stores.rows import Row
 from gateway.stores.snapshot import SqlSnapshot, entry_times, rows_to_restore
@@ -32,9 +31,6 @@ ADD_JOBS = """INSERT INTO jobs
         %b::text[])
     ON CONFLICT DO NOTHING"""
 ADD_ANSWERS = """INSERT INTO once SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::bigint[], %b::text[])
-    ON CONFLICT DO NOTHING"""
-
-ADD_LEDGERS = """INSERT INTO ledgers SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[])
     ON CONFLICT DO NOTHING"""
 
 
@@ -79,8 +75,7 @@ async def restore(connection: Connection, database: int, records: Sequence[Recor
     await connection.execute(LOCK, (RESTORATION_LOCK,))
     cursor = await connection.execute(EXISTING_ENTRIES, (database, entry_times(records)))
     existing = set(await cursor.fetchall())
-    entries, jobs, answers, ledgers = rows_to_restore(database, records, existing)
+    entries, jobs, answers = rows_to_restore(database, records, existing)
     inserts = [(ADD_ENTRIES, entries), (ADD_JOBS, jobs), (ADD_ANSWERS, answers)]
-    inserts.append((ADD_LEDGERS, [(at, index_text(address), address, text) for at, address, text in ledgers]))
     statements = [(sql, columns(rows, len(rows[0]))) for sql, rows in inserts if rows]
     return sum([(await connection.execute(sql, values)).rowcount for sql, values in statements])

@@ -19,7 +19,6 @@ EXISTING_ENTRIES = """SELECT time, profile, version FROM journal
     WHERE database = ? AND time IN (SELECT value FROM json_each(?))"""
 ADD_ENTRY = f"INSERT INTO journal ({JOURNAL_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 ADD_ANSWER = "INSERT INTO once VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-ADD_LEDGER = "INSERT INTO ledgers VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 
 
 class SqliteSnapshot(SqlSnapshot):
@@ -49,9 +48,8 @@ def restore(connection: apsw.Connection, database: int, records: Sequence[Record
     """Insert the records that are new. Return how many."""
     before = connection.total_changes()
     existing = set(connection.execute(EXISTING_ENTRIES, (database, json_text(entry_times(records)))))
-    entries, jobs, answers, ledgers = rows_to_restore(database, records, existing)
+    entries, jobs, answers = rows_to_restore(database, records, existing)
     connection.executemany(ADD_ENTRY, entries)
     connection.executemany(ADD_JOB, jobs)
     connection.executemany(ADD_ANSWER, answers)
-    connection.executemany(ADD_LEDGER, ledgers)
     return connection.total_changes() - before
