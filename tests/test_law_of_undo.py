@@ -95,6 +95,27 @@ BY_PHONE = {"mode": "phone", "values": {"phone": "+12025550123"}}
         ],
     ),
 )
+@hypothesis.example(  # the address that is kept belongs to a profile of the second merge, which is undone by then
+    documents=(
+        {"email": "ann@example.com", "external_id": "x0"},
+        {"email": "bob@example.com", "external_id": "x1"},
+        {"email": "eve@example.com", "external_id": "x2"},
+    ),
+    before=[],
+    options=(NOTHING_MOVES, NOTHING_MOVES),
+    later=(0, 2),
+    writes=(
+        [],
+        [],
+        [
+            {
+                "match": {"mode": "email", "values": {"email": "ann@example.com"}},
+                "profile": {"email": "eve@example.com"},
+                "on_conflict": {"email": "keep"},
+            }
+        ],
+    ),
+)
 @given(
     documents=THREE,
     before=WRITES,

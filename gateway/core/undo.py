@@ -169,8 +169,9 @@ class Unmerging:
         detached = match_identities(others["match"], self._tables) if others else ()
         edit = UpdateEdit(update, ((ID, owner.id),), self._context(entry), detached)
         kept = frozenset[Any](map(tuple, replay.get("kept", ())))
-        for document in self._merged.values() if kept else ():
-            kept -= identities(document, self._tables)  # a profile of the merge had it then, and may not without it
+        for id in self._documents if kept else ():
+            # A profile of an active merge had it then, and may not without the merge.
+            kept -= identities(self._merged.get(id, {}), self._tables)
         others = kept | (self._taken - identities(after, self._tables))
         try:
             result = edit(Find(partial(self._find, others=others), lambda _addresses: {}, lambda: False))
