@@ -131,6 +131,28 @@ def test_a_removal_is_passed_on_and_the_id_of_the_vendor_forgotten() -> None:
     lived(work, "courier", "altcraft")
 
 
+@pytest.mark.parametrize("target", ["altcraft", "courier", "klaviyo"])
+def test_a_removal_that_was_refused_is_replayed_after_its_entry_was_pruned(target: str) -> None:
+    async def work(found: Pair, network: Faulty) -> None:
+        await write(found.near, "courier", "p1", {}, PERSON)
+        await found.catch_up()
+        [profile] = [each async for each in _profiles(found)]
+        network.replies = [reply(400, {"message": "no"})]
+        await write(found.near, "courier", "p1", PERSON, {})
+        await found.catch_up()
+        assert len(await found.dead()) == 1
+        assert await found.near.store.prune(10**15, 100) > 0
+        assert await found.near.store.journal(1, 0, 10, profile.id) == []
+        await found.near.store.resume_subscriber(1, "rl_1", None)
+        found.delivery.reload(1)
+        sent = len(network.seen)
+        await found.catch_up()
+        assert await found.dead() == []
+        assert len(network.seen) > sent
+
+    lived(work, "courier", target)
+
+
 async def _profiles(found: Pair) -> AsyncIterator[Any]:
     async with found.near.store.snapshot() as snapshot:
         async for each in snapshot.profiles(1):

@@ -23,7 +23,7 @@ from gateway.core.subscribers import Delivery, Settlement, Subscriber
 from gateway.core.tombstones import tombstone, tombstone_address
 from gateway.stores.erasure import ENTRIES_PER_STEP
 from gateway.stores.protocol import Store
-from tests.stores import ANN, BOB, alter, change, content_of, create, increment, one
+from tests.stores import ANN, BOB, alter, change, content_of, create, increment, journal_entries, one
 from tests.test_stores import store  # noqa: F401  # a fixture
 
 pytestmark = pytest.mark.anyio
@@ -92,6 +92,27 @@ async def test_the_keys_of_the_person_become_tombstones(store: Store) -> None:  
     assert await found_tombstones(store, ("key", "k-1"), ("key", "k-2")) == ["k-1"]
     async with store.snapshot() as snapshot:
         assert [each.once.key async for each in snapshot.answers(1)] == ["k-2"]
+
+
+async def test_a_delivery_holds_no_entry_of_the_person(store: Store) -> None:  # noqa: F811
+    def merge(find: Find) -> EditResult:
+        found = find([("id", "a"), ("id", "b")])
+        return EditResult(None, tuple(Write(each, replace(each, version=2), kind="merge", merge="m") for each in found))
+
+    identities = {"a": ("email", "a"), "b": BOB, "c": ANN}
+    await store.change([change(create(id, each, name="Ann"), time=1) for id, each in identities.items()])
+    positions = {each.profile: each.position for each in await journal_entries(store)}
+    await store.change([change(merge, ("id", "a"), ("id", "b"), time=9)])
+    subscriber = Subscriber(1, "s", "webhook", 1, {}, "", 0)
+    await store.add_subscriber(subscriber)
+    await store.lease_subscriber(1, "s", "owner", 0, 100)
+    deliveries = [Delivery(position, id, 1, 1, 1, "", True) for id, position in positions.items()]
+    await store.settle(Settlement(subscriber, (), deliveries), "owner")
+    assert await store.prune(5, 10) == 3
+    await store.change([erase("b")])
+    assert [each.profile for each in await store.deliveries(1, "s", True, 0, 10)] == ["a", "c"]
+    held = [await store.held_entry(1, "s", position) for position in positions.values()]
+    assert [each is not None for each in held] == [False, False, True]
 
 
 async def test_what_was_merged_with_the_person_has_no_values_either(store: Store) -> None:  # noqa: F811

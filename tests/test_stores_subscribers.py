@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from gateway.core.subscribers import ACTIVE, DISABLED, Delivery, Settlement, Subscriber
 from gateway.stores.errors import Duplicate, Missing
 from gateway.stores.protocol import Store
+from tests.stores import change, create, journal_entries
 from tests.test_stores import store  # noqa: F401  # a fixture
 
 pytestmark = pytest.mark.anyio
@@ -111,14 +112,40 @@ async def test_dead_deliveries_are_resumed_all_or_some(store: Store) -> None:  #
     assert (await store.subscribers())[0].revision == 3
 
 
-async def test_old_dead_deliveries_are_forgotten(store: Store) -> None:  # noqa: F811
+async def test_the_oldest_dead_deliveries_beyond_a_number_are_forgotten(store: Store) -> None:  # noqa: F811
+    other = replace(WEBHOOK, id="wh_2")
+    dead = [Delivery(number, "p", 1, 20, 30, "", True) for number in (2, 4, FAR)]
+    waiting = [Delivery(1, "p", 1, 10, 30), Delivery(3, "p")]
+    for each, deliveries in ((WEBHOOK, [*dead, *waiting]), (other, dead[:2])):
+        await store.add_subscriber(each)
+        assert await store.lease_subscriber(1, each.id, "one", 0, 100)
+        await store.settle(Settlement(each, (), deliveries), "one")
+    await store.forget_deliveries(2)
+    assert await store.deliveries(1, "wh_1", True, 0, 10) == dead[1:]
+    assert await store.deliveries(1, "wh_1", False, 0, 10) == waiting
+    assert await store.deliveries(1, "wh_2", True, 0, 10) == dead[:2]
+
+
+async def test_a_delivery_holds_its_entry_beyond_the_journal(store: Store) -> None:  # noqa: F811
+    edits = [create(id, name="\x00 é") for id in "abcd"]
+    await store.change([change(edit, time=time) for time, edit in enumerate(edits, 1)])
+    entries = await journal_entries(store)
     await store.add_subscriber(WEBHOOK)
     assert await lease(store, "one")
-    kept = [Delivery(2, "p", 1, 20, 30, "", True), Delivery(3, "p", 1, 10, 30)]
-    await settle(store, "one", Delivery(1, "p", 1, 19, 30, "", True), *kept)
-    await store.forget_deliveries(20)
-    assert await store.deliveries(1, "wh_1", True, 0, 10) == kept[:1]
-    assert await store.deliveries(1, "wh_1", False, 0, 10) == kept[1:]
+    deliveries = [Delivery(each.position, each.profile, 1, 5, 5, "", each.profile == "a") for each in entries]
+    await settle(store, "one", *deliveries[:2], deliveries[3])
+    assert await store.prune(4, 10) == 3
+    assert await journal_entries(store) == entries[3:]
+    held = [await store.held_entry(1, "wh_1", each.position) for each in entries]
+    assert held == [*entries[:2], None, None]
+    await settle(store, "one", replace(deliveries[1], attempts=2, is_dead=True))
+    await store.resume_subscriber(1, "wh_1", [entries[0].position])
+    assert [await store.held_entry(1, "wh_1", each.position) for each in entries[:2]] == entries[:2]
+    assert await store.held_entry(2, "wh_1", entries[0].position) is None
+    assert await store.held_entry(1, "other", entries[0].position) is None
+    await settle(store, "one", delivered=(entries[0].position,))
+    await store.drop_deliveries(1, "wh_1", [entries[1].position])
+    assert [await store.held_entry(1, "wh_1", each.position) for each in entries] == [None] * 4
 
 
 async def test_dead_deliveries_are_dropped_at_their_positions(store: Store) -> None:  # noqa: F811

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.core.journal import creation
 from gateway.core.model import Change, EditResult, MemberChange, Origin, Profile, Write
-from gateway.core.subscribers import ACTIVE, DISABLED, Delivery, Subscriber
+from gateway.core.subscribers import ACTIVE, DISABLED, Delivery, Settlement, Subscriber
 from gateway.feed import delivery as deliveries
 from gateway.feed.answers import Answer
 from gateway.feed.delivery import NO_LONGER_KEPT, SubscriberDelivery
@@ -239,15 +239,33 @@ def test_the_observer_gets_the_outcomes_and_the_lag() -> None:
     assert (lags[0], lags[-1]) == (3.0, 0.0)
 
 
-def test_an_event_that_is_no_longer_kept_is_given_up() -> None:
+def test_an_event_is_sent_again_after_its_entry_was_pruned() -> None:
     async def work(world: World) -> None:
         await world.add()
-        await world.write("a", time=1)
+        await world.write("a", "b", time=1)
         delivery = await world.deliver()
         world.endpoint.answers = lambda _event: FAILURE
         await world.run(delivery)
-        await world.store.prune(START, 10)
-        world.now = delivery.next_due()
+        world.now += MAX_AGE
+        world.endpoint.answers = lambda event: FAILURE if event["subject"] == "a" else Answer(200, "")
+        await world.run(delivery)
+        [dead] = await world.dead()
+        assert await world.store.prune(START, 10) == 2
+        world.endpoint.answers = lambda _event: Answer(200, "")
+        await world.store.resume_subscriber(1, "wh", [dead.position])
+        delivery.reload(1)
+        await world.run(delivery)
+        assert await world.dead() == []
+        assert world.endpoint.versions() == {"a": [1], "b": [1]}
+
+    lived(work)
+
+
+def test_an_event_that_is_no_longer_kept_is_given_up() -> None:
+    async def work(world: World) -> None:
+        position = (await world.add()).position + 1
+        delivery = await world.deliver()
+        await world.store.settle(Settlement(delivery.subscriber, (), [Delivery(position, "a")]), "one")
         await world.run(delivery)
         assert [each.reason for each in await world.dead()] == [NO_LONGER_KEPT]
 

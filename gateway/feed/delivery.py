@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from gateway.core.model import JournalEntry, Position
 from gateway.core.subscribers import DISABLED, Delivery, Settlement, Subscriber
 from gateway.feed.answers import Answer
+from gateway.feed.letters import read_entry
 from gateway.feed.observer import UNOBSERVED, DeliveryObserver
 from gateway.feed.retries import MAX_AGE, Schedule, after_failure, parse_retry_after
 from gateway.stores.protocol import Store
@@ -204,7 +205,7 @@ class SubscriberDelivery:
         """Return the first deliveries of a chain with their entries; none of these if they are no longer kept."""
         deliveries, entries = list[Delivery](), list[JournalEntry]()
         for delivery, known in chain[:MAX_GROUP]:
-            entry = known or await self._entry(delivery)
+            entry = known or await read_entry(self._store, self.subscriber, delivery)
             if entry is None:
                 break
             deliveries.append(delivery)
@@ -238,12 +239,6 @@ class SubscriberDelivery:
         else:
             result.failure = answer
             result.undelivered += [self._failed(deliveries[0], answer), *deliveries[1:]]
-
-    async def _entry(self, delivery: Delivery) -> JournalEntry | None:
-        """Return the entry of a delivery; None if it is no longer kept."""
-        database, position = self.subscriber.database, delivery.position
-        found = await self._store.journal(database, position - 1, 1, delivery.profile)
-        return found[0] if found and found[0].position == position else None
 
     def _failed(self, delivery: Delivery, answer: Answer) -> Delivery:
         now = self._now()

@@ -19,6 +19,9 @@ PRUNE_PAUSE_SECONDS = 0.05
 PRUNE_STEP = 500
 """Rows that one step removes."""
 
+MAX_DEAD_LETTERS = 10_000
+"""Dead letters of one subscriber. Beyond that the oldest are forgotten."""
+
 TOMBSTONE_INTERVAL_SECONDS = 3600.0
 """Time between two searches for old tombstones, each of which reads all of them."""
 
@@ -65,7 +68,7 @@ async def _prune_regularly(store: Store, max_age: int, now: Callable[[], int]) -
             before = now() - max_age
             await _prune(store, before, await needed_positions(store, before))
             await _prune(store, before - MAX_HOLD, {})
-            await store.forget_deliveries(before)
+            await store.forget_deliveries(MAX_DEAD_LETTERS)
         except Unusable as reason:
             log.error("old changes are no longer pruned: %s", reason)
             return

@@ -27,6 +27,8 @@ MERGED = """WITH RECURSIVE merged (profile) AS (
 """The profiles that were merged with one, and with those, and so on: their entries have its values."""
 
 REMOVE_DELIVERIES = "DELETE FROM deliveries WHERE database = ? AND profile = ?"
+RELEASE_ENTRIES = "UPDATE deliveries SET entry = NULL WHERE database = ? AND profile = ? AND entry IS NOT NULL"
+"""Run after the entries of the journal are cleared: a prune copies them at the same time."""
 
 ENTRIES_PER_STEP, JOBS_PER_STEP = 500, 50
 """How much one step of an erasure reads of the journal and of the jobs: other requests wait for it."""
@@ -67,6 +69,7 @@ def erase_some(sql: ErasureSql, database: int, erasure: Erasure, after: JobCurso
         requests: list[Row] = []
         for statement in sql.clear_entries:
             requests += yield statement, values
+        yield RELEASE_ENTRIES, (database, id)
         yield from _put_tombstones(sql, database, erasure, REQUEST, requests)
         has_entries = has_entries or len(requests) == ENTRIES_PER_STEP
     jobs = yield JOBS_AFTER, (database, *after, JOBS_PER_STEP)

@@ -173,6 +173,9 @@ class MemoryStore(MemoryRegistry, MemorySubscribers, MemoryRefused):
             if time < before and position < keep_from.get(database, inf)
         }
         old = dict(islice(old.items(), limit))
+        for position, row in self._journal:
+            if position in old:
+                self._hold(position, row)
         self._journal = [each for each in self._journal if each[0] not in old]
         for position, database in old.items():
             self._removed[database] = max(position, self._removed.get(database, 0))
@@ -194,6 +197,7 @@ class MemoryStore(MemoryRegistry, MemorySubscribers, MemoryRefused):
             self._ledgers,
             self._answers,
             self._refused,
+            self._held,
         )
         count = sum(any(text in repr(table) for table in tables) for text in texts)
         return {"memory": count} if count else {}
@@ -288,6 +292,7 @@ class MemoryStore(MemoryRegistry, MemorySubscribers, MemoryRefused):
             if row[0] == database and row[1] in ids:
                 self._add_tombstone(database, erasure, REQUEST, request_of(row))
                 self._journal[place] = position, erased_row(row)
+        self._release_entries(database, ids)
 
     def _add_tombstone(self, database: int, erasure: Erasure, kind: str, value: str) -> None:
         if erasure.tombstone and value:

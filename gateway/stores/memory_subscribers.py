@@ -4,9 +4,10 @@ from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
-from gateway.core.model import Position
+from gateway.core.model import JournalEntry, Position
 from gateway.core.subscribers import ACTIVE, Delivery, Settlement, Subscriber
 from gateway.stores.errors import Duplicate, Missing
+from gateway.stores.rows import Row, entry_of
 
 Key = tuple[int, str]
 """A database and the id of a subscriber."""
@@ -19,6 +20,8 @@ class MemorySubscribers:
         self._subscribers: dict[Key, Subscriber] = {}
         self._leases: dict[Key, tuple[str, int]] = {}
         self._deliveries: dict[Key, dict[Position, Delivery]] = {}
+        self._held: dict[Key, dict[Position, Row]] = {}
+        """By delivery, the entry that is no longer in the journal."""
         self._notes: dict[Key, dict[str, str]] = {}
 
     async def add_subscriber(self, subscriber: Subscriber) -> None:
@@ -30,7 +33,7 @@ class MemorySubscribers:
 
     async def remove_subscriber(self, database: int, id: str) -> None:
         self._subscriber(database, id)
-        for table in (self._subscribers, self._leases, self._deliveries, self._notes):
+        for table in (self._subscribers, self._leases, self._deliveries, self._held, self._notes):
             table.pop((database, id), None)
 
     async def subscribers(self) -> list[Subscriber]:
@@ -52,7 +55,7 @@ class MemorySubscribers:
         current = self._subscribers[key]
         self._subscribers[key] = replace(current, position=done.position, state=done.state, reason=done.reason)
         for position in settlement.delivered:
-            self._deliveries[key].pop(position, None)
+            self._remove_delivery(key, position)
         self._deliveries[key].update({each.position: each for each in settlement.undelivered})
         notes = {**self._notes.get(key, {}), **settlement.notes}
         self._notes[key] = {name: value for name, value in notes.items() if value is not None}
@@ -72,7 +75,7 @@ class MemorySubscribers:
         own = self._deliveries.get((database, id), {})
         for position in positions:
             if position in own and own[position].is_dead:
-                del own[position]
+                self._remove_delivery((database, id), position)
 
     async def resume_subscriber(self, database: int, id: str, positions: Sequence[Position] | None) -> None:
         found, own = self._subscriber(database, id), self._deliveries[database, id]
@@ -81,17 +84,38 @@ class MemorySubscribers:
             if each.is_dead and (positions is None or position in positions):
                 own[position] = replace(each, attempts=0, since=0, due=0, is_dead=False)
 
-    async def forget_deliveries(self, before: int) -> None:
-        for own in self._deliveries.values():
-            for position in [position for position, each in own.items() if each.is_dead and each.since < before]:
+    async def forget_deliveries(self, kept: int) -> None:
+        for key, own in self._deliveries.items():
+            dead = sorted((position for position, each in own.items() if each.is_dead), reverse=True)
+            for position in dead[kept:]:
+                self._remove_delivery(key, position)
+
+    async def held_entry(self, database: int, id: str, position: Position) -> JournalEntry | None:
+        row = self._held.get((database, id), {}).get(position)
+        return entry_of(position, row) if row else None
+
+    def _hold(self, position: Position, row: Row) -> None:
+        """Keep an entry for the deliveries that are about it."""
+        for key, own in self._deliveries.items():
+            if key[0] == row[0] and position in own:
+                self._held.setdefault(key, {})[position] = row
+
+    def _release_entries(self, database: int, profiles: Collection[str]) -> None:
+        """Remove the entries of erased profiles that deliveries hold."""
+        for (at, _), own in self._held.items():
+            for position in [position for position, row in own.items() if at == database and row[1] in profiles]:
                 del own[position]
+
+    def _remove_delivery(self, key: Key, position: Position) -> None:
+        self._deliveries[key].pop(position, None)
+        self._held.get(key, {}).pop(position, None)
 
     def _forget_deliveries_of(self, database: int, profiles: Collection[str]) -> None:
         """Remove the deliveries of erased profiles."""
-        for (at, _), own in self._deliveries.items():
+        for key, own in self._deliveries.items():
             for position in [position for position, each in own.items() if each.profile in profiles]:
-                if at == database:
-                    del own[position]
+                if key[0] == database:
+                    self._remove_delivery(key, position)
 
     def _subscriber(self, database: int, id: str) -> Subscriber:
         if (database, id) not in self._subscribers:

@@ -309,8 +309,12 @@ class Store(RefusedStore, Protocol):
         """Make a subscriber active, and its dead deliveries due, or those at the positions. Raises `Missing`."""
         ...
 
-    async def forget_deliveries(self, before: int) -> None:
-        """Remove dead deliveries whose first attempt was before a time (ms)."""
+    async def forget_deliveries(self, kept: int) -> None:
+        """Remove the oldest dead deliveries of each subscriber that has more than `kept`."""
+        ...
+
+    async def held_entry(self, database: int, id: str, position: Position) -> JournalEntry | None:
+        """Return the entry of a delivery that `prune` removed from the journal, or may remove next."""
         ...
 
     async def ready(self) -> None:

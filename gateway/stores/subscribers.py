@@ -8,11 +8,11 @@ from typing import Any
 
 import orjson
 
-from gateway.core.model import Position
+from gateway.core.model import JournalEntry, Position
 from gateway.core.subscribers import Delivery, Settlement, Subscriber
 from gateway.stores.errors import Missing
 from gateway.stores.registry import Statement
-from gateway.stores.rows import Row, json_text
+from gateway.stores.rows import Row, held_entry_of, json_text
 
 POSITION_DIGITS = 40
 
@@ -27,7 +27,8 @@ LEASE = """UPDATE subscribers SET owner = ?, until = ?
     WHERE database = ? AND id = ? AND state = 'active' AND (owner = ? OR until <= ?)"""
 SETTLE = "UPDATE subscribers SET position = ?, state = ?, reason = ? WHERE database = ? AND id = ? AND owner = ?"
 DELIVERED = "DELETE FROM deliveries WHERE database = ? AND subscriber = ? AND position = ?"
-UNDELIVERED = """INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (database, subscriber, position)
+UNDELIVERED = """INSERT INTO deliveries (database, subscriber, position, profile, attempts, since, due, reason, dead)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (database, subscriber, position)
     DO UPDATE SET attempts = excluded.attempts, since = excluded.since, due = excluded.due, reason = excluded.reason,
         dead = excluded.dead"""
 DELIVERIES = """SELECT position, profile, attempts, since, due, reason, dead FROM deliveries
@@ -42,7 +43,12 @@ RESUME = """UPDATE subscribers SET state = 'active', reason = '', revision = rev
     WHERE database = ? AND id = ?"""
 REPLAY = """UPDATE deliveries SET attempts = 0, since = 0, due = 0, dead = 0
     WHERE database = ? AND subscriber = ? AND dead = 1"""
-FORGET = "DELETE FROM deliveries WHERE dead = 1 AND since < ?"
+FORGET = """DELETE FROM deliveries WHERE (database, subscriber, position) IN (
+    SELECT database, subscriber, position FROM (SELECT database, subscriber, position,
+        row_number() OVER (PARTITION BY database, subscriber ORDER BY position DESC) AS place
+        FROM deliveries WHERE dead = 1) AS numbered WHERE place > ?)"""
+HELD = """SELECT entry FROM deliveries
+    WHERE database = ? AND subscriber = ? AND position = ? AND entry IS NOT NULL"""
 
 
 class SqlSubscribers:
@@ -129,8 +135,12 @@ class SqlSubscribers:
         if not await self._alter((RESUME, key), *replays):
             raise Missing("there is no such subscriber")
 
-    async def forget_deliveries(self, before: int) -> None:
-        await self._alter((FORGET, (before,)))
+    async def forget_deliveries(self, kept: int) -> None:
+        await self._alter((FORGET, (kept,)))
+
+    async def held_entry(self, database: int, id: str, position: Position) -> JournalEntry | None:
+        rows = await self._read(HELD, (database, id, _text(position)))
+        return held_entry_of(position, rows[0][0]) if rows else None
 
 
 def _text(position: Position) -> str:

@@ -136,6 +136,7 @@ MIGRATIONS = (
     ALTER TABLE resources ADD COLUMN token_hash text UNIQUE, ADD COLUMN public_key text;
     """,
     "-- Segments list their profiles: see `_fill_keys`.",
+    "ALTER TABLE deliveries ADD COLUMN entry text",
 )
 """The steps from nothing to this version's layout. A released step is never altered: a change is a new step."""
 

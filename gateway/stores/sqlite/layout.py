@@ -139,6 +139,7 @@ MIGRATIONS = (
     CREATE UNIQUE INDEX resources_by_token ON resources (token_hash);
     """,
     "-- Segments list their profiles: see `_fill_keys`.",
+    "ALTER TABLE deliveries ADD COLUMN entry TEXT",
 )
 """The steps from an empty file to this version's layout. A released step is never altered: a change is a new step."""
 
