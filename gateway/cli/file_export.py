@@ -91,7 +91,9 @@ async def _export(options: ExportOptions, settings: Settings, store: Store) -> t
     newest = max(kept.newest, kept.removed)
     ids = await _changed_ids(options, store, database.id, newest)
     async with store.snapshot() as snapshot:
-        export = FileExport(store, snapshot, database, rows, schema, pseudonym, options.segment, ids)
+        export = FileExport(
+            store, snapshot, database, rows, schema, pseudonym, options.segment, ids, is_flat=options.format == "csv"
+        )
         with _open_output(options.file) as output:
             writer = await _writer(options, export, database.id)
             with row_progress("exporting", 0, lambda: 0) as progress:

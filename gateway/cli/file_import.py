@@ -153,7 +153,7 @@ async def _import(
     assert rows is not None
     parser = _parser(options, settings, reader, database, rows)
     if isinstance(reader, CsvReader):
-        _check_columns(reader, database, rows)
+        _check_columns(reader, database, options.dialect.name, rows)
     log = _log(options, settings, reader, database, store)
     pseudonym = await open_pseudonyms(store, settings.secret_file)
     changes = ChangeBuilder(Geolocator(settings.geoip), now, new_profile_id, pseudonym)
@@ -204,6 +204,10 @@ def _parser(
     named = str(parameters.get("db_id", database.id)).strip()
     if named != str(database.id):
         raise InvalidSettings(f"{options.file} is for database {named}: say --database {named}")
+    if not rows.has_parameters and (others := sorted(parameters.keys() - {"db_id"})):
+        raise InvalidSettings(f"{options.dialect.name} has no parameter {others[0]}")
+    if options.mode not in rows.calls:
+        raise InvalidSettings(f"{options.dialect.name} has no mode {options.mode}: {', '.join(rows.calls)}")
     parameters["db_id"] = database.id if reader.is_typed else str(database.id)
     bounds = Bounds(settings.max_depth, settings.max_nodes, settings.max_name, settings.max_text, settings.max_items)
     schema = compile_schema(database, options.dialect)
@@ -223,10 +227,18 @@ def _typed(text: str) -> Any:
         return text
 
 
-def _check_columns(reader: CsvReader, database: Database, rows: FileRows) -> None:
-    """Report the columns that no field is declared for. Raises `InvalidSettings` if the database is closed."""
-    known = {*rows.names, *database.fields.get("properties", {})}
+def _check_columns(reader: CsvReader, database: Database, dialect: str, rows: FileRows) -> None:
+    """Report the columns that no field is declared for.
+
+    Raises `InvalidSettings` if the database is closed, or the dialect has no such field.
+    """
+    known = {*rows.names, *(f"{rows.own_fields}{name}" for name in database.fields.get("properties", {}))}
     unknown = [name for name in reader.fields if name not in known]
+    if foreign := [name for name in unknown if not (rows.is_open or name.startswith(rows.own_fields))]:
+        raise InvalidSettings(
+            f"{dialect} has no field {', '.join(foreign)}: --map COLUMN={rows.own_fields}NAME makes an own field of a"
+            " column, --map COLUMN= leaves it out"
+        )
     if unknown and database.closed:
         names = ", ".join(unknown)
         raise InvalidSettings(

@@ -184,15 +184,28 @@ class FileRows(Struct, frozen=True):
     """How a dialect reads and writes the rows of a file, each of which is one profile."""
 
     calls: Mapping[str, Call]
-    """The batch call that parses a row: to `import` (update or create), `update` or `add`."""
-    body: Callable[[Tree, Mapping[str, Any]], Tree]
-    """Returns the body of such a call for one row, with the parameters of the file."""
+    """The call that parses a row, for those of the modes `import` (update or create), `update` and `add` that exist."""
+    request: Callable[[Tree, Mapping[str, Any], bool], Request]
+    """Returns the request of such a call for one row, with the parameters of the file, and whether leaves have types.
+
+    Raises `Refusal`.
+    """
     names: Sequence[str]
     """The members of a row that are not a database's own fields, in the order of columns."""
     render: Callable[[Profile, Database], dict[str, Any]]
     """Returns the row that creates a profile with the same content."""
     describe: Callable[[Sequence[Fault]], str]
     """Returns the reason for which a row is refused, in the vendor's words."""
+    has_parameters: bool = False
+    """Whether the calls have parameters beside the row."""
+    objects: Sequence[str] = ()
+    """The members of a row that are objects, whose own members are columns of CSV: `address.locality`."""
+    own_fields: str = ""
+    """What the names of a database's own fields begin with."""
+    is_open: bool = True
+    """Whether a row may have other names."""
+    smallest: Mapping[str, Any] = MappingProxyType({})
+    """A row without anything that another one can lack."""
 
 
 LocatedFields: TypeAlias = Mapping[tuple[str, ...], Mapping[str, tuple[str, ...]]]

@@ -1,12 +1,14 @@
 """The profiles of a database as rows of a file, in a dialect. One export is one snapshot."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from typing import Any
 
 from gateway.core.faults import Refusal
 from gateway.core.model import CommandType, Database, Position, Profile
 from gateway.core.tombstones import Pseudonym
-from gateway.dialects.protocol import FileRows, Request
+from gateway.dialects.protocol import FileRows
+from gateway.dialects.row_members import flatten
 from gateway.schema.compiled import CompiledSchema
 from gateway.service.command_validation import validate_command
 from gateway.service.effective_consent import with_consent
@@ -36,7 +38,8 @@ async def changed_profiles(store: Store, database: int, after: Position, until: 
 class FileExport:
     """One export.
 
-    `segment` is the static segment that its profiles belong to, `ids` are their ids; None: every profile.
+    `segment` is the static segment that its profiles belong to, `ids` are their ids; None: every profile. If
+    `is_flat`, the members of objects are members of the rows.
     """
 
     def __init__(
@@ -49,6 +52,8 @@ class FileExport:
         pseudonym: Pseudonym | None,
         segment: int | None = None,
         ids: Collection[str] | None = None,
+        *,
+        is_flat: bool = False,
     ) -> None:
         self._store = store
         self._snapshot = snapshot
@@ -58,6 +63,7 @@ class FileExport:
         self._pseudonym = pseudonym
         self._segment = segment
         self._ids = ids
+        self._objects = rows.objects if is_flat else ()
 
     async def rows(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """Return the id and the row of each profile, by id.
@@ -93,7 +99,15 @@ class FileExport:
 
     async def _render(self, group: list[Profile]) -> Iterable[tuple[str, dict[str, Any]]]:
         profiles = await with_consent(self._store, self._database.id, self._schema.tables, group, self._pseudonym)
-        return [(each.id, self._rows.render(each, self._database)) for each in profiles if isinstance(each, Profile)]
+        return [(each.id, self._row(each)) for each in profiles if isinstance(each, Profile)]
+
+    def _row(self, profile: Profile) -> dict[str, Any]:
+        return flatten(self._rows.render(profile, self._database), self._objects)
+
+
+def _exact_text(command: Any) -> str:
+    """Return a text in which 1, 1.0 and true differ, and the order of members does not count."""
+    return json.dumps(command, sort_keys=True, default=repr)
 
 
 class _ColumnScan:
@@ -135,9 +149,10 @@ class _ColumnScan:
     def _is_same(self, name: str, text: str, value: Any) -> bool:
         """Whether a field gets the same value from a text and from the value itself."""
         untyped, typed = self._command({name: text}, False), self._command({name: value}, True)
-        return not isinstance(typed, Refusal) and repr(untyped) == repr(typed)
+        return not isinstance(typed, Refusal) and _exact_text(untyped) == _exact_text(typed)
 
     def _command(self, row: dict[str, Any], is_typed: bool) -> Any:
-        body = self._rows.body(row, {"db_id": self._database.id})
-        [parsed] = self._rows.calls["add"].parse(Request(body, is_typed=is_typed)).commands
+        rows = self._rows
+        request = rows.request({**rows.smallest, **row}, {"db_id": self._database.id}, is_typed)
+        [parsed] = rows.calls.get("add", rows.calls["import"]).parse(request).commands
         return validate_command(self._schema, parsed, CommandType.UPDATE, is_typed)

@@ -6,7 +6,7 @@ from typing import Any
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import WRITE, Command, CommandType, Database, Token
 from gateway.core.numbers import UnrepresentableNumber
-from gateway.dialects.protocol import Dialect, FileRows, Request
+from gateway.dialects.protocol import Dialect, FileRows
 from gateway.media import Bounds
 from gateway.schema.compiled import CompiledSchema
 from gateway.service.command_validation import validate_command
@@ -49,8 +49,10 @@ class RowParser:
 
     def check_parameters(self, *, is_typed: bool) -> None:
         """Raise `InvalidParameters` with the faults that a row without members has because of the parameters."""
+        if not self._rows.has_parameters:
+            return
         try:
-            parsed = self._call.parse(Request(self._rows.body({}, self._parameters), is_typed=is_typed))
+            parsed = self._call.parse(self._rows.request({}, self._parameters, is_typed))
         except Refusal as refusal:
             raise InvalidParameters(self.describe(refusal.faults)) from None
         command = validate_command(self._schema, parsed.commands[0], CommandType.UPDATE, is_typed)
@@ -73,8 +75,7 @@ class RowParser:
         marks: list[UnrepresentableNumber] = []
         try:
             tree = reader.decode(row, self._bounds, marks)
-            body = self._rows.body(tree, self._parameters)
-            parsed = self._call.parse(Request(body, is_typed=reader.is_typed))
+            parsed = self._call.parse(self._rows.request(tree, self._parameters, reader.is_typed))
         except Refusal as refusal:
             return refusal.copy()
         [command] = parsed.commands

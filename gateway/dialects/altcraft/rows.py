@@ -11,9 +11,13 @@ from gateway.dialects.altcraft.calls import CALLS, ROOT
 from gateway.dialects.altcraft.errors import render_errors
 from gateway.dialects.altcraft.fields import DATA_NAMES, FIELDS
 from gateway.dialects.altcraft.requests import ELEMENT_MATCH_NAMES, SEGMENT_PARAMETERS
-from gateway.dialects.protocol import FileRows
+from gateway.dialects.protocol import FileRows, Request
 
 _BATCHES = {call.path.removeprefix(f"{ROOT}/profiles/").removesuffix("_batch"): call for call in CALLS}
+
+
+def _request(row: Tree, parameters: Mapping[str, Any], is_typed: bool) -> Request:
+    return Request(_body(row, parameters), is_typed=is_typed)
 
 
 def _body(row: Tree, parameters: Mapping[str, Any]) -> Tree:
@@ -54,8 +58,9 @@ def _describe(faults: Sequence[Fault]) -> str:
 
 FILE_ROWS = FileRows(
     calls={name: _BATCHES[name] for name in ("import", "update", "add")},
-    body=_body,
+    request=_request,
     names=tuple(dict.fromkeys((*FIELDS, *sorted(DATA_NAMES), *ELEMENT_MATCH_NAMES, *SEGMENT_PARAMETERS.values()))),
     render=_render,
     describe=_describe,
+    has_parameters=True,
 )

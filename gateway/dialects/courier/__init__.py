@@ -16,6 +16,7 @@ from gateway.dialects.courier.json_patch import PatchBounds, apply_patch
 from gateway.dialects.courier.outgoing import OUTGOING
 from gateway.dialects.courier.replies import render_document
 from gateway.dialects.courier.requests import replacement_members
+from gateway.dialects.courier.rows import FILE_ROWS
 from gateway.dialects.outgoing import Outgoing
 from gateway.dialects.protocol import (
     CONTENT_TYPES,
@@ -42,7 +43,7 @@ class Courier:
     reserved_names: Collection[str] = ()
     located_fields = NO_LOCATED_FIELDS
     constraints = "courier"
-    file_rows: FileRows | None = None
+    file_rows: FileRows | None = FILE_ROWS
     outgoing: Outgoing | None = OUTGOING
     request_names = RequestNames()
 

@@ -9,6 +9,7 @@ from gateway.dialects.klaviyo import errors
 from gateway.dialects.klaviyo.calls import PUBLIC_PREFIXES, build_calls
 from gateway.dialects.klaviyo.fields import FIELDS
 from gateway.dialects.klaviyo.outgoing import OUTGOING
+from gateway.dialects.klaviyo.rows import FILE_ROWS
 from gateway.dialects.outgoing import Outgoing
 from gateway.dialects.protocol import NO_LOCATED_FIELDS, Credential, FileRows, Reply, Request, RequestNames
 
@@ -24,7 +25,7 @@ class Klaviyo:
     reserved_names: Collection[str] = ()
     located_fields = NO_LOCATED_FIELDS
     constraints = "klaviyo"
-    file_rows: FileRows | None = None
+    file_rows: FileRows | None = FILE_ROWS
     outgoing: Outgoing | None = OUTGOING
     request_names = RequestNames(headers=("revision",))
 
