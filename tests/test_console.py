@@ -197,6 +197,25 @@ def test_a_session_that_was_signed_out_is_over(site: Site) -> None:
     assert site.run(converse) == 303
 
 
+def test_a_sign_out_ends_the_session_in_every_process(site: Site, tmp_path: Path) -> None:
+    async def opened(_url: str) -> Store:
+        return site.store
+
+    async def converse(first: httpx.AsyncClient) -> list[int]:
+        other = create(settings(tmp_path), open_store=opened, now=lambda: site.now)
+        second = httpx.AsyncClient(transport=httpx.ASGITransport(other), base_url="http://gateway")
+        async with other.router.lifespan_context(other), second:
+            await sign_in(first)
+            headers = {"cookie": f"console_session={first.cookies['console_session']}"}
+            statuses = [(await second.get("/console/people", headers=headers)).status_code]
+            await submit(first, "sign-out")
+            statuses.append((await second.get("/console/people", headers=headers)).status_code)
+            await sign_in(first)
+            return [*statuses, (await first.get("/console/people")).status_code]
+
+    assert site.run(converse) == [200, 303, 200]
+
+
 def test_attempts_to_sign_in_are_limited(site: Site) -> None:
     async def converse(client: httpx.AsyncClient) -> list[int]:
         return [(await sign_in(client, "guess")).status_code for _ in range(11)]

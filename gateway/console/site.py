@@ -71,7 +71,7 @@ class Console:
 
     def __init__(self, context: ConsoleContext) -> None:
         self.context = context
-        self._sessions = Sessions(context.key, context.catalog, context.now) if context.key else None
+        self._sessions = Sessions(context.key, context.store, context.catalog, context.now) if context.key else None
         self._rates = RateLimits(1.0)
         self._templates = Templates()
         self._outages = OutageLog()
@@ -81,7 +81,7 @@ class Console:
         session: Session | None = None
         try:
             await self.context.catalog.refresh()
-            session = self._sessions.find(_cookie_of(message)) if self._sessions else None
+            session = await self._sessions.find(_cookie_of(message)) if self._sessions else None
             return await self._respond(name, message, client, session)
         except Exception as error:
             return self._reject(message, session, error)
@@ -101,7 +101,7 @@ class Console:
         if method == "POST" and not is_form_token(session, form.raw("form_token")):
             raise PageError(403, "The form is out of date. Go back, load its page again, and repeat your entry.")
         if run is None:
-            return self._sign_out(message, session)
+            return await self._sign_out(message, session)
         return self._encode(await run(Visit(self.context, message, session, form)), message, session)
 
     def _sign_in_page(self, message: Message, problem: str = "", status: int = 200) -> Response:
@@ -121,9 +121,9 @@ class Console:
             return self._sign_in_page(message, "The token is not known, or it has no right to the console.", 403)
         return _redirect(HOME, _set_cookie(message, session.cookie, LIFETIME // 1000))
 
-    def _sign_out(self, message: Message, session: Session) -> Response:
+    async def _sign_out(self, message: Message, session: Session) -> Response:
         if self._sessions:
-            self._sessions.end(session)
+            await self._sessions.end(session)
         return _redirect(SIGN_IN, _set_cookie(message, "", 0))
 
     def _encode(self, result: PageResult, message: Message, session: Session | None) -> Response:

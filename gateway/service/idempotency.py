@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.fingerprint import fingerprint
-from gateway.core.model import Command, IdempotencyKey
+from gateway.core.model import Change, Command, EditResult, Find, IdempotencyKey, Origin
 from gateway.dialects.protocol import Call
 from gateway.service.http_messages import Message
+from gateway.stores.protocol import Store
 
 KEY_LIFETIME = 24 * 60 * 60 * 1000
 """Milliseconds that a key is kept, unless the request has its own time."""
@@ -47,6 +48,17 @@ def key_of_body(call: Call, key: str, expires: int) -> IdempotencyKey:
 def own_idempotency_key(key: str, operation: Sequence[str], expires: int) -> IdempotencyKey:
     """Return the key of a request of the gateway's own API, which is the same request with the same `operation`."""
     return IdempotencyKey(f"/{key}", f"{FINGERPRINT_VERSION}:{fingerprint(json.dumps(operation))}", expires)
+
+
+async def stored_answer(store: Store, database: int, once: IdempotencyKey, now: int) -> EditResult | None:
+    """Return what a change with a key resulted in; None where the store has no answer. `now` is in milliseconds."""
+    [result] = await store.change([Change(database, (), _refuse, Origin("", "", now), once)])
+    return None if isinstance(result, Refusal) else result
+
+
+def _refuse(_find: Find) -> EditResult:
+    """The edit of a question: it runs where there is no answer, and a refusal stores none."""
+    raise refuse("unknown_job")
 
 
 def _fingerprint(message: Message, call: Call, commands: Sequence[Command | Refusal]) -> str:

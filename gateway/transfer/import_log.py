@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct, convert, to_builtins
 
-from gateway.core.faults import Refusal, refuse
-from gateway.core.model import Change, EditResult, Find, IdempotencyKey, Origin, Profile
+from gateway.core.model import EditResult, IdempotencyKey, Profile
+from gateway.service.idempotency import stored_answer
 from gateway.stores.protocol import Store
 
 LIFETIME = 30 * 24 * 60 * 60 * 1000
@@ -76,14 +76,8 @@ class ImportLog:
 
     async def _answer(self, run: int, group: int) -> GroupAnswer | None:
         """Return the answer of a group; None if it has not happened."""
-        origin = Origin("", "", self._now())
-        [result] = await self._store.change([Change(self._database, (), _refuse, origin, self._key(run, group))])
-        return None if isinstance(result, Refusal) else answer_of(result)
-
-
-def _refuse(_find: Find) -> EditResult:
-    """The edit of a question: it runs where there is no answer, and a refusal stores none."""
-    raise refuse("unknown_job")
+        found = await stored_answer(self._store, self._database, self._key(run, group), self._now())
+        return None if found is None else answer_of(found)
 
 
 async def _last(has: Callable[[int], Awaitable[bool]]) -> int:
