@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-from gateway.server import app
+from gateway.server import parts
 from gateway.testkit.server_thread import ServerThread
 from tests.command_line import no_settings, run, url
 from tests.log_capture import LogCapture
@@ -34,7 +34,7 @@ def log_capture() -> Iterator[LogCapture]:
     """Captures every log of this session. At its end, no log may contain anything that a client sent."""
     log_capture = LogCapture()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "write_stdout", log_capture.write)
+        patch.setattr(parts, "write_stdout", log_capture.write)
         for name in ("", "uvicorn"):  # uvicorn's does not hand on
             logging.getLogger(name).addHandler(log_capture)
         yield log_capture

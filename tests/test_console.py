@@ -606,7 +606,7 @@ def test_the_traffic_has_what_was_refused(site: Site) -> None:
 
 def test_what_is_recorded_is_bounded_and_of_one_database() -> None:
     recorder = TrafficRecorder()
-    row = RecordedResponse(1_000.0, "r", "altcraft", "GET", "/", "", 200, 0.1, "", "", "t", 1)
+    row = RecordedResponse(1_000.0, "r", "altcraft", "GET", "/", "", 200, 0.1, "", "", "t", 1, 0, 0)
     for number in range(KEPT_RESPONSES + 5):
         recorder.append(replace(row, database=number % 2 + 1))
     assert len(recorder.responses(1)) + len(recorder.responses(2)) == KEPT_RESPONSES
@@ -627,6 +627,6 @@ def test_percentiles_are_of_the_nearest_rank() -> None:
 
 
 def test_the_chart_has_the_last_intervals() -> None:
-    row = RecordedResponse(1_000.0, "r", "altcraft", "GET", "/", "", 200, 0.1, "", "", "t", 1)
+    row = RecordedResponse(1_000.0, "r", "altcraft", "GET", "/", "", 200, 0.1, "", "", "t", 1, 0, 0)
     chart = bars([row, replace(row, fault="x"), replace(row, time=0.0)], 1_000.0)
     assert (len(chart), chart[-1].total, chart[-1].refused, sum(each.total for each in chart)) == (CHART_BARS, 2, 1, 2)

@@ -15,9 +15,10 @@ import pytest
 from msgspec.structs import replace
 from starlette.applications import Starlette
 
+from gateway.console.recorder import RecordedResponse
 from gateway.core.model import Database, Resource
 from gateway.schema.pointer_mask import PointerMask
-from gateway.server.access_log import MAX_QUEUED_BATCHES, AccessLog, Row
+from gateway.server.access_log import MAX_QUEUED_BATCHES, AccessLog
 from gateway.server.app import create
 from gateway.server.logs import LogFormatter
 from gateway.server.metrics import Metrics
@@ -216,8 +217,8 @@ def test_headers_paths_and_queries_stay_out_of_log_and_metrics(log_capture: LogC
     assert "canary" not in (told + metrics).lower()
 
 
-def row_of(number: int) -> Row:
-    return (0.0, "", "", "", "", "", None, number, "", "", 0.0, 0, 0)
+def row_of(number: int) -> RecordedResponse:
+    return RecordedResponse(0.0, "", "", "", "", "", number, 0.0, "", "", "", None, 0, 0)
 
 
 def test_a_slow_reader_blocks_nothing_and_gets_the_number_of_lost_lines() -> None:

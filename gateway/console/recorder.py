@@ -1,4 +1,4 @@
-"""The last responses of this process, for the page of the traffic. They contain nothing that a client chose."""
+"""Responses as they are recorded, and the last ones of this process. They contain nothing that a client chose."""
 
 from collections import deque
 
@@ -10,10 +10,11 @@ NAME = "console"
 """The name of the console beside those of the dialects. Its own responses are not recorded."""
 
 
-class RecordedResponse(Struct, frozen=True):
-    """What is kept of a response.
+class RecordedResponse(Struct, frozen=True, gc=False):
+    """What the access log and the page of the traffic have of a response.
 
     `time` is in seconds since 1970. `media_type` may have parameters; `pointer` has `*` for names that a client chose.
+    `received` and `sent` are the bytes of the bodies.
     """
 
     time: float
@@ -28,6 +29,8 @@ class RecordedResponse(Struct, frozen=True):
     pointer: str
     token: str
     database: int | None
+    received: int
+    sent: int
 
 
 class TrafficRecorder:

@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from operator import attrgetter
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, TypeAlias
+from typing import Any
 
 import orjson
+
+from gateway.console.recorder import RecordedResponse
 
 BATCH_SECONDS = 0.05
 """Time in which lines are collected before they are written together."""
@@ -26,13 +29,14 @@ MAX_QUEUED_BATCHES = 100
 CLOSE_SECONDS = 2
 """Time for the last batches when the gateway stops."""
 
-Row: TypeAlias = tuple[float, str, str, str, str, str, int | None, int, str, str, float, int, int]
-"""The values of `MEMBERS`; `time` in seconds since 1970, and seconds in place of `ms`."""
+MEMBERS = {
+    "time": "time", "id": "request", "dialect": "dialect", "method": "method", "route": "route", "token": "token",
+    "database": "database", "status": "status", "fault": "fault", "pointer": "pointer", "ms": "seconds",
+    "received": "received", "sent": "sent",
+}  # fmt: skip
+"""The members of a line, and the attributes of a response that have their values."""
 
-MEMBERS = (
-    "time", "id", "dialect", "method", "route", "token", "database", "status", "fault", "pointer", "ms", "received",
-    "sent",
-)  # fmt: skip
+_values = attrgetter(*MEMBERS.values())
 
 
 def write_stdout(lines: bytes) -> None:
@@ -43,17 +47,17 @@ def write_stdout(lines: bytes) -> None:
 
 
 class AccessLog:
-    """Collects rows on the event loop. `write` runs in a thread and may block."""
+    """Collects responses on the event loop. `write` runs in a thread and may block."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
-        self._rows: list[Row] = []
+        self._rows: list[RecordedResponse] = []
         self._lost = 0
-        self._queue: SimpleQueue[tuple[int, Sequence[Row]] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[int, Sequence[RecordedResponse]] | None] = SimpleQueue()
         self._thread: Thread | None = None
 
-    def add(self, row: Row) -> None:
-        """Log a row."""
+    def add(self, row: RecordedResponse) -> None:
+        """Log a response."""
         if not self._rows:
             asyncio.get_running_loop().call_later(BATCH_SECONDS, self._enqueue)
         self._rows.append(row)
@@ -87,9 +91,9 @@ class AccessLog:
             self._write(b"".join(lines))
 
 
-def _line(row: Row) -> bytes:
-    members: dict[str, Any] = dict(zip(MEMBERS, row, strict=True))
-    members["time"], members["ms"] = _utc(row[0]), round(row[10] * 1000, 2)
+def _line(row: RecordedResponse) -> bytes:
+    members: dict[str, Any] = dict(zip(MEMBERS, _values(row), strict=True))
+    members["time"], members["ms"] = _utc(row.time), round(row.seconds * 1000, 2)
     return _encode(members)
 
 

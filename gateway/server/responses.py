@@ -40,48 +40,24 @@ class ResponseLog:
 
         `sent` are the bytes of a body that was streamed.
         """
-        seconds = perf_counter() - started
-        status, fault = response.status, response.fault
-        if self._access_log:
-            self._access_log.add(
-                (
-                    time.time(),
-                    message.id,
-                    dialect,
-                    message.method,
-                    route,
-                    response.token,
-                    response.database,
-                    status,
-                    fault,
-                    response.pointer,
-                    seconds,
-                    len(message.body),
-                    len(response.body) if sent is None else sent,
-                )
-            )
+        ended = perf_counter()
+        seconds, status, fault = ended - started, response.status, response.fault
         if self._metrics:
             self._metrics.responded(dialect, message.method, route, status, fault, seconds)
-            self._metrics.staged(started, response.stage_ends, started + seconds)
+            self._metrics.staged(started, response.stage_ends, ended)
         if self._tracing:
-            self._tracing.responded(dialect, route, message, response, started, started + seconds)
-        if self._recorder and dialect != CONSOLE:
-            self._recorder.append(
-                RecordedResponse(
-                    time.time(),
-                    message.id,
-                    dialect,
-                    message.method,
-                    route,
-                    response.headers.get("content-type", ""),
-                    status,
-                    seconds,
-                    fault,
-                    response.pointer,
-                    response.token,
-                    response.database,
-                )
-            )
+            self._tracing.responded(dialect, route, message, response, started, ended)
+        if self._access_log or self._recorder:
+            size = len(response.body) if sent is None else sent
+            media_type = response.headers.get("content-type", "")
+            row = RecordedResponse(
+                time.time(), message.id, dialect, message.method, route, media_type, status, seconds, fault,
+                response.pointer, response.token, response.database, len(message.body), size,
+            )  # fmt: skip
+            if self._access_log:
+                self._access_log.add(row)
+            if self._recorder and dialect != CONSOLE:
+                self._recorder.append(row)
 
     def close(self) -> None:
         """Write what is left of the access log, and remove this process from the metrics."""
