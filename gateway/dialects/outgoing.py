@@ -122,6 +122,20 @@ class VendorAnswer(Struct, frozen=True):
     duplicate: str | None = None
 
 
+class Batches(Struct, frozen=True):
+    """How a vendor takes several requests, of different profiles, as one.
+
+    At most `most` requests with the same `key` are joined; one with the key "" is sent alone. `parse` gets the tree of
+    a reply and the number of requests, and returns the answer to each, in their order; None where the reply is about
+    the batch as a whole.
+    """
+
+    most: int
+    key: Callable[[OutgoingRequest], str]
+    join: Callable[[Sequence[OutgoingRequest]], OutgoingRequest]
+    parse: Callable[[Tree, int], Sequence[VendorAnswer] | None]
+
+
 class Outgoing(Struct, frozen=True):
     """How a dialect renders. `headers` are those of a secret; `parse_answer` gets the status and the tree of a body."""
 
@@ -140,3 +154,4 @@ class Outgoing(Struct, frozen=True):
     has no split."""
     removes_sources: bool = True
     """Whether the source of a merge that cannot be rendered is removed. Otherwise only the destination is sent."""
+    batches: Batches | None = None

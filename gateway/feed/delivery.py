@@ -26,7 +26,7 @@ READ_ENTRIES = 200
 """Entries of one round."""
 
 MAX_RUNNING = 16
-"""Messages on their way to one endpoint at the same time, each of another profile."""
+"""Messages on their way to one endpoint at the same time."""
 
 MAX_UNDELIVERED = 1_000
 """Deliveries that are put aside. With so many no further entries are read, and the journal keeps them."""
@@ -47,6 +47,8 @@ class Sender(Protocol):
     """What the kinds of subscribers do differently."""
 
     schedule: Schedule
+    max_running: int
+    """Profiles whose entries are sent at the same time."""
 
     def selects(self, entry: JournalEntry) -> bool:
         """Return whether the subscriber gets an entry."""
@@ -102,7 +104,7 @@ class SubscriberDelivery:
         self._sender = sender
         self._now = now
         self._random = random
-        self._running = asyncio.Semaphore(MAX_RUNNING)
+        self._running = asyncio.Semaphore(sender.max_running)
         self._undelivered: dict[Position, Delivery] = {}
         self._paused_until = 0
         self._is_loaded = False

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from gateway.core.consent import DELETED, INTERNAL_MEMBERS, STATUSES, status_word
@@ -10,10 +11,20 @@ from gateway.core.matching import subscription_address
 from gateway.core.model import Tree
 from gateway.dialects.altcraft.calls import ROOT, START_PATHS
 from gateway.dialects.altcraft.fields import DATA_NAMES, FIELDS
+from gateway.dialects.altcraft.outgoing_batches import MAX_ELEMENTS, batch_key, join_requests, parse_rows
 from gateway.dialects.altcraft.requests import SEGMENT_PARAMETERS
 from gateway.dialects.altcraft.starts import ID_PARAMETERS
 from gateway.dialects.altcraft.subscription_calls import ADDRESS_MEMBERS
-from gateway.dialects.outgoing import Outgoing, OutgoingRequest, Path, ProfileState, Rendered, Target, VendorAnswer
+from gateway.dialects.outgoing import (
+    Batches,
+    Outgoing,
+    OutgoingRequest,
+    Path,
+    ProfileState,
+    Rendered,
+    Target,
+    VendorAnswer,
+)
 
 UNSET: Mapping[str, str] = {"action": "unset"}
 GENDERS = ("male", "female", 0, 1, 2)
@@ -218,4 +229,5 @@ OUTGOING = Outgoing(
     *(headers, render_change, render_removal, render_merge, parse_answer),
     identifiers={"phone": "phone", "email": "email"},
     render_split=render_split,
+    batches=Batches(MAX_ELEMENTS, batch_key, join_requests, partial(parse_rows, parse_answer)),
 )

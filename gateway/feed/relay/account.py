@@ -8,6 +8,8 @@ from msgspec import Struct
 from gateway.core.subscribers import Subscriber
 from gateway.dialects.outgoing import Outgoing, OutgoingRequest, Target, VendorAnswer
 from gateway.feed.answers import Answer
+from gateway.feed.delivery import MAX_RUNNING
+from gateway.feed.relay.batching import Batching
 from gateway.feed.relay.client import AccountClient
 from gateway.feed.relay.counts import COUNTS, Counts, parse_counts
 from gateway.feed.relay.masking import mask_values
@@ -50,17 +52,22 @@ class AccountSession:
         self._learned: dict[str, str] = {}
         self._passing = 0
         self._probe = asyncio.Lock()
+        self._running = asyncio.Semaphore(MAX_RUNNING)
+        batches = account.outgoing.batches
+        self._batching = Batching(batches, self._exchange, _concerns_all) if batches else None
 
     async def exchange(self, request: OutgoingRequest, key: str) -> tuple[AccountReply, VendorAnswer]:
         """Send a request, and count it. Without a reply, the status of the answer is 0."""
         if self._passing < PROBE_AFTER:
-            return await self._exchange(request, key)
+            batching = self._batching
+            return await (batching.exchange if batching else self._exchange)(request, key)
         async with self._probe:
             return await self._exchange(request, key)
 
     async def _exchange(self, request: OutgoingRequest, key: str) -> tuple[AccountReply, VendorAnswer]:
         counts = await self._read_counts()
-        reply = await self.account.client.send(request, key)
+        async with self._running:
+            reply = await self.account.client.send(request, key)
         answer = VendorAnswer(0, reply.reason)
         if reply.status is not None:
             answer = self.account.outgoing.parse_answer(reply.status, reply.tree)
@@ -117,6 +124,11 @@ def is_success(request: OutgoingRequest, answer: VendorAnswer) -> bool:
 def may_pass(status: int) -> bool:
     """Return whether the same request may succeed later. 0 is no reply."""
     return not status or status in PASSING or status >= 500
+
+
+def _concerns_all(status: int) -> bool:
+    """Return whether all requests would get the same answer now."""
+    return may_pass(status) or status in STOPPING
 
 
 def failure(request: OutgoingRequest, reply: AccountReply, answer: VendorAnswer, attempt: int) -> Answer:

@@ -25,7 +25,6 @@ from gateway.stores.protocol import Store
 NO_OWNER = ""
 """The owner of a lease that no process has had."""
 
-SENT_TOGETHER = 8
 ATTEMPTS = 8
 """Of one profile. Then it is reported, and sent with its next change."""
 
@@ -56,7 +55,7 @@ async def backfill(
     reader = ProfileReader(store, relay.database, pseudonym)
     async with open_relay(context, dialects, pseudonym) as sender, store.snapshot() as snapshot:
         profiles = snapshot.profiles(relay.database)
-        while group := [each async for each in _next(profiles)]:
+        while group := [each async for each in _next(profiles, sender.max_running)]:
             answers = await asyncio.gather(*(_send(sender, reader, each, now) for each in group))
             notes: dict[str, str | None] = {}
             for profile, answer in zip(group, answers, strict=True):
@@ -71,8 +70,8 @@ async def backfill(
     return failed
 
 
-async def _next(profiles: AsyncIterator[Profile]) -> AsyncIterator[Profile]:
-    for _ in range(SENT_TOGETHER):
+async def _next(profiles: AsyncIterator[Profile], count: int) -> AsyncIterator[Profile]:
+    for _ in range(count):
         try:
             yield await anext(profiles)
         except StopAsyncIteration:

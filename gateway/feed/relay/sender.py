@@ -8,6 +8,7 @@ from gateway.core.journal import started
 from gateway.core.model import JournalEntry
 from gateway.dialects.outgoing import OutgoingRequest
 from gateway.feed.answers import Answer
+from gateway.feed.delivery import MAX_RUNNING
 from gateway.feed.events import ERASED
 from gateway.feed.relay.account import DONE, AccountSession
 from gateway.feed.relay.profiles import MOVES, ProfileReader, frees_identifier, merged_into, opts_out, removes
@@ -27,6 +28,8 @@ class RelaySender:
     def __init__(self, id: str, session: AccountSession, reader: ProfileReader) -> None:
         self.states = StateSender(session, reader)
         self.take_notes = session.take_notes
+        batches = session.account.outgoing.batches
+        self.max_running = batches.most if batches else MAX_RUNNING
         self._id = id
         self.session = session
         self._reader = reader

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from gateway.core.model import JournalEntry
 from gateway.core.subscribers import Subscriber
 from gateway.feed.answers import Answer
-from gateway.feed.delivery import Sender
+from gateway.feed.delivery import MAX_RUNNING, Sender
 from gateway.feed.events import Event, event_renderer
 from gateway.feed.retries import Schedule
 from gateway.feed.runner import SenderContext
@@ -29,6 +29,7 @@ class WebhookSender:
     """The events of a webhook. See `Sender`. `store` is the id of the store."""
 
     schedule = SCHEDULE
+    max_running = MAX_RUNNING
 
     def __init__(self, store: str, subscriber: Subscriber, send: Send) -> None:
         selection = selection_of(subscriber.settings)
