@@ -9,7 +9,8 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -177,8 +178,9 @@ async def send(application: Any, state: Mapping[str, Any], shape: Shape, number:
     return int(sent[0]["status"])
 
 
-async def count(shape: Shape, folder: Path, **environment: str) -> CallCounter:
-    """Return the calls of one request of a shape, after others of the same shape."""
+@asynccontextmanager
+async def serving(folder: Path, **environment: str) -> AsyncIterator[tuple[Any, Mapping[str, Any]]]:
+    """Start an application with the profiles of the shapes. Yield it, and the state of its scopes."""
     settings = Settings.from_environment(
         {
             "GATEWAY_STORE": f"sqlite:///{folder}/profiles.db",
@@ -194,12 +196,18 @@ async def count(shape: Shape, folder: Path, **environment: str) -> CallCounter:
     async with application.router.lifespan_context(application) as state:
         for first in SET_UP:
             assert await send(application, state or {}, first, 0) == 200
+        yield application, state or {}
+
+
+async def count(shape: Shape, folder: Path, **environment: str) -> CallCounter:
+    """Return the calls of one request of a shape, after others of the same shape."""
+    async with serving(folder, **environment) as (application, state):
         for number in range(WARM_UP):
-            assert await send(application, state or {}, shape, number) < 300, shape
+            assert await send(application, state, shape, number) < 300, shape
         counters = [CallCounter() for _ in range(COUNTED)]
         for number, counter in enumerate(counters, WARM_UP):
             with counter:
-                await send(application, state or {}, shape, number)
+                await send(application, state, shape, number)
     return min(counters, key=lambda each: each.functions.total())
 
 

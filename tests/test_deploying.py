@@ -15,6 +15,7 @@ import yaml
 from gateway.core.subscribers import Subscriber
 from gateway.server.health import health_routes
 from gateway.server.metrics import Metrics
+from gateway.service.http_messages import Message, Response
 from gateway.settings import Settings, table
 from tests.command_line import Run
 from tests.deploying import DEPLOYING, verify_units
@@ -88,7 +89,7 @@ DASHBOARD: dict[str, Any] = json.loads((DEPLOYING / "grafana-dashboard.json").re
 def samples() -> dict[str, set[str]]:
     """Return the names of the labels of each sample that the gateway exposes."""
     metrics = Metrics()
-    metrics.responded("altcraft", "POST", "/api", 200, "", 0.1)
+    metrics.responded("altcraft", "/api", Message("POST", {}, b""), Response(200, {}, b""), 0.0, 0.1)
     metrics.opened()
     metrics.rejected(503)
     metrics.sent("webhook", "delivered", 1)

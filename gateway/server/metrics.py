@@ -5,7 +5,7 @@ imported), and each of them exposes the sum.
 """
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from hmac import compare_digest
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -18,6 +18,7 @@ from gateway.core.subscribers import Subscriber
 from gateway.feed.observer import DeliveryObserver
 from gateway.server.connection_metrics import ConnectionMetrics
 from gateway.server.stages import STAGES, intervals
+from gateway.service.http_messages import Message, Response
 from gateway.stores.observer import StoreObserver
 
 MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -69,16 +70,18 @@ class Metrics(ConnectionMetrics, StoreObserver, DeliveryObserver):
         )
         self._bound: dict[tuple[str, str, str, int, str], tuple[Counter, Histogram]] = {}
 
-    def responded(self, dialect: str, method: str, route: str, status: int, fault: str, seconds: float) -> None:
-        """Count a response. `route` is a template, "" for an unknown path; `fault` is "" where there is none."""
-        key = (dialect, method, route, status, fault)
+    def responded(
+        self, dialect: str, route: str, message: Message, response: Response, started: float, ended: float
+    ) -> None:
+        """Count a response and the stages of its request. `route` is a template, "" for an unknown path.
+
+        The times are of `perf_counter`.
+        """
+        key = (dialect, message.method, route, response.status, response.fault)
         counter, histogram = self._bound.get(key) or self._bind(key)
         counter.inc()
-        histogram.observe(seconds)
-
-    def staged(self, started: float, stage_ends: Sequence[float], ended: float) -> None:
-        """Count the stages of a request. The times are of `perf_counter`."""
-        for stage, start, end in intervals(started, stage_ends, ended):
+        histogram.observe(ended - started)
+        for stage, start, end in intervals(started, response.stage_ends, ended):
             self._stages[stage].observe(end - start)
 
     def group_stored(self, steps: int, waiting: int) -> None:

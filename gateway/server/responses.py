@@ -41,18 +41,17 @@ class ResponseLog:
         `sent` are the bytes of a body that was streamed.
         """
         ended = perf_counter()
-        seconds, status, fault = ended - started, response.status, response.fault
         if self._metrics:
-            self._metrics.responded(dialect, message.method, route, status, fault, seconds)
-            self._metrics.staged(started, response.stage_ends, ended)
+            self._metrics.responded(dialect, route, message, response, started, ended)
         if self._tracing:
             self._tracing.responded(dialect, route, message, response, started, ended)
         if self._access_log or self._recorder:
             size = len(response.body) if sent is None else sent
             media_type = response.headers.get("content-type", "")
             row = RecordedResponse(
-                time.time(), message.id, dialect, message.method, route, media_type, status, seconds, fault,
-                response.pointer, response.token, response.database, len(message.body), size,
+                time.time(), message.id, dialect, message.method, route, media_type, response.status,
+                ended - started, response.fault, response.pointer, response.token, response.database,
+                len(message.body), size,
             )  # fmt: skip
             if self._access_log:
                 self._access_log.add(row)

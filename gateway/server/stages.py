@@ -7,7 +7,5 @@ STAGES = ("receive", "prepare", "store", "render")
 
 
 def intervals(started: float, stage_ends: Sequence[float], ended: float) -> Iterator[tuple[str, float, float]]:
-    """Yield the name, the start and the end of each stage that a request reached. The last one lasts to its end."""
-    for stage, end in zip(STAGES, (*stage_ends, ended), strict=False):
-        yield stage, started, end
-        started = end
+    """Return the name, the start and the end of each stage that a request reached. The last one lasts to its end."""
+    return zip(STAGES, (started, *stage_ends), (*stage_ends, ended), strict=False)
