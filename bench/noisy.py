@@ -93,22 +93,23 @@ async def restless(server: Server, name: str) -> None:
         await client.answer(update(TOKEN, name))
 
 
-def shown(what: str, times: Sequence[float]) -> str:
+def summary_line(what: str, times: Sequence[float]) -> str:
     p99 = quantiles(times, n=100)[98]
     middle, most = times[len(times) // 2], times[-1]
     return f"{what:40} p50 {middle:7.1f} ms   p99 {p99:7.1f} ms   most {most:7.1f} ms   ({len(times)} updates)"
 
 
 async def measured(server: Server, token: str, seconds: float, connections: int) -> None:
-    click.echo(shown("alone", await quiet(server, token, seconds)))
+    click.echo(summary_line("alone", await quiet(server, token, seconds)))
     for size in (1_000, 10_000):
         made = (batch(size, number % 3) for number in count())
         bodies = [next(made) for _ in range(3)]
         turn = count()
         times = await beside(server, token, seconds, [batches(lambda: bodies[next(turn) % 3], server)])  # noqa: B023
-        click.echo(shown(f"beside 10 MiB in {size} profiles", times))
+        click.echo(summary_line(f"beside 10 MiB in {size} profiles", times))
     noise = [restless(server, f"noisy{number}") for number in range(connections)]
-    click.echo(shown(f"beside a token on {connections} connections", await beside(server, token, seconds, noise)))
+    times = await beside(server, token, seconds, noise)
+    click.echo(summary_line(f"beside a token on {connections} connections", times))
 
 
 @contextmanager

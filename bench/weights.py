@@ -18,7 +18,7 @@ from bench.load import Measured, measure, send
 from bench.report import table
 from bench.scale import Scale
 
-SHOWN = 40
+MAX_ROWS = 40
 
 
 def profiled(media: str, scale: Scale) -> tuple[Path, Measured]:
@@ -66,7 +66,7 @@ def main(media_types: list[str]) -> None:
         everything = own.total()
         print(f"\n# {media}: {found.rate:,.0f} requests a second, {found.cpu:.0f} µs of processor time each; {file}\n")
         for name, seconds in (("itself", own), ("with what it calls", total)):
-            rows = ((f"{each / everything:.1%}", where) for where, each in seconds.most_common(SHOWN))
+            rows = ((f"{each / everything:.1%}", where) for where, each in seconds.most_common(MAX_ROWS))
             print(table((name, "function"), rows), end="\n\n")
 
 

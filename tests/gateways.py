@@ -111,7 +111,7 @@ def _pausing(edit: Edit) -> Edit:
 
 def main(url: str, count: str, *faults: str) -> None:
     settings = Settings(store=url, bootstrap_token=TOKEN, rate_limits=0)
-    asyncio.run(_furnish(settings))
+    asyncio.run(_bootstrap(settings))
     children = [_forked(settings, faults) for _ in range(int(count))]
     sys.stdin.read()
     for child in children:
@@ -120,7 +120,7 @@ def main(url: str, count: str, *faults: str) -> None:
         os.waitpid(child, 0)
 
 
-async def _furnish(settings: Settings) -> None:
+async def _bootstrap(settings: Settings) -> None:
     store = await open_store(settings.store, create=True)
     await bootstrap(store, settings, now=0)
     await store.close()

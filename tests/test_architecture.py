@@ -98,7 +98,7 @@ def test_only_the_embedded_gateway_of_the_testkit_imports_the_server() -> None:
 
 
 @pytest.mark.parametrize("room", ["dialects", "stores"])
-def test_siblings_do_not_know_each_other(room: str) -> None:
+def test_siblings_do_not_import_each_other(room: str) -> None:
     for file in modules():
         if room_of(file) != room or dialect_of(file) == "__init__":
             continue

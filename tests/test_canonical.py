@@ -18,13 +18,13 @@ from gateway.schema.validation import Validator
 from gateway.service.command_validation import validate_command
 from tests.cases import NOW, Case, cases, database_from_case
 
-SPOKEN = {dialect.name: dialect for dialect in load_dialects({})}
-JUDGED = [case for case in cases(*SPOKEN) if (case.folder / "canonical.json").exists()]
+SERVED = {dialect.name: dialect for dialect in load_dialects({})}
+WITH_CANONICAL_FORM = [case for case in cases(*SERVED) if (case.folder / "canonical.json").exists()]
 
 
-@pytest.mark.parametrize("case", JUDGED, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", WITH_CANONICAL_FORM, ids=lambda case: case.name)
 def test_becomes_the_canonical_update(case: Case) -> None:
-    dialect = SPOKEN[case.folder.parent.name]
+    dialect = SERVED[case.folder.parent.name]
     call = case_call(dialect, case)
     codec, charset = media.codec_for(case.headers.get("content-type"))
     tree = codec.decode(case.request, charset) or {}
@@ -38,9 +38,9 @@ def test_becomes_the_canonical_update(case: Case) -> None:
     assert _json_text(updates) == _json_text(expected if isinstance(expected, list) else [expected])
 
 
-@pytest.mark.parametrize("case", JUDGED, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", WITH_CANONICAL_FORM, ids=lambda case: case.name)
 def test_is_valid_by_the_schema_of_its_command(case: Case) -> None:
-    validator = _validator(COMMAND_TYPES[case_call(SPOKEN[case.folder.parent.name], case).operation])
+    validator = _validator(COMMAND_TYPES[case_call(SERVED[case.folder.parent.name], case).operation])
     value = case.value("canonical.json")
     for command in value if isinstance(value, list) else [value]:
         assert command is None or validator.faults(command) == []

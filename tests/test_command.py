@@ -731,7 +731,7 @@ def test_refuses_a_host_that_is_not_this_machine(run: Run) -> None:
     assert_refused(run("serve --port 0 --host 192.0.2.1"), 1, "192.0.2.1")
 
 
-def test_lays_in_what_fields_refer_to(run: Run, tmp_path: Path) -> None:
+def test_seeds_what_fields_refer_to(run: Run, tmp_path: Path) -> None:
     fields = {
         "type": "object",
         "properties": {"size": {"$ref": "#/$defs/size"}, "sizes": {"type": "array", "items": {"$ref": "#/$defs/size"}}},

@@ -58,7 +58,7 @@ def test_refuses_in_one_line(url: str, run: Run, tmp_path: Path, command: str, r
     assert not isinstance(refused.exception, Refusal)
 
 
-def test_follows_until_its_reader_is_gone(url: str, tmp_path: Path) -> None:
+def test_follows_until_its_reader_has_closed(url: str, tmp_path: Path) -> None:
     fill(url, tmp_path / "case", "p1")
     command = [sys.executable, "-m", "gateway", "changes", "--store", url, "--database", "1", "--follow"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

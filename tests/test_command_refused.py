@@ -82,7 +82,7 @@ def test_many_are_mended_and_replayed_once(run: Run) -> None:  # noqa: F811
 
 
 @pytest.mark.usefixtures("sent")
-def test_a_replay_that_fails_says_why(run: Run, tmp_path: Path) -> None:  # noqa: F811
+def test_a_replay_that_fails_prints_the_reason(run: Run, tmp_path: Path) -> None:  # noqa: F811
     *_, third, fourth = [each["id"] for each in lines(run)]
     still = run("refused replay", third)
     assert (still.exit_code, still.stderr.partition(" {")[0]) == (1, f"{third}: refused again, 400")

@@ -96,7 +96,7 @@ def give_up(url: str, id: str, profile: str) -> str:
 
 
 @pytest.mark.usefixtures("profile")
-def test_a_relay_is_created_listed_shown_and_deleted(run: Run, account: Receiver, credential: Path) -> None:
+def test_a_relay_is_created_listed_printed_and_deleted(run: Run, account: Receiver, credential: Path) -> None:
     options = ("--segment", "5=five", "--topic", "7=news", "--replace", "--share", "0.5", "--ignore-token", "t1")
     id = created(run, account, credential, *options)
     found = read(run, f"show --database 1 {id}")

@@ -56,13 +56,13 @@ def give_up(url: str, id: str, *positions: int) -> None:
     asyncio.run(work())
 
 
-def shown(run: Run, id: str) -> dict[str, Any]:
+def printed_webhook(run: Run, id: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(done(run(f"webhook show --database 1 {id}")))
     return found
 
 
-def test_a_webhook_is_created_listed_shown_and_deleted(run: Run, created: str) -> None:
-    found = shown(run, created)
+def test_a_webhook_is_created_listed_printed_and_deleted(run: Run, created: str) -> None:
+    found = printed_webhook(run, created)
     assert json.loads(done(run("webhook list --database 1 --json"))) == [found]
     assert created in done(run("webhook list --database 1"))
     assert (
@@ -84,10 +84,10 @@ def test_dead_letters_are_listed_and_replayed(run: Run, url: str, created: str) 
     give_up(url, created, 1, 2, 3)
     letters = json.loads(done(run(f"webhook dead --database 1 --json {created}")))
     assert [each["reason"] for each in letters] == ["HTTP 500"] * 3
-    assert shown(run, created)["state"] == "disabled"
+    assert printed_webhook(run, created)["state"] == "disabled"
     done(run(f"webhook replay --database 1 {created} {letters[1]['event']}"))
     assert json.loads(done(run(f"webhook dead --database 1 --json {created}"))) == [letters[0], letters[2]]
-    assert shown(run, created)["state"] == "active"
+    assert printed_webhook(run, created)["state"] == "active"
     done(run(f"webhook replay --database 1 {created}"))
     assert done(run(f"webhook dead --database 1 --json {created}")) == "[]\n"
 
@@ -98,7 +98,7 @@ def test_dead_letters_are_dropped(run: Run, url: str, created: str) -> None:
     events = " ".join(each["event"] for each in letters[:2])
     assert done(run(f"webhook drop --database 1 {created} {events}")) == "2 dropped\n"
     assert json.loads(done(run(f"webhook dead --database 1 --json {created}"))) == letters[2:]
-    assert shown(run, created)["state"] == "disabled"
+    assert printed_webhook(run, created)["state"] == "disabled"
 
 
 @pytest.mark.parametrize("command", ["show", "delete", "dead", "replay"])

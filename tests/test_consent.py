@@ -150,7 +150,7 @@ def test_the_failures_of_a_job_are_deleted_with_the_profile() -> None:
 @pytest.mark.parametrize("sign", ["", "-"])
 @pytest.mark.parametrize("sort", ["id", "email", "subscriptions.email.marketing.suppression.timestamp"])
 @pytest.mark.parametrize("since", ["", "greater-than(subscriptions.email.marketing.suppression.timestamp,2024-01-01)"])
-def test_pages_by_suppression_skip_and_repeat_nobody(sort: str, sign: str, since: str) -> None:
+def test_pages_by_suppression_skip_and_repeat_no_profile(sort: str, sign: str, since: str) -> None:
     async def work(one: World) -> None:
         for number in range(7):
             person = {"type": "profile", "attributes": {"email": f"p{number}@example.com"}}

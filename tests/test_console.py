@@ -95,7 +95,7 @@ def test_the_console_is_off_by_default(path: str) -> None:
     assert (reply.status_code, reply.headers["content-type"]) == (404, "application/json")
 
 
-def test_nobody_signs_in_without_a_key() -> None:
+def test_a_sign_in_without_a_key_is_refused() -> None:
     async def converse(client: httpx.AsyncClient) -> httpx.Response:
         return await sign_in(client)
 

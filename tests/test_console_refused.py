@@ -157,7 +157,7 @@ def test_the_traffic_leads_to_the_request(site: Site) -> None:
     assert "invalid_field" in site.run(converse)
 
 
-def test_the_page_says_where_nothing_is_kept(tmp_path: Path) -> None:
+def test_the_page_names_the_setting_where_nothing_is_kept(tmp_path: Path) -> None:
     async def converse(client: httpx.AsyncClient) -> Any:
         await client.post(IMPORT, json={**profile("a@x.de", "A"), "db_id": "x"})
         await sign_in(client)

@@ -47,7 +47,7 @@ def check(path: Path, *options: str) -> Result:
     return CliRunner().invoke(main, ["check", str(path), *options])
 
 
-def told(expected: str, got: str, how: str = "json json", exact: bool = False) -> list[str]:
+def differences(expected: str, got: str, how: str = "json json", exact: bool = False) -> list[str]:
     mine, theirs = how.split()
     sides = parse_body(mine, expected.encode()), parse_body(theirs, got.encode())
     return [str(each) for each in find_differences(*sides, "answer", exact)]
@@ -77,7 +77,7 @@ def told(expected: str, got: str, how: str = "json json", exact: bool = False) -
     ],
 )
 def test_means_the_same(expected: str, got: str, how: str) -> None:
-    assert told(expected, got, how) == []
+    assert differences(expected, got, how) == []
 
 
 @pytest.mark.parametrize(
@@ -120,17 +120,17 @@ def test_means_the_same(expected: str, got: str, how: str) -> None:
         ),
     ],
 )
-def test_tells_where_two_differ(expected: str, got: str, how: str, words: str) -> None:
-    assert told(expected, got, how) == [words]
+def test_reports_where_two_differ(expected: str, got: str, how: str, words: str) -> None:
+    assert differences(expected, got, how) == [words]
 
 
-def test_tells_a_whole_number_from_a_fraction_only_where_it_is_to_be_exact() -> None:
-    assert told('{"a": 5}', '{"a": 5.0}') == []
-    assert told('{"a": 5}', '{"a": 5.0}', exact=True) == ["answer /a: expected 5, got 5.0"]
+def test_distinguishes_an_integer_from_a_fraction_only_where_it_is_to_be_exact() -> None:
+    assert differences('{"a": 5}', '{"a": 5.0}') == []
+    assert differences('{"a": 5}', '{"a": 5.0}', exact=True) == ["answer /a: expected 5, got 5.0"]
 
 
 def test_shows_a_long_text_where_it_differs() -> None:
-    (line,) = told(json.dumps("a" * 500 + "x"), json.dumps("a" * 500 + "y"))
+    (line,) = differences(json.dumps("a" * 500 + "x"), json.dumps("a" * 500 + "y"))
     assert "ax" in line
     assert "ay" in line
     assert len(line) < 500
@@ -144,7 +144,7 @@ def test_shows_a_long_text_where_it_differs() -> None:
         "<xml><b>2</b></xml>",
     ],
 )
-def test_tells_where_xml_is_spelled_in_another_way(got: str) -> None:
+def test_reports_where_xml_is_written_in_another_way(got: str) -> None:
     expected = b"<xml>\n <a array='true'>1</a> <b>2</b>\n</xml>"
     assert list(find_xml_differences(expected, b"<xml><a array='true'>1</a><b>2</b></xml>")) == []
     assert len(list(find_xml_differences(expected, got.encode()))) == 1
@@ -239,7 +239,7 @@ def test_what_is_called_like_a_file_is_one(tmp_path: Path, name: str) -> None:
     assert (refused.value.file.name, refused.value.reason) == (name, "it is no file")
 
 
-def test_holds_a_request_in_both_media_types_unless_the_case_names_one(tmp_path: Path) -> None:
+def test_sends_a_request_in_both_media_types_unless_the_case_names_one(tmp_path: Path) -> None:
     assert [case.media for case in read_cases(folder(tmp_path))] == ["json", "xml"]
     assert [case.media for case in read_cases(folder(tmp_path, "in-json", case_json={**CASE, "media": "json"}))] == [
         "json"
@@ -248,7 +248,7 @@ def test_holds_a_request_in_both_media_types_unless_the_case_names_one(tmp_path:
     assert [case.media for case in read_cases(in_xml)] == ["xml"]
 
 
-def test_says_in_xml_whatever_the_gateway_takes() -> None:
+def test_writes_in_xml_whatever_the_gateway_accepts() -> None:
     batch = {"data": [{"email": f"{index}@example.com"} for index in range(10_001)], "text": "x" * 2_000_000}
     assert differences_in(batch, translate_to_xml(json.dumps(batch).encode())) == []
 
@@ -258,7 +258,7 @@ def differences_in(tree: Any, document: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("body", ['{"a": null}', '{"a": "\\u0001"}', '{"": 1}', "{"])
-def test_says_nothing_in_xml_that_would_mean_something_else(tmp_path: Path, body: str) -> None:
+def test_writes_nothing_in_xml_that_would_mean_something_else(tmp_path: Path, body: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         translate_to_xml(body.encode())
     in_xml = read_cases(folder(tmp_path, request_json=body))[1]
@@ -330,7 +330,7 @@ def test_names_a_server_that_is_away_or_answers_garbage(tmp_path: Path, host: Se
     assert "\n    the answer is:\n    <html>Bad\ufffd[31m gateway\n    now\n" in answered.stdout
 
 
-def test_holds_cases_against_a_server_at_a_url_and_skips_what_it_cannot_set(tmp_path: Path, host: ServerThread) -> None:
+def test_runs_cases_against_a_server_at_a_url_and_skips_what_it_cannot_set(tmp_path: Path, host: ServerThread) -> None:
     seen = []
 
     async def server(scope: Any, receive: Any, send: Any) -> None:
@@ -353,12 +353,12 @@ def test_holds_cases_against_a_server_at_a_url_and_skips_what_it_cannot_set(tmp_
     assert seen[0][b"host"].startswith(b"127.0.0.1:")
 
 
-def test_a_mask_stands_for_whatever_profiles_are_left(tmp_path: Path) -> None:
+def test_a_matcher_accepts_whatever_profiles_are_left(tmp_path: Path) -> None:
     folder(tmp_path, after_json={"$any": True})
     assert check(tmp_path).exit_code == 0
 
 
-def test_a_known_gap_is_no_failure_until_it_is_gone(tmp_path: Path) -> None:
+def test_a_known_gap_is_no_failure_until_it_is_closed(tmp_path: Path) -> None:
     gap = folder(tmp_path, case_json={**CASE, "status": 201})
     (gap / "xfail").write_text("not yet")
     (folder(tmp_path, "imports-another") / "xfail").write_text("not yet")
@@ -368,7 +368,7 @@ def test_a_known_gap_is_no_failure_until_it_is_gone(tmp_path: Path) -> None:
     assert "it passes: remove its file xfail" in result.stdout
 
 
-def test_says_that_nothing_was_checked(tmp_path: Path) -> None:
+def test_prints_that_nothing_was_checked(tmp_path: Path) -> None:
     empty = check(tmp_path)
     assert (empty.exit_code, "there is no case.json in" in empty.stderr) == (2, True)
     folder(tmp_path, before_json=[])
@@ -386,12 +386,12 @@ def test_says_that_nothing_was_checked(tmp_path: Path) -> None:
         ["--url", "http://x", "--token", "\u0436"],
     ],
 )
-def test_refuses_options_that_say_nothing(tmp_path: Path, options: list[str]) -> None:
+def test_refuses_options_without_effect(tmp_path: Path, options: list[str]) -> None:
     folder(tmp_path)
     assert check(tmp_path, *options).exit_code == 2
 
 
-def test_writes_junit_xml_that_is_well_formed_whatever_a_value_holds(tmp_path: Path) -> None:
+def test_writes_junit_xml_that_is_well_formed_whatever_a_value_is(tmp_path: Path) -> None:
     folder(tmp_path, "fails", response_json={**RESPONSE, "error_text": "\u0001 <&>]]> \ud83d\ude00"})
     folder(tmp_path, "broken", case_json="{")
     folder(tmp_path, "passes")

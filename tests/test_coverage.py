@@ -16,10 +16,10 @@ from gateway.dialects.altcraft.requests import OPTIONS, SEGMENT_PARAMETERS
 from gateway.testkit.embedded import run_in_process
 from tests.cases import cases
 
-SPOKEN = {dialect.name: dialect for dialect in load_dialects({})}
+SERVED = {dialect.name: dialect for dialect in load_dialects({})}
 ALTCRAFT = list(cases("altcraft"))
 BODIES = "\n".join(case.request.decode("utf-8", "replace") for case in ALTCRAFT)
-REPLIES = "\n".join(case.response.decode("utf-8", "replace") for name in SPOKEN for case in cases(name))
+REPLIES = "\n".join(case.response.decode("utf-8", "replace") for name in SERVED for case in cases(name))
 CHANNELS = ("email", "sms", "push", "telegram_bot", "whatsapp", "viber", "notify", "custom")
 TYPES = ("string", "integer", "number", "boolean", "array", "object")
 ELSEWHERE = {
@@ -39,10 +39,10 @@ ELSEWHERE = {
 """Faults that no request alone brings about; tests of the application, stores, feed and dialects have them."""
 
 
-@pytest.mark.parametrize("dialect", SPOKEN)
+@pytest.mark.parametrize("dialect", SERVED)
 def test_every_call_has_a_case_with_and_without_a_slash(dialect: str) -> None:
     paths = {(case.about["method"], case.about["path"].partition("?")[0]) for case in cases(dialect)}
-    for call in SPOKEN[dialect].calls:
+    for call in SERVED[dialect].calls:
         pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(call.path))
         requested = [path for method, path in paths if method == call.method and re.fullmatch(f"{pattern}/?", path)]
         assert requested, f"{call.method} {call.path}"
@@ -100,7 +100,7 @@ def test_every_fault_has_a_case(monkeypatch: pytest.MonkeyPatch) -> None:
         make(self, code, *rest, **named)
 
     monkeypatch.setattr(Fault, "__init__", record_code)
-    for case in cases(*SPOKEN, "gateway"):
+    for case in cases(*SERVED, "gateway"):
         if case.about["status"] >= 400:
             asyncio.run(run_in_process(case))
     assert CATALOG.keys() - ELSEWHERE <= codes

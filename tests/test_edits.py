@@ -145,9 +145,7 @@ def general() -> Any:
 
 @given(st.lists(updates, min_size=1, max_size=5))
 @settings(max_examples=400, deadline=None)
-def test_the_edit_that_knows_what_it_touches_equals_the_general_edit(
-    general: Any, several: list[dict[str, Any]]
-) -> None:
+def test_the_edit_of_touched_members_equals_the_general_edit(general: Any, several: list[dict[str, Any]]) -> None:
     profile: Profile | None = None
     ledgers: dict[Address, Ledger] = {}
     for update in several:

@@ -156,7 +156,7 @@ URLS: dict[str, Callable[[Path], str]] = {
 
 
 @pytest.mark.parametrize("engine", URLS)
-async def test_nothing_of_the_persons_is_found_and_old_traffic_creates_nobody(engine: str, tmp_path: Path) -> None:
+async def test_nothing_of_the_persons_is_found_and_old_traffic_creates_no_profile(engine: str, tmp_path: Path) -> None:
     random = Random(15)
     persons = [person(random) for _ in range(COUNT)]
     others = [person(random) for _ in range(2)]

@@ -91,7 +91,7 @@ def opened(tmp_path: Path) -> Open:
     return open_gateway
 
 
-async def test_a_key_of_before_the_erasure_creates_nobody(opened: Open) -> None:
+async def test_a_key_of_before_the_erasure_creates_no_profile(opened: Open) -> None:
     async with opened() as gateway:
         key = {"idempotency-key": "k-1"}
         assert (await gateway.write(headers=key)).status_code == 200
@@ -111,7 +111,7 @@ async def test_a_request_id_of_before_the_erasure_creates_that_person_not_again(
         assert (await gateway.write("other@example.com", id)).status_code == 200
 
 
-async def test_a_consent_of_before_the_erasure_creates_nobody(opened: Open) -> None:
+async def test_a_consent_of_before_the_erasure_creates_no_profile(opened: Open) -> None:
     def job(time: str) -> Any:
         consent = {"consent": "SUBSCRIBED", "consented_at": time}
         profile = {
@@ -160,7 +160,7 @@ EVENT_CALLS: dict[str, Callable[..., Any]] = {
 
 
 @pytest.mark.parametrize("path", EVENT_CALLS)
-async def test_an_event_of_before_the_erasure_creates_nobody(opened: Open, path: str) -> None:
+async def test_an_event_of_before_the_erasure_creates_no_profile(opened: Open, path: str) -> None:
     body = EVENT_CALLS[path]
     headers = {"revision": KLAVIYO["revision"]} if path.startswith("/client/") else KLAVIYO
     async with opened() as gateway:
@@ -177,7 +177,7 @@ async def test_an_event_of_before_the_erasure_creates_nobody(opened: Open, path:
         assert await gateway.exists()
 
 
-async def test_an_old_event_of_an_erased_person_holds_up_no_other(opened: Open) -> None:
+async def test_an_old_event_of_an_erased_person_delays_no_other(opened: Open) -> None:
     async with opened() as gateway:
         await gateway.write()
         await gateway.erase()
@@ -219,7 +219,7 @@ def transactional_job(time: str) -> dict[str, Any]:
     return {"data": {"type": "profile-subscription-bulk-create-job", "attributes": job}}
 
 
-async def test_another_consent_of_before_the_erasure_creates_nobody(opened: Open) -> None:
+async def test_another_consent_of_before_the_erasure_creates_no_profile(opened: Open) -> None:
     async with opened() as gateway:
         await gateway.write()
         await gateway.erase()
@@ -228,7 +228,7 @@ async def test_another_consent_of_before_the_erasure_creates_nobody(opened: Open
         assert not await gateway.exists()
 
 
-async def test_a_row_of_a_job_creates_nobody_and_is_not_kept(opened: Open) -> None:
+async def test_a_row_of_a_job_creates_no_profile_and_is_not_kept(opened: Open) -> None:
     async with opened() as gateway:
         await gateway.write()
         await gateway.erase()
@@ -256,7 +256,7 @@ async def test_a_person_who_comes_back_is_not_mailable_until_a_subscription(open
         assert await gateway.status() == "SUBSCRIBED"
 
 
-async def test_a_removal_of_before_the_erasure_removes_nobody_who_came_back(opened: Open) -> None:
+async def test_a_removal_of_before_the_erasure_removes_no_later_profile(opened: Open) -> None:
     async with opened() as gateway:
         path, key = "/profiles/u-1", {"idempotency-key": "d-1"}
         await gateway.write(customer_id="u-1")
@@ -310,7 +310,7 @@ async def test_the_history_of_an_erased_profile_has_no_patches_but_those_of_remo
         assert (text.count("<forward/>"), text.count("<backward/>")) == (2, 3)
 
 
-async def test_every_deletion_is_an_erasure_where_the_setting_says_so(opened: Open) -> None:
+async def test_every_deletion_is_an_erasure_with_the_setting(opened: Open) -> None:
     async with opened(erase_on_delete=True) as gateway:
         await gateway.send("/profiles/u-1", {"profile": {"email": ANN}}, "POST")
         [profile] = await gateway.store.find(1, [("external_id", "u-1")])
@@ -329,7 +329,7 @@ async def test_the_answer_to_an_erasure_is_repeated_without_an_id(opened: Open) 
         assert (again.status_code, again.json()) == (200, {"error": 0, "error_text": "Successful operation"})
 
 
-async def test_a_dump_of_before_the_erasure_brings_nobody_back(opened: Open, tmp_path: Path) -> None:
+async def test_a_dump_of_before_the_erasure_restores_no_profile(opened: Open, tmp_path: Path) -> None:
     def run(*arguments: str) -> str:
         result = CliRunner().invoke(main, [*arguments, "--store", f"sqlite:///{tmp_path}/g.db"])
         assert result.exit_code == 0, result.output

@@ -106,7 +106,7 @@ def test_encodings_are_read(format: str, encoding: str) -> None:
     assert read((mark + text).encode(encoding), encoding=given) == [{"имя": "Анна"}]
 
 
-def test_the_declaration_of_xml_says_its_encoding() -> None:
+def test_the_declaration_of_xml_names_its_encoding() -> None:
     text = "<?xml version='1.0' encoding='windows-1251'?><xml><data><имя>Анна</имя></data></xml>"
     assert read(text.encode("windows-1251")) == [{"имя": "Анна"}]
 

@@ -21,7 +21,7 @@ EVE = {"profile": {"given_name": "Eve"}}
 @pytest.mark.parametrize("fingerprint", ["0" * 64, "1:" + "0" * 64])
 def test_a_fingerprint_of_another_version_replays_the_kept_answer(tmp_path: Path, fingerprint: str) -> None:
     file = tmp_path / "store.db"
-    asyncio.run(_furnish(file))
+    asyncio.run(_seed(file))
     [first] = asyncio.run(_post(file, ANN))
     with closing(sqlite3.connect(file)) as connection, connection:
         assert connection.execute("UPDATE once SET fingerprint = ?", [fingerprint]).rowcount == 1
@@ -31,12 +31,12 @@ def test_a_fingerprint_of_another_version_replays_the_kept_answer(tmp_path: Path
 
 def test_a_fingerprint_of_this_version_is_compared(tmp_path: Path) -> None:
     file = tmp_path / "store.db"
-    asyncio.run(_furnish(file))
+    asyncio.run(_seed(file))
     first, again, other = asyncio.run(_post(file, ANN, ANN, EVE))
     assert (first.status_code, again.content, other.status_code) == (200, first.content, 409)
 
 
-async def _furnish(file: Path) -> None:
+async def _seed(file: Path) -> None:
     store = await open_store(f"sqlite:///{file}", create=True)
     await seed_store(store, Case(FIXTURES, "json", {}))
     await store.close()

@@ -216,7 +216,7 @@ def test_the_same_update_in_both_media_types_is_one_value(data: dict[str, Any], 
     )
 
 
-def test_the_law_judges_updates_that_are_accepted() -> None:
+def test_the_law_is_tested_with_accepted_updates() -> None:
     """A law that only ever saw refusals would hold of anything."""
     body = {"token": "t", "db_id": 1, "email": "a@example.com", "data": {"checks": 1, "tags": ["a"], "x": {"y": "z"}}}
     accepted = json.loads(canonical(json.dumps(body).encode(), "application/json"))

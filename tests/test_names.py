@@ -1,4 +1,4 @@
-"""Plain names: what the design asks of every definition and file of the package."""
+"""Plain names: what the design asks of every definition and file of the package, and of its tests and benchmarks."""
 
 import ast
 import re
@@ -48,9 +48,10 @@ def test_the_pattern_finds_discouraged_words() -> None:
 
 
 def test_definitions_have_plain_names() -> None:
+    root = PACKAGE.parent
     found = [
-        f"{file.relative_to(PACKAGE)}: {kind} {name}"
-        for file in modules()
+        f"{file.relative_to(root)}: {kind} {name}"
+        for file in [*modules(), *root.glob("tests/**/*.py"), *root.glob("bench/**/*.py")]
         for kind, name in definitions(file)
         if DISCOURAGED.search(words(name))
     ]

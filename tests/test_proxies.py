@@ -106,7 +106,7 @@ def test_passes_everything_byte_for_byte(host: ServerThread, proxy: ServerThread
     assert kept[0][1].plain == b'{"a":  1}'
 
 
-def test_passes_an_answer_that_tells_how_long_its_body_would_be(proxy: ServerThread) -> None:
+def test_forwards_a_response_with_a_content_length_and_no_body(proxy: ServerThread) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
         answer = b"HTTP/1.1 304 Not Modified\r\netag: x\r\ncontent-length: 9\r\n\r\n"
         answered = pool.submit(_answer_once, server, answer)
@@ -129,7 +129,7 @@ async def _unseen(_sent: ForwardedRequest, _got: ForwardedResponse) -> None:
     pass
 
 
-def test_says_502_where_the_server_is_away() -> None:
+def test_returns_502_where_the_server_is_not_reached() -> None:
     answer = asyncio.run(_asked(Forwarder(UpstreamServer("http://127.0.0.1:1"), _nothing)))
     assert answer.status_code == 502
 
@@ -174,7 +174,7 @@ def everything(folder: Path) -> str:
     return "\n".join([*(str(file) for file in files), *(file.read_text() for file in files if file.is_file())])
 
 
-def test_records_a_conversation_as_a_case_that_tells_of_nobody(recorder: Recorder, tmp_path: Path) -> None:
+def test_records_an_exchange_as_a_case_without_personal_values(recorder: Recorder, tmp_path: Path) -> None:
     answer = {"error": 0, "profile_id": ID, "error_text": "made nina.orlova@acme.org"}
     folder = recorder.record(sent("POST", "/api/v1.1/profiles/import?token=sesame", IMPORT), got(answer))
     assert folder == tmp_path / "posts-api-v1-1-profiles-import"
@@ -349,7 +349,7 @@ def test_reads_what_came_compressed(recorder: Recorder) -> None:
     assert recorder.record(sent("POST", "/a", IMPORT), got({})) is None
 
 
-def test_a_long_text_holds_nobody_up() -> None:
+def test_a_long_text_delays_no_client() -> None:
     """In a process of its own, since a search that takes minutes lets no other thread end it."""
     program = (
         "from gateway.testkit.pseudonyms import Pseudonyms\n"
@@ -358,7 +358,7 @@ def test_a_long_text_holds_nobody_up() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
-def test_what_was_recorded_holds_against_a_gateway(tmp_path: Path, host: ServerThread, proxy: ServerThread) -> None:
+def test_what_was_recorded_passes_against_a_gateway(tmp_path: Path, host: ServerThread, proxy: ServerThread) -> None:
     """Through real sockets: a client, the proxy, a gateway; then `check` on what was written."""
     case = Case(tmp_path, "json", {})
     store = host.run(open_store("memory:", create=True))
@@ -390,7 +390,9 @@ def test_what_was_recorded_holds_against_a_gateway(tmp_path: Path, host: ServerT
         ("record pytest.ini/cases --upstream http://v", "Not a directory"),
     ],
 )
-def test_refuses_what_says_nothing(tmp_path: Path, command: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses_options_without_effect(
+    tmp_path: Path, command: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "pytest.ini").write_text("")
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, command.split())
@@ -442,7 +444,7 @@ def _raw(port: int, data: bytes) -> bytes:
     raise AssertionError("the proxy does not listen")
 
 
-def test_records_until_it_is_told_to_stop(tmp_path: Path, host: ServerThread) -> None:
+def test_records_until_it_is_stopped(tmp_path: Path, host: ServerThread) -> None:
     host._app = answering((200, b"{}", JSON))  # type: ignore[assignment]
     command = [sys.executable, "-m", "gateway", "record", str(tmp_path), "--upstream", host.url]
     with subprocess.Popen([*command, "--listen", "127.0.0.1:0"], stdout=PIPE, stderr=PIPE, text=True) as process:

@@ -507,7 +507,7 @@ BAD_CHANGES = {
 
 
 @pytest.mark.parametrize("name", BAD_CHANGES)
-async def test_a_change_that_cannot_be_made_says_why(name: str, tmp_path: Path) -> None:
+async def test_a_change_that_cannot_be_made_prints_the_reason(name: str, tmp_path: Path) -> None:
     change, reason = BAD_CHANGES[name]
     async with gateway(tmp_path) as given:
         await refuse(given, list=[1, 2])

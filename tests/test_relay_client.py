@@ -52,7 +52,7 @@ def pauses(
         (400, {"retry-after": "9"}, []),
     ],
 )
-def test_requests_of_the_same_rates_wait_when_the_vendor_says_so(
+def test_requests_of_the_same_rates_wait_by_retry_after(
     monkeypatch: pytest.MonkeyPatch, status: int, headers: dict[str, str], expected: list[float]
 ) -> None:
     replies = iter([httpx.Response(status, headers=headers), httpx.Response(200), httpx.Response(200)])

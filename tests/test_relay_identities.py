@@ -41,7 +41,7 @@ def test_a_profile_that_gets_another_id_is_sent_there_as_a_whole() -> None:
     lived(work, "klaviyo", "courier")
 
 
-def test_a_removal_that_was_delayed_takes_nothing_from_a_new_profile_with_the_same_id() -> None:
+def test_a_removal_that_was_delayed_changes_no_new_profile_with_the_same_id() -> None:
     async def work(found: Pair, network: Faulty) -> None:
         await write(found.near, "courier", "p1", {}, {**PERSON, "family_name": "Lee"})
         await found.catch_up()

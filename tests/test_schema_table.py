@@ -24,10 +24,10 @@ from gateway.schema.files import load_schema
 from gateway.schema.table import accepts, coerce
 from gateway.service.command_validation import validate_commands
 from tests.cases import NOW, Case, cases
-from tests.test_canonical import SPOKEN, case_call, case_database, path_values
+from tests.test_canonical import SERVED, case_call, case_database, path_values
 
 UPDATE = CommandType.UPDATE
-CONSTRAINTS = {name: load_schema(each.constraints) if each.constraints else {} for name, each in SPOKEN.items()}
+CONSTRAINTS = {name: load_schema(each.constraints) if each.constraints else {} for name, each in SERVED.items()}
 
 texts = st.sampled_from(["", " ", "5", " 7", "a", "aa", "abc", "true", "2020-01-01", "a@example.com", "+79511059000"])
 numbers = st.sampled_from([0, 1, 5, -1, 11, 2.5, 1.0, -(2**63), 2**63 - 1, 1e300])
@@ -230,11 +230,11 @@ def as_text(value: Any) -> Any:
 
 # --- fixtures ---
 
-CASES = list(cases(*SPOKEN))
+CASES = list(cases(*SERVED))
 
 
 def parsed_commands(case: Case) -> tuple[list[ParsedCommand], CommandType, bool]:
-    call = case_call(SPOKEN[case.folder.parent.name], case)
+    call = case_call(SERVED[case.folder.parent.name], case)
     codec, charset = media.codec_for(case.headers.get("content-type"))
     tree = codec.decode(case.request, charset) or {}
     if not isinstance(tree, call.body_types):

@@ -36,7 +36,7 @@ async def shadowed(first: Any, other: Any, waiting: int = 10) -> AsyncIterator[t
         work.cancel()
 
 
-def talking(app: Any) -> httpx.AsyncClient:
+def client_of(app: Any) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway.example")
 
 
@@ -50,7 +50,7 @@ async def _lines(case: Case) -> list[Any]:
     first, other = await _application(case), await _application(case)
     alive = first.router.lifespan_context(first), other.router.lifespan_context(other)
     async with alive[0], alive[1], shadowed(first, other) as (proxy, shadow, lines):
-        async with talking(proxy) as client:
+        async with client_of(proxy) as client:
             method, path = case.about["method"], case.about["path"]
             await client.request(method, path, content=case.request, headers=case.headers)
         await shadow.drain()
@@ -59,7 +59,7 @@ async def _lines(case: Case) -> list[Any]:
 
 @pytest.mark.law
 @pytest.mark.parametrize("case", SAMPLE, ids=lambda case: case.name)
-def test_tells_of_no_difference_between_two_gateways(case: Case) -> None:
+def test_reports_no_difference_between_two_gateways(case: Case) -> None:
     assert asyncio.run(_lines(case)) == []
 
 
@@ -83,14 +83,14 @@ async def _five() -> list[Any]:
     ]
     first = answering(*[(200, changed(), JSON)] * len(answers))
     async with shadowed(first, answering(*answers)) as (proxy, shadow, lines):
-        async with talking(proxy) as client:
+        async with client_of(proxy) as client:
             for _ in answers:
                 await client.get(f"/api/profiles/{ID}?email=nina.orlova@acme.org")
         await shadow.drain()
     return lines
 
 
-def test_finds_five_differences_and_tells_of_nobody() -> None:
+def test_reports_five_differences_without_personal_values() -> None:
     lines = asyncio.run(_five())
     assert [line["differences"] for line in lines] == [
         [{"at": "answer /visits", "to": "number", "compare": "text"}],
@@ -121,7 +121,7 @@ def test_the_types_of_a_report_are_those_of_the_answers(first: Any, other: Any, 
     async def run() -> list[Any]:
         answers = [(200, json.dumps(each).encode(), JSON) for each in (first, other)]
         async with shadowed(answering(answers[0]), answering(answers[1])) as (proxy, shadow, lines):
-            async with talking(proxy) as client:
+            async with client_of(proxy) as client:
                 await client.get("/api/profiles")
             await shadow.drain()
         return [each for line in lines for each in line["differences"]]
@@ -136,7 +136,7 @@ def test_the_charset_of_an_answer_counts() -> None:
             for charset in ("windows-1251", "utf-8")
         ]
         async with shadowed(answering(answers[0]), answering(answers[1])) as (proxy, shadow, lines):
-            async with talking(proxy) as client:
+            async with client_of(proxy) as client:
                 await client.get("/api/profiles")
             await shadow.drain()
         return lines
@@ -151,14 +151,14 @@ async def _slow_and_away() -> tuple[list[int], list[Any], list[Any]]:
         reached.set()
         await asyncio.Event().wait()
 
-    async def gone(_scope: Any, _receive: Any, _send: Any) -> None:
+    async def absent(_scope: Any, _receive: Any, _send: Any) -> None:
         raise httpx.ConnectError("gone")
 
     statuses = []
-    for other in (never, gone):
+    for other in (never, absent):
         first = answering(*[(200, b"{}", JSON)] * 9)
         async with shadowed(first, other, waiting=2) as (proxy, shadow, lines):
-            async with talking(proxy) as client:
+            async with client_of(proxy) as client:
                 statuses += [(await asyncio.wait_for(client.get("/"), 5)).status_code for _ in range(9)]
             if other is never:
                 await reached.wait()
@@ -185,7 +185,7 @@ async def _later_ids() -> list[bytes]:
         await answering((200, json.dumps({"id": theirs}).encode(), JSON))(scope, _receive, send)
 
     first = answering(*[(200, json.dumps({"id": ID}).encode(), JSON)] * 2)
-    async with shadowed(first, other) as (proxy, shadow, lines), talking(proxy) as client:
+    async with shadowed(first, other) as (proxy, shadow, lines), client_of(proxy) as client:
         for path in ("/api/profiles", f"/api/profiles/{ID}"):
             await client.get(path)
             await shadow.drain()

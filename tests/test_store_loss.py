@@ -46,7 +46,7 @@ def update(server: Server, name: str) -> httpx.Response:
         return client.post(f"{server.address}/api/v1.1/profiles/import", json=body)
 
 
-def test_every_worker_stops_answering_when_the_file_is_gone(server: Server, file: Path) -> None:
+def test_every_worker_stops_answering_when_the_file_is_removed(server: Server, file: Path) -> None:
     assert [update(server, f"before{n}").status_code for n in range(6)] == [200] * 6
     file.rename(file.with_name("moved.db"))
     size = file.with_name("moved.db").stat().st_size
@@ -106,7 +106,7 @@ class LostStore:
 
 
 @pytest.mark.anyio
-async def test_pruning_ends_when_the_file_is_gone(
+async def test_pruning_ends_when_the_file_is_removed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(housekeeping, "PRUNE_INTERVAL_SECONDS", 0.001)

@@ -477,7 +477,7 @@ async def test_the_journal_is_read_in_parts_in_the_order_of_the_writes(store: St
     await store.change([change(create("a", ANN), database=2)])
     await store.change([change(increment(ANN), ANN, time=time) for time in (3000, 2000, 3000)])
     read: list[JournalEntry] = []
-    while part := await settled_journal(store, read[-1].position if read else 0, 2):
+    while part := await complete_journal(store, read[-1].position if read else 0, 2):
         assert len(part) <= 2
         read += part
     assert read == await journal_entries(store)
@@ -495,12 +495,12 @@ async def test_the_journal_is_read_while_entries_are_added(store: Store) -> None
     for n in range(40):
         await store.change([change(increment(ANN), ANN, time=1000 - n) for _ in range(3)])
         read += await store.journal(1, read[-1].position if read else 0, 5)
-    while part := await settled_journal(store, read[-1].position if read else 0, 50):
+    while part := await complete_journal(store, read[-1].position if read else 0, 50):
         read += part
     assert [each.version for each in read] == list(range(1, 122))
 
 
-async def settled_journal(store: Store, after: int, limit: int) -> list[JournalEntry]:
+async def complete_journal(store: Store, after: int, limit: int) -> list[JournalEntry]:
     """Return entries once all that are stored can be read: a reader waits for the transactions of other tests."""
     last = (await journal_entries(store))[-1].position
     async with asyncio.timeout(30):
@@ -521,12 +521,12 @@ async def test_old_entries_are_pruned_in_steps(store: Store) -> None:
         assert (await one(store, ANN, database)).document == {"n": 19}
 
 
-async def test_a_reader_can_tell_what_was_pruned(store: Store) -> None:
+async def test_a_reader_can_find_out_what_was_pruned(store: Store) -> None:
     assert await store.journal_range(1) == JournalRange()
     await store.change([change(create("a", ANN), time=0)])
     await store.change([change(increment(ANN), ANN, time=time) for time in range(1, 10)])
     positions = [each.position for each in await journal_entries(store)]
-    await settled_journal(store, 0, 1)
+    await complete_journal(store, 0, 1)
     assert await store.journal_range(1) == JournalRange(positions[0], positions[-1], 0)
     await store.prune(before=4, limit=100)
     assert await store.journal_range(1) == JournalRange(positions[4], positions[-1], positions[3])
@@ -535,7 +535,7 @@ async def test_a_reader_can_tell_what_was_pruned(store: Store) -> None:
     assert await store.journal_range(2) == JournalRange()
 
 
-async def test_a_reader_that_lags_behind_holds_its_entries(store: Store) -> None:
+async def test_a_reader_that_lags_behind_keeps_its_entries(store: Store) -> None:
     for database in (1, 2):
         await store.change([change(create("a", ANN), database=database, time=0)])
         await store.change([change(increment(ANN), ANN, database=database, time=time) for time in range(1, 6)])

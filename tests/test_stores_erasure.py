@@ -157,7 +157,7 @@ async def test_a_long_journal_is_erased_in_steps(store: Store) -> None:  # noqa:
     assert await store.find(1, [ANN])
 
 
-async def test_an_edit_knows_whether_there_are_tombstones(store: Store) -> None:  # noqa: F811
+async def test_an_edit_finds_whether_there_are_tombstones(store: Store) -> None:  # noqa: F811
     found: list[bool] = []
 
     def look(find: Find) -> EditResult:

@@ -116,7 +116,7 @@ async def test_requests_are_filtered(store: Store, filter: RefusedFilter, expect
     assert await ids(store, filter) == expected
 
 
-async def test_a_replayed_request_says_when(store: Store) -> None:  # noqa: F811
+async def test_a_replayed_request_has_its_time(store: Store) -> None:  # noqa: F811
     await keep(store, request("a"), request("b"))
     await store.mark_replayed(1, "a", 9)
     await store.mark_replayed(1, "absent", 9)

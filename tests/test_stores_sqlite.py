@@ -531,7 +531,7 @@ GOING: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("way", GOING)
-async def test_a_store_stays_unusable_after_its_file_is_gone(tmp_path: Path, way: str) -> None:
+async def test_a_store_stays_unusable_after_its_file_is_removed(tmp_path: Path, way: str) -> None:
     file = tmp_path / "folder" / "profiles.db"
     file.parent.mkdir()
     url = f"sqlite:///{file}"

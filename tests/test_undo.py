@@ -350,7 +350,7 @@ async def test_a_merge_of_another_database_is_unknown(gateway: Gateway) -> None:
 
 
 @every_engine
-async def test_a_merge_that_was_pruned_is_gone(gateway: Gateway) -> None:
+async def test_a_merge_that_was_pruned_is_not_found(gateway: Gateway) -> None:
     merge = await gateway.merge(ANN, BOB)
     await gateway.write(ANN, _city="Rome")
     await gateway.store.prune(NOW + 10_000, 1_000)

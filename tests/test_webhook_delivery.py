@@ -354,7 +354,7 @@ def test_a_removed_webhook_ends() -> None:
     lived(work)
 
 
-def test_gone_disables_and_nothing_is_lost() -> None:
+def test_status_410_disables_and_nothing_is_lost() -> None:
     async def work(world: World) -> None:
         await world.add()
         await world.write("a", "b", "a")

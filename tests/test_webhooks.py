@@ -159,7 +159,7 @@ def test_what_fails_is_sent_again_before_what_follows(host: ServerThread, tmp_pa
         assert eventually(lambda: served.show(id)["reason"] == "")
 
 
-def test_one_profile_holds_up_no_other(host: ServerThread, tmp_path: Path) -> None:
+def test_one_profile_delays_no_other(host: ServerThread, tmp_path: Path) -> None:
     def answers(message: Received) -> tuple[int, Mapping[str, str], bytes]:
         return (500, {}, b"") if message.event["subject"] == bad else (204, {}, b"")
 
@@ -189,7 +189,7 @@ def test_a_redirect_is_not_followed(host: ServerThread, tmp_path: Path) -> None:
         assert other.messages == []
 
 
-def test_an_endpoint_that_is_gone_is_disabled_until_it_is_resumed(host: ServerThread, tmp_path: Path) -> None:
+def test_an_endpoint_that_answers_410_is_disabled_until_it_is_resumed(host: ServerThread, tmp_path: Path) -> None:
     with gateway(host, tmp_path) as served, receiving(lambda _message: (410, {}, b"")) as receiver:
         id, _ = served.create(receiver.url)
         served.write("u", "A")
@@ -343,7 +343,7 @@ def test_an_address_is_public_in_no_disguise(address: str, expected: bool) -> No
         *(f"http://example.com/{'x' * 2048}", "http://no-such-host.invalid/"),
     ],
 )
-def test_a_url_that_leads_inside_or_nowhere_is_refused(host: ServerThread, tmp_path: Path, url: str) -> None:
+def test_a_private_or_invalid_url_is_refused(host: ServerThread, tmp_path: Path, url: str) -> None:
     with gateway(host, tmp_path, allow_private=False) as served:
         reply = served.http.post(WEBHOOKS, json={"url": url}, headers=BEARER)
         assert (reply.status_code, reply.json()["pointer"]) == (400, "/url")
@@ -407,7 +407,7 @@ def test_one_process_delivers_and_another_one_continues(tmp_path: Path) -> None:
         host.close()
 
 
-def test_a_secret_is_not_in_the_store_and_not_shown_again(host: ServerThread, tmp_path: Path) -> None:
+def test_a_secret_is_not_in_the_store_and_not_returned_again(host: ServerThread, tmp_path: Path) -> None:
     with gateway(host, tmp_path) as served:
         id, secret = served.create("http://127.0.0.1:9/")
         shown = (

@@ -54,7 +54,7 @@ BEYOND = re.compile(
 )
 """Rules that JSON Schema has no words for, as refusals tell them: a request of the contract may break one of these."""
 
-TOLD_INSIDE = re.compile(
+REPORTED_INSIDE = re.compile(
     "|".join(
         (
             '"outcome":"refused"|<outcome>refused',  # a dry run's answer
@@ -149,7 +149,7 @@ def filter_failure(_context: Any, failure: Any, case: Any, response: Any) -> boo
     """Whether it counts. XML's negative data does not: a JSON Schema of it sees types, where XML has text alone."""
     kind, is_xml = type(failure).__name__, case.media_type == "application/xml"
     if kind == "AcceptedNegativeData":
-        told = TOLD_INSIDE.search(response.text) or is_untold(case, response)
+        told = REPORTED_INSIDE.search(response.text) or is_untold(case, response)
         passed_over = PASSED_OVER in failure.message or is_lenient(case, failure)
         return not (is_xml or told or passed_over or is_of_the_contract(case, failure))
     if kind == "UseAfterFree":

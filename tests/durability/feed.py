@@ -70,7 +70,7 @@ async def _run_kills(service: Service, receiver: Receiver, url: str, engine: str
     reader = FeedReader(service.url)
     await reader.create_webhook(receiver.url)
     async with reader.reading():
-        async with clients(service.url) as logs, _held_transaction(url):
+        async with clients(service.url) as logs, _open_transaction(url):
             for number in range(KILLS):
                 await asyncio.sleep(random.uniform(0, MAX_LIFE_SECONDS))
                 await asyncio.to_thread(_restart, receiver if number % 2 else service)
@@ -120,7 +120,7 @@ class FeedReader:
 
 
 @asynccontextmanager
-async def _held_transaction(url: str) -> AsyncIterator[None]:
+async def _open_transaction(url: str) -> AsyncIterator[None]:
     """Hold a transaction open for a while: of PostgreSQL one that has an id, of SQLite one that reads."""
     end = await _begin(url)
     held = asyncio.create_task(asyncio.sleep(HELD_SECONDS))

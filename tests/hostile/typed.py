@@ -31,7 +31,7 @@ SUBSCRIPTION = {
     "attributes": {"historical_import": False, "profiles": {"data": [{"type": "profile", "attributes": CONSENT}]}},
     "relationships": {"list": {"data": {"type": "list", "id": "7"}}},
 }
-DEVICE_TOLD = {"token": "t", "platform": "ios", "vendor": "apns", "device_metadata": {}, "profile": {"data": PERSON}}
+DEVICE_NAMED = {"token": "t", "platform": "ios", "vendor": "apns", "device_metadata": {}, "profile": {"data": PERSON}}
 TYPED: dict[str, Any] = {
     "/api/v1.1/profiles/import": ALTCRAFT,
     "/api/profile-import": {"data": PERSON},
@@ -39,7 +39,7 @@ TYPED: dict[str, Any] = {
         "data": {"type": "profile-bulk-import-job", "attributes": {"profiles": {"data": [PERSON]}}, "relationships": {}}
     },
     "/api/profile-subscription-bulk-create-jobs": {"data": SUBSCRIPTION},
-    "/api/push-tokens": {"data": {"type": "push-token", "attributes": DEVICE_TOLD}},
+    "/api/push-tokens": {"data": {"type": "push-token", "attributes": DEVICE_NAMED}},
 }
 """By call, a body without own fields, in which every object, list, boolean and number has a declared type."""
 
