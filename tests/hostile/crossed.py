@@ -1,16 +1,19 @@
 """Requests that somebody else may send: for every call one that would land, and credentials that must not let it.
 
-Every call of every dialect is here; a new one without a body of its own fails the test, or stands in `UNPROVEN`.
+Every call of every dialect is here; a new one without a body of its own fails the test.
 """
 
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from gateway import media
 from gateway.core.fingerprint import fingerprint
 from gateway.dialects import load_dialects
+from gateway.dialects.altcraft.calls import PUBLIC_PUSH
 from gateway.dialects.klaviyo.devices import PushToken
 from gateway.dialects.protocol import Call
 from tests.cases import TOKENS
@@ -20,6 +23,9 @@ ID, CANARY = "c" * 24, "canary"
 JOBS = {"import": "d" * 24, "suppress": "f" * 24, "unsuppress": "a" * 24}
 """By kind, the id of a job."""
 DEVICE = PushToken("ios-apns", "device")
+RESOURCE_TOKEN = "of-resource-1"
+"""The token of the resource 1 of database 1, which apps and pages have."""
+COMPANY = "demo"
 EMAIL = f"{CANARY}@example.com"
 
 WRONG = (
@@ -29,7 +35,8 @@ WRONG = (
     TOKEN[:-1],
     TOKEN.upper(),
     fingerprint(TOKEN),
-    "demo",
+    COMPANY,
+    RESOURCE_TOKEN,
     "' OR 1=1 --",
     "was-revoked",
     *TOKENS,
@@ -56,73 +63,52 @@ def crossed(seed: int) -> Iterator[Crossed]:
         yield made(name, call, secret, database, chance.choice(media.CODECS), chance.choice(("body", "header")))
 
 
+def right_secret(name: str, call: Call) -> str:
+    """Return the credential that a call accepts, of database 1."""
+    if is_of_resource(call):
+        return RESOURCE_TOKEN
+    return COMPANY if is_of_company(name, call) else TOKEN
+
+
+def is_of_resource(call: Call) -> bool:
+    """Whether apps or pages make the call, with the token of a resource."""
+    return call.credential is not None
+
+
+def is_of_company(name: str, call: Call) -> bool:
+    """Whether apps or pages make the call, with the public id of a database."""
+    return name == "klaviyo" and call.is_public
+
+
 def made(name: str, call: Call, secret: str | None, database: int | None, codec: Any, where: str) -> Crossed:
     own, rights = TOKENS.get(secret or "", (None, ()))
     is_known = own is not None and secret != "was-revoked" and {call.right, *call.further_rights} <= {*rights}
     headers = {"content-type": codec.media_type, "accept": codec.media_type, "revision": "2025-10-15"}
     tree, path = BODIES[name](call, database)
-    if name == "altcraft" and where == "body":
+    asked = database if name == "altcraft" else own
+    if is_of_resource(call) or is_of_company(name, call):
+        is_known, own = secret == right_secret(name, call), 1
+        asked = own
+    if is_of_company(name, call):
+        path = f"{path}?company_id={secret or ''}".replace(" ", "%20")
+    elif call.path == PUBLIC_PUSH:
+        tree = {**tree, "resource_token": secret}
+    elif is_of_resource(call):
+        headers |= {"authorization": f"Bearer rtoken@{secret}"} if secret is not None else {}
+    elif name == "altcraft" and where == "body":
         tree = {**tree, "token": secret}
     elif secret is not None:
         headers["authorization"] = f"{'Klaviyo-API-Key' if name == 'klaviyo' else 'Bearer'} {secret}"
-    asked = database if name == "altcraft" else own
-    if name == "klaviyo" and path.startswith("/client/"):
-        path = f"{path}?company_id={secret or ''}".replace(" ", "%20")
-        is_known, own = secret == "demo", 1
-        asked = own
-    body = b"" if call.method in ("GET", "DELETE") else codec.encode(tree)
+    body = b"" if call.method in WITHOUT_BODY and not call.path.endswith(MEMBER_IDS) else codec.encode(tree)
     optional = call.path.endswith(WITHOUT_DATABASE) and database is None
     may = is_known and (asked == own or optional)
     return Crossed(Request(call.method, path, headers, body), may, own if is_known else None)
 
 
+WITHOUT_BODY, MEMBER_IDS = ("GET", "DELETE"), "/relationships/profiles"
+
 WITHOUT_DATABASE = ("databases/list", "fields_get", "subscriptions/list_all", "message_unsub", "push_subscribe")
 """The ends of Altcraft's calls that need not name a database."""
-
-UNPROVEN = {
-    "DELETE": ("/api/lists/{id}/relationships/profiles",),
-    "GET": (
-        "/api/accounts/{id}",
-        "/api/lists/{id}",
-        "/api/lists/{id}/profiles",
-        "/api/lists/{id}/relationships/profiles",
-        "/api/metrics/{id}",
-        "/api/segments/{id}",
-        "/api/segments/{id}/profiles",
-        "/api/segments/{id}/relationships/profiles",
-        "/subscription/push/status",
-        "/users/{user_id}/preferences/{topic_id}",
-        "/users/{user_id}/tokens/{token}",
-    ),
-    "PATCH": ("/users/{user_id}/tokens/{token}",),
-    "POST": (
-        "/api/back-in-stock-subscriptions",
-        "/api/event-bulk-create-jobs",
-        "/api/events",
-        "/client/back-in-stock-subscriptions",
-        "/client/event-bulk-create",
-        "/client/events",
-        "/event/push/delivery",
-        "/event/post",
-        "/event/push/open",
-        "/onsite/track-analytics",
-        "/profile/update",
-        "/push_subscribe",
-        "/subscription/push/subscribe",
-        "/subscription/push/unsuspend",
-        "/subscription/push/update",
-        "/users/{user_id}/preferences",
-    ),
-    "PUT": (
-        "/users/{user_id}/preferences",
-        "/users/{user_id}/preferences/{topic_id}",
-        "/users/{user_id}/tenants",
-        "/users/{user_id}/tokens",
-        "/users/{user_id}/tokens/{token}",
-    ),
-}
-"""By method, the calls that have no body here with which they land. A refusal of theirs proves less."""
-
 
 # --- a body for every call, which lands where the credential is right ---
 
@@ -136,6 +122,9 @@ def _altcraft(call: Call, database: int | None) -> tuple[dict[str, Any], str]:
         match = {"profile_id": ID, "resource_id": 1, "channel": "email", "email": EMAIL}
     if call.path.endswith("fields_get"):
         match = {"id": 1}
+    if call.path in _APP_BODIES:
+        tree = {**_APP_BODIES[call.path], "time": 1767225600}
+        return tree, call.path if call.path == PUBLIC_PUSH else f"{call.path}?{urlencode(DEVICE.match['values'])}"
     match = _ALTCRAFT_BODIES.get(call.path.removeprefix("/api/v1.1/"), match)
     tree = {**match, "data": data, "segment_id": 7, "trigger_id": 5, "workflow_id": 9}
     name = "list_id" if "/subscribers/" in call.path else "db_id"
@@ -160,6 +149,24 @@ _ALTCRAFT_BODIES: dict[str, dict[str, Any]] = {
 """By call, the parameters that the others do not have."""
 
 
+_FIELDS = {"_fname": "Olly"}
+_APP_BODIES: dict[str, dict[str, Any]] = {
+    PUBLIC_PUSH: {"subscriptions": [DEVICE.match["values"]]},
+    "/subscription/push/subscribe": {"subscription": {**DEVICE.match["values"], "status": "subscribed"}},
+    "/subscription/push/update": {
+        **{f"old_{name}": value for name, value in (("token", DEVICE.token), ("provider", DEVICE.provider))},
+        **{f"new_{name}": value for name, value in (("token", DEVICE.token), ("provider", DEVICE.provider))},
+    },
+    "/subscription/push/status": {},
+    "/subscription/push/unsuspend": {"subscription": DEVICE.match["values"], "replace": True},
+    "/event/post": {"ma": json.dumps({"db_id": 1, "matching": "push_sub", **DEVICE.match["values"]})},
+    "/profile/update": {"profile_fields": _FIELDS},
+    "/event/push/open": {"smid": ID},
+    "/event/push/delivery": {"smid": ID},
+}
+"""By path, what an app or a page sends."""
+
+
 def _courier(call: Call, _database: int | None) -> tuple[Any, str]:
     tree = {
         "profile": {"email": EMAIL},
@@ -167,13 +174,41 @@ def _courier(call: Call, _database: int | None) -> tuple[Any, str]:
         "lists": [{"listId": "7"}],
         "recipients": [{"recipientId": CANARY}],
     }
-    return tree, call.path.replace("{recipient_id}", CANARY)
+    path = call.path
+    for name, value in _COURIER_NAMES.items():
+        path = path.replace(name, value)
+    below = call.path.removeprefix("/users/{user_id}")
+    return _COURIER_BODIES.get(f"{call.method} {below}", tree), path
+
+
+_COURIER_NAMES = {
+    **dict.fromkeys(("{recipient_id}", "{user_id}"), CANARY),
+    "{list_id}": "7",
+    "{token}": DEVICE.token,
+    "{topic_id}": "news",
+    "{tenant_id}": "acme",
+}
+_USER_TOKEN = {"token": DEVICE.token, "provider_key": "apn"}
+_TOPIC = {"status": "OPTED_IN"}
+_TOPICS = {"topics": [{"topic_id": "news", **_TOPIC}]}
+_COURIER_BODIES: dict[str, dict[str, Any]] = {
+    "PUT /tokens": {"tokens": [_USER_TOKEN]},
+    "PUT /tokens/{token}": _USER_TOKEN,
+    "PATCH /tokens/{token}": {"patch": [{"op": "add", "path": "/properties", "value": {"nickname": "Olly"}}]},
+    "PUT /preferences": _TOPICS,
+    "POST /preferences": _TOPICS,
+    "PUT /preferences/{topic_id}": {"topic": _TOPIC},
+    "PUT /tenants": {"tenants": [{"tenant_id": "acme"}]},
+}
+"""By method and path below a user, the bodies that the others do not have."""
 
 
 def _klaviyo(call: Call, _database: int | None) -> tuple[Any, str]:
     is_job = "-bulk-" in call.path and not call.path.endswith("import-jobs")
     attributes: dict[str, Any] = {"email": EMAIL} if is_job else {"email": EMAIL, "first_name": "Olly"}
     data: dict[str, Any] = {"type": "profile", "attributes": attributes}
+    if found := _KLAVIYO_DATA.get(f"{call.method} {call.path}"):
+        return {"data": found}, call.path.replace("{id}", "7")
     if call.method == "PATCH":
         data["id"] = ID
     kind = call.path.rpartition("/")[2].removesuffix("s")
@@ -182,8 +217,6 @@ def _klaviyo(call: Call, _database: int | None) -> tuple[Any, str]:
     elif kind.startswith("push-token"):
         device = {"token": DEVICE.token, "platform": "ios", "vendor": "apns"}
         data = {"type": kind, "attributes": {**device, "profile": {"data": data}}}
-    elif call.path.startswith("/api/lists/") and call.method in ("POST", "DELETE"):
-        return {"data": [{"type": "profile", "id": ID}]}, call.path.replace("{id}", "7")
     elif kind == "subscription":
         a_list = {"list": {"data": {"type": "list", "id": "7"}}}
         data = {"type": kind, "attributes": {"profile": {"data": data}}, "relationships": a_list}
@@ -196,7 +229,38 @@ def _klaviyo(call: Call, _database: int | None) -> tuple[Any, str]:
     return {"data": data}, call.path.replace("{id}", next((id for part, id in _NAMED if part in call.path), ID))
 
 
+def _resource(type: str, **attributes: Any) -> dict[str, Any]:
+    return {"type": type, "attributes": attributes}
+
+
+_PROFILE = {"data": _resource("profile", email=EMAIL, first_name="Olly")}
+_EVENT: dict[str, Any] = {"properties": {}, "metric": {"data": _resource("metric", name="Viewed")}}
+_ONE_EVENT = _resource("event", **_EVENT, profile=_PROFILE)
+_EVENTS = _resource("event-bulk-create", profile=_PROFILE, events={"data": [_resource("event", **_EVENT)]})
+_VARIANT = {"variant": {"data": {"type": "catalog-variant", "id": "v1"}}}
+_BACK_IN_STOCK = {
+    **_resource("back-in-stock-subscription", channels=["EMAIL"], profile=_PROFILE),
+    "relationships": _VARIANT,
+}
+_KLAVIYO_DATA: dict[str, Any] = {
+    "POST /api/events": _ONE_EVENT,
+    "POST /client/events": _ONE_EVENT,
+    "POST /client/event-bulk-create": _EVENTS,
+    "POST /api/event-bulk-create-jobs": _resource(
+        "event-bulk-create-job", **{"events-bulk-create": {"data": [_EVENTS]}}
+    ),
+    "POST /api/back-in-stock-subscriptions": _BACK_IN_STOCK,
+    "POST /client/back-in-stock-subscriptions": _BACK_IN_STOCK,
+    "POST /onsite/track-analytics": _resource("event", **_EVENT),
+    "POST /api/lists": _resource("list", name="News"),
+    "PATCH /api/lists/{id}": {**_resource("list", name="News"), "id": "7"},
+    **{f"{method} /api/lists/{{id}}{MEMBER_IDS}": [{"type": "profile", "id": ID}] for method in ("POST", "DELETE")},
+}
+"""By method and path, the `data` of calls that have none of the others."""
+
 _NAMED = (
+    ("/api/lists/", "7"),
+    ("/api/accounts/", COMPANY),
     ("/api/push-tokens/", DEVICE.id),
     ("import-jobs", JOBS["import"]),
     ("suppression-bulk-create-jobs", JOBS["suppress"]),
