@@ -561,7 +561,7 @@ FULL = Database(
     fields={"properties": {"customer_id": {"type": "string", "x-identifier": True}}},
     company_id="demo",
     resources={1: Resource(1, "news", ("a", "b"), {"properties": {}}), 2: Resource(2, "push")},
-    segments={5: Segment(5, "five"), 4: Segment(4, "four")},
+    segments={5: Segment(5, "five", 1000, 2**40, True), 4: Segment(4, "four")},
 )
 TOKEN = Token("t1", "hash 1", 1, frozenset({"read", "write"}), 1000)
 
@@ -602,10 +602,10 @@ async def test_updates_and_removes_resources_and_segments(store: Store) -> None:
     news = Resource(1, "changed", ("c",), {"properties": {"x": {"type": "string"}}})
     await store.update_resource(3, news)
     await store.remove_resource(3, 2)
-    await store.update_segment(3, Segment(4, "changed"))
+    await store.update_segment(3, Segment(4, "changed", None, 2000, True))
     await store.remove_segment(3, 5)
     *_, changed, neighbour = await store.databases()
-    assert changed == replace(FULL, resources={1: news}, segments={4: Segment(4, "changed")})
+    assert changed == replace(FULL, resources={1: news}, segments={4: Segment(4, "changed", None, 2000, True)})
     assert neighbour == replace(FULL, id=4, company_id=None)
     await store.add_resource(3, Resource(2, "again"))
     assert (await store.databases())[2].resources[2] == Resource(2, "again")

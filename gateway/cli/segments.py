@@ -1,11 +1,14 @@
 """The commands `segment`: static lists of profiles."""
 
+from dataclasses import replace
+
 import click
 
 from gateway.cli.options import DATABASE, ID, JSON, NAME, setting
 from gateway.cli.output import print_rows
 from gateway.cli.store import find_database, load_settings, run_on_store, update_registry
 from gateway.core.model import Segment
+from gateway.stores.protocol import Store
 
 
 @click.group()
@@ -43,8 +46,12 @@ def list_segments(store: str | None, database: int, as_json: bool) -> None:
 @NAME
 def update_segment(store: str | None, database: int, id: int, name: str) -> None:
     """Rename a static segment."""
-    segment = Segment(id, name)
-    update_registry(store, lambda store: store.update_segment(database, segment), missing=_missing(database, id))
+
+    async def rename(store: Store) -> None:
+        declared = {each.id: each.segments for each in await store.databases()}.get(database, {}).get(id)
+        await store.update_segment(database, replace(declared or Segment(id, name), name=name))
+
+    update_registry(store, rename, missing=_missing(database, id))
     click.echo(f"segment {id} updated in database {database}")
 
 

@@ -16,14 +16,11 @@ Tree: TypeAlias = Any
 Document: TypeAlias = dict[str, Any]
 """A profile in canonical form, as `schemas/profile.schema.json` describes it."""
 
-Update: TypeAlias = dict[str, Any]
-Search: TypeAlias = dict[str, Any]
-Removal: TypeAlias = dict[str, Any]
-Merge: TypeAlias = dict[str, Any]
-Split: TypeAlias = dict[str, Any]
-"""Canonical commands. Each has a schema of its name in `schemas/`."""
+Command: TypeAlias = dict[str, Any]
+"""A canonical command. Each `CommandType` has a schema of its name in `schemas/`."""
 
-Command: TypeAlias = Update | Search | Removal | Merge | Split
+Update: TypeAlias = Command
+Merge: TypeAlias = Command
 
 
 class CommandType(StrEnum):
@@ -317,10 +314,13 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A static segment: a list of profiles that only requests change."""
+    """A static segment: a list of profiles that only requests change. Times are in milliseconds since 1970."""
 
     id: int
     name: str
+    created: int | None = None
+    updated: int | None = None
+    is_double_opt_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from gateway.core.edit import EditContext, document_result, with_ledgers, with_m
 from gateway.core.faults import Fault, Refusal
 from gateway.core.journal import LAST_STARTS
 from gateway.core.matching import ID, identities, identity_changes
-from gateway.core.model import Address, Document, EditResult, Find, Identity, Ledger, Profile, Split, Write
+from gateway.core.model import Address, Command, Document, EditResult, Find, Identity, Ledger, Profile, Write
 from gateway.core.moves import (
     SEGMENT_MEMBERS,
     SUBSCRIPTION_MEMBERS,
@@ -40,7 +40,7 @@ class SplitEdit(Struct, frozen=True):
     validation.
     """
 
-    split: Split
+    split: Command
     key: tuple[Identity, ...]
     destination_keys: tuple[tuple[Identity, ...], ...]
     new_ids: tuple[str, ...]

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias
 from msgspec import Struct, field
 
 from gateway.core.faults import Fault, Refusal
-from gateway.core.model import CommandType, Database, Document, Job, JournalEntry, Profile, Tree, Update
+from gateway.core.model import CommandType, Database, Document, Job, JournalEntry, Profile, Segment, Tree, Update
 from gateway.dialects.outgoing import Outgoing
 
 UPDATE, BATCH, FIND, REMOVE, DESCRIBE = "update", "batch", "find", "remove", "describe"
@@ -15,19 +15,25 @@ LIST, MERGE, IMPORT, JOB, JOBS = "list", "merge", "import", "job", "jobs"
 JOB_PROFILES, ATOMIC, CHANGE_STATUSES = "job_profiles", "atomic", "change_statuses"
 SPLIT, HISTORY, JOURNAL = "split", "history", "journal"
 RELATE, RELATIONS = "relate", "relations"
+DECLARE_SEGMENT, REMOVE_SEGMENT = "declare_segment", "remove_segment"
 """The operations of a call.
 
 `update` changes one profile, `batch` many, each by itself, and `atomic` many in one step, all or none.
-`change_statuses` changes the subscriptions of all profiles, page by page, and returns how many. `import` changes many
-as a job that the store keeps; `job`, `jobs` and `job_profiles` return one job, all jobs, or the profiles of one.
+`change_statuses` changes the subscriptions of all profiles, page by page, and returns how many. `declare_segment`
+declares or changes a static segment, `remove_segment` removes it after its members left it, page by page. `import`
+changes many as a job that the store keeps; `job`, `jobs` and `job_profiles` return one job, all jobs, or the profiles
+of one.
 `find` returns one profile, `list` a page of them, `remove` removes one, `merge` merges several into one, `split` moves
 parts of one to others, `relate` changes a relation of two, `relations` returns one and those that its relations lead
 from, `history` returns the changes of one profile, `journal` a page of those of all, and `describe` the databases that
 the token may access.
 """
 
+WITHOUT_DRY_RUN = (CHANGE_STATUSES, DECLARE_SEGMENT, REMOVE_SEGMENT)
+"""The writing operations that change more than some profiles in one step."""
+
 COMMAND_TYPES: Mapping[str, CommandType] = {
-    **dict.fromkeys((UPDATE, BATCH, IMPORT, ATOMIC, CHANGE_STATUSES), CommandType.UPDATE),
+    **dict.fromkeys((UPDATE, BATCH, IMPORT, ATOMIC, *WITHOUT_DRY_RUN), CommandType.UPDATE),
     **dict.fromkeys((FIND, LIST, JOB, JOBS, JOB_PROFILES, DESCRIBE, HISTORY, JOURNAL, RELATIONS), CommandType.SEARCH),
     REMOVE: CommandType.REMOVAL,
     MERGE: CommandType.MERGE,
@@ -137,7 +143,7 @@ class Result(Struct, frozen=True):
     """
 
     database: Database
-    outcomes: Sequence[Profile | Job | HistoryRow | Sequence[Fault] | int | None]
+    outcomes: Sequence[Profile | Job | HistoryRow | Segment | Sequence[Fault] | int | None]
     updates: Sequence[Update | Refusal] = ()
     context: Mapping[str, Any] = field(default_factory=dict)
 

@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 from gateway.core.faults import CATALOG, Fault
 from gateway.core.model import READ
 from gateway.dialects.protocol import (
-    CHANGE_STATUSES,
     CONTENT_TYPES,
     DESCRIBE,
     JOB,
@@ -21,6 +20,7 @@ from gateway.dialects.protocol import (
     JOBS,
     JOURNAL,
     LIST,
+    WITHOUT_DRY_RUN,
     Call,
     Dialect,
 )
@@ -53,7 +53,7 @@ OWN_FAULTS = (
 SECRET_TOKEN_FAULTS, COMPANY_FAULTS = {"no_token", "unknown_token", "missing_right"}, {"unknown_company"}
 """Faults of a secret token, and of the company id that public calls have instead."""
 
-CONFLICT_FREE = (CHANGE_STATUSES, DESCRIBE, JOB, JOBS, JOURNAL, LIST, JOB_PROFILES)
+CONFLICT_FREE = (*WITHOUT_DRY_RUN, DESCRIBE, JOB, JOBS, JOURNAL, LIST, JOB_PROFILES)
 """Operations that neither change a profile nor require exactly one match."""
 
 BOOLEAN_SCHEMAS: Mapping[bool, JSON] = {True: {}, False: {"not": {}}}
@@ -257,7 +257,7 @@ def _responses(dialect: Dialect, call: Call, replies: Mapping[str, str | None], 
 
 def _has_dry_run(call: Call) -> bool:
     """Return whether the call has dry runs. They return profiles, which a public call must not."""
-    return call.right != READ and not call.is_public and call.operation != CHANGE_STATUSES
+    return call.right != READ and not call.is_public and call.operation not in WITHOUT_DRY_RUN
 
 
 def _response(

@@ -116,10 +116,10 @@ class ChangeBuilder:
         checked = self._checked(edit, (*key, *subject), request)
         return Change(request.database.id, (*key, *subject), checked, origin, request.idempotency_key)
 
-    def new_name(self, request: PreparedRequest, key: IdempotencyKey) -> Change:
-        """Return a change that only creates an id, so that repeated requests under the key get the same one."""
+    def new_name(self, request: PreparedRequest, key: IdempotencyKey, name: str = "") -> Change:
+        """Return a change that keeps a name, by default a new id: repeated requests under the key get the first one."""
         origin = self._origin({}, request)
-        return Change(request.database.id, (), id_edit(self._new_id(), origin.time), origin, key)
+        return Change(request.database.id, (), id_edit(name or self._new_id(), origin.time), origin, key)
 
     def _change(
         self, update: Update | Refusal, request: PreparedRequest, key: IdempotencyKey | None

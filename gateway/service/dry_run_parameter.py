@@ -3,7 +3,7 @@
 from urllib.parse import parse_qsl, urlsplit
 
 from gateway.core.faults import refuse
-from gateway.dialects.protocol import CHANGE_STATUSES, Call
+from gateway.dialects.protocol import CHANGE_STATUSES, WITHOUT_DRY_RUN, Call
 from gateway.service.http_messages import Message
 
 DRY_RUN = "dry_run"
@@ -18,6 +18,8 @@ def is_dry_run(message: Message, call: Call) -> bool:
     value = VALUES[given.pop()]
     if value and call.operation == CHANGE_STATUSES:
         raise refuse("invalid_parameter", "a call that changes all profiles has no dry run", f"/{DRY_RUN}")
+    if value and call.operation in WITHOUT_DRY_RUN:
+        raise refuse("invalid_parameter", "a change of a list itself has no dry run", f"/{DRY_RUN}")
     if value and call.is_public:
         raise refuse("invalid_parameter", "a call that is open to any page tells of no profile", f"/{DRY_RUN}")
     return value

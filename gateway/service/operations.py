@@ -1,4 +1,4 @@
-"""The operations by name: what each one does is in `updates`, `searches`, `history`, `jobs` and `dry_runs`."""
+"""The operations by name: what they do is in `updates`, `segments`, `searches`, `history`, `jobs` and `dry_runs`."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -9,6 +9,7 @@ from gateway.dialects.protocol import (
     ATOMIC,
     BATCH,
     CHANGE_STATUSES,
+    DECLARE_SEGMENT,
     DESCRIBE,
     FIND,
     HISTORY,
@@ -22,6 +23,7 @@ from gateway.dialects.protocol import (
     RELATE,
     RELATIONS,
     REMOVE,
+    REMOVE_SEGMENT,
     SPLIT,
     UPDATE,
 )
@@ -32,6 +34,7 @@ from gateway.service.history import History
 from gateway.service.jobs import Jobs
 from gateway.service.prepared_request import Outcome, PreparedRequest
 from gateway.service.searches import Searches
+from gateway.service.segments import Segments
 from gateway.service.updates import Updates
 from gateway.stores.protocol import Store
 
@@ -51,6 +54,7 @@ class Operations:
         pseudonym: Pseudonym | None = None,
     ) -> None:
         updates, searches = Updates(store, changes), Searches(store, pseudonym)
+        segments = Segments(store, changes, now)
         history = History(store, searches, pseudonym)
         jobs = Jobs(store, changes, updates, now, new_id, pseudonym)
         self._store = store
@@ -61,6 +65,8 @@ class Operations:
             BATCH: updates.batch,
             ATOMIC: updates.atomic,
             CHANGE_STATUSES: updates.change_statuses,
+            DECLARE_SEGMENT: segments.declare,
+            REMOVE_SEGMENT: segments.remove,
             REMOVE: updates.remove,
             MERGE: updates.merge,
             SPLIT: updates.split,

@@ -6,13 +6,13 @@ from typing import Any, TypeAlias
 from msgspec import Struct, field
 
 from gateway.core.faults import Fault, Refusal
-from gateway.core.model import Command, Database, IdempotencyKey, Job, Profile, Token, Tree
+from gateway.core.model import Command, Database, IdempotencyKey, Job, Profile, Segment, Token, Tree
 from gateway.dialects.protocol import Dialect, HistoryRow
 from gateway.schema.compiled import CompiledSchema
 
-Outcome: TypeAlias = Profile | Job | HistoryRow | Sequence[Fault] | int | None
-"""A profile, a job or a row of a history, None for an absent or removed profile, the faults of one of many updates, or
-a number of changes."""
+Outcome: TypeAlias = Profile | Job | HistoryRow | Segment | Sequence[Fault] | int | None
+"""A profile, a job, a row of a history or a segment, None for an absent or removed profile, the faults of one of many
+updates, or a number of changes."""
 
 
 class PreparedRequest(Struct, frozen=True):

@@ -18,12 +18,13 @@ SEGMENTS = "SELECT * FROM segments ORDER BY database, id"
 TOKENS = "SELECT * FROM tokens ORDER BY created, id"
 ADD_DATABASE = "INSERT INTO databases VALUES (?, ?, ?, ?, ?)"
 ADD_RESOURCE = "INSERT INTO resources VALUES (?, ?, ?, ?, ?, ?, ?)"
-ADD_SEGMENT = "INSERT INTO segments VALUES (?, ?, ?)"
+ADD_SEGMENT = "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)"
 ADD_TOKEN = "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)"
 UPDATE_DATABASE = "UPDATE databases SET name = ?, closed = ?, fields = ?, company_id = ? WHERE id = ?"
 UPDATE_RESOURCE = """UPDATE resources SET name = ?, categories = ?, fields = ?, token_hash = ?, public_key = ?
     WHERE database = ? AND id = ?"""
-UPDATE_SEGMENT = "UPDATE segments SET name = ? WHERE database = ? AND id = ?"
+UPDATE_SEGMENT = """UPDATE segments SET name = ?, created = ?, updated = ?, is_double_opt_in = ?
+    WHERE database = ? AND id = ?"""
 REMOVE_RESOURCE = "DELETE FROM resources WHERE database = ? AND id = ?"
 REMOVE_SEGMENT = "DELETE FROM segments WHERE database = ? AND id = ?"
 RENAME_TOKEN = "UPDATE tokens SET name = ? WHERE id = ?"
@@ -51,8 +52,8 @@ class SqlRegistry:
                 id, name, tuple(orjson.loads(categories)), orjson.loads(fields), *secrets
             )
         segments: dict[int, dict[int, Segment]] = defaultdict(dict)
-        for database, id, name in await self._read(SEGMENTS):
-            segments[database][id] = Segment(id, name)
+        for database, id, name, created, updated, is_double in await self._read(SEGMENTS):
+            segments[database][id] = Segment(id, name, created, updated, bool(is_double))
         return [
             Database(id, name, bool(closed), orjson.loads(fields), company_id, resources[id], segments[id])
             for id, name, closed, fields, company_id in await self._read(DATABASES)
@@ -98,7 +99,7 @@ class SqlRegistry:
         await self._register(_add_segment(database, segment))
 
     async def update_segment(self, database: int, segment: Segment) -> None:
-        await self._register((UPDATE_SEGMENT, (segment.name, database, segment.id)))
+        await self._register((UPDATE_SEGMENT, (*_segment_columns(segment), database, segment.id)))
 
     async def remove_segment(self, database: int, id: int) -> None:
         await self._register((REMOVE_SEGMENT, (database, id)))
@@ -120,4 +121,9 @@ def _resource_columns(resource: Resource) -> Row:
 
 
 def _add_segment(database: int, segment: Segment) -> Statement:
-    return ADD_SEGMENT, (database, segment.id, segment.name)
+    return ADD_SEGMENT, (database, segment.id, *_segment_columns(segment))
+
+
+def _segment_columns(segment: Segment) -> Row:
+    """Return the columns of a segment that can be updated."""
+    return segment.name, segment.created, segment.updated, segment.is_double_opt_in

@@ -76,6 +76,9 @@ class SegmentMember(Struct, forbid_unknown_fields=True):
 
     id: Count
     name: str
+    created: int | None = None
+    updated: int | None = None
+    is_double_opt_in: bool = False
 
 
 class DatabaseLine(Line, tag="database"):
@@ -221,7 +224,10 @@ def line_of(database: int, row: DumpRow) -> RowLine:
                 ResourceMember(it.id, it.name, it.categories, {**it.fields}, it.token_hash, it.public_key)
                 for it in row.resources.values()
             ]
-            segments = [SegmentMember(it.id, it.name) for it in row.segments.values()]
+            segments = [
+                SegmentMember(it.id, it.name, it.created, it.updated, it.is_double_opt_in)
+                for it in row.segments.values()
+            ]
             return DatabaseLine(row.id, row.name, row.closed, {**row.fields}, row.company_id, resources, segments)
         case Token():
             rights = sorted(row.rights, key=RIGHTS.index)
@@ -251,7 +257,9 @@ def row_of(line: RowLine) -> DumpRow:
                 it.id: Resource(it.id, it.name, it.categories, it.fields, it.token_hash, it.public_key)
                 for it in line.resources
             }
-            segments = {it.id: Segment(it.id, it.name) for it in line.segments}
+            segments = {
+                it.id: Segment(it.id, it.name, it.created, it.updated, it.is_double_opt_in) for it in line.segments
+            }
             return Database(line.database, line.name, line.closed, line.fields, line.company_id, resources, segments)
         case TokenLine():
             rights = frozenset(line.rights)

@@ -139,7 +139,11 @@ def _require_list(result: Result) -> None:
 
 def _render_list(segment: int | str, database: Database) -> dict[str, Any]:
     declared = database.segments.get(segment) if isinstance(segment, int) else None
-    return {"id": str(segment), "name": declared.name if declared else str(segment)}
+    if declared is None:
+        return {"id": str(segment), "name": str(segment)}
+    times = {"created": declared.created, "updated": declared.updated}
+    known = {name: format_time(time) for name, time in times.items() if time is not None}
+    return {"id": str(segment), "name": declared.name, **known}
 
 
 def _render_subscription(segment: int | str, profile: Profile) -> dict[str, Any]:

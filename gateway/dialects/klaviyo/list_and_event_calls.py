@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from gateway.core.model import READ, WRITE
-from gateway.dialects.klaviyo import accounts, back_in_stock, events, list_calls
+from gateway.core.model import DELETE, READ, WRITE
+from gateway.dialects.klaviyo import accounts, back_in_stock, events, list_calls, list_changes
 from gateway.dialects.klaviyo.absent_resources import list_parser, render_empty, search_parser
 from gateway.dialects.klaviyo.call_groups import (
     ACCOUNT_RATES,
@@ -17,7 +17,7 @@ from gateway.dialects.klaviyo.call_groups import (
 from gateway.dialects.klaviyo.push_tokens import render_removal
 from gateway.dialects.klaviyo.replies import render_accepted
 from gateway.dialects.klaviyo.revisions import FIRST_REVISION
-from gateway.dialects.protocol import ATOMIC, DESCRIBE, LIST, UPDATE
+from gateway.dialects.protocol import ATOMIC, DECLARE_SEGMENT, DESCRIBE, LIST, REMOVE_SEGMENT, UPDATE
 
 MEMBERS, MEMBER_IDS = "/api/lists/{id}/profiles", "/api/lists/{id}/relationships/profiles"
 
@@ -57,10 +57,17 @@ LIST_AND_EVENT_CALLS: Sequence[CallGroup] = (
     ),
     CallGroup(
         FIRST_REVISION,
+        (*BULK_RATES, "150/day"),
+        (("POST /api/lists", DECLARE_SEGMENT, WRITE, list_changes.parse_creation, list_changes.render_creation),),
+    ),
+    CallGroup(
+        FIRST_REVISION,
         BULK_RATES,
         (
             ("POST /client/event-bulk-create", UPDATE, WRITE, events.parse_client_events, render_accepted),
             ("POST /api/event-bulk-create-jobs", ATOMIC, WRITE, events.parse_job, render_accepted),
+            ("PATCH /api/lists/{id}", DECLARE_SEGMENT, WRITE, list_changes.parse_change, list_changes.render_change),
+            ("DELETE /api/lists/{id}", REMOVE_SEGMENT, DELETE, list_changes.parse_deletion, render_removal),
             (f"POST {MEMBER_IDS}", ATOMIC, WRITE, list_calls.parse_additions, render_removal),
             (f"DELETE {MEMBER_IDS}", ATOMIC, WRITE, list_calls.parse_removals, render_removal),
             _absent("event"),

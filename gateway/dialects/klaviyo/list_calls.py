@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.listing import sort_value
-from gateway.core.model import Database, Profile
+from gateway.core.model import Database, Profile, Segment
 from gateway.core.pointer import join_pointer
 from gateway.core.times import parse_time
 from gateway.dialects.klaviyo.fields import IDENTIFIERS
@@ -41,7 +41,7 @@ from gateway.dialects.klaviyo.jsonapi.links import (
     render_resource,
     unknown_field,
 )
-from gateway.dialects.klaviyo.lists import segment_of
+from gateway.dialects.klaviyo.lists import list_attributes, segment_of
 from gateway.dialects.klaviyo.pages import parse_page, parse_query
 from gateway.dialects.klaviyo.replies import profile_resource
 from gateway.dialects.klaviyo.requests import NO_MATCH, match_id, profile_context
@@ -84,6 +84,9 @@ def parse_lists(request: Request) -> ParsedRequest:
     """Parse `GET /api/lists`: a page of the declared lists."""
     parameters = parse_parameters(request)
     conditions = parse_filter(parameters.get("filter", ""), LIST_OPERATORS)
+    for each in conditions:
+        if each.field in ("created", "updated"):
+            _parse_time(each)
     sort = parameters.get("sort", "id")
     if sort.removeprefix("-") not in LIST_SORTS:
         raise invalid_parameter("sort", f"'{sort[:60]}' is not one of {', '.join(LIST_SORTS)}.")
@@ -152,14 +155,18 @@ def _add_condition(query: dict[str, Any], condition: FilterCondition, segment: s
 
 def _joined(condition: FilterCondition, segment: str) -> dict[str, Any]:
     """Return the condition on the time of joining: the profile's creation where none is known."""
-    try:
-        time = parse_time(condition.values[0])
-    except (ValueError, IndexError):
-        raise invalid_parameter("filter", "joined_group_at must be compared with a time (ISO 8601).") from None
+    time = _parse_time(condition)
     test = {"test": _COMPARISONS[condition.operator], "value": time}
     place = ["memberships", segment, "created"]
     unknown = {"path": place, "test": "exists", "value": False}
     return {"any": [{"path": place, **test}, {"all": [unknown, {"path": ["$profile", "created"], **test}]}]}
+
+
+def _parse_time(condition: FilterCondition) -> int:
+    try:
+        return parse_time(condition.values[0])
+    except (ValueError, IndexError):
+        raise invalid_parameter("filter", f"{condition.field} must be compared with a time (ISO 8601).") from None
 
 
 def _parse_change(request: Request, action: str) -> ParsedRequest:
@@ -208,7 +215,7 @@ def render_lists(result: Result) -> Reply:
     context, database = result.context, result.database
     ids = [id for id in database.segments if all(_meets(id, database, each) for each in context["conditions"])]
     name = context["sort"].removeprefix("-")
-    ids.sort(key=lambda id: (database.segments[id].name if name == "name" else "", id))
+    ids.sort(key=lambda id: (getattr(database.segments[id], name) or ("" if name == "name" else 0), id))
     if context["sort"].startswith("-"):
         ids.reverse()
     page = ids[context["skip"] :][: context["size"]]
@@ -217,9 +224,12 @@ def render_lists(result: Result) -> Reply:
 
 
 def _meets(id: int, database: Database, condition: FilterCondition) -> bool:
-    """Return whether a declared list meets a condition. When it was declared is not known."""
-    values = {"id": str(id), "name": database.segments[id].name}
-    return values.get(condition.field) in condition.values
+    """Return whether a declared list meets a condition. One that the operator declared has no times."""
+    segment = database.segments[id]
+    if condition.field in ("created", "updated"):
+        time = getattr(segment, condition.field)
+        return time is not None and time > parse_time(condition.values[0])
+    return {"id": str(id), "name": segment.name}[condition.field] in condition.values
 
 
 def render_list(result: Result) -> Reply:
@@ -264,9 +274,12 @@ def _require_list(result: Result) -> None:
 
 
 def _resource(segment: int | str, database: Database, context: Mapping[str, Any]) -> dict[str, Any]:
-    declared = database.segments.get(segment) if isinstance(segment, int) else None
-    name = declared.name if declared else str(segment)
-    attributes = {"name": name, "created": None, "updated": None, "opt_in_process": "single_opt_in"}
+    return list_resource(segment, database.segments.get(segment) if isinstance(segment, int) else None, context)
+
+
+def list_resource(segment: int | str, declared: Segment | None, context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a list as a resource."""
+    attributes = list_attributes(segment, declared)
     link = f"{context['base']}/api/lists/{quote(str(segment), safe='')}"
     resource = {
         "type": "list",

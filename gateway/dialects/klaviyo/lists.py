@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.core.model import Database, Update
+from gateway.core.model import Database, Segment, Update
 from gateway.dialects.klaviyo.jsonapi.links import render_collection
+from gateway.dialects.klaviyo.times import render_time
 from gateway.dialects.protocol import Reply, Result
+
+SINGLE_OPT_IN, DOUBLE_OPT_IN = "single_opt_in", "double_opt_in"
 
 
 def change_lists(action: str, ids: Sequence[str]) -> Update:
@@ -36,5 +39,15 @@ def list_resources(segments: Sequence[int | str], database: Database, base: str)
 
 def _list_resource(segment: int | str, database: Database, link: str) -> dict[str, Any]:
     declared = database.segments.get(segment) if isinstance(segment, int) else None
-    attributes = {"name": declared.name if declared else str(segment), "created": None, "updated": None}
+    attributes = list_attributes(segment, declared)
+    attributes.pop("opt_in_process")
     return {"type": "list", "id": str(segment), "attributes": attributes, "links": {"self": f"{link}/{segment}"}}
+
+
+def list_attributes(id: int | str, declared: Segment | None) -> dict[str, Any]:
+    """Return the attributes of a list. One that is not declared has its id as its name."""
+    if declared is None:
+        return {"name": str(id), "created": None, "updated": None, "opt_in_process": SINGLE_OPT_IN}
+    times = (None if time is None else render_time(time) for time in (declared.created, declared.updated))
+    process = DOUBLE_OPT_IN if declared.is_double_opt_in else SINGLE_OPT_IN
+    return dict(zip(("name", "created", "updated", "opt_in_process"), (declared.name, *times, process), strict=True))

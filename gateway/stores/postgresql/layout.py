@@ -137,6 +137,10 @@ MIGRATIONS = (
     """,
     "-- Segments list their profiles: see `_fill_keys`.",
     "ALTER TABLE deliveries ADD COLUMN entry text",
+    """
+    ALTER TABLE segments ADD COLUMN created bigint, ADD COLUMN updated bigint,
+        ADD COLUMN is_double_opt_in boolean NOT NULL DEFAULT false;
+    """,
 )
 """The steps from nothing to this version's layout. A released step is never altered: a change is a new step."""
 

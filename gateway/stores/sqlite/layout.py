@@ -140,6 +140,11 @@ MIGRATIONS = (
     """,
     "-- Segments list their profiles: see `_fill_keys`.",
     "ALTER TABLE deliveries ADD COLUMN entry TEXT",
+    """
+    ALTER TABLE segments ADD COLUMN created INTEGER;
+    ALTER TABLE segments ADD COLUMN updated INTEGER;
+    ALTER TABLE segments ADD COLUMN is_double_opt_in INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 """The steps from an empty file to this version's layout. A released step is never altered: a change is a new step."""
 

@@ -1,0 +1,108 @@
+"""The operations on static segments themselves: they are declared, changed and removed by requests."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from gateway.core.faults import Refusal, refuse
+from gateway.core.matching import SEGMENT
+from gateway.core.model import Database, IdempotencyKey, Profile, Query, Segment, Update
+from gateway.service.changes import GROUP_SIZE, ChangeBuilder
+from gateway.service.prepared_request import Outcome, PreparedRequest
+from gateway.service.updates import apply
+from gateway.stores.errors import Duplicate, Missing
+from gateway.stores.protocol import Store
+
+
+class Segments:
+    """Writes segments. `now` returns milliseconds since 1970."""
+
+    def __init__(self, store: Store, changes: ChangeBuilder, now: Callable[[], int]) -> None:
+        self._store = store
+        self._changes = changes
+        self._now = now
+
+    async def declare(self, request: PreparedRequest) -> list[Outcome]:
+        """Declare a segment, or change one that is declared or has members. A new one gets the next free number.
+
+        Raises `Refusal`: unknown_segment, idempotency_conflict.
+        """
+        given = request.command["segment"]
+        if "id" in given:
+            return [await self._change(request.database, given)]
+        created = await self._create(request.database, given)
+        key = request.idempotency_key
+        return [await self._first_under(key, created, request) if key else created]
+
+    async def remove(self, request: PreparedRequest) -> list[Outcome]:
+        """Remove a segment after its members left it, each in a step of its own: to repeat it completes it.
+
+        Raises `Refusal`: unknown_segment.
+        """
+        id = request.command["segment"]["id"]
+        has_members, query = False, Query(GROUP_SIZE, key=(SEGMENT, str(id)))
+        while profiles := await self._store.page(request.database.id, query):
+            has_members = True
+            updates = [_removal(each, id) for each in profiles]
+            await self._store.change([self._changes.change(each, request, None) for each in updates])
+            query = replace(query, after=(profiles[-1].id, profiles[-1].id))
+        try:
+            await self._store.remove_segment(request.database.id, id)
+        except Missing:
+            if not has_members:
+                raise _unknown(id) from None
+        return []
+
+    async def _create(self, database: Database, given: Mapping[str, Any]) -> Segment:
+        number, now = max(database.segments, default=0), self._now()
+        while True:
+            number += 1
+            if await self._has_members(database, number):
+                continue
+            segment = Segment(number, given["name"], now, now, given.get("is_double_opt_in", False))
+            try:
+                await self._store.add_segment(database.id, segment)
+            except Duplicate:
+                continue
+            return segment
+
+    async def _first_under(self, key: IdempotencyKey, created: Segment, request: PreparedRequest) -> Segment:
+        """Return the segment that the first request under a key created. Raises `Refusal`: idempotency_conflict."""
+        database = request.database.id
+        try:
+            first = (await apply(self._store, self._changes.new_name(request, key, str(created.id)))).profile
+        except Refusal:
+            await self._store.remove_segment(database, created.id)
+            raise
+        if first is None or first.id == str(created.id):
+            return created
+        await self._store.remove_segment(database, created.id)
+        declared = {each.id: each for each in await self._store.databases()}[database].segments
+        if int(first.id) not in declared:
+            raise _unknown(int(first.id))
+        return declared[int(first.id)]
+
+    async def _change(self, database: Database, given: Mapping[str, Any]) -> Segment:
+        id, now = given["id"], self._now()
+        before = database.segments.get(id)
+        if before is None and not await self._has_members(database, id):
+            raise _unknown(id)
+        segment = before or Segment(id, str(id), now)
+        is_double = given.get("is_double_opt_in", segment.is_double_opt_in)
+        segment = replace(segment, name=given.get("name", segment.name), is_double_opt_in=is_double, updated=now)
+        try:
+            await (self._store.update_segment if before else self._store.add_segment)(database.id, segment)
+        except (Missing, Duplicate):
+            raise refuse("overloaded", "the list was changed by another request, try again") from None
+        return segment
+
+    async def _has_members(self, database: Database, id: int) -> bool:
+        return bool(await self._store.page(database.id, Query(1, key=(SEGMENT, str(id)))))
+
+
+def _removal(profile: Profile, id: int | str) -> Update:
+    return {"match": {"mode": "profile_id", "values": {"profile_id": profile.id}}, "segments": {"remove": [id]}}
+
+
+def _unknown(id: int | str) -> Refusal:
+    return refuse("unknown_segment", f"A list with id {id} does not exist.")

@@ -1,0 +1,122 @@
+"""Lists that requests create, change and delete: repeated and concurrent requests, and the other dialects."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.core.model import Database
+from gateway.server.app import create
+from gateway.service.bootstrap import bootstrap
+from gateway.settings import Settings
+from gateway.stores import open_store
+from gateway.stores.protocol import Store
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = "token-of-the-lists"
+KLAVIYO = {"authorization": f"Klaviyo-API-Key {TOKEN}", "revision": "2026-07-15"}
+COURIER = {"authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Gateway:
+    """A gateway with a client."""
+
+    def __init__(self, client: httpx.AsyncClient, store: Store) -> None:
+        self._client, self.store = client, store
+
+    async def send(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        own = KLAVIYO if path.startswith("/api/lists") else COURIER
+        return await self._client.request(method, path, json=body, headers={**own, **headers})
+
+    async def create(self, name: str, **headers: str) -> str:
+        body = {"data": {"type": "list", "attributes": {"name": name}}}
+        reply = await self.send("POST", "/api/lists", body, **headers)
+        assert reply.status_code == 201, reply.text
+        return str(reply.json()["data"]["id"])
+
+    async def lists(self, query: str = "") -> dict[str, str]:
+        """Return the names of the declared lists by id."""
+        reply = await self.send("GET", f"/api/lists{query}")
+        return {row["id"]: row["attributes"]["name"] for row in reply.json()["data"]}
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    store = await open_store("memory:", create=True)
+    await bootstrap(store, Settings(bootstrap_token=TOKEN), 0)
+
+    async def opened(_url: str) -> Store:
+        return store
+
+    app = create(Settings(access_log=False, rate_limits=0), open_store=opened)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway.example") as client,
+    ):
+        yield Gateway(client, store)
+
+
+async def test_a_repeated_creation_returns_the_first_list(gateway: Gateway) -> None:
+    key = {"idempotency-key": "once"}
+    assert [await gateway.create("Spring", **key) for _ in range(3)] == ["1", "1", "1"]
+    body = {"data": {"type": "list", "attributes": {"name": "Autumn"}}}
+    assert (await gateway.send("POST", "/api/lists", body, **key)).status_code == 409
+    assert await gateway.lists() == {"1": "Spring"}
+    assert await gateway.create("Spring") == "2"
+
+
+async def test_concurrent_creations_get_numbers_of_their_own(gateway: Gateway) -> None:
+    ids = await asyncio.gather(*(gateway.create(f"List {number}") for number in range(8)))
+    assert sorted(ids) == [str(number) for number in range(1, 9)]
+
+
+async def test_a_list_is_known_to_the_other_dialects_until_it_is_deleted(gateway: Gateway) -> None:
+    await gateway.store.update_database(Database(1, "main", closed=True))
+    id = await gateway.create("Spring")
+    member = {"token": TOKEN, "db_id": 1, "matching": "email", "email": "ann@example.com", "segment_id": int(id)}
+    data = {"token": TOKEN, "db_id": 1, "email": "ann@example.com", "data": {"email": "ann@example.com"}}
+    assert (await gateway.send("POST", "/api/v1.1/profiles/import", data)).status_code == 200
+    assert (await gateway.send("POST", "/api/v1.1/profiles/segstatic/add", member)).status_code == 200
+    found = (await gateway.send("GET", f"/lists/{id}")).json()
+    assert (found["id"], found["name"]) == (id, "Spring")
+    assert found["created"].endswith("Z")
+    assert (await gateway.send("DELETE", f"/api/lists/{id}")).status_code == 204
+    assert (await gateway.send("GET", f"/lists/{id}")).status_code == 404
+    assert (await gateway.send("POST", "/api/v1.1/profiles/segstatic/add", member)).status_code == 404
+    assert await gateway.create("Summer") == id
+
+
+async def test_all_members_leave_a_deleted_list_each_by_an_entry_of_the_journal(gateway: Gateway) -> None:
+    recipients = [{"recipientId": f"member-{number}"} for number in range(300)]
+    assert (await gateway.send("POST", "/lists/7/subscriptions", {"recipients": recipients})).status_code == 204
+    other = {"recipients": [{"recipientId": "member-1"}, {"recipientId": "other"}]}
+    assert (await gateway.send("POST", "/lists/77/subscriptions", other)).status_code == 204
+    last = (await gateway.store.journal_range(1)).newest
+    assert (await gateway.send("DELETE", "/api/lists/7")).status_code == 204
+    entries = await gateway.store.journal(1, last, 1000)
+    assert len({entry.profile for entry in entries}) == len(entries) == 300
+    assert (await gateway.send("DELETE", "/api/lists/7")).status_code == 404
+    items = (await gateway.send("GET", "/lists/77/subscriptions")).json()["items"]
+    assert {item["recipientId"] for item in items} == {"member-1", "other"}
+
+
+async def test_lists_are_found_by_the_time_of_their_creation(gateway: Gateway) -> None:
+    await gateway.create("Spring")
+    assert await gateway.lists("?filter=greater-than(created,2020-01-01T00:00:00Z)&sort=-created") == {"1": "Spring"}
+    assert await gateway.lists("?filter=greater-than(updated,2999-01-01T00:00:00Z)&sort=updated") == {}
+    reply = await gateway.send("GET", "/api/lists?filter=greater-than(created,soon)")
+    assert reply.status_code == 400
+
+
+async def test_a_change_of_a_list_has_no_dry_run(gateway: Gateway) -> None:
+    body = {"data": {"type": "list", "attributes": {"name": "Spring"}}}
+    assert (await gateway.send("POST", "/api/lists?dry_run=true", body)).status_code == 400
+    assert await gateway.lists() == {}
