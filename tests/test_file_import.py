@@ -204,6 +204,7 @@ MISTAKES = {
     "map of no CSV": (["--map", "a=b"], b"{}", "--map is for CSV"),
     "resumed stdin": (["--resume"], b"{}", "an import from stdin or a pipe cannot be resumed"),
     "bad header": ([], b"a,a\n1,2\n", "two columns of the header are the field 'a'"),
+    "no known column": ([], b"E-Mail,Notes\nann@example.com,x\n", "no column is a field of altcraft or of database 1"),
     "unknown database": (["--database", "9"], b"{}", "there is no database 9"),
     "broken compression": ([], gzip.compress(b"{}")[:12], "Compressed file ended before"),
 }

@@ -153,7 +153,7 @@ async def _import(
     assert rows is not None
     parser = _parser(options, settings, reader, database, rows)
     if isinstance(reader, CsvReader):
-        _check_columns(reader, database, options.dialect.name, rows)
+        _check_columns(reader, database, options, rows)
     log = _log(options, settings, reader, database, store)
     pseudonym = await open_pseudonyms(store, settings.secret_file)
     changes = ChangeBuilder(Geolocator(settings.geoip), now, new_profile_id, pseudonym)
@@ -227,17 +227,23 @@ def _typed(text: str) -> Any:
         return text
 
 
-def _check_columns(reader: CsvReader, database: Database, dialect: str, rows: FileRows) -> None:
+def _check_columns(reader: CsvReader, database: Database, options: ImportOptions, rows: FileRows) -> None:
     """Report the columns that no field is declared for.
 
-    Raises `InvalidSettings` if the database is closed, or the dialect has no such field.
+    Raises `InvalidSettings` if the database is closed, or the dialect has no such field, or none that can match.
     """
+    dialect = options.dialect.name
     known = {*rows.names, *(f"{rows.own_fields}{name}" for name in database.fields.get("properties", {}))}
     unknown = [name for name in reader.fields if name not in known]
     if foreign := [name for name in unknown if not (rows.is_open or name.startswith(rows.own_fields))]:
         raise InvalidSettings(
             f"{dialect} has no field {', '.join(foreign)}: --map COLUMN={rows.own_fields}NAME makes an own field of a"
             " column, --map COLUMN= leaves it out"
+        )
+    if len(unknown) == len(reader.fields) and options.mode != "add":
+        raise InvalidSettings(
+            f"no column is a field of {dialect} or of database {database.id}, so no row can match: --map COLUMN=FIELD"
+            f" names the field of a column; the columns are {', '.join(unknown)}"
         )
     if unknown and database.closed:
         names = ", ".join(unknown)
