@@ -111,7 +111,8 @@ def parse_token_id(id: str) -> PushToken | None:
 
 def parse_token(attributes: Mapping[str, Any], faults: BodyFaults) -> PushToken:
     """Return the token of a body. It is usable only if there are no faults."""
-    platform, vendor, token = (attributes.get(name) for name in ("platform", "vendor", "token"))
+    platform, vendor = (_lower(attributes.get(name)) for name in ("platform", "vendor"))
+    token = attributes.get("token")
     for name, value, values in (("platform", platform, ("android", "ios")), ("vendor", vendor, ("apns", "fcm"))):
         if value not in values:
             faults.append(Fault("invalid_parameter", f"it must be {' or '.join(values)}", f"{ATTRIBUTES}/{name}"))
@@ -127,7 +128,7 @@ def parse_device(attributes: Mapping[str, Any], faults: BodyFaults) -> dict[str,
     device: dict[str, Any] = {}
     for name, values in STATES.items():
         value = attributes.get(name)
-        state = values[0] if value in (None, "") else value
+        state = values[0] if value in (None, "") else value.upper() if isinstance(value, str) else value
         device[name] = _parse_word(state, values, f"{ATTRIBUTES}/{name}", faults)
     return {**device, "metadata": _parse_metadata(attributes, faults)}
 
@@ -138,10 +139,17 @@ def _parse_metadata(attributes: Mapping[str, Any], faults: BodyFaults) -> dict[s
     unknown = [DEVICE + join_pointer(name) for name in values if name not in DEVICE_MEMBERS]
     faults += [Fault("invalid_parameter", "no such thing is known", pointer) for pointer in unknown]
     return {
-        name: _parse_word(value, DEVICE_MEMBERS[name], f"{DEVICE}/{name}", faults)
+        name: _parse_word(
+            _lower(value) if DEVICE_MEMBERS[name] else value, DEVICE_MEMBERS[name], f"{DEVICE}/{name}", faults
+        )
         for name, value in values.items()
         if name in DEVICE_MEMBERS
     }
+
+
+def _lower(value: Any) -> Any:
+    """Return a word of an enumeration in lower case: the mobile SDKs send `APNs`, `FCM`, `Android` and `iOS`."""
+    return value.lower() if isinstance(value, str) else value
 
 
 def _parse_word(value: Any, values: tuple[str, ...], pointer: str, faults: BodyFaults) -> Any:
