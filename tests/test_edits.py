@@ -17,6 +17,7 @@ from gateway.core.matching import identities
 from gateway.core.model import (
     Address,
     Database,
+    Document,
     EditResult,
     Find,
     Identity,
@@ -167,10 +168,15 @@ def _plain(write: Write) -> Any:
     return write.after and json.dumps(write.after.document), write.gained, write.lost, changes, write.kind
 
 
+def keys(document: Document) -> frozenset[Identity]:
+    """Return the identities of a document, and the segments that list it."""
+    return identities(document, TABLES).union(("segment", str(each)) for each in document.get("segments", ()))
+
+
 def check_write(write: Write) -> None:
     """Check that a write alters something, has the identities of its documents, and leads both ways."""
     before, after = (profile.document if profile else None for profile in (write.before, write.after))
-    had, has = (identities(document or {}, TABLES) for document in (before, after))
+    had, has = map(keys, (before or {}, after or {}))
     assert (write.gained, write.lost) == (has - had, had - has)
     assert write.members
     entry = entry_of(*write.members)

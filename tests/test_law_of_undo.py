@@ -116,6 +116,33 @@ BY_PHONE = {"mode": "phone", "values": {"phone": "+12025550123"}}
         ],
     ),
 )
+@hypothesis.example(  # without the merge, the write gains what another profile has too, and its rule rejects that
+    documents=(
+        {"email": "ann@example.com", "external_id": "x0"},
+        {"email": "bob@example.com", "external_id": "x1", "custom": {"customer_id": "c1"}},
+        {"email": "eve@example.com", "external_id": "x2", "custom": {"customer_id": "c2"}},
+    ),
+    before=[],
+    options=(NOTHING_MOVES, NOTHING_MOVES),
+    later=(0, 2),
+    writes=(
+        [],
+        [
+            {
+                "match": {"mode": "external_id", "values": {"external_id": "x2"}},
+                "patch": [{"op": "add", "path": "/custom/customer_id", "value": "c1"}],
+            },
+            {"match": {"mode": "profile_id", "values": {"profile_id": "p1"}}, "replace": ["custom"]},
+        ],
+        [
+            {
+                "match": {"mode": "email", "values": {"email": "ann@example.com"}},
+                "profile": {"custom": {"customer_id": "c1"}},
+                "on_conflict": {"custom": "reject"},
+            }
+        ],
+    ),
+)
 @given(
     documents=THREE,
     before=WRITES,

@@ -7,6 +7,7 @@ profile would lose to another one of its own stays in a list.
 from collections.abc import Iterable
 from typing import Any
 
+from gateway.core.apply import apply_update
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.matching import identities, single_identities
 from gateway.core.model import Document, Find, Identity, Profile, Update
@@ -47,6 +48,19 @@ def kept_places(
     if faults:
         raise Refusal(faults)
     return kept
+
+
+def other_owners(
+    find: Find, profile: str, gained: frozenset[Identity], update: Update, tables: ProfileTables
+) -> list[tuple[str, str, str]]:
+    """Return the kind and the value of each identity that the update has a rule for, with the id of each other owner.
+
+    Without a merge, the profile might gain all that the update writes, and not only what it gained.
+    """
+    rules = update.get("on_conflict", {})
+    wanted = gained | identities(apply_update({}, update)[0], tables) if rules else ()
+    ruled = sorted(each for each in wanted if _family(each[0]) in rules)
+    return [(*identity, other.id) for identity in ruled for other in find([identity]) if other.id != profile]
 
 
 def _family(kind: str) -> str:

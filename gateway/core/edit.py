@@ -19,7 +19,7 @@ from gateway.core.apply import (
     restore_value,
     touched_members,
 )
-from gateway.core.conflicts import former_values, kept_places, require_findable
+from gateway.core.conflicts import former_values, kept_places, other_owners, require_findable
 from gateway.core.consent import ReadLedgers, apply_consent, changes_facts, may_change_consent
 from gateway.core.consent_changes import with_consent_changes
 from gateway.core.difference import Touched, member_changes
@@ -109,7 +109,10 @@ class UpdateEdit(Struct, frozen=True):
                 gained, lost = identity_changes(before, document, context.tables)
         if gained and find.has_tombstones and context.erased:
             context.erased.require_new(find, tuple(gained), update)
-        replay = {"update": self.update, "kept": sorted(wanted - gained)} if "merged" in before else None
+        replay = None
+        if profile and "merged" in before:
+            owners = other_owners(find, profile.id, wanted, update, context.tables)
+            replay = {"update": self.update, "owners": owners}
         result = document_result(profile, document, gained, lost, context, touched=touched, replay=replay)
         if ledgers or self.detach_key or len(found) > 1:
             return self._with_others(find, found, profile, result, ledgers)

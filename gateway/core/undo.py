@@ -3,7 +3,8 @@
 Each write since then is repeated by its command on the profile that owned what it was matched by, else on the one that
 it was written to. The journal has these commands as `replay` of an entry, as one of:
 
-- `update`: the canonical command of a write to one profile, and `kept`: the identities that it did not get by its rules
+- `update`: the canonical command of a write to one profile, and `owners`: the other profiles that have an identity that
+  it has a rule for, each as kind, value and id
 - `part`: what a command wrote to every profile that its `match` names, but not to the `main` profile of the command
 - `status_change`: the rule of a change of the subscriptions of all profiles
 
@@ -19,7 +20,6 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from gateway.core.apply import apply_update
 from gateway.core.consent import LIFTS, STATUSES, address_of, explicit_statuses, resource_key, with_lifts
 from gateway.core.edit import EditContext, UpdateEdit, apply_part
 from gateway.core.faults import Fault, Refusal, refuse
@@ -74,18 +74,10 @@ def past_writes(profile: Profile | None, entries: Sequence[JournalEntry]) -> lis
     return writes[::-1]
 
 
-def wanted_identities(writes: Sequence[PastWrite], tables: ProfileTables) -> frozenset[Identity]:
-    """Return the identities that the updates of some writes give a profile."""
-    updates = ((write.entry.replay or {}).get("update", {}) for write in writes)
-    documents = (apply_update({}, update)[0] for update in updates if "on_conflict" in update)
-    return frozenset[Identity]().union(*(identities(document, tables) for document in documents))
-
-
 class Unmerging:
     """The profiles of a merge without it, while the writes since then are repeated in their order.
 
-    `participants` are the profiles of each merge, by its id; `patches` the functions of the dialects, by their names;
-    `taken` the identities that other profiles have now.
+    `participants` are the profiles of each merge, by its id; `patches` the functions of the dialects, by their names.
     """
 
     def __init__(
@@ -94,16 +86,12 @@ class Unmerging:
         participants: Mapping[str, frozenset[str]],
         tables: ProfileTables,
         patches: Mapping[str, ResolvePatch],
-        taken: frozenset[Identity] = NO_IDENTITIES,
     ) -> None:
-        self._taken = taken
         self._merge = merge
         self._participants = participants
         self._tables = tables
         self._patches = patches
         self._documents: dict[str, Document] = {}
-        self._merged: dict[str, Document] = {}
-        """The profiles as they were then, with the merge."""
         self._absent: set[str] = set()
         self._active = {merge}
 
@@ -114,7 +102,6 @@ class Unmerging:
         """
         for write in writes:
             self._repeat(write)
-            self._merged[write.entry.profile] = write.after or {}
         own = self._participants[self._merge]
         if later := self._active - {self._merge}:
             raise refuse("undo_conflict", f"undo the later merge {min(later)} first")
@@ -168,11 +155,7 @@ class Unmerging:
         others = update.get("detach_from_others")
         detached = match_identities(others["match"], self._tables) if others else ()
         edit = UpdateEdit(update, ((ID, owner.id),), self._context(entry), detached)
-        kept = frozenset[Any](map(tuple, replay.get("kept", ())))
-        for id in self._documents if kept else ():
-            # A profile of an active merge had it then, and may not without the merge.
-            kept -= identities(self._merged.get(id, {}), self._tables)
-        others = kept | (self._taken - identities(after, self._tables))
+        others = frozenset((kind, value) for kind, value, id in replay.get("owners", ()) if id not in self._documents)
         try:
             result = edit(Find(partial(self._find, others=others), lambda _addresses: {}, lambda: False))
         except Refusal as refusal:

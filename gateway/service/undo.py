@@ -4,7 +4,7 @@ The step is repeated from the start where one of the profiles was written in bet
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from itertools import chain
 
 from msgspec import Struct
@@ -25,7 +25,7 @@ from gateway.core.model import (
     RecordedMerge,
 )
 from gateway.core.profile_tables import ProfileTables
-from gateway.core.undo import MERGING_KINDS, PastWrite, ResolvePatch, Unmerging, past_writes, wanted_identities
+from gateway.core.undo import MERGING_KINDS, PastWrite, ResolvePatch, Unmerging, past_writes
 from gateway.core.undo_edit import ProfileMoved, UndoEdit, Unmerged
 from gateway.service.dry_runs import dry_run
 from gateway.service.updates import apply
@@ -116,8 +116,7 @@ class Undo(Struct, frozen=True):
         await self._require_current(present, histories)
         past = {id: past_writes(present.get(id), history) for id, history in histories.items() if history}
         writes = sorted(chain(*past.values()), key=_position)
-        taken = await self._taken(writes, histories)
-        documents = Unmerging(merge, participants, self.tables, self.patches, taken).documents(writes)
+        documents = Unmerging(merge, participants, self.tables, self.patches).documents(writes)
         destination = _destination_entry(entries, merge).profile
         ids = [destination, *sorted(participants[merge] - {destination})]
         created = {entry.profile: (entry.replay or {}).get("created") for entry in entries}
@@ -125,13 +124,6 @@ class Undo(Struct, frozen=True):
             Unmerged(id, histories[id][-1].version, documents[id], None if id in present else created[id]) for id in ids
         ]
         return UndoEdit(merge, tuple(profiles), self.tables, now)
-
-    async def _taken(self, writes: Sequence[PastWrite], ids: Container[str]) -> frozenset[Identity]:
-        """Return the identities that writes give a profile and that others have now than those with these ids."""
-        wanted = wanted_identities(writes, self.tables)
-        found = await self.store.find(self.database, sorted(wanted)) if wanted else []
-        others = (identities(each.document, self.tables) for each in found if each.id not in ids)
-        return wanted & frozenset[Identity]().union(*others)
 
     async def _histories(
         self, merge: str, entries: Sequence[JournalEntry]
