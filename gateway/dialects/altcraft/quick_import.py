@@ -53,7 +53,8 @@ def parse_profile(request: Request) -> ParsedRequest:
 
 def _parse_match(parameters: Any, fields: Any, faults: list[Fault], is_typed: bool) -> Any:
     """Return the match. The name of an own field may stand in the place of a mode."""
-    mode = strip_text(parameters.get("matching")) or "email"
+    mode = strip_text(parameters.get("matching"))
+    mode = "email" if mode in (None, "") else mode
     names = present_members(parameters, ("email", "phone", "field_name", "field_value"))
     if mode == FIELD_MODE:
         return parse_match({**names, "matching": "custom"}, {}, faults, ("custom",), is_typed=is_typed)
