@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gateway.core.faults import refuse
+from gateway.core.numbers import INTEGERS
 from gateway.dialects.protocol import Request
 
 XML_SPACE = " \t\r\n"
 
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
 
 TRIMMED_MEMBERS = frozenset(
     {
@@ -101,10 +102,10 @@ def require_list(value: Any, name: str, is_typed: bool) -> list[Any]:
 
 
 def parse_integer(value: Any, name: str, is_typed: bool) -> int:
-    """Return an integer, which is a text in XML. Raises `Refusal`: invalid_parameter."""
+    """Return an integer of 64 bits, which is a text in XML. Raises `Refusal`: invalid_parameter."""
     text = strip_text(value)
     if isinstance(text, int) and not isinstance(text, bool):
         return text
-    if not is_typed and isinstance(text, str) and _INTEGER.fullmatch(text):
+    if not is_typed and isinstance(text, str) and _INTEGER.fullmatch(text) and int(text) in INTEGERS:
         return int(text)
     raise refuse("invalid_parameter", "it must be an integer", f"/{name}")
