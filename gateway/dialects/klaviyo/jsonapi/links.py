@@ -28,13 +28,13 @@ def invalid_parameter(parameter: str, detail: str) -> Refusal:
 
 
 def parse_field_names(parameters: Mapping[str, str], parameter: str) -> tuple[str, ...]:
-    """Return the names of a sparse fieldset, such as `fields[type]`. It is empty if the parameter is absent."""
+    """Return the names of a list, such as `fields[type]` or `include`. It is empty if the parameter is absent."""
     return tuple(name.strip() for name in parameters[parameter].split(",")) if parameter in parameters else ()
 
 
 def parse_include(parameters: Mapping[str, str], names: Container[str]) -> tuple[str, ...]:
     """Return the relationships whose resources the reply includes. Raises `Refusal` on one that is not in `names`."""
-    include = tuple(name.strip() for name in parameters.get("include", "").split(",") if name.strip())
+    include = parse_field_names(parameters, "include")
     for name in include:
         if name not in names:
             raise invalid_parameter("include", f"'{name[:60]}' cannot be included here.")
