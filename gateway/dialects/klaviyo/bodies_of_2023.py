@@ -33,8 +33,11 @@ def _convert(element: Any, index: int, faults: BodyFaults) -> Any:
     identifiers = {name: element[name] for name in ("email", "phone_number") if element.get(name) is not None}
     for name, value in identifiers.items():
         check_address(name, value, pointer + join_pointer(name), faults)
+    id = element.get("profile_id")
+    if not isinstance(id, str | None):
+        faults.append(Fault("invalid_parameter", "it must be a string", f"{pointer}/profile_id"))
     attributes = {**identifiers, "subscriptions": _convert_channels(element.get("channels"), faults)}
-    return {"type": "profile", "id": element.get("profile_id") or None, "attributes": attributes}
+    return {"type": "profile", "id": id or None, "attributes": attributes}
 
 
 def _convert_channels(channels: Any, faults: BodyFaults) -> Any:
