@@ -22,7 +22,7 @@ def examples() -> dict[str, Any]:
 
 
 def _examples_of(dialect: str) -> dict[str, Any]:
-    named = sorted({row["example"] for row in schema(f"{dialect}.openapi")["calls"].values()})
+    named = sorted({row["example"] for row in schema(f"{dialect}.openapi")["calls"].values() if "example" in row})
     return {name: _example(FIXTURES / dialect / name) for name in named}
 
 

@@ -1,4 +1,4 @@
-"""Generates OpenAPI 3.1 for every call.
+"""Generates OpenAPI 3.1 for every call that can succeed.
 
 `schemas/<dialect>.openapi.json` has the components of a dialect, and for each call the names of its parameters, body
 and replies among them. Media types, rights, errors and headers come from the calls and the catalog of faults. The
@@ -86,7 +86,7 @@ def openapi(dialects: Sequence[Dialect], schemas: Schemas, version: str) -> JSON
     examples = schemas("examples")
     paths: JSON = {}
     for dialect in dialects:
-        for call in _in_described_order(dialect, descriptions[dialect.name]):
+        for call in _published_calls(dialect, descriptions[dialect.name]):
             operation = _operation(dialect, call, descriptions[dialect.name], examples[dialect.name])
             paths.setdefault(call.path, {})[call.method.lower()] = operation
     own, components = schemas(f"{OWN_API}.openapi"), _components(dialects, descriptions, schemas)
@@ -101,10 +101,15 @@ def openapi(dialects: Sequence[Dialect], schemas: Schemas, version: str) -> JSON
     }
 
 
-def _in_described_order(dialect: Dialect, description: JSON) -> list[Call]:
-    """Return the calls in the order of their descriptions: the most useful one is first."""
-    order = {name: index for index, name in enumerate(description["calls"])}
-    return sorted(dialect.calls, key=lambda call: order[f"{call.method} {call.path}"])
+def _published_calls(dialect: Dialect, description: JSON) -> list[Call]:
+    """Return the calls in the order of their descriptions: the most useful one is first.
+
+    A call without a reply of its own is left out: what it asks for never exists.
+    """
+    rows = description["calls"]
+    order = {name: index for index, name in enumerate(rows)}
+    calls = [call for call in dialect.calls if rows[f"{call.method} {call.path}"]["replies"]]
+    return sorted(calls, key=lambda call: order[f"{call.method} {call.path}"])
 
 
 def _components(dialects: Sequence[Dialect], descriptions: Mapping[str, JSON], schemas: Schemas) -> JSON:
