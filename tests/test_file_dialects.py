@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from gateway.core.faults import Refusal
 from gateway.dialects.row_members import flatten, nest
 from gateway.server.app import create as create_app
+from gateway.service.changes import GROUP_SIZE
 from gateway.settings import Settings
+from gateway.transfer.file_import import FileImport
 from gateway.transfer.formats.csv import CsvWriter
-from tests.file_states import state
+from tests.file_states import profiles, state
 from tests.test_file_import import FORMATS, command, create
 
 OBJECTS = {"courier": ("address", "custom"), "klaviyo": ("location", "properties")}
@@ -201,6 +203,29 @@ def test_refused_rows_mended_and_imported_give_the_state_of_the_good_file(
     other = another(tmp_path, "good")
     assert imported(other, dialect, ndjson(good)).exit_code == 0
     assert state(store) == state(other)
+
+
+def test_an_interrupted_import_is_resumed_and_each_row_happens_once(
+    dialect: str, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = {"courier": "recipient_id", "klaviyo": "external_id"}[dialect]
+    file = tmp_path / "people.ndjson"
+    file.write_bytes(ndjson([{key: f"p{number}", "locale": "en"} for number in range(3 * GROUP_SIZE)]))
+    prepare, calls = FileImport._prepare, iter(range(9))
+
+    def interrupted(self: FileImport, rows: Any) -> Any:
+        if next(calls) == 2:
+            raise LookupError
+        return prepare(self, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileImport, "_prepare", interrupted)
+        failed = command(store, "import", "--dialect", dialect, str(file))
+    assert isinstance(failed.exception, LookupError)
+    assert len(profiles(store)) == 2 * GROUP_SIZE
+    resumed = command(store, "import", "--dialect", dialect, "--resume", str(file))
+    assert (resumed.exit_code, resumed.stdout) == (0, f"{3 * GROUP_SIZE} rows: {3 * GROUP_SIZE} imported, 0 refused\n")
+    assert [each.version for each in profiles(store)] == [1] * 3 * GROUP_SIZE
 
 
 MISTAKES = {
