@@ -120,3 +120,15 @@ async def test_a_change_of_a_list_has_no_dry_run(gateway: Gateway) -> None:
     body = {"data": {"type": "list", "attributes": {"name": "Spring"}}}
     assert (await gateway.send("POST", "/api/lists?dry_run=true", body)).status_code == 400
     assert await gateway.lists() == {}
+
+
+async def test_the_others_leave_a_list_whose_recipients_are_replaced(gateway: Gateway) -> None:
+    many = {"recipients": [{"recipientId": f"member-{number}"} for number in range(300)]}
+    assert (await gateway.send("PUT", "/lists/vip/subscriptions", many)).status_code == 204
+    few = {"recipients": [{"recipientId": "member-7"}, {"recipientId": "new"}]}
+    for _ in range(2):
+        assert (await gateway.send("PUT", "/lists/vip/subscriptions", few)).status_code == 204
+        items = (await gateway.send("GET", "/lists/vip/subscriptions")).json()["items"]
+        assert {item["recipientId"] for item in items} == {"member-7", "new"}
+    assert (await gateway.send("PUT", "/lists/vip/subscriptions", {"recipients": []})).status_code == 204
+    assert (await gateway.send("GET", "/lists/vip/subscriptions")).status_code == 404

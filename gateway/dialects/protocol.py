@@ -15,12 +15,13 @@ LIST, MERGE, IMPORT, JOB, JOBS = "list", "merge", "import", "job", "jobs"
 JOB_PROFILES, ATOMIC, CHANGE_STATUSES = "job_profiles", "atomic", "change_statuses"
 SPLIT, HISTORY, JOURNAL = "split", "history", "journal"
 RELATE, RELATIONS = "relate", "relations"
-DECLARE_SEGMENT, REMOVE_SEGMENT = "declare_segment", "remove_segment"
+DECLARE_SEGMENT, REMOVE_SEGMENT, REPLACE_MEMBERS = "declare_segment", "remove_segment", "replace_members"
 """The operations of a call.
 
 `update` changes one profile, `batch` many, each by itself, and `atomic` many in one step, all or none.
 `change_statuses` changes the subscriptions of all profiles, page by page, and returns how many. `declare_segment`
-declares or changes a static segment, `remove_segment` removes it after its members left it, page by page. `import`
+declares or changes a static segment, `remove_segment` removes it after its members left it, page by page.
+`replace_members` adds profiles to one and lets the others leave it: its first command names the segment. `import`
 changes many as a job that the store keeps; `job`, `jobs` and `job_profiles` return one job, all jobs, or the profiles
 of one.
 `find` returns one profile, `list` a page of them, `remove` removes one, `merge` merges several into one, `split` moves
@@ -29,7 +30,7 @@ from, `history` returns the changes of one profile, `journal` a page of those of
 the token may access.
 """
 
-WITHOUT_DRY_RUN = (CHANGE_STATUSES, DECLARE_SEGMENT, REMOVE_SEGMENT)
+WITHOUT_DRY_RUN = (CHANGE_STATUSES, DECLARE_SEGMENT, REMOVE_SEGMENT, REPLACE_MEMBERS)
 """The writing operations that change more than some profiles in one step."""
 
 COMMAND_TYPES: Mapping[str, CommandType] = {
@@ -42,7 +43,7 @@ COMMAND_TYPES: Mapping[str, CommandType] = {
 }
 """The type of the command that each operation carries out."""
 
-BATCHES = (BATCH, IMPORT, ATOMIC)
+BATCHES = (BATCH, IMPORT, ATOMIC, REPLACE_MEMBERS)
 """The operations with many profiles."""
 
 

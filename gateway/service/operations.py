@@ -24,6 +24,7 @@ from gateway.dialects.protocol import (
     RELATIONS,
     REMOVE,
     REMOVE_SEGMENT,
+    REPLACE_MEMBERS,
     SPLIT,
     UPDATE,
 )
@@ -67,6 +68,7 @@ class Operations:
             CHANGE_STATUSES: updates.change_statuses,
             DECLARE_SEGMENT: segments.declare,
             REMOVE_SEGMENT: segments.remove,
+            REPLACE_MEMBERS: segments.replace_members,
             REMOVE: updates.remove,
             MERGE: updates.merge,
             SPLIT: updates.split,

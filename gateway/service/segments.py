@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace as replace_commands
+
 from gateway.core.faults import Refusal, refuse
 from gateway.core.matching import SEGMENT
 from gateway.core.model import Database, IdempotencyKey, Profile, Query, Segment, Update
@@ -34,24 +36,46 @@ class Segments:
         key = request.idempotency_key
         return [await self._first_under(key, created, request) if key else created]
 
+    async def replace_members(self, request: PreparedRequest) -> list[Outcome]:
+        """Add profiles to a segment, all or none, by the commands after the first; then all other users leave it.
+
+        A user is a profile with an external id. To repeat it completes it. Raises `Refusal` as the additions do.
+        """
+        first, *additions = request.commands
+        if isinstance(first, Refusal):
+            raise first.copy()
+        if additions:
+            await apply(self._store, self._changes.atomic(replace_commands(request, commands=additions)))
+        users = {each["match"]["values"]["external_id"] for each in additions if isinstance(each, dict)}
+        await self._remove_members(
+            request, first["segment"]["id"], lambda each: each.document.get("external_id") not in {None, *users}
+        )
+        return []
+
     async def remove(self, request: PreparedRequest) -> list[Outcome]:
         """Remove a segment after its members left it, each in a step of its own: to repeat it completes it.
 
         Raises `Refusal`: unknown_segment.
         """
         id = request.command["segment"]["id"]
-        has_members, query = False, Query(GROUP_SIZE, key=(SEGMENT, str(id)))
-        while profiles := await self._store.page(request.database.id, query):
-            has_members = True
-            updates = [_removal(each, id) for each in profiles]
-            await self._store.change([self._changes.change(each, request, None) for each in updates])
-            query = replace(query, after=(profiles[-1].id, profiles[-1].id))
+        has_members = await self._remove_members(request, id, lambda _: True)
         try:
             await self._store.remove_segment(request.database.id, id)
         except Missing:
             if not has_members:
                 raise _unknown(id) from None
         return []
+
+    async def _remove_members(self, request: PreparedRequest, id: int | str, leaves: Callable[[Profile], bool]) -> bool:
+        """Remove the members of a segment that leave it, page by page. Return whether it had any."""
+        has_members, query = False, Query(GROUP_SIZE, key=(SEGMENT, str(id)))
+        while profiles := await self._store.page(request.database.id, query):
+            has_members = True
+            updates = [_removal(each, id) for each in profiles if leaves(each)]
+            changes = [self._changes.change(each, request, None) for each in updates]
+            await self._store.change(changes)
+            query = replace(query, after=(profiles[-1].id, profiles[-1].id))
+        return has_members
 
     async def _create(self, database: Database, given: Mapping[str, Any]) -> Segment:
         number, now = max(database.segments, default=0), self._now()

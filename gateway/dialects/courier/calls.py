@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from gateway.core.model import DELETE, READ, WRITE
 from gateway.dialects.courier import lists, preferences, replies, requests, tenants, tokens
-from gateway.dialects.protocol import ATOMIC, DESCRIBE, FIND, LIST, REMOVE, UPDATE, Call
+from gateway.dialects.protocol import ATOMIC, DESCRIBE, FIND, LIST, REMOVE, REPLACE_MEMBERS, UPDATE, Call
 
 PROFILE = "/profiles/{recipient_id}"
 LISTS = f"{PROFILE}/lists"
@@ -59,6 +59,15 @@ _LIST_CALLS = (
     Call("GET", LIST_OF_USERS, LIST, READ, lists.parse_search, lists.render_list),
     Call("GET", SUBSCRIPTIONS, LIST, READ, lists.parse_search, lists.render_subscriptions),
     Call("POST", SUBSCRIPTIONS, ATOMIC, WRITE, lists.parse_additions, replies.render_no_content, rates=LIST_RATES),
+    Call(
+        "PUT",
+        SUBSCRIPTIONS,
+        REPLACE_MEMBERS,
+        WRITE,
+        lists.parse_replacement,
+        replies.render_no_content,
+        rates=LIST_RATES,
+    ),
     Call("PUT", SUBSCRIPTION, UPDATE, WRITE, lists.parse_addition, replies.render_no_content, is_body_optional=True),
     Call("DELETE", SUBSCRIPTION, UPDATE, WRITE, lists.parse_removal, replies.render_no_content),
     Call(

@@ -44,9 +44,29 @@ def parse_search(request: Request) -> ParsedRequest:
 
 def parse_additions(request: Request) -> ParsedRequest:
     """Parse POST of many recipients: all of them are added, or none. A recipient of the list stays as it is."""
+    list_id = decode_name(request, "list_id")
+    commands = [_addition(list_id, id, row) for id, row in _parse_recipients(request, 1)]
+    return ParsedRequest(None, commands, {}, parse_expiration(request))
+
+
+def parse_replacement(request: Request) -> ParsedRequest:
+    """Parse PUT of all recipients: the others leave the list. Preferences replace those that a recipient has."""
+    list_id = decode_name(request, "list_id")
+    segment = ParsedCommand({"match": {"mode": "none", "values": {}}, "segment": {"id": segment_of(list_id)}})
+    additions = [
+        ParsedCommand(
+            {"match": match_user(id), **membership_members([_membership(list_id, row)]), "if_absent": "create"}
+        )
+        for id, row in _parse_recipients(request, 0)
+    ]
+    return ParsedRequest(None, [segment, *additions], {}, parse_expiration(request))
+
+
+def _parse_recipients(request: Request, least: int) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the id and the row of each recipient. Raises `Refusal`."""
     rows = parse_list(require(request.tree, "recipients"), request.is_typed)
-    if not isinstance(rows, list) or not 0 < len(rows) <= MAX_RECIPIENTS:
-        raise refuse("invalid_parameter", f"it must be a list of 1 to {MAX_RECIPIENTS} recipients", "/recipients")
+    if not isinstance(rows, list) or not least <= len(rows) <= MAX_RECIPIENTS:
+        raise refuse("invalid_parameter", f"it must be a list of {least} to {MAX_RECIPIENTS} recipients", "/recipients")
     ids = [_recipient_id(each, request.is_typed) for each in rows]
     if faults := [
         Fault("invalid_parameter", "it must be the id of a recipient", join_pointer("recipients", index, "recipientId"))
@@ -54,15 +74,17 @@ def parse_additions(request: Request) -> ParsedRequest:
         if not id
     ]:
         raise Refusal(faults)
-    list_id = decode_name(request, "list_id")
-    commands = [_addition(list_id, id, row) for id, row in zip(ids, rows, strict=True)]
-    return ParsedRequest(None, commands, {}, parse_expiration(request))
+    return [*zip(ids, rows, strict=True)]
 
 
 def _addition(list_id: str, user: str, row: Mapping[str, Any]) -> ParsedCommand:
-    members = membership_members([{"listId": list_id, "preferences": row.get("preferences")}])
+    members = membership_members([_membership(list_id, row)])
     kept = [*members["timestamps"], join_pointer("memberships", segment_of(list_id), "preferences")]
     return ParsedCommand({"match": match_user(user), **members, "set_once": kept, "if_absent": "create"})
+
+
+def _membership(list_id: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"listId": list_id, "preferences": row.get("preferences")}
 
 
 def parse_addition(request: Request) -> ParsedRequest:
