@@ -44,7 +44,8 @@ from gateway.core.model import (
 from gateway.core.pointer import split_pointer
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.selection import not_found, require_profile, select_first, select_profile
-from gateway.core.subscription_rules import EACH, MOVE, with_edits
+from gateway.core.strictness import with_strictest
+from gateway.core.subscription_rules import EACH, KEEP_OPT_OUTS, MOVE, with_edits
 from gateway.core.tombstones import TombstoneCheck
 
 
@@ -92,11 +93,13 @@ class UpdateEdit(Struct, frozen=True):
         before = profile.document if profile else {}
         if "patch" in update:
             update = {**update, **context.resolve_patch(before, update)}
-        if EACH in update or MOVE in update:
+        if EACH in update or MOVE in update or KEEP_OPT_OUTS in update:
             update = with_edits(before, update)
         is_dated = "timestamps" in update or "starts" in update
         dated = _with_timestamps(update, context.now) if is_dated else update
         document = self._updated_document(profile, before, dated)
+        if KEEP_OPT_OUTS in update:
+            document = with_strictest(document, before, context.tables)
         ledgers: Mapping[Address, Ledger] = {}
         if may_change_consent(update, find):
             document, ledgers = apply_consent(document, update, context.read_ledgers(find), context.now)

@@ -5,9 +5,9 @@ from msgspec.structs import replace
 from gateway.core.apply import merge_patch
 from gateway.core.consent import combine_subscriptions
 from gateway.core.matching import subscription_address
-from gateway.core.merging import with_strictest
 from gateway.core.model import Document, Fact, Ledger, Profile
 from gateway.core.profile_tables import ProfileTables
+from gateway.core.strictness import with_strictest
 
 
 def restored_profile(stored: Profile, loaded: Profile, tables: ProfileTables) -> Profile:

@@ -17,18 +17,24 @@ ADDRESS_MEMBERS = (
 EACH, MOVE, CATEGORIES, STATUS = "each_subscription", "move_subscription", "categories", "subscription_status"
 """The members of an update with such changes. The first two become edits of subscriptions, before all others."""
 
+KEEP_OPT_OUTS = "keep_opt_outs"
+"""The member of an update that is no explicit subscription, and leaves the stricter consent as it is."""
+
 Rule: TypeAlias = Mapping[str, Any]
 """The words `from` and `to`, and perhaps members of the address of the subscriptions, such as the `resource_id`."""
 
 
 def with_edits(document: Document, update: Update) -> Update:
     """Return the update with the edits of its changes. Raises `Refusal`: unknown_subscription."""
-    edits = []
+    edits: list[Mapping[str, Any]] = []
     if EACH in update:
         edits += _edits_of_each(document, update[EACH])
     if MOVE in update:
         edits += _edits_of_move(document, update[MOVE])
-    return {**update, "subscriptions": [*edits, *update.get("subscriptions", ())]}
+    edits += update.get("subscriptions", ())
+    if KEEP_OPT_OUTS in update:
+        edits = _without_opt_ins(document, edits)
+    return {**update, "subscriptions": edits} if edits else update
 
 
 def change_categories(document: Document, rule: Mapping[str, Any]) -> Document:
@@ -112,6 +118,25 @@ def _edits_of_move(document: Document, rule: Mapping[str, Any]) -> list[dict[str
 def _without_subscribed(subscription: Mapping[str, Any]) -> dict[str, Any]:
     is_subscribed = status_word(subscription.get("status")) == STATUSES[0]
     return {name: value for name, value in subscription.items() if name != "status" or not is_subscribed}
+
+
+def _without_opt_ins(document: Document, edits: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the edits with no status `subscribed` that would be explicit, or replace another one."""
+    stored = {subscription_address(one): one for one in document.get("subscriptions", ())}
+    return [
+        _without_opt_in(edit, stored.get(subscription_address(edit), {}))
+        if status_word(edit.get("status")) == STATUSES[0]
+        else edit
+        for edit in edits
+    ]
+
+
+def _without_opt_in(edit: Mapping[str, Any], stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    rest = {name: value for name, value in edit.items() if name != "status"}
+    if status_word(stored.get("status")):
+        return rest
+    setting = {"function": "set", "pointer": "/status", "value": edit["status"]}
+    return {**rest, "operations": [*edit.get("operations", ()), setting]}
 
 
 def _address(subscription: Mapping[str, Any]) -> dict[str, Any]:

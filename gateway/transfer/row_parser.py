@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import WRITE, Command, CommandType, Database, Token
 from gateway.core.numbers import UnrepresentableNumber
+from gateway.core.subscription_rules import KEEP_OPT_OUTS
 from gateway.dialects.protocol import Dialect, FileRows
 from gateway.media import Bounds
 from gateway.schema.compiled import CompiledSchema
@@ -79,4 +82,6 @@ class RowParser:
         except Refusal as refusal:
             return refusal.copy()
         [command] = parsed.commands
+        if command.update is not None:
+            command = replace(command, update={**command.update, KEEP_OPT_OUTS: True})
         return validate_command(self._schema, command, CommandType.UPDATE, reader.is_typed, has_marks=bool(marks))
