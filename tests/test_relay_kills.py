@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from gateway.core.model import JournalEntry
+from gateway.feed.relay.sender import SCHEDULE
 from gateway.stores import open_store
 from tests.test_docs_examples import free_port
 
@@ -26,7 +27,9 @@ KILLS = int(os.environ.get("RELAY_KILLS", "1"))
 COMMAND = str(Path(sys.executable).parent / "profile-gateway")
 PROFILES, UPDATES = 4, 12
 SECRET = "secret"
-START_SECONDS, CATCH_UP_SECONDS = 60, 120
+START_SECONDS = 60
+CATCH_UP_SECONDS = 60 + 2 * SCHEDULE.max_pause / 1000
+"""Longer than the longest pause with its jitter: each attempt may have met a killed side."""
 
 
 class Server:
