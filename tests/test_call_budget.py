@@ -92,7 +92,7 @@ SHAPES = {
     "JSON creation": Shape(107, 19, f"{API}/import/", altcraft({"email": "p{}@example.com"}, email="p{}@example.com")),
     "JSON functions": Shape(126, 20, f"{API}/update/", altcraft(FUNCTIONS)),
     "JSON read": Shape(85, 20, f"{API}/get/", altcraft({})),
-    "Courier POST": Shape(80, 17, "/profiles/cora", '{"profile": {"given_name": "Cora{}"}}', headers=BEARER),
+    "Courier POST": Shape(81, 17, "/profiles/cora", '{"profile": {"given_name": "Cora{}"}}', headers=BEARER),
     "Courier GET": Shape(64, 14, "/profiles/cora", method="GET", headers=BEARER),
     "Klaviyo import": Shape(100, 17, "/api/profile-import/", json.dumps(KLAVIYO), headers=KLAVIYO_KEY),
     "Klaviyo client": Shape(110, 16, "/client/profiles?company_id=demo", json.dumps(KLAVIYO), headers=KLAVIYO_KEY),

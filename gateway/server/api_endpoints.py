@@ -79,7 +79,7 @@ class ApiEndpoint:
         """Send a stream, and record it when it ends, however that is."""
         sent = 0
         try:
-            await send(stream_start(stream.head, message.id))
+            await send(stream_start(stream.head, message))
             async for chunk in stream.chunks:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 sent += len(chunk)

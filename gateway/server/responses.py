@@ -68,23 +68,19 @@ class ResponseLog:
             self._tracing.close()
 
 
-def response_start(response: Response, request_id: str) -> Event:
-    """Return the ASGI event that starts a response."""
+def response_events(response: Response, message: Message) -> tuple[Event, Event]:
+    """Return the ASGI events of a response: its start, and its body. The response to HEAD has none."""
     headers: RawHeaders = []
     for name, value in response.headers.items():
         headers.append((name.encode("latin-1"), value.encode("latin-1")))
     headers.append((b"content-length", b"%d" % len(response.body)))
-    headers.append((b"x-request-id", request_id.encode()))
-    return {"type": "http.response.start", "status": response.status, "headers": headers}
-
-
-def stream_start(response: Response, request_id: str) -> Event:
-    """Return the ASGI event that starts a response whose body follows in parts, and has no length yet."""
-    start = response_start(response, request_id)
-    return {**start, "headers": [each for each in start["headers"] if each[0] != b"content-length"]}
-
-
-def response_events(response: Response, message: Message) -> tuple[Event, Event]:
-    """Return the ASGI events of a response: its start, and its body. The response to HEAD has none."""
+    headers.append((b"x-request-id", message.id.encode()))
     body = b"" if message.method == "HEAD" else response.body
-    return response_start(response, message.id), {"type": "http.response.body", "body": body}
+    start = {"type": "http.response.start", "status": response.status, "headers": headers}
+    return start, {"type": "http.response.body", "body": body}
+
+
+def stream_start(response: Response, message: Message) -> Event:
+    """Return the ASGI event that starts a response whose body follows in parts, and has no length yet."""
+    start, _ = response_events(response, message)
+    return {**start, "headers": [each for each in start["headers"] if each[0] != b"content-length"]}

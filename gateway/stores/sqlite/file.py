@@ -106,18 +106,19 @@ class Presence:
         self._connection = connection
         self._companions = {f"{connection.filename}{end}": name for end, name in COMPANIONS.items()}
         self._identities = {path: _identity(path) for path in self._companions}
-        self._reason = ""
+        self.reason = ""
+        """Why the file is unusable, by an earlier check."""
 
     def check(self) -> None:
         """Raise `Unusable` where one of the files is gone, and from then on."""
-        if not self._reason:
-            self._reason = self._find_reason()
+        if not self.reason:
+            self.reason = self._find_reason()
         self.require()
 
     def require(self) -> None:
-        """Raise `Unusable` where an earlier check failed."""
-        if self._reason:
-            raise Unusable(self._reason)
+        """Raise `Unusable` where there is a reason. Where each call counts, ask for the reason first."""
+        if self.reason:
+            raise Unusable(self.reason)
 
     def _find_reason(self) -> str:
         if has_moved(self._connection):

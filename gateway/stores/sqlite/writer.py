@@ -45,7 +45,8 @@ class Writer:
     async def run(self, steps: Sequence[Step]) -> list[Any]:
         """Run the first of the steps in one transaction, as many as time allows. Return their results, one at least."""
         try:
-            self._presence.require()
+            if self._presence.reason:
+                self._presence.require()
             if self._checkpoints.is_overdue:
                 await self._in_thread(self._checkpoints.run)
             if not self._begin():
