@@ -51,9 +51,10 @@ BEYOND = re.compile(
             "from 1990 on, at most a year ahead|it must not be before date_from",
             # Which the URL may have too.
             r'"db_id\\?" is not valid: it is missing|at least one field of the profile is needed',
-            "or an own field of the request|or the text of one in JSON",
+            "or an own field of the request",
+            r'"query\\?" is not valid: ',  # the language of queries
             "The cursor is not valid",
-            "urn:profile-gateway:(unknown|expired)_cursor",  # which depend on the store
+            "urn:profile-gateway:(unknown_cursor|expired_cursor|expired_history)",  # which depend on the store
             "its host has|it must have from 24 to 64 bytes|it must begin with https://",  # of a webhook
             "it must be a URL with a host|it is for [a-z, ]+ alone|json, or xml for altcraft",  # of a relay
             "Invalid filter: |cannot be filtered by|must be compared with a date",
@@ -74,7 +75,10 @@ REPORTED_INSIDE = re.compile(
 )
 """Refusals that are told inside an answer whose status is success."""
 
-MATCH_VALUE = re.compile(r"in body - (email|phone|profile_id|provider|subscription_id|field_name|field_value): ")
+MATCH_VALUE = re.compile(
+    r"in body - (?:(?:source|destination) -> (?:Array with invalid items: )?)?"
+    r"(email|phone|profile_id|provider|subscription_id|field_name|field_value): "
+)
 """A value that some modes of `matching` need. The others ignore it, as the contract says."""
 
 PASSED_OVER = "in query - object with unexpected properties"
