@@ -42,8 +42,8 @@ BEYOND = re.compile(
             "it must hold the same as",
             "At least one identifier is required",  # which may stand in meta too
             "exactly one of email, phone_number and id",
-            "cannot be merged into itself",
-            ", as in the path|it must be the token of the path",
+            "cannot be merged into itself|has no relation to itself",
+            ", as in the path|it must be the (token|id) of the path",
             "(email|sms|whatsapp) needs it",  # an address beside the channels
             "with historical_import alone|a historical import needs it|it must be in the past",
             # Formats of ours, which the generator keeps where it draws a text, not where it takes one of an answer's.
