@@ -56,6 +56,7 @@ _USER_CALLS = (
 
 _LIST_CALLS = (
     Call("GET", "/lists", DESCRIBE, READ, lists.parse_lists, lists.render_lists),
+    Call("GET", "/audiences", DESCRIBE, READ, lists.parse_audiences, lists.render_audiences),
     Call("GET", LIST_OF_USERS, LIST, READ, lists.parse_search, lists.render_list),
     Call("GET", SUBSCRIPTIONS, LIST, READ, lists.parse_search, lists.render_subscriptions),
     Call("POST", SUBSCRIPTIONS, ATOMIC, WRITE, lists.parse_additions, replies.render_no_content, rates=LIST_RATES),

@@ -36,6 +36,11 @@ def parse_lists(request: Request) -> ParsedRequest:
     return ParsedRequest(None, [command], context)
 
 
+def parse_audiences(_request: Request) -> ParsedRequest:
+    """Parse GET of the audiences, which are computed from rules. The gateway has none."""
+    return ParsedRequest(None, [ParsedCommand({"match": {"mode": "none", "values": {}}})])
+
+
 def parse_search(request: Request) -> ParsedRequest:
     """Parse GET of one list, or of a page of its subscriptions."""
     segment = segment_of(decode_name(request, "list_id"))
@@ -127,6 +132,10 @@ def render_lists(result: Result) -> Reply:
     page, more = ids[:PAGE_SIZE], len(ids) > PAGE_SIZE
     paging = {"cursor": str(page[-1]), "more": True} if more else {"more": False}
     return Reply(200, {"items": [_render_list(id, result.database) for id in page], "paging": paging})
+
+
+def render_audiences(_result: Result) -> Reply:
+    return Reply(200, {"items": [], "paging": {"more": False}})
 
 
 def _matches(id: str, pattern: str) -> bool:
