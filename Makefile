@@ -83,7 +83,7 @@ test-relay: install ## Relay 1,000 random histories of every pair, and kill both
 profile: install ## Print where the time of an update goes, in JSON and in XML
 	$(BIN)/python -m bench.weights
 
-test-contracts: install ## Test the published contracts with 45,000 generated requests, and lint them where there is npm; SEED=1
+test-contracts: install ## Test the published contracts with 100,000 generated requests, and lint them where there is npm; SEED=1
 	$(BIN)/python -m tests.contracts.run 100 $(SEED)
 
 check: install ## Lint, check the format and the types

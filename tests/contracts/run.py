@@ -1,8 +1,8 @@
 """Other people's tools over the contract and a running gateway: `python -m tests.contracts.run [EXAMPLES] [SEED]`.
 
 schemathesis with all its checks, in an environment of its own under `.contracts/`, and Redocly's linter where there is
-npm. Exits with 1 where either finds anything. EXAMPLES are those that are drawn for each call (by default 100: 5,000 in
-all); beside them every bound and type of the contract is tried, 40,000 requests more. A SEED repeats a run.
+npm. Exits with 1 where either finds anything. EXAMPLES are those that are drawn for each call (by default 100); beside
+them every bound and type of the contract is tried, which is most of some 100,000 requests. A SEED repeats a run.
 """
 
 import os
