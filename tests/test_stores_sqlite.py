@@ -409,8 +409,9 @@ async def test_is_unavailable_while_another_process_has_the_lock(file: Path, mon
 
 
 async def test_a_full_disk_is_unavailable_and_stores_nothing_of_the_change(
-    store: Store, connections: list[apsw.Connection]
+    store: Store, connections: list[apsw.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(writer, "MAX_GROUP_SECONDS", 60)  # both changes are in one transaction, on a busy machine too
     await store.change([change(create("a", ANN), ANN)])
     connections[0].pragma("max_page_count", connections[0].pragma("page_count") + 20)
     before = await content_of(store, [ANN, BOB])
