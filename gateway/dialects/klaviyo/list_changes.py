@@ -58,7 +58,7 @@ def _parse_segment(data: Mapping[str, Any], faults: Any) -> dict[str, Any]:
     elif isinstance(name, str):
         faults.append(Fault("invalid_parameter", "it must be a text that is not blank", _NAME))
     if not faults.is_empty(process := attributes.get("opt_in_process")):
-        if process in _PROCESSES:
+        if isinstance(process, str) and process in _PROCESSES:
             segment["is_double_opt_in"] = _PROCESSES[process]
         else:
             faults.append(Fault("invalid_parameter", f"it must be {' or '.join(_PROCESSES)}", _PROCESS))
