@@ -54,7 +54,7 @@ SECRET_TOKEN_FAULTS, COMPANY_FAULTS = {"no_token", "unknown_token", "missing_rig
 """Faults of a secret token, and of the company id that public calls have instead."""
 
 CONFLICT_FREE = (*WITHOUT_DRY_RUN, DESCRIBE, JOB, JOBS, JOURNAL, LIST, JOB_PROFILES)
-"""Operations that neither change a profile nor require exactly one match."""
+"""Operations that neither change a profile nor require exactly one match: those that only read have no conflict."""
 
 BOOLEAN_SCHEMAS: Mapping[bool, JSON] = {True: {}, False: {"not": {}}}
 """The schemas `true` and `false` as objects."""
@@ -294,7 +294,7 @@ def _can_occur(fault: Fault, call: Call) -> bool:
         return False
     if fault.code == "rate_limited":
         return bool(call.rates)
-    return fault.status != 409 or call.operation not in CONFLICT_FREE
+    return fault.status != 409 or call.right != READ or call.operation not in CONFLICT_FREE
 
 
 def _error_response(dialect: Dialect, faults: Sequence[Fault]) -> JSON:
