@@ -1,1 +1,1 @@
-"""Profile Gateway: one door for the profile updates of three vendors' dialects."""
+"""Profile Gateway: accepts the profile updates of three vendors' dialects."""

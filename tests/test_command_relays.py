@@ -11,7 +11,7 @@ import httpx
 import pytest
 from click.testing import Result
 
-from gateway.core.subscribers import Delivery, Settlement
+from gateway.core.subscribers import Delivery, DeliveryResult
 from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
@@ -88,7 +88,7 @@ def give_up(url: str, id: str, profile: str) -> str:
         store = await open_store(url, create=False)
         leased = await store.lease_subscriber(1, id, "test", 0, 1)
         assert leased
-        await store.settle(Settlement(leased, (), [Delivery(1, profile, 3, 1000, 2000, "HTTP 400", True)]), "test")
+        await store.settle(DeliveryResult(leased, (), [Delivery(1, profile, 3, 1000, 2000, "HTTP 400", True)]), "test")
         await store.close()
         return f"{store.id}-1"
 

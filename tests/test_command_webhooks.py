@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 from msgspec.structs import replace
 
-from gateway.core.subscribers import Delivery, Settlement
+from gateway.core.subscribers import Delivery, DeliveryResult
 from gateway.stores import open_store
 from gateway.stores.protocol import Store
 from tests.command_line import Run
@@ -50,7 +50,7 @@ def give_up(url: str, id: str, *positions: int) -> None:
         leased = await store.lease_subscriber(1, id, "test", 0, 1)
         assert leased
         dead = [Delivery(position, "p", 3, 1000, 2000, "HTTP 500", True) for position in positions]
-        await store.settle(Settlement(replace(leased, state="disabled", reason="HTTP 410"), (), dead), "test")
+        await store.settle(DeliveryResult(replace(leased, state="disabled", reason="HTTP 410"), (), dead), "test")
         await store.close()
 
     asyncio.run(work())

@@ -19,7 +19,7 @@ from msgspec import Struct
 from gateway.cli.main import main
 from gateway.core.erasure import normal_forms
 from gateway.core.refused_requests import RefusedFilter, RefusedRequest
-from gateway.core.subscribers import Delivery, Settlement, Subscriber
+from gateway.core.subscribers import Delivery, DeliveryResult, Subscriber
 from gateway.server.app import create
 from gateway.service.bootstrap import bootstrap
 from gateway.settings import Settings
@@ -131,7 +131,7 @@ async def add_deliveries(store: Store) -> None:
     assert found
     entries = await store.journal(1, 0, 10_000)
     undelivered = [Delivery(entry.position, entry.profile, is_dead=bool(n % 2)) for n, entry in enumerate(entries)]
-    await store.settle(Settlement(found, (), undelivered), "me")
+    await store.settle(DeliveryResult(found, (), undelivered), "me")
 
 
 async def refused_requests(store: Store, count: int) -> list[RefusedRequest]:

@@ -118,16 +118,16 @@ async def watch_locks(connection: Connection, *statements: Statement) -> list[li
     if last >= 0 and texts[0] != "BEGIN":
         cursor = await connection.execute("SELECT pg_current_xact_id_if_assigned()::text")
         assert await cursor.fetchall() == [(None,)]
-    return await in_one_trip(connection, *statements)
+    return await execute_in_pipeline(connection, *statements)
 
 
-in_one_trip = locks.in_one_trip
+execute_in_pipeline = locks.execute_in_pipeline
 
 
 async def test_crossed_groups_have_the_order_of_the_versions(
     store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "in_one_trip", watch_locks)
+    monkeypatch.setattr(locks, "execute_in_pipeline", watch_locks)
     names: list[Identity] = [("email", f"{n}@example.com") for n in range(6)]
     await store.change([change(create(f"p{n}", name), name) for n, name in enumerate(names)])
 

@@ -19,7 +19,7 @@ from gateway.core.model import (
     Ledger,
     Write,
 )
-from gateway.core.subscribers import Delivery, Settlement, Subscriber
+from gateway.core.subscribers import Delivery, DeliveryResult, Subscriber
 from gateway.core.tombstones import tombstone, tombstone_address
 from gateway.stores.erasure import ENTRIES_PER_STEP
 from gateway.stores.protocol import Store
@@ -107,7 +107,7 @@ async def test_a_delivery_holds_no_entry_of_the_person(store: Store) -> None:  #
     await store.add_subscriber(subscriber)
     await store.lease_subscriber(1, "s", "owner", 0, 100)
     deliveries = [Delivery(position, id, 1, 1, 1, "", True) for id, position in positions.items()]
-    await store.settle(Settlement(subscriber, (), deliveries), "owner")
+    await store.settle(DeliveryResult(subscriber, (), deliveries), "owner")
     assert await store.prune(5, 10) == 3
     await store.change([erase("b")])
     assert [each.profile for each in await store.deliveries(1, "s", True, 0, 10)] == ["a", "c"]
@@ -138,7 +138,7 @@ async def test_deliveries_of_the_person_are_removed(store: Store) -> None:  # no
     found = await store.lease_subscriber(1, "s", "me", 0, 100)
     assert found
     await store.settle(
-        Settlement(found, (), (Delivery(1, "a"), Delivery(2, "b"), Delivery(3, "a", is_dead=True))), "me"
+        DeliveryResult(found, (), (Delivery(1, "a"), Delivery(2, "b"), Delivery(3, "a", is_dead=True))), "me"
     )
     await store.change([erase("a")])
     kept = [each for is_dead in (False, True) for each in await store.deliveries(1, "s", is_dead, 0, 10)]

@@ -324,13 +324,13 @@ async def test_a_group_with_more_locks_than_the_server_has_is_divided(store: Sto
 
 async def test_a_group_costs_a_handful_of_round_trips(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     trips: list[Any] = []
-    in_one_trip = locks.in_one_trip
+    execute_in_pipeline = locks.execute_in_pipeline
 
     async def counter(*arguments: Any) -> Any:
         trips.append(arguments)
-        return await in_one_trip(*arguments)
+        return await execute_in_pipeline(*arguments)
 
-    monkeypatch.setattr(locks, "in_one_trip", counter)
+    monkeypatch.setattr(locks, "execute_in_pipeline", counter)
     keys = [(identity(n), ("phone", f"{n}")) for n in range(100)]
     for edits, expected in (
         ([create(f"p{n}", *key) for n, key in enumerate(keys)], 2),

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from gateway.core.subscribers import ACTIVE, DISABLED, Delivery, Settlement, Subscriber
+from gateway.core.subscribers import ACTIVE, DISABLED, Delivery, DeliveryResult, Subscriber
 from gateway.stores.errors import Duplicate, Missing
 from gateway.stores.protocol import Store
 from tests.stores import change, create, journal_entries
@@ -27,7 +27,7 @@ async def lease(store: Store, owner: str, now: int = 0, until: int = 100) -> Sub
 
 
 async def settle(store: Store, owner: str, *undelivered: Delivery, delivered: tuple[int, ...] = ()) -> None:  # noqa: F811
-    await store.settle(Settlement(replace(WEBHOOK, position=FAR), delivered, undelivered), owner)
+    await store.settle(DeliveryResult(replace(WEBHOOK, position=FAR), delivered, undelivered), owner)
 
 
 async def test_subscribers_are_returned_as_they_were_added(store: Store) -> None:  # noqa: F811
@@ -66,7 +66,7 @@ async def test_one_owner_has_the_lease_until_it_ends(store: Store) -> None:  # n
     assert await store.lease_subscriber(1, "other", "one", 0, 1) is None
 
 
-async def test_a_settlement_needs_the_lease_and_is_whole(store: Store) -> None:  # noqa: F811
+async def test_a_delivery_result_needs_the_lease_and_is_whole(store: Store) -> None:  # noqa: F811
     await store.add_subscriber(WEBHOOK)
     with pytest.raises(Missing):
         await settle(store, "one", Delivery(3, "p"))
@@ -89,7 +89,7 @@ async def test_a_disabled_subscriber_has_no_lease_until_it_is_resumed(store: Sto
     await store.add_subscriber(WEBHOOK)
     assert await lease(store, "one")
     disabled = replace(WEBHOOK, state=DISABLED, reason="HTTP 410")
-    await store.settle(Settlement(disabled), "one")
+    await store.settle(DeliveryResult(disabled), "one")
     assert await store.subscribers() == [disabled]
     assert await lease(store, "one", now=500) is None
     await store.resume_subscriber(1, "wh_1", None)
@@ -119,7 +119,7 @@ async def test_the_oldest_dead_deliveries_beyond_a_number_are_forgotten(store: S
     for each, deliveries in ((WEBHOOK, [*dead, *waiting]), (other, dead[:2])):
         await store.add_subscriber(each)
         assert await store.lease_subscriber(1, each.id, "one", 0, 100)
-        await store.settle(Settlement(each, (), deliveries), "one")
+        await store.settle(DeliveryResult(each, (), deliveries), "one")
     await store.forget_deliveries(2)
     assert await store.deliveries(1, "wh_1", True, 0, 10) == dead[1:]
     assert await store.deliveries(1, "wh_1", False, 0, 10) == waiting
@@ -168,14 +168,14 @@ async def test_notes_are_kept_for_a_subscriber_until_it_is_removed(store: Store)
         await store.add_subscriber(each)
         assert await store.lease_subscriber(1, each.id, "one", 0, 100)
     names = ["a", "b", "Ä", "absent"]
-    await store.settle(Settlement(WEBHOOK, notes={"a": "1", "b": "", "Ä": "ü\n"}), "one")
-    await store.settle(Settlement(other, notes={"a": "of another one"}), "one")
+    await store.settle(DeliveryResult(WEBHOOK, notes={"a": "1", "b": "", "Ä": "ü\n"}), "one")
+    await store.settle(DeliveryResult(other, notes={"a": "of another one"}), "one")
     assert await store.notes(1, "wh_1", names) == {"a": "1", "b": "", "Ä": "ü\n"}
     assert await store.notes(1, "wh_1", ["b", "b"]) == {"b": ""}
-    await store.settle(Settlement(WEBHOOK, notes={"a": "2", "b": None, "absent": None}), "one")
+    await store.settle(DeliveryResult(WEBHOOK, notes={"a": "2", "b": None, "absent": None}), "one")
     assert await store.notes(1, "wh_1", names) == {"a": "2", "Ä": "ü\n"}
     with pytest.raises(Missing):
-        await store.settle(Settlement(WEBHOOK, notes={"a": "3"}), "two")
+        await store.settle(DeliveryResult(WEBHOOK, notes={"a": "3"}), "two")
     await store.remove_subscriber(1, "wh_1")
     await store.add_subscriber(WEBHOOK)
     for database, id, found in ((1, "wh_1", {}), (1, "wh_2", {"a": "of another one"}), (2, "wh_2", {}), (1, "x", {})):
@@ -195,8 +195,8 @@ async def test_notes_are_found_by_name_and_by_value_and_go_with_their_subscriber
     for each in (WEBHOOK, other):
         await store.add_subscriber(each)
         assert await store.lease_subscriber(1, each.id, "one", 0, 100)
-        await store.settle(Settlement(each, notes={"p": "A", "q": "B", "r": "A"}), "one")
-    await store.settle(Settlement(WEBHOOK, notes={"q": None, "s": "C"}), "one")
+        await store.settle(DeliveryResult(each, notes={"p": "A", "q": "B", "r": "A"}), "one")
+    await store.settle(DeliveryResult(WEBHOOK, notes={"q": None, "s": "C"}), "one")
     assert await store.notes(1, "wh_1", ["p", "q", "s", "t"]) == {"p": "A", "s": "C"}
     assert await store.noted(1, "wh_1", "A") == ["p", "r"]
     assert await store.noted(1, "wh_1", "B") == await store.noted(2, "wh_1", "A") == []

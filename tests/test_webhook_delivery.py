@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.core.journal import creation
 from gateway.core.model import Change, EditResult, MemberChange, Origin, Profile, Write
-from gateway.core.subscribers import ACTIVE, DISABLED, Delivery, Settlement, Subscriber
+from gateway.core.subscribers import ACTIVE, DISABLED, Delivery, DeliveryResult, Subscriber
 from gateway.feed import delivery as deliveries
 from gateway.feed.answers import Answer
 from gateway.feed.delivery import NO_LONGER_KEPT, SubscriberDelivery
@@ -265,7 +265,7 @@ def test_an_event_that_is_no_longer_kept_is_given_up() -> None:
     async def work(world: World) -> None:
         position = (await world.add()).position + 1
         delivery = await world.deliver()
-        await world.store.settle(Settlement(delivery.subscriber, (), [Delivery(position, "a")]), "one")
+        await world.store.settle(DeliveryResult(delivery.subscriber, (), [Delivery(position, "a")]), "one")
         await world.run(delivery)
         assert [each.reason for each in await world.dead()] == [NO_LONGER_KEPT]
 

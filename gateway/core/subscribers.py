@@ -47,7 +47,7 @@ class Delivery(Struct, frozen=True):
     is_dead: bool = False
 
 
-class Settlement(Struct, frozen=True):
+class DeliveryResult(Struct, frozen=True):
     """What came of some deliveries: the subscriber afterwards, the positions that it got, and what is not done.
 
     `notes` are texts by name that the store keeps for the subscriber; None removes one.

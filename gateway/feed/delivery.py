@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gateway.core.model import JournalEntry, Position
-from gateway.core.subscribers import DISABLED, Delivery, Settlement, Subscriber
+from gateway.core.subscribers import DISABLED, Delivery, DeliveryResult, Subscriber
 from gateway.feed.answers import Answer
 from gateway.feed.letters import read_entry
 from gateway.feed.observer import UNOBSERVED, DeliveryObserver
@@ -66,7 +66,7 @@ class Sender(Protocol):
         """Send entries of one profile; `attempt` counts from 1. Never raises, except when it is cancelled."""
         ...
 
-    def take_notes(self) -> Mapping[str, str | None]:
+    def pending_notes(self) -> Mapping[str, str | None]:
         """Return the notes to store for the subscriber apart from those of answers, each once."""
         ...
 
@@ -261,10 +261,10 @@ class SubscriberDelivery:
         changed = [each for each in undelivered if self._undelivered.get(each.position) != each]
         subscriber = self._subscriber_after(entries, results)
         notes = dict(chain.from_iterable(result.notes.items() for result in results))
-        notes |= {**self._sender.take_notes()}
+        notes |= {**self._sender.pending_notes()}
         if subscriber == self.subscriber and not (delivered or changed or notes):
             return
-        await self._store.settle(Settlement(subscriber, delivered, changed, notes), self._owner)
+        await self._store.settle(DeliveryResult(subscriber, delivered, changed, notes), self._owner)
         self.subscriber = subscriber
         for position in delivered:
             del self._undelivered[position]

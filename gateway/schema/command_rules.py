@@ -6,7 +6,7 @@ from typing import Any
 from gateway.core import matching
 from gateway.core.model import Database, Resource
 from gateway.core.profile_tables import ProfileTables
-from gateway.schema.operands import Holder
+from gateway.schema.operands import OperandTarget
 from gateway.schema.validation import JSONSchema
 
 
@@ -58,12 +58,12 @@ def _category_rule(resource: Resource) -> JSONSchema:
     return {"if": condition, "then": {"properties": {"add": items, "remove": items}}}
 
 
-def is_open_to(holder: Holder, database: Database) -> Callable[[list[str]], bool]:
+def is_open_to(target: OperandTarget, database: Database) -> Callable[[list[str]], bool]:
     """Return the function that says whether the database declares the field with these names of a pointer."""
     if not database.closed:
         return bool
-    if holder.is_subscription:
-        resource = database.resources.get(holder.known.get("resource_id", -1))
+    if target.is_subscription:
+        resource = database.resources.get(target.known.get("resource_id", -1))
         if resource is None:
             return bool  # its id is rejected
         own: Mapping[str, Any] = resource.fields.get("properties", {})

@@ -21,7 +21,7 @@ _VALIDATED_BY = {"set": (CANONICAL, CONSTRAINTS), "add": (CONSTRAINTS,), "set_fi
 """By function, the rules of a field that apply to the argument."""
 
 
-class Holder(Struct, frozen=True):
+class OperandTarget(Struct, frozen=True):
     """What operations change: a profile or a subscription. `known` are members that its rules depend on."""
 
     places: Sequence[Place]
@@ -33,11 +33,11 @@ class Holder(Struct, frozen=True):
 class Operands(dict[tuple[Any, ...], Node]):
     """By function, pointer, submatch, whether it needs an object, and whether it has one: the node of the value."""
 
-    def __init__(self, compiler: "TableCompiler", holder: Holder, places: Sequence[Place]) -> None:
+    def __init__(self, compiler: "TableCompiler", target: OperandTarget, places: Sequence[Place]) -> None:
         self._compiler = compiler
-        self._holder = holder
+        self._target = target
         self._places = places
-        self._is_open = compiler.closed_names(holder)
+        self._is_open = compiler.closed_names(target)
 
     def __missing__(self, key: tuple[Any, ...]) -> Node:
         if len(self) >= MAX_OPERANDS:
@@ -49,7 +49,7 @@ class Operands(dict[tuple[Any, ...], Node]):
         if not isinstance(pointer, str):
             return Node({"value": self._compiler.rule(self._places, {})}, ANY)
         declarations, names = self._compiler.declarations, split_pointer(pointer)
-        field = declarations.field({"pointer": pointer}, self._holder.declared)
+        field = declarations.field({"pointer": pointer}, self._target.declared)
         declared = self._declared(function, field, submatch, needs_object, is_object)
         places = self._field_places(names, _VALIDATED_BY.get(function, ()))
         rule = self._compiler.rule([*self._places, *(places or ())], declared)
@@ -65,23 +65,23 @@ class Operands(dict[tuple[Any, ...], Node]):
 
     def _field_places(self, names: Sequence[str], sources: Sequence[str]) -> list[Place] | None:
         """Return the rules of a field, or None if they depend on more than its value."""
-        places = [place for place in self._holder.places if place.source in sources]
+        places = [place for place in self._target.places if place.source in sources]
         for index, name in enumerate(names):
-            flat = self._compiler.places.flatten(places, NO_MEMBERS if index else self._holder.known, "object")
-            if flat.delegated or flat.open_conditions or not flat.allows("object"):
+            resolved = self._compiler.places.resolve(places, NO_MEMBERS if index else self._target.known, "object")
+            if resolved.delegated or resolved.open_conditions or not resolved.allows("object"):
                 return None
-            if index and any(place.get("required") for place in flat.expressed):
+            if index and any(place.get("required") for place in resolved.expressed):
                 return None
-            places = flat.below(name)
+            places = resolved.below(name)
         return places
 
     def _is_memberwise(self, places: Sequence[Place]) -> bool:
         """Whether an object is valid if each of its members is: then a union of valid objects is valid, too."""
-        flat = self._compiler.places.flatten(places, kind="object")
-        if flat.delegated or flat.open_conditions:
+        resolved = self._compiler.places.resolve(places, kind="object")
+        if resolved.delegated or resolved.open_conditions:
             return False
-        names = {name for place in flat.expressed for name in place.get("properties", ())}
-        members = [flat.others(), *map(flat.below, names)]
+        names = {name for place in resolved.expressed for name in place.get("properties", ())}
+        members = [resolved.others(), *map(resolved.below, names)]
         return all(self._is_memberwise(places) for places in members if places)
 
     def _declared(

@@ -67,7 +67,7 @@ class Place(Struct, frozen=True):
         return default if isinstance(self.schema, bool) else self.schema.get(keyword, default)
 
 
-class Flat(Struct):
+class ResolvedPlaces(Struct):
     """The places that apply to one value, without references and conditions."""
 
     expressed: list[Place]
@@ -121,22 +121,26 @@ class Places:
     def _registry(self) -> Any:
         return jsonschema_rs.Registry([(uri, prepare_schema(schema)) for uri, schema in self.schemas.items()])
 
-    def flatten(self, places: Iterable[Place], known: Mapping[str, Any] = NO_MEMBERS, kind: str | None = None) -> Flat:
+    def resolve(
+        self, places: Iterable[Place], known: Mapping[str, Any] = NO_MEMBERS, kind: str | None = None
+    ) -> ResolvedPlaces:
         """Return the places that apply to a value. `known` are members of it, and `kind` its type in JSON Schema."""
-        flat, pending = Flat([], [], [], {}), list(places)
+        resolved, pending = ResolvedPlaces([], [], [], {}), list(places)
         while pending:
             place = pending.pop()
             if place.schema is True:
                 continue
-            parts = None if place.schema is False else self._parts(place, known, kind, flat)
+            parts = None if place.schema is False else self._parts(place, known, kind, resolved)
             if parts is None:
-                (flat.expressed if place.schema is False else flat.delegated).append(place)
+                (resolved.expressed if place.schema is False else resolved.delegated).append(place)
                 continue
             pending += parts
-            flat.expressed.append(place)
-        return flat
+            resolved.expressed.append(place)
+        return resolved
 
-    def _parts(self, place: Place, known: Mapping[str, Any], kind: str | None, flat: Flat) -> list[Place] | None:
+    def _parts(
+        self, place: Place, known: Mapping[str, Any], kind: str | None, resolved: ResolvedPlaces
+    ) -> list[Place] | None:
         """Return the further places that a place refers to, or None if a table does not express it."""
         parts: list[Place] = []
         for keyword in place.schema:  # type: ignore[union-attr]
@@ -145,7 +149,7 @@ class Places:
             elif keyword == "allOf":
                 found = [place.below("allOf", index) for index in range(len(place.get("allOf")))]
             elif keyword == "if":
-                found = _branch(place, known, flat)
+                found = _branch(place, known, resolved)
             elif keyword in ("anyOf", "oneOf") and kind is not None:
                 found = _only_choice(place, keyword, kind)
             elif keyword in ("enum", "const") and _has_container(keyword, place.get(keyword)):
@@ -192,7 +196,7 @@ def _both(one: Check, other: Check) -> Check:
     return lambda value: one(value) and other(value)
 
 
-def _branch(place: Place, known: Mapping[str, Any], flat: Flat) -> list[Place] | None:
+def _branch(place: Place, known: Mapping[str, Any], resolved: ResolvedPlaces) -> list[Place] | None:
     """Return the branch of a condition that applies, if any. None: that depends on more than the members' values.
 
     A condition on values that are not known is added to the open ones.
@@ -208,8 +212,8 @@ def _branch(place: Place, known: Mapping[str, Any], flat: Flat) -> list[Place] |
     if not unknown:
         return None
     for name, values in unknown.items():
-        flat.open_conditions[name] = flat.open_conditions.get(name, frozenset()) | values
-    flat.conditional.append(place)
+        resolved.open_conditions[name] = resolved.open_conditions.get(name, frozenset()) | values
+    resolved.conditional.append(place)
     return []
 
 

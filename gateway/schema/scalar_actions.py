@@ -10,7 +10,7 @@ import jsonschema_rs
 from gateway.core.numbers import INTEGERS
 from gateway.core.result_cache import ResultCache
 from gateway.schema.formats import TEXT_FORMATS
-from gateway.schema.places import Flat, Places, type_names
+from gateway.schema.places import Places, ResolvedPlaces, type_names
 from gateway.schema.table import REJECT, Action, Check
 from gateway.schema.validation import ENGINE, JSONSchema, prepare_schema
 
@@ -32,16 +32,16 @@ _VALUES: Mapping[type, tuple[Any, ...]] = {bool: (True, False), type(None): (Non
 """The values of the types that have few."""
 
 
-def scalar_actions(flat: Flat, places: Places) -> dict[type, Action]:
+def scalar_actions(resolved: ResolvedPlaces, places: Places) -> dict[type, Action]:
     """Return the action for each scalar type that may be valid in flattened places."""
-    actions = {kind: _action(kind, flat, places) for kind in _NAMES}
+    actions = {kind: _action(kind, resolved, places) for kind in _NAMES}
     return {kind: action for kind, action in actions.items() if action is not REJECT}
 
 
-def _action(kind: type, flat: Flat, places: Places) -> Action:
+def _action(kind: type, resolved: ResolvedPlaces, places: Places) -> Action:
     expressed, delegated = (
         [place for place in group if not (place.is_member and kind is type(None))]
-        for group in (flat.expressed, [*flat.delegated, *flat.conditional])
+        for group in (resolved.expressed, [*resolved.delegated, *resolved.conditional])
     )
     fragments = [_fragment(place.schema, kind) for place in expressed]
     if None in fragments:

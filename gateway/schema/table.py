@@ -20,7 +20,7 @@ Action: TypeAlias = Any
 REJECT: Check = ().__contains__
 
 ABSENT, OTHER = None, object()
-"""The keys of a switch for a value without the member, and for any other value that no rule names."""
+"""The keys of a discriminator for a value without the member, and for any other value that no rule names."""
 
 
 class Rule(Struct, eq=False):
@@ -37,7 +37,7 @@ class Rule(Struct, eq=False):
     """Whether a declared type takes precedence over `xsi:type`."""
 
 
-class Switch(Struct, eq=False):
+class Discriminator(Struct, eq=False):
     """Chooses the node of an object by the value of one member, which is a string, an integer or absent."""
 
     member: str
@@ -47,7 +47,7 @@ class Switch(Struct, eq=False):
     """Whether null counts as absent."""
 
 
-class Whole(Struct, eq=False):
+class ContainerRules(Struct, eq=False):
     """The rules of a whole object or list."""
 
     checks: tuple[Check, ...] = ()
@@ -64,8 +64,8 @@ class Node(Struct, eq=False):
 
     members: Mapping[Any, Rule]
     others: Rule
-    whole: Whole | None = None
-    switch: Switch | None = None
+    container_rules: ContainerRules | None = None
+    discriminator: Discriminator | None = None
     actions: Mapping[Any, Mapping[type, Action]] = {}
     """The actions of the members."""
 
@@ -78,10 +78,10 @@ ANY = Rule(dict.fromkeys((str, int, float, bool, type(None), dict, list, tuple))
 
 ANYTHING = Node({}, ANY)
 
-INVALID = Whole((REJECT,))
+INVALID = ContainerRules((REJECT,))
 """The rule of an object or list that is coerced and never valid."""
 
-_SWITCH_TYPES = (str, int, type(ABSENT))
+_DISCRIMINATOR_TYPES = (str, int, type(ABSENT))
 
 OPERAND_NAMES = ("function", "pointer", "submatch")
 """The members of an operation that decide the rule of its value."""
@@ -92,13 +92,15 @@ def accepts(command: Any, root: Node) -> bool:
     stack = [(command, root)]
     while stack:
         value, node = stack.pop()
-        switch = node.switch
-        while switch is not None:
-            key = value.get(switch.member)
-            if type(key) not in _SWITCH_TYPES or (key is None and not switch.is_nullable and switch.member in value):
+        discriminator = node.discriminator
+        while discriminator is not None:
+            key = value.get(discriminator.member)
+            if type(key) not in _DISCRIMINATOR_TYPES or (
+                key is None and not discriminator.is_nullable and discriminator.member in value
+            ):
                 return False
-            node = switch.nodes[key]
-            switch = node.switch
+            node = discriminator.nodes[key]
+            discriminator = node.discriminator
         actions, others = node.actions, node.others.actions
         for name, member in value.items() if type(value) is dict else enumerate(value):
             action = actions.get(name, others).get(type(member), REJECT)
@@ -108,21 +110,21 @@ def accepts(command: Any, root: Node) -> bool:
                 stack.append((member, action))
             elif not action(member):
                 return False
-        whole = node.whole
-        if whole is None:
+        rules = node.container_rules
+        if rules is None:
             continue
-        for check in whole.checks:
+        for check in rules.checks:
             if not check(value):
                 return False
-        for name in whole.required_values:
+        for name in rules.required_values:
             if value.get(name) is None:
                 return False
-        if whole.sizes is not None and len(value) not in whole.sizes:
+        if rules.sizes is not None and len(value) not in rules.sizes:
             return False
-        if whole.operands is not None and "value" in value:
+        if rules.operands is not None and "value" in value:
             operand, names = value["value"], map(value.get, OPERAND_NAMES)
             key = (*names, "object_only" in value, type(operand) is dict)
-            stack.append(({"value": operand}, whole.operands[key]))
+            stack.append(({"value": operand}, rules.operands[key]))
     return True
 
 
@@ -133,18 +135,20 @@ def coerce(command: Any, root: Node) -> tuple[Any, bool]:
     """
     result: dict[str, Any] = {}
     is_valid = True
-    visited: list[tuple[Any, Whole]] = []
+    visited: list[tuple[Any, ContainerRules]] = []
     stack: list[tuple[Any, Node, Any]] = [(command, root, result)]
     while stack:
         value, node, copy = stack.pop()
-        while (switch := node.switch) is not None:
-            key = value.get(switch.member)
-            if isinstance(key, str) and switch.rule.text is not None:
-                key = switch.rule.text(str(key))
-            if type(key) in _SWITCH_TYPES and (key is not None or switch.is_nullable or switch.member not in value):
-                node = switch.nodes[key]
+        while (discriminator := node.discriminator) is not None:
+            key = value.get(discriminator.member)
+            if isinstance(key, str) and discriminator.rule.text is not None:
+                key = discriminator.rule.text(str(key))
+            if type(key) in _DISCRIMINATOR_TYPES and (
+                key is not None or discriminator.is_nullable or discriminator.member not in value
+            ):
+                node = discriminator.nodes[key]
             else:
-                is_valid, node = False, switch.nodes[OTHER]
+                is_valid, node = False, discriminator.nodes[OTHER]
         members, others = node.members, node.others
         for name, member in value.items() if type(value) is dict else enumerate(value):
             rule = members.get(name, others)
@@ -169,31 +173,31 @@ def coerce(command: Any, root: Node) -> tuple[Any, bool]:
                     stack.append((member, action, inner))
                     continue
                 stack.append((member, ANYTHING, inner))
-                visited += [(inner, Whole((action,)))] if action is not None else ()
+                visited += [(inner, ContainerRules((action,)))] if action is not None else ()
             else:
                 copy[name] = member
                 if action is not None and not action(member):
                     is_valid = False
-        whole = node.whole
-        if whole is None:
+        rules = node.container_rules
+        if rules is None:
             continue
-        visited.append((copy, whole))
-        if whole.operands is not None and "value" in value:
+        visited.append((copy, rules))
+        if rules.operands is not None and "value" in value:
             operand, names = value["value"], map(copy.get, OPERAND_NAMES)
             key = (*names, "object_only" in copy, type(operand) is dict)
-            stack.append(({"value": operand}, whole.operands[key], copy))
-    return result, is_valid and _are_whole(visited)
+            stack.append(({"value": operand}, rules.operands[key], copy))
+    return result, is_valid and _are_valid_containers(visited)
 
 
-def _are_whole(values: Iterable[tuple[Any, Whole]]) -> bool:
+def _are_valid_containers(values: Iterable[tuple[Any, ContainerRules]]) -> bool:
     """Whether coerced objects and lists are valid, apart from their members."""
-    for value, whole in values:
-        for check in whole.checks:
+    for value, rules in values:
+        for check in rules.checks:
             if not check(value):
                 return False
-        for name in whole.required_values:
+        for name in rules.required_values:
             if value.get(name) is None:
                 return False
-        if whole.sizes is not None and len(value) not in whole.sizes:
+        if rules.sizes is not None and len(value) not in rules.sizes:
             return False
     return True

@@ -7,10 +7,10 @@ from msgspec.structs import astuple, replace
 
 from gateway.schema.coercion import declared_types, text_rule
 from gateway.schema.declarations import Declarations, merge_schemas
-from gateway.schema.operands import Holder, Operands
-from gateway.schema.places import CANONICAL, NO_MEMBERS, Flat, Place, Places
+from gateway.schema.operands import Operands, OperandTarget
+from gateway.schema.places import CANONICAL, NO_MEMBERS, Place, Places, ResolvedPlaces
 from gateway.schema.scalar_actions import scalar_actions
-from gateway.schema.table import ABSENT, ANY, INVALID, OTHER, Check, Node, Rule, Switch, Whole
+from gateway.schema.table import ABSENT, ANY, INVALID, OTHER, Check, ContainerRules, Discriminator, Node, Rule
 from gateway.schema.validation import JSONSchema
 
 BY_RESOURCE = "x-by-resource"
@@ -41,7 +41,7 @@ class TableCompiler:
         places: Places,
         declarations: Declarations,
         empty_object: Mapping[str, Any] | None,
-        closed_names: Callable[[Holder], Callable[[list[str]], bool]],
+        closed_names: Callable[[OperandTarget], Callable[[list[str]], bool]],
     ) -> None:
         self.places = places
         self.declarations = declarations
@@ -53,33 +53,37 @@ class TableCompiler:
         return self._object(places, self.declarations.resolve(declared), NO_MEMBERS, path, None)
 
     def rule(
-        self, places: Sequence[Place], declared: JSONSchema | bool, path: Path = (OTHERS,), holder: Holder | None = None
+        self,
+        places: Sequence[Place],
+        declared: JSONSchema | bool,
+        path: Path = (OTHERS,),
+        target: OperandTarget | None = None,
     ) -> Rule:
-        """Return the rule of a value. `holder` contains the operations at `path`."""
+        """Return the rule of a value. `target` contains the operations at `path`."""
         declared = self.declarations.resolve(declared)
         kind = "" if "enum" in declared else next(iter(declared_types(declared)), "")
-        flat = self.places.flatten(places)
-        actions = scalar_actions(flat, self.places)
-        if flat.needs_node("object") or kind == "object":
-            is_allowed = flat.allows("object")
+        resolved = self.places.resolve(places)
+        actions = scalar_actions(resolved, self.places)
+        if resolved.needs_node("object") or kind == "object":
+            is_allowed = resolved.allows("object")
             own = declared if kind == "object" else {}
-            node = self._object(places if is_allowed else (), own, NO_MEMBERS, path, holder)
-            actions[dict] = node if is_allowed else replace(node, whole=INVALID)
-        elif flat.allows("object"):
+            node = self._object(places if is_allowed else (), own, NO_MEMBERS, path, target)
+            actions[dict] = node if is_allowed else replace(node, container_rules=INVALID)
+        elif resolved.allows("object"):
             actions[dict] = None
-        if flat.needs_node("array") or kind == "array":
-            node = self._list(places, declared if kind == "array" else {}, path, holder)
-            actions[list] = node if flat.allows("array") else replace(node, whole=INVALID)
-        elif flat.allows("array"):
+        if resolved.needs_node("array") or kind == "array":
+            node = self._list(places, declared if kind == "array" else {}, path, target)
+            actions[list] = node if resolved.allows("array") else replace(node, container_rules=INVALID)
+        elif resolved.allows("array"):
             actions[list] = None
         return Rule(actions, *astuple(text_rule(declared, self._empty_object)))
 
-    def _list(self, places: Sequence[Place], declared: JSONSchema, path: Path, holder: Holder | None) -> Node:
-        flat = self.places.flatten(places, kind="array")
-        items = _as_patches(flat.items(), (*path, ITEM))
-        rule = self.rule(items, declared.get("items", True), (*path, ITEM), holder)
-        checks, sizes = self._delegated(flat), flat.sizes()
-        return Node({}, rule, Whole(checks, sizes=sizes) if checks or sizes is not None else None)
+    def _list(self, places: Sequence[Place], declared: JSONSchema, path: Path, target: OperandTarget | None) -> Node:
+        resolved = self.places.resolve(places, kind="array")
+        items = _as_patches(resolved.items(), (*path, ITEM))
+        rule = self.rule(items, declared.get("items", True), (*path, ITEM), target)
+        checks, sizes = self._delegated(resolved), resolved.sizes()
+        return Node({}, rule, ContainerRules(checks, sizes=sizes) if checks or sizes is not None else None)
 
     def _object(
         self,
@@ -87,78 +91,87 @@ class TableCompiler:
         declared: JSONSchema,
         known: Mapping[str, Any],
         path: Path,
-        holder: Holder | None,
+        target: OperandTarget | None,
     ) -> Node:
-        flat = self.places.flatten(places, known, "object")
-        unknown = {**flat.open_conditions}
+        resolved = self.places.resolve(places, known, "object")
+        unknown = {**resolved.open_conditions}
         if BY_RESOURCE in declared and "resource_id" not in known:
             unknown["resource_id"] = unknown.get("resource_id", frozenset()) | declared[BY_RESOURCE].keys()
         if unknown:
-            return self._switch(places, declared, known, path, holder, unknown)
+            return self._discriminated(places, declared, known, path, target, unknown)
         declared = _in_resource(declared, known)
         if path in ((), SUBSCRIPTION):
-            holder = self._holder(places, flat, declared, known, path)
-        members = self._members(flat, declared, path, holder)
-        others = self.rule(flat.others(), declared.get("additionalProperties", True), (*path, OTHERS))
-        if path in OPERATIONS and holder is not None:
-            operands = Operands(self, holder, flat.below("value"))
-            return Node({**members, "value": ANY}, others, replace(self._whole(flat), operands=operands))
-        whole = self._whole(flat)
-        return Node(members, others, whole if whole.checks or whole.required_values else None)
+            target = self._target(places, resolved, declared, known, path)
+        members = self._members(resolved, declared, path, target)
+        others = self.rule(resolved.others(), declared.get("additionalProperties", True), (*path, OTHERS))
+        if path in OPERATIONS and target is not None:
+            operands = Operands(self, target, resolved.below("value"))
+            return Node({**members, "value": ANY}, others, replace(self._container_rules(resolved), operands=operands))
+        rules = self._container_rules(resolved)
+        return Node(members, others, rules if rules.checks or rules.required_values else None)
 
-    def _switch(
+    def _discriminated(
         self,
         places: Sequence[Place],
         declared: JSONSchema,
         known: Mapping[str, Any],
         path: Path,
-        holder: Holder | None,
+        target: OperandTarget | None,
         unknown: Mapping[str, frozenset[Any]],
     ) -> Node:
         """Return a node that chooses another one by the first unknown member."""
         member = min(unknown)
         rule = self.rule((), declared.get("properties", {}).get(member, True))
         nodes = _Nodes(
-            unknown[member], lambda value: self._object(places, declared, {**known, member: value}, path, holder)
+            unknown[member], lambda value: self._object(places, declared, {**known, member: value}, path, target)
         )
-        return Node({}, ANY, switch=Switch(member, rule, nodes, any(place.is_patch for place in places)))
+        return Node({}, ANY, discriminator=Discriminator(member, rule, nodes, any(place.is_patch for place in places)))
 
-    def _members(self, flat: Flat, declared: JSONSchema, path: Path, holder: Holder | None) -> dict[str, Rule]:
+    def _members(
+        self, resolved: ResolvedPlaces, declared: JSONSchema, path: Path, target: OperandTarget | None
+    ) -> dict[str, Rule]:
         own, others = declared.get("properties", {}), declared.get("additionalProperties", True)
-        names = dict.fromkeys(name for place in flat.expressed for name in place.get("properties", ()))
+        names = dict.fromkeys(name for place in resolved.expressed for name in place.get("properties", ()))
         return {
-            name: self.rule(_as_patches(flat.below(name), (*path, name)), own.get(name, others), (*path, name), holder)
+            name: self.rule(
+                _as_patches(resolved.below(name), (*path, name)), own.get(name, others), (*path, name), target
+            )
             for name in {**names, **own}
         }
 
-    def _whole(self, flat: Flat) -> Whole:
-        required = [(name, place.is_patch) for place in flat.expressed for name in place.get("required", ())]
+    def _container_rules(self, resolved: ResolvedPlaces) -> ContainerRules:
+        required = [(name, place.is_patch) for place in resolved.expressed for name in place.get("required", ())]
         needed = frozenset(name for name, is_value in required if not is_value)
-        return Whole(
-            (*([needed.issubset] if needed else ()), *self._delegated(flat)),
+        return ContainerRules(
+            (*([needed.issubset] if needed else ()), *self._delegated(resolved)),
             tuple(dict.fromkeys(name for name, is_value in required if is_value)),
         )
 
-    def _delegated(self, flat: Flat) -> tuple[Check, ...]:
-        return (self.places.check(flat.delegated, is_container=True),) if flat.delegated else ()
+    def _delegated(self, resolved: ResolvedPlaces) -> tuple[Check, ...]:
+        return (self.places.check(resolved.delegated, is_container=True),) if resolved.delegated else ()
 
-    def _holder(
-        self, places: Sequence[Place], flat: Flat, declared: JSONSchema, known: Mapping[str, Any], path: Path
-    ) -> Holder:
+    def _target(
+        self,
+        places: Sequence[Place],
+        resolved: ResolvedPlaces,
+        declared: JSONSchema,
+        known: Mapping[str, Any],
+        path: Path,
+    ) -> OperandTarget:
         """Return what the operations of a command or subscription change."""
         own = declared.get("properties", {})
         if path == SUBSCRIPTION:
             fields = {"properties": {"custom_fields": own.get("custom_fields", {})}}
-            return Holder(places, fields, known, is_subscription=True)
-        return Holder(_as_patches(flat.below("profile"), ("profile",)), own.get("profile", {}), NO_MEMBERS)
+            return OperandTarget(places, fields, known, is_subscription=True)
+        return OperandTarget(_as_patches(resolved.below("profile"), ("profile",)), own.get("profile", {}), NO_MEMBERS)
 
 
 MAX_KEPT_VALUES = 1_000
-"""Values of a switch for which the look-up of their node is kept."""
+"""Values of a discriminator for which the look-up of their node is kept."""
 
 
 class _Nodes(dict[Any, Node]):
-    """The nodes of a switch, compiled when a value first needs one. Values that no rule names share one."""
+    """The nodes of a discriminator, compiled when a value first needs one. Values that no rule names share one."""
 
     def __init__(self, values: frozenset[Any], compile: Callable[[Any], Node]) -> None:
         self._values = values

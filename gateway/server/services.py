@@ -1,4 +1,4 @@
-"""What an application does once its store is open: it answers requests, delivers changes, and keeps house."""
+"""What an application does once its store is open: it answers requests, delivers changes, and runs housekeeping."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from msgspec.structs import replace
 
 from gateway.core.model import JournalEntry, Position
-from gateway.core.subscribers import ACTIVE, Delivery, Settlement, Subscriber
+from gateway.core.subscribers import ACTIVE, Delivery, DeliveryResult, Subscriber
 from gateway.stores.errors import Duplicate, Missing
 from gateway.stores.rows import Row, entry_of
 
@@ -47,17 +47,17 @@ class MemorySubscribers:
         self._leases[key] = owner, until
         return found
 
-    async def settle(self, settlement: Settlement, owner: str) -> None:
-        done = settlement.subscriber
+    async def settle(self, result: DeliveryResult, owner: str) -> None:
+        done = result.subscriber
         key = done.database, done.id
         if self._leases.get(key, ("",))[0] != owner:
             raise Missing("the lease of the subscriber was lost")
         current = self._subscribers[key]
         self._subscribers[key] = replace(current, position=done.position, state=done.state, reason=done.reason)
-        for position in settlement.delivered:
+        for position in result.delivered:
             self._remove_delivery(key, position)
-        self._deliveries[key].update({each.position: each for each in settlement.undelivered})
-        notes = {**self._notes.get(key, {}), **settlement.notes}
+        self._deliveries[key].update({each.position: each for each in result.undelivered})
+        notes = {**self._notes.get(key, {}), **result.notes}
         self._notes[key] = {name: value for name, value in notes.items() if value is not None}
 
     async def deliveries(self, database: int, id: str, is_dead: bool, after: Position, limit: int) -> list[Delivery]:

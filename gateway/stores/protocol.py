@@ -31,7 +31,7 @@ from gateway.core.model import (
     StoredAnswer,
     Token,
 )
-from gateway.core.subscribers import Delivery, Settlement, Subscriber
+from gateway.core.subscribers import Delivery, DeliveryResult, Subscriber
 from gateway.stores.observer import StoreObserver
 from gateway.stores.refused_protocol import RefusedStore
 
@@ -282,7 +282,7 @@ class Store(RefusedStore, Protocol):
         """
         ...
 
-    async def settle(self, settlement: Settlement, owner: str) -> None:
+    async def settle(self, result: DeliveryResult, owner: str) -> None:
         """Store the position, the state and the reason of a leased subscriber, its deliveries and its notes.
 
         Raises `Missing`, and stores nothing, where the owner's lease is now another's, or there is no such subscriber.

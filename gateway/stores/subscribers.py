@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from gateway.core.model import JournalEntry, Position
-from gateway.core.subscribers import Delivery, Settlement, Subscriber
+from gateway.core.subscribers import Delivery, DeliveryResult, Subscriber
 from gateway.stores.errors import Missing
 from gateway.stores.registry import Statement
 from gateway.stores.rows import Row, held_entry_of, json_text
@@ -91,16 +91,16 @@ class SqlSubscribers:
         rows = await self._read(LEASED, (database, id, owner))
         return _subscriber(rows[0]) if rows else None
 
-    async def settle(self, settlement: Settlement, owner: str) -> None:
-        row = settlement.subscriber
+    async def settle(self, result: DeliveryResult, owner: str) -> None:
+        row = result.subscriber
         key = row.database, row.id
         done = await self._alter(
             (SETTLE, (_text(row.position), row.state, row.reason, *key, owner)),
-            *((DELIVERED, (*key, _text(position))) for position in settlement.delivered),
-            *((UNDELIVERED, (*key, *_delivery_row(each))) for each in settlement.undelivered),
+            *((DELIVERED, (*key, _text(position))) for position in result.delivered),
+            *((UNDELIVERED, (*key, *_delivery_row(each))) for each in result.undelivered),
             *(
                 (FORGET_NOTE, (*key, name)) if value is None else (NOTE, (*key, name, value))
-                for name, value in settlement.notes.items()
+                for name, value in result.notes.items()
             ),
         )
         if not done:

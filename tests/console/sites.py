@@ -9,7 +9,7 @@ from msgspec.structs import replace as replace_struct
 
 from gateway.core.cursor import format_cursor
 from gateway.core.model import RIGHTS, Position, Resource, Segment
-from gateway.core.subscribers import DISABLED, Delivery, Settlement, Subscriber
+from gateway.core.subscribers import DISABLED, Delivery, DeliveryResult, Subscriber
 from gateway.dialects.outgoing import Target
 from gateway.feed.relay.relays import RELAY, NewRelay, create_relay
 from gateway.feed.secret_box import open_box
@@ -69,7 +69,7 @@ async def add_subscriber(store: Store, kind: str, positions: Sequence[Position])
         for each in positions
     ]
     disabled = replace_struct(new, position=positions[-1], state=DISABLED, reason=f"gave up {SCRIPT}")
-    await store.settle(Settlement(disabled, (), letters), "owner")
+    await store.settle(DeliveryResult(disabled, (), letters), "owner")
 
 
 async def add_relay(store: Store, url: str, key: Path, failed: int) -> tuple[str, list[str]]:
@@ -81,7 +81,7 @@ async def add_relay(store: Store, url: str, key: Path, failed: int) -> tuple[str
     assert leased
     entries = await store.journal(1, 0, failed)
     letters = [Delivery(each.position, each.profile, 3, FAILED, FAILED, REFUSED, is_dead=True) for each in entries]
-    await store.settle(Settlement(replace_struct(leased, state=DISABLED), (), letters), "owner")
+    await store.settle(DeliveryResult(replace_struct(leased, state=DISABLED), (), letters), "owner")
     return relay.id, [format_cursor(store.id, each.position) for each in entries]
 
 

@@ -49,7 +49,7 @@ class AccountSession:
         self._key = subscriber.database, subscriber.id
         self._counts: Counts | None = None
         self._note = ""
-        self._learned: dict[str, str] = {}
+        self._vendor_ids: dict[str, str] = {}
         self._passing = 0
         self._probe = asyncio.Lock()
         self._running = asyncio.Semaphore(MAX_RUNNING)
@@ -86,24 +86,27 @@ class AccountSession:
     async def notes(self, names: Sequence[str]) -> dict[str, str]:
         """Return the vendor's ids of profiles."""
         found = await self._store.notes(*self._key, names)
-        return found | {name: self._learned[name] for name in names if name in self._learned}
+        return found | {name: self._vendor_ids[name] for name in names if name in self._vendor_ids}
 
     async def sharing(self, vendor_id: str) -> list[str]:
         """Return the profiles here that have the same one at the vendor."""
         noted = await self._store.noted(*self._key, vendor_id)
-        return [*noted, *(name for name, id in self._learned.items() if id == vendor_id and name not in noted)]
+        return [*noted, *(name for name, id in self._vendor_ids.items() if id == vendor_id and name not in noted)]
 
-    def learn(self, profile: str, vendor_id: str) -> None:
+    def add_vendor_id(self, profile: str, vendor_id: str) -> None:
         """Remember the vendor's id of a profile until it is stored: others are sent at the same time."""
-        self._learned[profile] = vendor_id
+        self._vendor_ids[profile] = vendor_id
 
     async def skip(self, pointers: Sequence[str]) -> None:
         """Count values that are not sent."""
         (await self._read_counts()).add_skipped(pointers)
 
-    def take_notes(self) -> Mapping[str, str | None]:
-        """Return the note of the counts, if they changed. The notes of answers are stored with it."""
-        self._learned.clear()
+    def pending_notes(self) -> Mapping[str, str | None]:
+        """Return the note of the counts, if they changed, and forget the ids of `add_vendor_id`.
+
+        The notes of answers are stored with it, and have the ids.
+        """
+        self._vendor_ids.clear()
         note = self._counts.note() if self._counts else ""
         if note in ("", self._note):
             return {}

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway.core.model import Profile
-from gateway.core.subscribers import ACTIVE, Settlement, Subscriber
+from gateway.core.subscribers import ACTIVE, DeliveryResult, Subscriber
 from gateway.core.tombstones import Pseudonym
 from gateway.dialects.protocol import Dialect
 from gateway.feed.answers import Answer
@@ -63,10 +63,10 @@ async def backfill(
                 if not answer.is_success:
                     failed.append((profile.id, answer.reason))
                 count()
-            await store.settle(Settlement(relay, notes={**notes, **sender.take_notes()}), NO_OWNER)
+            await store.settle(DeliveryResult(relay, notes={**notes, **sender.pending_notes()}), NO_OWNER)
             if stopped := next((each for each in answers if each.stops), None):
                 raise Interrupted(stopped.reason)
-    await store.settle(Settlement(replace(relay, state=ACTIVE, reason="")), NO_OWNER)
+    await store.settle(DeliveryResult(replace(relay, state=ACTIVE, reason="")), NO_OWNER)
     return failed
 
 

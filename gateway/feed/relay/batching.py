@@ -70,6 +70,6 @@ class Batching:
         reply, answer = await self._exchange(batch, key)
         rows = self._batches.parse(reply.tree, len(waiting))
         if rows is None:
-            shown = replace(answer, words=mask_values(answer.words, batch))  # it may have values of any of them
-            return [(reply, shown) if self._concerns_all(answer.status) else None] * len(waiting)
+            masked = replace(answer, words=mask_values(answer.words, batch))  # it may have values of any of them
+            return [(reply, masked) if self._concerns_all(answer.status) else None] * len(waiting)
         return [(AccountReply(each.status), each) if 200 <= each.status < 300 else None for each in rows]

@@ -124,10 +124,10 @@ class ProfileReader:
     async def whole_state(self, profile: Profile, vendor_id: str | None) -> ProfileState:
         """Return the state of a whole profile, as a backfill sends it."""
         tables = await self._read_tables()
-        [shown] = await with_consent(self._store, self._database, tables, [profile], self._pseudonym)
-        assert isinstance(shown, Profile)
-        members = all_members(shown.document)
-        return ProfileState(profile.id, shown.document, list(members), members, vendor_id, is_consent=False)
+        [effective] = await with_consent(self._store, self._database, tables, [profile], self._pseudonym)
+        assert isinstance(effective, Profile)
+        members = all_members(effective.document)
+        return ProfileState(profile.id, effective.document, list(members), members, vendor_id, is_consent=False)
 
     def as_whole(self, state: ProfileState) -> ProfileState:
         """Return a state with all members of the profile."""

@@ -1,4 +1,4 @@
-"""Relays as subscribers: how one is created, and what others may know of it."""
+"""Relays as subscribers: how one is created, and how it is returned without its secrets."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence

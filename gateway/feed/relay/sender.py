@@ -27,7 +27,7 @@ class RelaySender:
 
     def __init__(self, id: str, session: AccountSession, reader: ProfileReader) -> None:
         self.states = StateSender(session, reader)
-        self.take_notes = session.take_notes
+        self.pending_notes = session.pending_notes
         batches = session.account.outgoing.batches
         self.max_running = batches.most if batches else MAX_RUNNING
         self._id = id

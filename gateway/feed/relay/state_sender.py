@@ -100,7 +100,7 @@ class StateSender:
         for other in await self._session.sharing(vendor_id):
             if other != state.id and (owner := await self._reader.find(other)):
                 return await self._separate(work, await self._reader.whole_state(owner, vendor_id))
-        self._session.learn(state.id, vendor_id)
+        self._session.add_vendor_id(state.id, vendor_id)
         work.is_new, work.notes = False, {**work.notes, state.id: vendor_id}
         if state.vendor_id is None:
             work.state = replace(state, vendor_id=vendor_id)

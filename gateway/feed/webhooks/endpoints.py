@@ -1,4 +1,4 @@
-"""Webhooks as subscribers: how one is created, and what others may know of it."""
+"""Webhooks as subscribers: how one is created, and how it is returned without its secret."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -48,7 +48,7 @@ class WebhookSender:
         answer = await self._send(self._render(entries[0]))
         return replace(answer, stops=True) if answer.status == GONE else answer
 
-    def take_notes(self) -> Mapping[str, str | None]:
+    def pending_notes(self) -> Mapping[str, str | None]:
         return {}
 
 

@@ -79,7 +79,7 @@ class Locks:
         """Lock the keys that were not read, and write. Raises `LockConflict`: all must be rolled back then."""
         if statements:
             further = keys - self._keys
-            conflicts, *_ = await in_one_trip(self._connection, (TRY_TO_LOCK, numbers(further)), *statements)
+            conflicts, *_ = await execute_in_pipeline(self._connection, (TRY_TO_LOCK, numbers(further)), *statements)
             self._add(further, conflicts)
 
     async def _read(self, keys: set[Key], *locks: Statement) -> None:
@@ -112,10 +112,12 @@ class Locks:
             self.profiles |= dict.fromkeys(wanted) | {(database, id): row for database, id, *row in rows}
 
     async def _lock(self, keys: set[Key], locks: Sequence[Statement], queries: Sequence[Statement]) -> list[list[Row]]:
-        """Lock the keys by the last of `locks`. Return the rows of the queries, all in one trip."""
+        """Lock the keys by the last of `locks`. Return the rows of the queries, all in one round trip."""
         databases = sorted({key[0] for key in keys})
         # After every lock: whoever had the lock before may have written the first ledger of the database.
-        *results, with_ledgers = await in_one_trip(self._connection, *locks, *queries, (HAS_LEDGERS, [databases]))
+        *results, with_ledgers = await execute_in_pipeline(
+            self._connection, *locks, *queries, (HAS_LEDGERS, [databases])
+        )
         self._add(keys, results[len(locks) - 1])
         self.has_ledgers |= dict.fromkeys(databases, False) | {database: True for database, _ in with_ledgers}
         self.has_tombstones |= dict.fromkeys(databases, False) | dict(with_ledgers)
@@ -127,8 +129,8 @@ class Locks:
             raise LockConflict(self._keys)
 
 
-async def in_one_trip(connection: Connection, *statements: Statement) -> list[list[Row]]:
-    """Send the statements together. Return the rows of each."""
+async def execute_in_pipeline(connection: Connection, *statements: Statement) -> list[list[Row]]:
+    """Send the statements together, without waiting for each result. Return the rows of each."""
     async with connection.pipeline():
         cursors = [await connection.execute(sql, values) for sql, values in statements]
     return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]

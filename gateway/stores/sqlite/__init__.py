@@ -44,7 +44,7 @@ from gateway.stores.rows import Row, job_row
 from gateway.stores.sqlite.checkpoints import Checkpoints
 from gateway.stores.sqlite.connections import CACHE_KIB, ENGINE_FAILURES, WRITER_CACHE_KIB, connect
 from gateway.stores.sqlite.erasure import ERASURE_SQL, REFUSED_SQL, run_statements
-from gateway.stores.sqlite.file import Presence, create_file, has_mark, require_room, warn_of_rights
+from gateway.stores.sqlite.file import FileCheck, create_file, has_mark, require_room, warn_of_rights
 from gateway.stores.sqlite.group import REGISTRY_VERSION, find_ledgers, look_up, unique_by_id
 from gateway.stores.sqlite.journal import (
     prune_journal,
@@ -127,10 +127,10 @@ class SqliteStore(SqlRegistry, SqlListing, SqlSubscribers, SqlRefused):
         self._reader.pragma("query_only", True)
         self._page_reader.pragma("query_only", True)
         self._page_lock = asyncio.Lock()
-        self._presence = Presence(writer)
+        self._file_check = FileCheck(writer)
         [[self.id]] = self._execute(STORE_ID)
         self._checkpoints = Checkpoints(writer, checkpoints)
-        self._writer = Writer(writer, self._checkpoints, self._presence)
+        self._writer = Writer(writer, self._checkpoints, self._file_check)
         self._queue = GroupCommit(self._writer.run, MAX_GROUP_CHANGES)
         self.change: Callable[[Sequence[Change]], Awaitable[list[EditResult | Refusal]]] = self._queue.run
 
@@ -193,7 +193,7 @@ class SqliteStore(SqlRegistry, SqlListing, SqlSubscribers, SqlRefused):
 
     async def _apart(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run work on a thread and a connection of its own, with an empty log before and after it."""
-        self._presence.require()
+        self._file_check.require()
 
         def run() -> T:
             with closing(connect(self._reader.filename)) as connection:
@@ -209,7 +209,7 @@ class SqliteStore(SqlRegistry, SqlListing, SqlSubscribers, SqlRefused):
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[SqliteSnapshot]:
-        self._presence.require()
+        self._file_check.require()
         try:
             connection = connect(self._reader.filename)
             connection.execute(f"BEGIN; {REGISTRY_VERSION}")
@@ -254,7 +254,7 @@ class SqliteStore(SqlRegistry, SqlListing, SqlSubscribers, SqlRefused):
 
     async def _read_page(self, sql: str, values: Mapping[str, Any]) -> list[Row]:
         """Read on a thread and a connection of its own: a page may read a whole database, and delays no change."""
-        self._presence.require()
+        self._file_check.require()
         async with self._page_lock:
             try:
                 return await asyncio.to_thread(lambda: self._page_reader.execute(sql, values).fetchall())
@@ -262,7 +262,7 @@ class SqliteStore(SqlRegistry, SqlListing, SqlSubscribers, SqlRefused):
                 raise Unavailable(str(error)) from error
 
     def _execute(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
-        self._presence.require()
+        self._file_check.require()
         try:
             return self._reader.execute(sql, values).fetchall()
         except ENGINE_FAILURES as error:

@@ -99,7 +99,7 @@ def has_moved(connection: apsw.Connection) -> bool:
     return bool(moved.value)
 
 
-class Presence:
+class FileCheck:
     """Whether the file, its log and its index are where they were. What is written into a removed file is lost."""
 
     def __init__(self, connection: apsw.Connection) -> None:

@@ -17,7 +17,7 @@ from gateway.stores.errors import Unavailable
 from gateway.stores.observer import StoreObserver
 from gateway.stores.sqlite.checkpoints import Checkpoints
 from gateway.stores.sqlite.connections import ENGINE_FAILURES, LOCK_RETRY_SECONDS, LOCK_TIMEOUT_SECONDS
-from gateway.stores.sqlite.file import Presence
+from gateway.stores.sqlite.file import FileCheck
 from gateway.stores.sqlite.group import SqliteGroup, Step
 
 MAX_GROUP_SECONDS = 0.01
@@ -31,22 +31,22 @@ class Writer:
     without blocking the loop.
     """
 
-    def __init__(self, connection: apsw.Connection, checkpoints: Checkpoints, presence: Presence) -> None:
+    def __init__(self, connection: apsw.Connection, checkpoints: Checkpoints, file_check: FileCheck) -> None:
         self.observer: StoreObserver | None = None
         self.has_failed = False
         """Whether the engine failed since the last commit that wrote something."""
         self._has_emptied_log = False
         self._connection = connection
         self._checkpoints = checkpoints
-        self._presence = presence
+        self._file_check = file_check
         self._thread = ThreadPoolExecutor(1, "store-commits")
         connection.set_busy_handler(None)
 
     async def run(self, steps: Sequence[Step]) -> list[Any]:
         """Run the first of the steps in one transaction, as many as time allows. Return their results, one at least."""
         try:
-            if self._presence.reason:
-                self._presence.require()
+            if self._file_check.reason:
+                self._file_check.require()
             if self._checkpoints.is_overdue:
                 await self._in_thread(self._checkpoints.run)
             if not self._begin():
@@ -119,7 +119,7 @@ class Writer:
         if self.observer:
             self.observer.committed(perf_counter() - began)
         # After the sync: what is acknowledged was in its place when it was durable.
-        self._presence.check()
+        self._file_check.check()
 
     def _in_thread(self, work: Callable[[], None]) -> "asyncio.Future[None]":
         return asyncio.get_running_loop().run_in_executor(self._thread, work)
