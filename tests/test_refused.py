@@ -581,6 +581,79 @@ async def test_a_replay_brings_no_erased_person_back(tmp_path: Path) -> None:
         assert await given.documents() == []
 
 
+SUBSCRIPTION = {"resource_id": 5, "channel": "email", "email": "ann@example.com"}
+SUBSCRIBED, UNSUBSCRIBED = ({**SUBSCRIPTION, "status": word} for word in ("subscribed", "unsubscribed"))
+
+
+async def _status(given: Gateway, email: str = "ann@example.com") -> Any:
+    """Return the status of the subscription, and the global one, as clients see them."""
+    body = {"token": TOKEN, "db_id": 1, "matching": "email", "email": email}
+    data = (await given.client.post(f"{ALTCRAFT}/get", json=body)).json()["data"]
+    return [one["status"] for one in data["subscriptions"] if one.get("resource_id") == 5], data["_status"]
+
+
+async def _import(given: Gateway, email: str = "ann@example.com", **data: Any) -> None:
+    body = {"token": TOKEN, "db_id": 1, "matching": "email", "email": email, "data": {"email": email, **data}}
+    assert (await given.client.post(f"{ALTCRAFT}/import", json=body)).status_code == 200
+    await asyncio.sleep(0.005)  # another millisecond
+
+
+async def test_a_replay_lifts_no_opt_out_that_is_later(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as given:
+        await _import(given)
+        await refuse(given, subscriptions=[SUBSCRIBED], _status=0)
+        refused = await given.one()
+        await _import(given, subscriptions=[UNSUBSCRIBED], _status=1)
+        assert (await given.replay(refused, data___bdate="2000-01-31")).is_accepted
+        assert await _status(given) == (["unsubscribed"], 1)
+
+
+async def test_a_replay_lifts_no_later_opt_out_of_the_address_by_another_profile(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as given:
+        await _import(given)
+        await refuse(given, subscriptions=[SUBSCRIBED])
+        refused = await given.one()
+        await _import(given, "eve@example.com", subscriptions=[UNSUBSCRIBED])
+        assert (await given.replay(refused, data___bdate="2000-01-31")).is_accepted
+        assert await _status(given) == (["unsubscribed"], 0)
+
+
+async def test_a_replay_lifts_an_opt_out_that_was_earlier(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as given:
+        await _import(given, subscriptions=[UNSUBSCRIBED])
+        await refuse(given, subscriptions=[SUBSCRIBED])
+        assert (await given.replay(await given.one(), data___bdate="2000-01-31")).is_accepted
+        assert await _status(given) == (["subscribed"], 0)
+
+
+async def test_a_replayed_job_lifts_no_opt_out_that_is_later(tmp_path: Path) -> None:
+    consent = {"email": {"marketing": {"consent": "SUBSCRIBED"}}}
+    profiles = [
+        {"type": "profile", "attributes": {"email": "ann@example.com", "subscriptions": consent}},
+        {"type": "profile", "attributes": {"email": "no address", "subscriptions": consent}},
+    ]
+    type = "profile-subscription-bulk-create-job"
+    body = {"data": {"type": type, "attributes": {"profiles": {"data": profiles}}}}
+    async with gateway(tmp_path) as given:
+        reply = await given.client.post(f"/api/{type}s", json=body, headers=KLAVIYO)
+        assert reply.status_code == 400, reply.text
+        refused = await given.one()
+        await _import(given, subscriptions=[{"channel": "email", "email": "ann@example.com", "status": "complained"}])
+        pointer = "/data/attributes/profiles/data/1/attributes/email"
+        replay = await given.replays.run(given.pipeline(), refused, [BodyChange(pointer, "bob@example.com")])
+        assert replay.is_accepted, replay.response
+        found = (
+            await given.client.get("/api/profiles?additional-fields[profile]=subscriptions", headers=KLAVIYO)
+        ).json()
+        mailable = {
+            each["attributes"]["email"]: each["attributes"]["subscriptions"]["email"]["marketing"][
+                "can_receive_email_marketing"
+            ]
+            for each in found["data"]
+        }
+        assert mailable == {"ann@example.com": False, "bob@example.com": True}
+
+
 async def test_the_id_of_the_database_names_no_person(tmp_path: Path) -> None:
     async with gateway(tmp_path) as given:
         await given.client.post(

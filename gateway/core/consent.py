@@ -44,6 +44,9 @@ consent, but keeps its status for a later edit, which restores it. `lifts`: the 
 In an effective document only, where facts apply: `reasons`, reason → time of the facts, and `own_status`, the status
 without them."""
 
+AS_OF = "as_of"
+"""The member of an update that was sent earlier (ms since 1970): it lifts no later fact."""
+
 CHANNELS_OF_IDENTITY = {EMAIL: ("email",), PHONE: ("sms", "whatsapp")}
 """The channels that reach a profile at its own addresses, without a subscription."""
 
@@ -170,22 +173,29 @@ def record(ledger: Ledger, resource: str, reason: str, time: int) -> Ledger:
     return Ledger(number, {**ledger.facts, resource: {**facts, reason: Fact(time, number)}})
 
 
-def remove(ledger: Ledger, resource: str, reason: str) -> Ledger:
-    """Return the ledger without a fact. Its number is not used again."""
+def remove(ledger: Ledger, resource: str, reason: str, as_of: int | None = None) -> Ledger:
+    """Return the ledger without a fact. Its number is not used again. A fact that is not before `as_of` stays."""
+    fact = ledger.facts.get(resource, {}).get(reason)
+    if fact is None or (as_of is not None and fact.time >= as_of):
+        return ledger
     facts = {name: fact for name, fact in ledger.facts.get(resource, {}).items() if name != reason}
     return Ledger(ledger.number, {**ledger.facts, resource: facts})
 
 
-def lift(ledger: Ledger, resource: str) -> tuple[Ledger, int]:
-    """Return the ledger after an explicit subscription, and the highest number that it lifts; 0 if none."""
+def lift(ledger: Ledger, resource: str, as_of: int | None = None) -> tuple[Ledger, int]:
+    """Return the ledger after an explicit subscription, and the highest number that it lifts; 0 if none.
+
+    A fact that is not before `as_of` is not lifted.
+    """
     facts = ledger.facts.get(resource, {})
-    number = max((fact.number for reason, fact in facts.items() if reason in LIFTABLE), default=0)
-    if not number or all(fact.is_lifted for reason, fact in facts.items() if reason in LIFTABLE):
-        return ledger, number
-    lifted = {
-        reason: Fact(fact.time, fact.number, is_lifted=True) if reason in LIFTABLE else fact
-        for reason, fact in facts.items()
+    liftable = {
+        reason: fact for reason, fact in facts.items() if reason in LIFTABLE and (as_of is None or fact.time < as_of)
     }
+    number = max((fact.number for fact in liftable.values()), default=0)
+    if all(fact.is_lifted for fact in liftable.values()):
+        return ledger, number
+    lifted = {reason: Fact(fact.time, fact.number, is_lifted=True) for reason, fact in liftable.items()}
+    lifted = {**facts, **lifted}
     return Ledger(ledger.number, {**ledger.facts, resource: lifted}), number
 
 
@@ -224,13 +234,14 @@ def apply_consent(
         return document, {}  # nothing to lift, and nothing to record
     ledgers = {address: before.get(address, Ledger()) for address in addresses}
     lifts: dict[tuple[Address, str], int] = {}
+    as_of = update.get(AS_OF)
     for address, resource, word in statuses:
         if word == STATUSES[0]:
-            ledgers[address], lifts[address, resource] = lift(ledgers[address], resource)
+            ledgers[address], lifts[address, resource] = lift(ledgers[address], resource, as_of)
         elif word in FACT_STATUSES:
             ledgers[address] = record(ledgers[address], resource, word, time)
     ledgers |= {address: record(ledgers[address], "", SUPPRESSED, time) for address in suppressed}
-    ledgers |= {address: remove(ledgers[address], "", SUPPRESSED) for address in restored}
+    ledgers |= {address: remove(ledgers[address], "", SUPPRESSED, as_of) for address in restored}
     changed = {address: ledger for address, ledger in ledgers.items() if ledger != before.get(address, Ledger())}
     return with_lifts(document, lifts), changed
 

@@ -20,7 +20,7 @@ from gateway.core.apply import (
     touched_members,
 )
 from gateway.core.conflicts import former_values, kept_places, other_owners, require_findable
-from gateway.core.consent import ReadLedgers, apply_consent, changes_facts, may_change_consent
+from gateway.core.consent import AS_OF, ReadLedgers, apply_consent, changes_facts, may_change_consent
 from gateway.core.consent_changes import with_consent_changes
 from gateway.core.difference import Touched, member_changes
 from gateway.core.faults import Fault, Refusal
@@ -93,6 +93,8 @@ class UpdateEdit(Struct, frozen=True):
         before = profile.document if profile else {}
         if "patch" in update:
             update = {**update, **context.resolve_patch(before, update)}
+        if AS_OF in update and profile and profile.updated >= update[AS_OF]:
+            update = {**update, KEEP_OPT_OUTS: True}  # what was changed since may be an opt-out
         if EACH in update or MOVE in update or KEEP_OPT_OUTS in update:
             update = with_edits(before, update)
         is_dated = "timestamps" in update or "starts" in update

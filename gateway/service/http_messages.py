@@ -26,6 +26,8 @@ class Message(Struct, frozen=True):
     """The token of a session of the console, whose requests have no credential. No client can set it."""
     replay_until: int = 0
     """When the Idempotency-Key of a replay expires (ms since 1970); 0: it is no replay. No client can set it."""
+    first_sent: int = 0
+    """When the request of a replay was refused (ms since 1970)."""
 
 
 class Response(Struct, frozen=True):

@@ -9,8 +9,9 @@ from typing import Any
 
 from msgspec.structs import replace as replace_members
 
+from gateway.core.consent import AS_OF
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.model import READ, Tree
+from gateway.core.model import READ, CommandType, Tree
 from gateway.core.numbers import replace_unrepresentable
 from gateway.dialects.protocol import Call, Dialect, ParsedCommand, Request, Result
 from gateway.media import Bounds
@@ -168,6 +169,8 @@ class Pipeline:
             key = idempotency_key(message, call, expires, commands)
         elif parsed.repeat_key is not None:
             key = key_of_body(call, parsed.repeat_key, now + KEY_LIFETIME)
+        if message.first_sent and plan.type is CommandType.UPDATE:
+            commands = [each if isinstance(each, Refusal) else {**each, AS_OF: message.first_sent} for each in commands]
         return PreparedRequest(
             dialect=plan.dialect,
             token=grant.token,

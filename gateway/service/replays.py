@@ -134,4 +134,5 @@ class Replays:
             request.request,
             token=token,
             replay_until=self._now() + self._lifetime,
+            first_sent=request.time,
         )
