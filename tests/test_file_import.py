@@ -501,13 +501,16 @@ def test_an_opt_out_of_another_profile_is_in_the_export(store: str) -> None:
     assert [row["subscriptions"][0]["status"] for row in exported] == ["unsubscribed", "unsubscribed"]
 
 
-@pytest.mark.parametrize("status", ["unsubscribed", "suspended"])
-def test_an_older_file_lifts_no_opt_out(store: str, status: str) -> None:
-    def row(word: str, _status: int) -> bytes:
+@pytest.mark.parametrize(
+    ("status", "looser"),
+    [("unsubscribed", "subscribed"), ("suspended", "subscribed"), ("suspended", "unconfirmed"), ("suspended", 4)],
+)
+def test_an_older_file_lifts_no_opt_out(store: str, status: str, looser: str | int) -> None:
+    def row(word: str | int, _status: int) -> bytes:
         subscription = {"channel": "email", "email": "ann@example.com", "resource_id": 5, "status": word}
         return json.dumps({"email": "ann@example.com", "_status": _status, "subscriptions": [subscription]}).encode()
 
-    old = row("subscribed", 0)
+    old = row(looser, 0)
     for file in (old, row(status, 1), old + b"\n" + old):
         result = command(store, "import", "-", input=file)
         assert result.exit_code == 0, result.output

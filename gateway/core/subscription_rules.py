@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from operator import is_not
 from typing import Any, TypeAlias
 
-from gateway.core.consent import DELETED, INTERNAL_MEMBERS, STATUSES, status_word
+from gateway.core.consent import DELETED, INTERNAL_MEMBERS, STATUSES, STRICTNESS, status_word
 from gateway.core.faults import refuse
 from gateway.core.matching import subscription_address
 from gateway.core.model import Document, Update
@@ -121,19 +121,19 @@ def _without_subscribed(subscription: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_opt_ins(document: Document, edits: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the edits with no status `subscribed` that would be explicit, or replace another one."""
+    """Return the edits without statuses that are looser than the stored one, and with none that is explicit."""
     stored = {subscription_address(one): one for one in document.get("subscriptions", ())}
-    return [
-        _without_opt_in(edit, stored.get(subscription_address(edit), {}))
-        if status_word(edit.get("status")) == STATUSES[0]
-        else edit
-        for edit in edits
-    ]
+    return [_without_opt_in(edit, stored.get(subscription_address(edit), {})) for edit in edits]
 
 
 def _without_opt_in(edit: Mapping[str, Any], stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    word, stored_word = status_word(edit.get("status")), status_word(stored.get("status"))
     rest = {name: value for name, value in edit.items() if name != "status"}
-    if status_word(stored.get("status")):
+    if word and stored_word and STRICTNESS.index(word) < STRICTNESS.index(stored_word):
+        return rest
+    if word != STATUSES[0]:
+        return edit
+    if stored_word:
         return rest
     setting = {"function": "set", "pointer": "/status", "value": edit["status"]}
     return {**rest, "operations": [*edit.get("operations", ()), setting]}
