@@ -6,7 +6,7 @@ from functools import partial
 
 import click
 
-from bench import batches, feed, memory, postgresql, report, start, volume, workers
+from bench import batches, feed, memory, observed, postgresql, report, start, volume, workers
 from bench.environment import has_npm
 from bench.report import Finding
 from bench.scale import SMOKE, Scale
@@ -22,6 +22,7 @@ TOPICS: dict[str, Measure] = {
     "postgresql": postgresql.postgresql,
     "workers": workers.workers,
     "feed": feed.feed,
+    "observed": observed.observed,
     "memory": memory.memory,
     "start": start.start,
 }
