@@ -6,8 +6,10 @@ That none is missing is a part of the law of consent (`tests/consent/journal.py`
 import asyncio
 from typing import Any
 
+import jsonpatch
 import pytest
 
+from gateway.core.times import format_time
 from tests.consent.calls import job
 from tests.consent.world import COURIER, serving, world
 from tests.test_feed import DATABASE, TOKEN, Conversation, conversed
@@ -141,5 +143,36 @@ def test_a_history_has_the_consent_and_documents_stay_as_they_were() -> None:
             found = (await gateway.get(profile, at=entries[version - 1]["time"])).json()["profile"]
             assert (found["version"], found["document"]["given_name"]) == (version, name)
             assert "subscriptions" not in found["document"]
+
+    conversed(work)
+
+
+def test_no_client_of_the_own_api_sees_what_a_subscription_lifts() -> None:
+    async def work(gateway: Conversation) -> None:
+        one = {"resource_id": 5, "channel": "email", "email": ANN}
+        body: dict[str, Any] = {"token": TOKEN, "db_id": 1, "matching": "email", "email": ANN}
+        for status in ("unsubscribed", "subscribed", "unsubscribed", "subscribed"):
+            body["data"] = {"email": ANN, "subscriptions": [{**one, "status": status}]}
+            gateway.now = next(gateway._clock)
+            assert (await gateway.client.post("/api/v1.1/profiles/import", json=body)).json()["error"] == 0
+        entries = await gateway.store.journal(1, 0, 10)
+        assert any("lifts" in each for each in entries[-1].members[-1].after), "an undo needs it"
+        path = f"{DATABASE}/profiles/{entries[0].profile}"
+        times = [format_time(each.origin.time) for each in entries]
+        body["data"]["subscriptions"][0]["status"] = "unsubscribed"
+        replies = [
+            *[await gateway.get(path, at=at) for at in times],
+            *[await gateway.get(place, **values) for place, values in ((path, {}), (f"{path}/history", {}))],
+            await gateway.get(f"{DATABASE}/changes", values="true"),
+            await gateway.client.post("/api/v1.1/profiles/import?dry_run=true", json=body),
+            await gateway.client.post("/api/v1.1/profiles/get", json=body),
+        ]
+        assert [each.status_code for each in replies] == [200] * len(replies)
+        assert [each.text for each in replies if "lifts" in each.text] == []
+        history = (await gateway.get(f"{path}/history")).json()["entries"]
+        document: Any = None
+        for entry in history:
+            document = jsonpatch.apply_patch(document, entry["forward"])
+        assert document == (await gateway.get(path)).json()["profile"]["document"]
 
     conversed(work)

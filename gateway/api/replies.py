@@ -6,13 +6,14 @@ from typing import Any
 from gateway.api.operations import CreatedWebhook, DeadPage, FeedPage, FoundProfile, HistoryPage, MergesPage
 from gateway.core.model import RecordedMerge, Tree
 from gateway.core.times import format_time
+from gateway.core.visible_values import visible_document
 from gateway.dialects.protocol import Reply
 from gateway.feed.history import render_entry
 
 
 def render_profile(profile: FoundProfile) -> Reply:
-    members: dict[str, Any] = {"id": profile.id, "version": profile.version, "document": profile.document}
-    return Reply(200, {"profile": members})
+    document = visible_document(profile.document)
+    return Reply(200, {"profile": {"id": profile.id, "version": profile.version, "document": document}})
 
 
 def render_history(page: HistoryPage) -> Reply:

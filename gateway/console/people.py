@@ -26,6 +26,7 @@ from gateway.core.model import (
 )
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.times import parse_time
+from gateway.core.visible_values import visible_document
 from gateway.feed.cursors import parse_cursor
 from gateway.feed.history import document_at, find_profile, read_history, render_entry
 from gateway.service.effective_consent import with_consent
@@ -128,8 +129,9 @@ def _tables(visit: Visit) -> ProfileTables:
     return visit.context.catalog.grant_of_token(visit.token, visit.context.dialects[0]).schema.tables
 
 
-def _visible(visit: Visit, value: Any) -> Any:
-    return value if visit.may_read else mask(value)
+def _visible(visit: Visit, document: Document) -> Any:
+    document = visible_document(document)
+    return document if visit.may_read else mask(document)
 
 
 def _identities(visit: Visit, document: Document) -> list[Identity]:

@@ -39,10 +39,10 @@ STRICTNESS = ("subscribed", "unconfirmed", "suspended", "unsubscribed", "complai
 
 LIFTS, REASONS, OWN_STATUS, DELETED = "lifts", "reasons", "own_status", "deleted"
 INTERNAL_MEMBERS = (LIFTS, REASONS, OWN_STATUS, DELETED)
-"""Members of a subscription that no client sees under these names. `deleted`: it is found by no search, and gives no
-consent, but keeps its status for a later edit, which restores it. `lifts`: the highest number of a fact that it lifts.
-In an effective document only, where facts apply: `reasons`, reason → time of the facts, and `own_status`, the status
-without them."""
+"""Members of a subscription that no vendor's API has. `deleted`: it is found by no search, and gives no consent, but
+keeps its status for a later edit, which restores it. `lifts`: the highest number of a fact that it lifts, which no
+client sees. In an effective document only, where facts apply: `reasons`, reason → time of the facts, and `own_status`,
+the status without them."""
 
 AS_OF = "as_of"
 """The member of an update that was sent earlier (ms since 1970): it lifts no later fact."""

@@ -12,6 +12,7 @@ from gateway.core.journal import stored_members
 from gateway.core.matching import ID, identities
 from gateway.core.model import Created, EditResult, Identity, Profile, Tree, Write
 from gateway.core.profile_tables import ProfileTables
+from gateway.core.visible_values import visible_document
 
 PROFILE_NOT_FOUND = "profile_not_found"
 
@@ -62,16 +63,18 @@ def _row(
         "outcome": outcome,
         "profile": profile.id if profile else None,
         "matched_by": {"kind": identity[0], "value": identity[1]} if identity else None,
-        "changes": [{"profile": _id(write), "patch": patch_of(write)} for write in writes if _changes_document(write)],
+        "changes": [{"profile": _id(write), "patch": patch} for write in writes if (patch := patch_of(write))],
         "faults": [_render_fault(fault) for fault in faults],
     }
 
 
 def patch_of(write: Write) -> list[Tree]:
-    """Return the JSON Patch (RFC 6902) of a write."""
+    """Return the JSON Patch (RFC 6902) of a write, as a client sees it; [] if it changes nothing visible."""
     if write.before is None or write.after is None:
-        return [{"op": "add", "path": "", "value": write.after.document}] if write.after else [_REMOVAL]
-    return difference(write.before.document, write.after.document)
+        return (
+            [{"op": "add", "path": "", "value": visible_document(write.after.document)}] if write.after else [_REMOVAL]
+        )
+    return difference(visible_document(write.before.document), visible_document(write.after.document))
 
 
 _REMOVAL = {"op": "remove", "path": ""}

@@ -8,8 +8,10 @@ from typing import Any
 
 from msgspec import UNSET
 
+from gateway.core.difference import json_equal
 from gateway.core.model import Document, JournalEntry, JournalKind, MemberChange
 from gateway.core.pointer import split_pointer
+from gateway.core.visible_values import visible_change
 
 LAST_STARTS = "last_starts"
 """The member of a document with the automations that were last started for the profile."""
@@ -55,14 +57,20 @@ def forward_patch(entry: JournalEntry) -> list[dict[str, Any]]:
         raise UnknownValue(f"version {entry.version} of profile {entry.profile} has no values")
     return [
         _operation(each.pointer, each.before if each.is_before_known else None, each.after)
-        for each in stored_members(entry.members)
+        for each in _visible_members(entry)
     ]
 
 
 def backward_patch(entry: JournalEntry) -> list[dict[str, Any]]:
     """Return the JSON Patch that reverses the change. Raises `UnknownValue`."""
     _require_known(entry)
-    return [_operation(each.pointer, each.after, each.before) for each in stored_members(entry.members)]
+    return [_operation(each.pointer, each.after, each.before) for each in _visible_members(entry)]
+
+
+def _visible_members(entry: JournalEntry) -> list[MemberChange]:
+    """Return the changes of the document that a client sees."""
+    members = map(visible_change, stored_members(entry.members))
+    return [each for each in members if each.before is UNSET or not json_equal(each.before, each.after)]
 
 
 def document_after(document: Document | None, entry: JournalEntry) -> Document | None:

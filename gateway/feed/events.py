@@ -10,6 +10,7 @@ from gateway.core.journal import UNKNOWN_VALUES, started
 from gateway.core.model import JournalEntry, JournalKind, MemberChange
 from gateway.core.pointer import join_pointer, split_pointer, value_at
 from gateway.core.times import format_time
+from gateway.core.visible_values import visible_change
 
 Event: TypeAlias = dict[str, Any]
 
@@ -96,6 +97,7 @@ def _changed(members: Sequence[MemberChange]) -> list[str]:
 
 def render_values(change: MemberChange) -> dict[str, Any]:
     """Return the pointer with the values before and after. A value that is absent, or unknown, has no member."""
+    change = visible_change(change)
     values = {"path": change.pointer}
     if change.before is not UNSET:
         values["before"] = change.before
