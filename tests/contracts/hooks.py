@@ -52,6 +52,7 @@ BEYOND = re.compile(
             # Which the URL may have too.
             r'"db_id\\?" is not valid: it is missing|at least one field of the profile is needed',
             "or an own field of the request",
+            "is not declared as an identifier",  # which depends on the database
             r'"query\\?" is not valid: ',  # the language of queries
             "The cursor is not valid",
             "urn:profile-gateway:(unknown_cursor|expired_cursor|expired_history)",  # which depend on the store
