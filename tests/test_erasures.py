@@ -256,6 +256,56 @@ async def test_a_person_who_comes_back_is_not_mailable_until_a_subscription(open
         assert await gateway.status() == "SUBSCRIBED"
 
 
+async def test_a_subscription_without_status_gives_no_consent_after_an_erasure(opened: Open) -> None:
+    phone = "+12025550123"
+    addresses = [{"channel": "email", "email": ANN}, {"channel": "sms", "phone": phone}]
+    async with opened() as gateway:
+
+        async def send(path: str, **parameters: Any) -> Any:
+            reply = await gateway.send(f"/api/v1.1/{path}", {"token": TOKEN, "db_id": 1, **parameters})
+            assert reply.json()["error"] == 0, reply.text
+            return reply.json()
+
+        async def subscribe(resource: int, **status: str) -> None:
+            await gateway.write(subscriptions=[{"resource_id": resource, **each, **status} for each in addresses])
+
+        async def statuses() -> list[set[str]]:
+            """Return the statuses of the subscriptions to each resource, on which the calls agree."""
+            data = (await send("profiles/get", email=ANN))["data"]
+            flat = (await send("subscriptions/list", profile_id=data["id"]))["data"]
+            views = [
+                [(each["resource_id"], each["status"]) for each in view if "resource_id" in each]
+                for view in (data["subscriptions"], flat)
+            ]
+            assert views[0] == views[1]
+            found: dict[int, set[str]] = {}
+            for resource, status in views[0]:
+                found.setdefault(resource, set()).add(status)
+            for resource, words in found.items():
+                rows = (await send("subscriptions/list_all", resource_id=resource, status="subscribed"))["data"]
+                assert len(rows) == (len(addresses) if words == {"subscribed"} else 0)
+            return [found[resource] for resource in sorted(found)]
+
+        await gateway.write(phones=[phone], subscriptions=[{"resource_id": 5, **addresses[0], "status": "subscribed"}])
+        await gateway.erase()
+        await gateway.write(phones=[phone])
+        await subscribe(7)
+        await subscribe(8)
+        assert await statuses() == [{"unsubscribed"}] * 2
+        await send("subscriptions/suspend_all", resource_id=8)
+        await send("subscriptions/unsuspend_all", resource_id=8)
+        assert await statuses() == [{"unsubscribed"}] * 2
+        await subscribe(7, status="subscribed")
+        assert await statuses() == [{"subscribed"}, {"unsubscribed"}]
+        assert await gateway.status() == "UNSUBSCRIBED"
+        await subscribe(7)
+        assert await statuses() == [{"subscribed"}, {"unsubscribed"}]
+        await gateway.erase()
+        await gateway.write(phones=[phone])
+        await subscribe(7)
+        assert await statuses() == [{"unsubscribed"}]
+
+
 async def test_a_removal_of_before_the_erasure_removes_no_later_profile(opened: Open) -> None:
     async with opened() as gateway:
         path, key = "/profiles/u-1", {"idempotency-key": "d-1"}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.consent import FACT_STATUSES, PERMANENT, effective_document
+from gateway.core.consent import EVERY_RESOURCE, FACT_STATUSES, PERMANENT, effective_document
 from gateway.core.model import AddressLedger, Database, Document, Fact, Ledger, Profile
 from gateway.core.restoring import united_ledger
 from gateway.schema.compiled import CompiledSchema
@@ -32,7 +32,7 @@ FACTS = st.dictionaries(st.sampled_from(FACT_STATUSES), st.tuples(st.integers(1,
 @st.composite
 def ledgers(draw: st.DrawFn) -> Ledger:
     """Ledgers whose facts have distinct numbers."""
-    facts = draw(st.dictionaries(st.sampled_from(["", "7"]), FACTS, max_size=2))
+    facts = draw(st.dictionaries(st.sampled_from(["", "7", EVERY_RESOURCE]), FACTS, max_size=3))
     number, numbered = 0, dict[str, dict[str, Fact]]()
     for resource, each in facts.items():
         numbered[resource] = {}

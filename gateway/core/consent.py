@@ -47,6 +47,9 @@ the status without them."""
 AS_OF = "as_of"
 """The member of an update that was sent earlier (ms since 1970): it lifts no later fact."""
 
+EVERY_RESOURCE = "*"
+"""The resource, in a ledger, of facts that apply to every resource and to none: the address of an erased person."""
+
 CHANNELS_OF_IDENTITY = {EMAIL: ("email",), PHONE: ("sms", "whatsapp")}
 """The channels that reach a profile at its own addresses, without a subscription."""
 
@@ -133,9 +136,13 @@ def _effective(subscription: Mapping[str, Any], ledgers: Mapping[Address, Ledger
 
 def _with_facts(subscription: Mapping[str, Any], ledger: Ledger) -> Mapping[str, Any]:
     """Return a subscription with the facts that apply: as `reasons`, and in its status."""
-    facts = ledger.facts.get(resource_key(subscription), {})
     lifts = subscription.get(LIFTS, 0)
-    reasons = {name: fact.time for name, fact in facts.items() if name in PERMANENT or fact.number > lifts}
+    reasons = {
+        name: fact.time
+        for resource in (EVERY_RESOURCE, resource_key(subscription))
+        for name, fact in ledger.facts.get(resource, {}).items()
+        if name in PERMANENT or fact.number > lifts
+    }
     if not reasons:
         return subscription
     own = subscription.get("status")
@@ -187,16 +194,19 @@ def lift(ledger: Ledger, resource: str, as_of: int | None = None) -> tuple[Ledge
 
     A fact that is not before `as_of` is not lifted.
     """
-    facts = ledger.facts.get(resource, {})
-    liftable = {
-        reason: fact for reason, fact in facts.items() if reason in LIFTABLE and (as_of is None or fact.time < as_of)
-    }
-    number = max((fact.number for fact in liftable.values()), default=0)
-    if all(fact.is_lifted for fact in liftable.values()):
+    liftable = [
+        (name, reason, fact)
+        for name in (EVERY_RESOURCE, resource)
+        for reason, fact in ledger.facts.get(name, {}).items()
+        if reason in LIFTABLE and (as_of is None or fact.time < as_of)
+    ]
+    number = max((fact.number for *_, fact in liftable), default=0)
+    if all(fact.is_lifted for *_, fact in liftable):
         return ledger, number
-    lifted = {reason: Fact(fact.time, fact.number, is_lifted=True) for reason, fact in liftable.items()}
-    lifted = {**facts, **lifted}
-    return Ledger(ledger.number, {**ledger.facts, resource: lifted}), number
+    facts = dict(ledger.facts)
+    for name, reason, fact in liftable:
+        facts[name] = {**facts[name], reason: Fact(fact.time, fact.number, is_lifted=True)}
+    return Ledger(ledger.number, facts), number
 
 
 def may_change_consent(update: Mapping[str, Any], find: Find) -> bool:

@@ -14,7 +14,15 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from gateway.core.consent import ReadLedgers, address_of, bare_subscription, own_addresses, record, resource_key
+from gateway.core.consent import (
+    EVERY_RESOURCE,
+    ReadLedgers,
+    address_of,
+    bare_subscription,
+    own_addresses,
+    record,
+    resource_key,
+)
 from gateway.core.consent_changes import with_consent_changes
 from gateway.core.edit import removal_write
 from gateway.core.journal import UNKNOWN_VALUES
@@ -96,8 +104,13 @@ class ErasureEdit(Struct, frozen=True):
 
 
 def _with_opt_outs(subscriptions: Sequence[Mapping[str, Any]], read: ReadLedgers, time: int) -> dict[Address, Ledger]:
-    """Return the ledgers of the addresses of subscriptions, with an opt-out for each resource and for none."""
-    keys = {(address_of(one), resource) for one in subscriptions for resource in ("", resource_key(one))}
+    """Return the ledgers of the addresses of subscriptions, with an opt-out for each resource and for none.
+
+    One for every resource applies to those too that the person never had a subscription to.
+    """
+    keys = {
+        (address_of(one), resource) for one in subscriptions for resource in ("", resource_key(one), EVERY_RESOURCE)
+    }
     before = read(sorted({address for address, _ in keys}))
     ledgers: dict[Address, Ledger] = {}
     for address, resource in sorted(keys):
