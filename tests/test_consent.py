@@ -191,3 +191,58 @@ def test_a_later_opt_out_ends_what_a_job_subscribed_for_everybody() -> None:
         assert [each["consent"] for each in shown] == ["UNSUBSCRIBED", "UNSUBSCRIBED"]
 
     run(work)
+
+
+# --- the global status of Altcraft's ---
+
+
+async def altcraft(one: World, path: str, media: str = "json", **members: Any) -> None:
+    """Make a call of Altcraft's about the person that succeeds."""
+    tree = {"token": TOKEN, "db_id": 1, "email": EMAIL, **members}
+    answer = await one.send("POST", f"/api/v1.1/profiles/{path}", tree, None, media)
+    assert answer.is_success, answer
+
+
+async def can_receive_email(one: World) -> bool:
+    """Return whether Klaviyo's view shows the only profile as mailable."""
+    email: dict[str, Any] = (await subscriptions(one))["email"]["marketing"]
+    return bool(email["can_receive_email_marketing"])
+
+
+@pytest.mark.parametrize("media", ["json", "xml"])
+@pytest.mark.parametrize("status", ["unsubscribed", "complained", "hardbounced", "invalid", 3])
+def test_a_global_status_outlives_its_profile_at_its_email(status: Any, media: str) -> None:
+    async def work(one: World) -> None:
+        await consent(one, "SUBSCRIBED", {"email": {"marketing": {"consent": "SUBSCRIBED"}}}, email=EMAIL)
+        assert await can_receive_email(one)
+        await altcraft(one, "import", media, data={"_status": status})
+        await altcraft(one, "delete", media)
+        await altcraft(one, "import", media, data={"_fname": "Ann"})
+        assert not await can_receive_email(one)
+        await consent(one, "SUBSCRIBED", {"email": {"marketing": {"consent": "SUBSCRIBED"}}}, email=EMAIL)
+        assert await can_receive_email(one) == (status in ("unsubscribed", "complained"))
+
+    run(work)
+
+
+@pytest.mark.parametrize("status", ["subscribed", "unconfirmed", "suspended"])
+def test_a_global_status_that_is_no_opt_out_ends_with_its_profile(status: str) -> None:
+    async def work(one: World) -> None:
+        await altcraft(one, "import", data={"_status": status})
+        await altcraft(one, "delete")
+        await altcraft(one, "import", data={"_fname": "Ann"})
+        assert await can_receive_email(one)
+
+    run(work)
+
+
+def test_a_deletion_keeps_the_consent_of_others_with_the_phone() -> None:
+    async def work(one: World) -> None:
+        await altcraft(one, "import", data={"_status": "complained", "phones": [PHONE]})
+        await altcraft(one, "import", email="bob@example.com", data={"phones": [PHONE]})
+        sms = {"sms": {"marketing": {"consent": "SUBSCRIBED"}}}
+        await consent(one, "SUBSCRIBED", sms, email="bob@example.com", phone_number=PHONE)
+        await altcraft(one, "delete")
+        assert (await subscriptions(one))["sms"]["marketing"]["can_receive_sms_marketing"]
+
+    run(work)

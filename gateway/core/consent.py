@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from gateway.core import matching, normalization
 from gateway.core.matching import EMAIL, PHONE
 from gateway.core.model import Address, Document, Fact, Find, Identity, Ledger
+from gateway.core.pointer import value_at
 from gateway.core.profile_tables import ProfileTables
 
 ReadLedgers: TypeAlias = "Callable[[Sequence[Address]], Mapping[Address, Ledger]]"
@@ -80,6 +81,17 @@ def outlasts(status: Any, new: Any) -> bool:
     if old_word not in FACT_STATUSES or new_word is None or STRICTNESS.index(new_word) >= STRICTNESS.index(old_word):
         return False
     return old_word in PERMANENT or new_word != STATUSES[0]
+
+
+def outlasts_globally(status: Any, new: Any) -> bool:
+    """Return whether the global status of a profile stays when an update gives a new one, or none.
+
+    It names no address and no resource. So `subscribed` is an explicit subscription after an unsubscription only.
+    """
+    old_word, new_word = status_word(status), status_word(new)
+    if new_word is None:
+        return old_word not in (None, STATUSES[0])
+    return outlasts(status, new) or (old_word == "complained" and new_word == STATUSES[0])
 
 
 def address_of(subscription: Mapping[str, Any]) -> Address:
@@ -254,6 +266,18 @@ def apply_consent(
     ledgers |= {address: remove(ledgers[address], "", SUPPRESSED, as_of) for address in restored}
     changed = {address: ledger for address, ledger in ledgers.items() if ledger != before.get(address, Ledger())}
     return with_lifts(document, lifts), changed
+
+
+def opt_outs_of_global_status(document: Document, tables: ProfileTables) -> list[dict[str, Any]]:
+    """Return the opt-outs at its e-mail addresses that remain of a profile's global status when it is removed.
+
+    A phone needs none: without an explicit subscription nothing is sent to it, and others may share it.
+    """
+    word = status_word(value_at(document, tables.global_status))
+    if word not in FACT_STATUSES:
+        return []
+    addresses = own_addresses(matching.identities_of_kinds(document, tables, (EMAIL,)))
+    return [{**bare_subscription(address), "status": word} for address in addresses]
 
 
 def explicit_statuses(document: Document, edits: Iterable[Mapping[str, Any]]) -> list[tuple[Address, str, str]]:

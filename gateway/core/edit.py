@@ -20,12 +20,19 @@ from gateway.core.apply import (
     touched_members,
 )
 from gateway.core.conflicts import former_values, kept_places, other_owners, require_findable
-from gateway.core.consent import AS_OF, ReadLedgers, apply_consent, changes_facts, may_change_consent
+from gateway.core.consent import (
+    AS_OF,
+    ReadLedgers,
+    apply_consent,
+    changes_facts,
+    may_change_consent,
+    opt_outs_of_global_status,
+)
 from gateway.core.consent_changes import with_consent_changes
 from gateway.core.difference import Touched, member_changes
 from gateway.core.faults import Fault, Refusal
 from gateway.core.journal import LAST_STARTS, creation, removal
-from gateway.core.matching import identity_changes, split_tags
+from gateway.core.matching import SUBSCRIPTIONS, identity_changes, split_tags
 from gateway.core.model import (
     Address,
     Command,
@@ -44,7 +51,7 @@ from gateway.core.model import (
 from gateway.core.pointer import split_pointer
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.selection import not_found, require_profile, select_first, select_profile
-from gateway.core.strictness import with_strictest
+from gateway.core.strictness import with_lasting_status, with_strictest
 from gateway.core.subscription_rules import EACH, KEEP_OPT_OUTS, MOVE, with_edits
 from gateway.core.tombstones import TombstoneCheck
 
@@ -100,6 +107,9 @@ class UpdateEdit(Struct, frozen=True):
         is_dated = "timestamps" in update or "starts" in update
         dated = _with_timestamps(update, context.now) if is_dated else update
         document = self._updated_document(profile, before, dated)
+        space = context.tables.global_status[0]
+        if space in before and (space not in document or document[space] is not before[space]):  # costs no call
+            document = with_lasting_status(document, before, context.tables)
         if KEEP_OPT_OUTS in update:
             document = with_strictest(document, before, context.tables)
         ledgers: Mapping[Address, Ledger] = {}
@@ -216,17 +226,23 @@ def with_ledgers(
     return with_consent_changes(result, ledgers, command, find, context.read_ledgers(find), context.tables)
 
 
-def removal_edit(key: tuple[Identity, ...], tables: ProfileTables, on_multiple: str | None = None) -> Edit:
+def removal_edit(key: tuple[Identity, ...], context: EditContext, on_multiple: str | None = None) -> Edit:
     """Return the edit that removes the one profile of a key. It raises `Refusal`: profile_not_found, ambiguous_match.
 
-    With `on_multiple` = `all`, it removes every profile of the key, which may be none.
+    With `on_multiple` = `all`, it removes every profile of the key, which may be none. What a global status forbade is
+    a fact about the addresses afterwards.
     """
+    tables = context.tables
 
     def edit(find: Find) -> EditResult:
         profiles = find(key)
         if on_multiple != "all":
             profiles = [require_profile(profiles, key, tables)]
-        return EditResult(next(iter(profiles), None), tuple(removal_write(profile, tables) for profile in profiles))
+        writes = tuple(removal_write(profile, tables) for profile in profiles)
+        opt_outs = [each for profile in profiles for each in opt_outs_of_global_status(profile.document, tables)]
+        command = {SUBSCRIPTIONS: opt_outs}
+        _, ledgers = apply_consent({}, command, context.read_ledgers(find), context.now)
+        return with_ledgers(EditResult(next(iter(profiles), None), writes), ledgers, command, find, context)
 
     return edit
 

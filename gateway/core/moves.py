@@ -14,6 +14,7 @@ from gateway.core.model import Address, Command, Document, Find, Identity, Ledge
 from gateway.core.pointer import value_at
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.selection import select_profile
+from gateway.core.strictness import with_lasting_status
 
 DATA_MEMBERS = ("profile", "operations", "subscriptions")
 """The members of a merge or a split that say what holds afterwards."""
@@ -69,6 +70,7 @@ def apply_data(
     Return the document, the faults of the operations, and the ledgers that changed.
     """
     after, faults = apply_update(document, {name: command[name] for name in DATA_MEMBERS if name in command})
+    after = with_lasting_status(after, document, context.tables)
     _, lost = identity_changes(document, after, context.tables)
     for place, value in former_values(document, after, lost, context.tables) if lost else ():
         after = append_at(after, place, value)

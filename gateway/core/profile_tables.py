@@ -46,6 +46,8 @@ class ProfileTables(Struct, frozen=True):
     """Kinds of identity that no two profiles of a database are meant to share."""
     strictest: tuple[StrictestRule, ...]
     """Places whose strictest value remains in a merge, and in a load over a later profile."""
+    global_status: tuple[str, ...]
+    """The place of the status of a whole profile, which is one of a subscription's."""
     namespaces: frozenset[str]
     """Members that belong to one vendor; empty ones are removed."""
     declared_namespaces: tuple[str, ...]

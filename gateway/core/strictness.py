@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from gateway.core.apply import merge_patch
+from gateway.core.apply import merge_patch, restore_value
+from gateway.core.consent import outlasts_globally
 from gateway.core.model import Document
 from gateway.core.pointer import value_at
 from gateway.core.profile_tables import ProfileTables, StrictestRule
@@ -13,6 +14,13 @@ def with_strictest(document: Document, other: Document, tables: ProfileTables) -
     for rule in tables.strictest:
         document = _keep_strictest(document, value_at(other, rule.path), rule)
     return document
+
+
+def with_lasting_status(document: Document, before: Document, tables: ProfileTables) -> Document:
+    """Return the document with the global status that it had before, if that outlasts its new one."""
+    status = value_at(before, tables.global_status)
+    lasts = outlasts_globally(status, value_at(document, tables.global_status))
+    return restore_value(document, before, tables.global_status) if lasts else document
 
 
 def _keep_strictest(document: Document, other: Any, rule: StrictestRule) -> Document:

@@ -1,8 +1,9 @@
 """Compiles the tables of the core from the annotations of a profile's schema.
 
 `x-identity` names the kind of identity that a member is, and whether two profiles may share it. `x-listed-by` names the
-kind of the keys by which profiles are listed. `x-namespace` marks the member that belongs to one vendor. The database's
-own fields have `x-identifier`, or `x-searchable` if they are tags.
+kind of the keys by which profiles are listed. `x-namespace` marks the member that belongs to one vendor, and
+`x-global-status` the status of the whole profile. The database's own fields have `x-identifier`, or `x-searchable` if
+they are tags.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ def profile_tables(profile: JSONSchema, own: Mapping[str, Any]) -> ProfileTables
     members = profile["properties"]
     unique = tuple(name for name, field in own.items() if _is_marked(field, "x-identifier"))
     tag_fields = tuple(name for name, field in own.items() if _is_marked(field, "x-searchable"))
-    annotated = [*_annotated(profile, ())]
+    annotated = [*_annotated(profile)]
     kinds = [identity["kind"] for _, identity, _ in annotated]
     places = dict(reversed([(identity["kind"], path) for path, identity, _ in annotated]))
     lists = dict(reversed([(identity["kind"], path) for path, identity, is_list in annotated if is_list]))
@@ -41,30 +42,35 @@ def profile_tables(profile: JSONSchema, own: Mapping[str, Any]) -> ProfileTables
         places={**places, **{f"{CUSTOM}/{name}": (CUSTOM, name) for name in unique}},
         list_places={**lists, **{f"{CUSTOM}/{name}": (*MERGED_FIELDS, name) for name in unique}},
         unique=frozenset({ID, CUSTOM, *(identity["kind"] for _, identity, _ in annotated if identity["unique"])}),
-        strictest=tuple(_strictest_rules(profile, ())),
+        strictest=tuple(_strictest_rules(profile)),
+        global_status=next(path for path, member in _members(profile, ()) if _is_marked(member, "x-global-status")),
         namespaces=frozenset(namespaces),
         declared_namespaces=tuple(name for name in namespaces if members[name].get("additionalProperties") is False),
     )
 
 
-def _strictest_rules(schema: JSONSchema, path: tuple[str, ...]) -> Iterator[StrictestRule]:
+def _members(schema: JSONSchema, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], JSONSchema]]:
+    """Yield the path and the schema of each declared member, an object before its own."""
     for name, member in schema.get("properties", {}).items():
         if isinstance(member, dict):
-            if rule := member.get("x-strictest"):
-                yield StrictestRule((*path, name), rule.get("member"), tuple(rule["order"]))
-            yield from _strictest_rules(member, (*path, name))
+            yield (*path, name), member
+            yield from _members(member, (*path, name))
+
+
+def _strictest_rules(schema: JSONSchema) -> Iterator[StrictestRule]:
+    for path, member in _members(schema, ()):
+        if rule := member.get("x-strictest"):
+            yield StrictestRule(path, rule.get("member"), tuple(rule["order"]))
 
 
 Annotated: TypeAlias = tuple[tuple[str, ...], Mapping[str, Any], bool]
 """The path of a member, its `x-identity`, and whether it is a list."""
 
 
-def _annotated(schema: JSONSchema, path: tuple[str, ...]) -> Iterator[Annotated]:
-    for name, member in schema.get("properties", {}).items():
-        if isinstance(member, dict):
-            if "x-identity" in member:
-                yield (*path, name), member["x-identity"], member["type"] == "array"
-            yield from _annotated(member, (*path, name))
+def _annotated(schema: JSONSchema) -> Iterator[Annotated]:
+    for path, member in _members(schema, ()):
+        if "x-identity" in member:
+            yield path, member["x-identity"], member["type"] == "array"
 
 
 def _sources(

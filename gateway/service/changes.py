@@ -78,7 +78,8 @@ class ChangeBuilder:
             origin = replace(origin, request="")
             edit: Edit = ErasureEdit(key, tables, self._pseudonym, origin.time, on_multiple)
         else:
-            edit = self._checked(removal_edit(key, tables, on_multiple), key, request)
+            context = self._context(request, "", origin.time)
+            edit = self._checked(removal_edit(key, context, on_multiple), key, request)
         return Change(request.database.id, key, edit, origin, request.idempotency_key)
 
     def status_change(self, request: PreparedRequest, id: str) -> Change:
