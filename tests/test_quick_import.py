@@ -1,6 +1,7 @@
 """Quick import by forms, which the cases of `fixtures/` do not send."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from gateway.stores import open_store
 from gateway.testkit.embedded import create_application
 from tests.cases import HOST, TOKENS, Case, seed_store, stored_profiles
+from tests.test_feed import Conversation, conversed
 
 PATH = "/api/integrations/any/profile_import"
 FIELDS = {"token": next(iter(TOKENS)), "db_id": "1", "email": "ann@example.com", "_fname": "Анна"}
@@ -97,3 +99,44 @@ def test_a_bad_form_is_rejected_and_changes_nothing(
 def test_other_calls_reject_forms(tmp_path: Path) -> None:
     response, _ = send(tmp_path, "/api/v1.1/profiles/import", data=FIELDS)
     assert response.status_code == 415
+
+
+FORMS: dict[str, Callable[[dict[str, str]], dict[str, Any]]] = {
+    "form": lambda fields: {"data": fields},
+    "url": lambda fields: {"params": fields},
+    "json": lambda fields: {"json": {**fields, "db_id": 1, "resource_id": 5}},
+    "xml": lambda fields: {
+        "content": "<xml>" + "".join(f"<{name}>{value}</{name}>" for name, value in fields.items()) + "</xml>",
+        "headers": {"content-type": "application/xml"},
+    },
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("status", ["unsubscribed", "complained", "hardbounced", "invalid"])
+def test_a_resource_lifts_no_opt_out(form: str, status: str) -> None:
+    addresses = {"email": "ann@example.com", "phone": "+12025550123"}
+    fields = {**FIELDS, **addresses, "resource_id": "5"}
+
+    async def work(gateway: Conversation) -> None:
+        async def statuses(email: str) -> list[str]:
+            """Send a quick import. Return the statuses of the profile's subscriptions to the resource."""
+            request = FORMS[form]({**fields, "email": email})
+            assert (await gateway.client.post(PATH, **request)).status_code == 200
+            body = {"token": FIELDS["token"], "db_id": 1, "email": email}
+            data = (await gateway.client.post("/api/v1.1/profiles/get", json=body)).json()["data"]
+            assert data["_fname"] == "Анна"
+            return [each["status"] for each in data["subscriptions"] if each.get("resource_id") == 5]
+
+        assert await statuses("ann@example.com") == ["subscribed"] * 2
+        rows = [
+            {"resource_id": 5, "channel": channel, name: addresses[name], "status": status}
+            for channel, name in (("email", "email"), ("sms", "phone"))
+        ]
+        data = {"email": "ann@example.com", "subscriptions": rows}
+        body = {"token": FIELDS["token"], "db_id": 1, "matching": "email", "email": data["email"], "data": data}
+        assert (await gateway.client.post("/api/v1.1/profiles/import", json=body)).json()["error"] == 0
+        assert await statuses("ann@example.com") == [status] * 2
+        assert await statuses("bob@example.com") == ["subscribed", status], "the phone is shared"
+
+    conversed(work)

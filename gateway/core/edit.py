@@ -52,7 +52,7 @@ from gateway.core.pointer import split_pointer
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.selection import not_found, require_profile, select_first, select_profile
 from gateway.core.strictness import with_lasting_status, with_strictest
-from gateway.core.subscription_rules import EACH, KEEP_OPT_OUTS, MOVE, with_edits
+from gateway.core.subscription_rules import EACH, IN_SUBSCRIPTIONS, KEEP_OPT_OUTS, MOVE, with_edits
 from gateway.core.tombstones import TombstoneCheck
 
 
@@ -110,7 +110,7 @@ class UpdateEdit(Struct, frozen=True):
         space = context.tables.global_status[0]
         if space in before and (space not in document or document[space] is not before[space]):  # costs no call
             document = with_lasting_status(document, before, context.tables)
-        if KEEP_OPT_OUTS in update:
+        if KEEP_OPT_OUTS in update and update[KEEP_OPT_OUTS] != IN_SUBSCRIPTIONS:
             document = with_strictest(document, before, context.tables)
         ledgers: Mapping[Address, Ledger] = {}
         if may_change_consent(update, find):

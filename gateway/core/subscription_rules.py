@@ -17,8 +17,9 @@ ADDRESS_MEMBERS = (
 EACH, MOVE, CATEGORIES, STATUS = "each_subscription", "move_subscription", "categories", "subscription_status"
 """The members of an update with such changes. The first two become edits of subscriptions, before all others."""
 
-KEEP_OPT_OUTS = "keep_opt_outs"
-"""The member of an update that is no explicit subscription, and leaves the stricter consent as it is."""
+KEEP_OPT_OUTS, IN_SUBSCRIPTIONS = "keep_opt_outs", "subscriptions"
+"""The member of an update that is no explicit subscription, and leaves the stricter consent as it is. With this value
+that holds for its subscriptions alone."""
 
 Rule: TypeAlias = Mapping[str, Any]
 """The words `from` and `to`, and perhaps members of the address of the subscriptions, such as the `resource_id`."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.core.faults import Fault, refuse
+from gateway.core.subscription_rules import IN_SUBSCRIPTIONS, KEEP_OPT_OUTS
 from gateway.dialects.altcraft import errors
 from gateway.dialects.altcraft.data import parse_data
 from gateway.dialects.altcraft.matching import NO_MATCH, parse_match
@@ -46,6 +47,8 @@ def parse_profile(request: Request) -> ParsedRequest:
         fields["subscriptions"] = subscriptions
     options = {"options": {"detect_geo": True}} if "_regip" in fields else {}
     update = {"database": database, **options, **CREATE, "match": match, **parse_data(fields, faults, is_typed)}
+    if subscriptions:
+        update[KEEP_OPT_OUTS] = IN_SUBSCRIPTIONS
     if starts := quick_starts(parameters, is_typed):
         update["starts"] = starts
     return ParsedRequest(database, [ParsedCommand(update, faults)])
@@ -70,7 +73,10 @@ def _parse_match(parameters: Any, fields: Any, faults: list[Fault], is_typed: bo
 
 
 def _subscriptions(parameters: Any) -> list[dict[str, Any]]:
-    """Return the subscriptions of the given addresses to the resource: the person has just subscribed."""
+    """Return the subscriptions of the given addresses to the resource.
+
+    The source does not say that they lift an opt-out, and every update of a field that names the resource has them.
+    """
     channels = {"email": "email", "phone": "sms"} if parameters.get("resource_id") is not None else {}
     return [
         {
