@@ -74,6 +74,10 @@ class EditContext(Struct, frozen=True):
     erased: TombstoneCheck | None = None
 
 
+_DEPENDENT = frozenset({"patch", AS_OF, EACH, MOVE, KEEP_OPT_OUTS})
+"""The members of an update whose effect depends on what is stored."""
+
+
 class UpdateEdit(Struct, frozen=True):
     """The edit of one update. `detach_key` finds the profiles of `detach_from_others`.
 
@@ -98,12 +102,8 @@ class UpdateEdit(Struct, frozen=True):
         if find.has_tombstones and context.erased:
             context.erased.require_new(find, self.key, update, profile.created if profile else None)
         before = profile.document if profile else {}
-        if "patch" in update:
-            update = {**update, **context.resolve_patch(before, update)}
-        if AS_OF in update and profile and profile.updated >= update[AS_OF]:
-            update = {**update, KEEP_OPT_OUTS: True}  # what was changed since may be an opt-out
-        if EACH in update or MOVE in update or KEEP_OPT_OUTS in update:
-            update = with_edits(before, update)
+        if not _DEPENDENT.isdisjoint(update):
+            update = self._resolved(profile, before)
         is_dated = "timestamps" in update or "starts" in update
         dated = _with_timestamps(update, context.now) if is_dated else update
         document = self._updated_document(profile, before, dated)
@@ -141,6 +141,15 @@ class UpdateEdit(Struct, frozen=True):
         if profile is None and self.update.get("if_absent") != "create":
             raise not_found(self.key)
         return profile
+
+    def _resolved(self, profile: Profile | None, before: Document) -> Update:
+        """Return the update with what its patch and its rules come to for a document."""
+        update = self.update
+        if "patch" in update:
+            update = {**update, **self.context.resolve_patch(before, update)}
+        if AS_OF in update and profile and profile.updated >= update[AS_OF]:
+            update = {**update, KEEP_OPT_OUTS: True}  # what was changed since may be an opt-out
+        return with_edits(before, update)
 
     def _updated_document(self, profile: Profile | None, before: Document, dated: Update) -> Document:
         """Return the document after the update with its timestamps. Raises `Refusal` with all of its faults."""
