@@ -76,7 +76,7 @@ def _parse_recipients(request: Request, least: int) -> list[tuple[str, Mapping[s
     if faults := [
         Fault("invalid_parameter", "it must be the id of a recipient", join_pointer("recipients", index, "recipientId"))
         for index, id in enumerate(ids)
-        if not id
+        if not id.strip()
     ]:
         raise Refusal(faults)
     return [*zip(ids, rows, strict=True)]
