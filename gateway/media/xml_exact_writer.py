@@ -63,5 +63,5 @@ def _type_name(value: Any) -> str:
         return ""
     if isinstance(given, bool):
         return "boolean"
-    is_integer = isinstance(given, int) or str(given).lstrip("+-").isdigit()
-    return "integer" if is_integer else "decimal"
+    written = str(value) if isinstance(value, TypedText) else str(given)  # a decimal 5.0 has the value 5
+    return "integer" if written.strip().lstrip("+-").isdigit() else "decimal"
