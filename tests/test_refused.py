@@ -654,6 +654,27 @@ async def test_a_replayed_job_lifts_no_opt_out_that_is_later(tmp_path: Path) -> 
         assert mailable == {"ann@example.com": False, "bob@example.com": True}
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"ann@example.com": 1},
+        {"p": {"Ann@example.com ": {"k": 1}}},
+        {"p": "Ann <ann@example.com>"},
+        {"p": ["mailto:ANN@example.com?subject=x"]},
+        {"p": "other@example.com,ann@example.com."},
+    ],
+)
+async def test_an_erasure_finds_an_address_in_a_name_or_a_longer_text(data: dict[str, Any], tmp_path: Path) -> None:
+    async with gateway(tmp_path) as given:
+        await _import(given)
+        body = {"token": TOKEN, "db_id": 1, "matching": "email", "email": "eve@example.com"}
+        body["data"] = {"_bdate": "never", **data}
+        await given.client.post(f"{ALTCRAFT}/import", json=body)
+        await given.one()
+        await given.erase("ann@example.com")
+        assert await given.store.refused(1, ALL, None, 9) == []
+
+
 async def test_the_id_of_the_database_names_no_person(tmp_path: Path) -> None:
     async with gateway(tmp_path) as given:
         await given.client.post(

@@ -48,6 +48,7 @@ from gateway.core.tombstones import Pseudonym, tombstone, tombstone_address
 _MAX_SEARCHED_VALUES = 100
 _NOT_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 _NO_DIGITS = re.compile(r"[^0-9]+")
+_SEPARATORS = re.compile(r"""[\s<>()\[\],;:"'?=&/|]+""")
 
 
 class ErasureEdit(Struct, frozen=True):
@@ -221,13 +222,31 @@ def possible_texts(tree: Tree, without: Collection[str], max_values: int) -> set
     values = list(islice((text for name, text in _leaves("", tree) if name not in without), max_values + 1))
     if len(values) > max_values:
         return None
-    return {form for value in values for text in (value, value.strip()) for form in _forms(text)} - {"", "+"}
+    texts = chain(values, (name for name in _member_names(tree) if "@" in name))
+    return {form for text in texts for part in _parts(text) for form in _forms(part)} - {"", "+"}
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Yield a text, and what it has between separators where that may be an e-mail address."""
+    yield text
+    yield text.strip()
+    if "@" in text:
+        yield from (part.strip(".") for part in _SEPARATORS.split(text) if "@" in part)
 
 
 def normal_forms(text: str) -> set[str]:
     """Return a text, and the forms in which a store may have it: in lower case, as an address, and as JSON."""
     forms = {text, text.lower(), email(text) or text, phone(text) or text}
     return forms | {json.dumps(form, ensure_ascii=False)[1:-1] for form in forms}
+
+
+def _member_names(tree: Tree) -> Iterator[str]:
+    """Yield the name of each member, at any depth."""
+    if isinstance(tree, Mapping):
+        yield from tree
+    if isinstance(tree, Mapping | list):
+        for value in tree.values() if isinstance(tree, Mapping) else tree:
+            yield from _member_names(value)
 
 
 def _leaves(name: str, tree: Tree) -> Iterator[tuple[str, str]]:
