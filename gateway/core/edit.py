@@ -107,11 +107,6 @@ class UpdateEdit(Struct, frozen=True):
         is_dated = "timestamps" in update or "starts" in update
         dated = _with_timestamps(update, context.now) if is_dated else update
         document = self._updated_document(profile, before, dated)
-        space = context.tables.global_status[0]
-        if space in before and (space not in document or document[space] is not before[space]):  # costs no call
-            document = with_lasting_status(document, before, context.tables)
-        if KEEP_OPT_OUTS in update and update[KEEP_OPT_OUTS] != IN_SUBSCRIPTIONS:
-            document = with_strictest(document, before, context.tables)
         ledgers: Mapping[Address, Ledger] = {}
         if may_change_consent(update, find):
             document, ledgers = apply_consent(document, update, context.read_ledgers(find), context.now)
@@ -152,13 +147,22 @@ class UpdateEdit(Struct, frozen=True):
         return with_edits(before, update)
 
     def _updated_document(self, profile: Profile | None, before: Document, dated: Update) -> Document:
-        """Return the document after the update with its timestamps. Raises `Refusal` with all of its faults."""
+        """Return the document after the update with its timestamps, and with the statuses that outlast the update.
+
+        Raises `Refusal` with all of its faults.
+        """
+        tables = self.context.tables
         document, faults = apply_update(before, dated)
         if profile is None:
-            document = with_match_values(document, dated["match"], self.context.tables)
+            document = with_match_values(document, dated["match"], tables)
         faults += self.context.validate(document, before)
         if faults:
             raise Refusal(faults)
+        space = tables.global_status[0]
+        if space in before and (space not in document or document[space] is not before[space]):  # costs no call
+            document = with_lasting_status(document, before, tables)
+        if KEEP_OPT_OUTS in dated and dated[KEEP_OPT_OUTS] != IN_SUBSCRIPTIONS:
+            document = with_strictest(document, before, tables)
         return document
 
     def _without_conflicts(
