@@ -20,7 +20,7 @@ from gateway.core.subscribers import Subscriber
 from gateway.dialects import load_dialects
 from gateway.feed.cursors import parse_event_id
 from gateway.feed.relay import relays
-from gateway.feed.relay.mending import letter_requests, open_account, parse_requests, send_mended
+from gateway.feed.relay.mending import letter_requests, parse_requests, send_mended
 from gateway.feed.relay.sender import RelaySender
 from gateway.feed.secret_box import secret_name
 from gateway.service.pseudonyms import pseudonym_of
@@ -109,7 +109,7 @@ async def _opened(
     found = await relays.find_relay(store, database, id)
     box, key = await open_secrets(store, settings, "relay")
     secret, dialects = box.decrypt(found.secret, secret_name(found)), {each.name: each for each in load_dialects({})}
-    async with open_account(store, found, secret, dialects, pseudonym_of(key), now) as sender:
+    async with relays.open_account(store, found, secret, dialects, pseudonym_of(key), now) as sender:
         yield found, sender
 
 

@@ -11,8 +11,8 @@ from gateway.core.subscribers import Delivery, Subscriber
 from gateway.feed.cursors import parse_event_id
 from gateway.feed.events import event_renderer
 from gateway.feed.letters import find_entry, find_letter
-from gateway.feed.relay.mending import letter_requests, open_account, parse_requests, send_mended
-from gateway.feed.relay.relays import RELAY
+from gateway.feed.relay.mending import letter_requests, parse_requests, send_mended
+from gateway.feed.relay.relays import RELAY, open_account
 from gateway.feed.relay.sender import RelaySender
 from gateway.feed.secret_box import UnusableSecret, secret_of
 from gateway.feed.webhooks.endpoints import render_dead, selection_of

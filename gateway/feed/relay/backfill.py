@@ -16,10 +16,9 @@ from gateway.core.tombstones import Pseudonym
 from gateway.dialects.protocol import Dialect
 from gateway.feed.answers import Answer
 from gateway.feed.relay.profiles import ProfileReader
-from gateway.feed.relay.relays import NewRelay, open_relay
+from gateway.feed.relay.relays import NewRelay, open_account
 from gateway.feed.relay.sender import RelaySender
 from gateway.feed.retries import parse_retry_after
-from gateway.feed.runner import SenderContext
 from gateway.stores.protocol import Store
 
 NO_OWNER = ""
@@ -47,13 +46,9 @@ async def backfill(
     Return ids and reasons of those that the account refused. Raises `Interrupted`; the relay stays disabled.
     """
     failed: list[tuple[str, str]] = []
-
-    async def wait_for_clients() -> None:
-        return None
-
-    context = SenderContext(store, relay, secret, wait_for_clients, now)
     reader = ProfileReader(store, relay.database, pseudonym)
-    async with open_relay(context, dialects, pseudonym) as sender, store.snapshot() as snapshot:
+    account = open_account(store, relay, secret, dialects, pseudonym, now)
+    async with account as sender, store.snapshot() as snapshot:
         profiles = snapshot.profiles(relay.database)
         while group := [each async for each in _next(profiles, sender.max_running)]:
             answers = await asyncio.gather(*(_send(sender, reader, each, now) for each in group))

@@ -1,42 +1,19 @@
 """Dead letters that an operator mends: the requests that would be sent now, and those that are sent in their place."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.subscribers import Subscriber
-from gateway.core.tombstones import Pseudonym
 from gateway.dialects.outgoing import OutgoingRequest
-from gateway.dialects.protocol import Dialect
 from gateway.feed.letters import find_entry, find_letter
 from gateway.feed.relay.account import AccountSession
-from gateway.feed.relay.relays import open_relay
 from gateway.feed.relay.sender import RelaySender
-from gateway.feed.runner import SenderContext
 from gateway.media.json import decode
 from gateway.stores.protocol import Store
 
 _PATH = re.compile(r"/(?!/)[!-~]*")
-
-
-@asynccontextmanager
-async def open_account(
-    store: Store,
-    relay: Subscriber,
-    secret: str,
-    dialects: Mapping[str, Dialect],
-    pseudonym: Pseudonym | None,
-    now: Callable[[], int],
-) -> AsyncIterator[RelaySender]:
-    """Open connections to the account of a relay for an operator, who waits for what is sent."""
-
-    async def wait_for_clients() -> None:
-        return None
-
-    async with open_relay(SenderContext(store, relay, secret, wait_for_clients, now), dialects, pseudonym) as sender:
-        yield sender
 
 
 async def letter_requests(store: Store, relay: Subscriber, position: int, sender: RelaySender) -> list[dict[str, Any]]:

@@ -187,3 +187,21 @@ async def open_relay(
         yield RelaySender(relay.id, session, reader)
     finally:
         client.close()
+
+
+@asynccontextmanager
+async def open_account(
+    store: Store,
+    relay: Subscriber,
+    secret: str,
+    dialects: Mapping[str, Dialect],
+    pseudonym: Pseudonym | None,
+    now: Callable[[], int],
+) -> AsyncIterator[RelaySender]:
+    """Open connections to the account of a relay for an operator, who waits for what is sent."""
+
+    async def wait_for_clients() -> None:
+        return None
+
+    async with open_relay(SenderContext(store, relay, secret, wait_for_clients, now), dialects, pseudonym) as sender:
+        yield sender
