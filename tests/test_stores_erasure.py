@@ -111,8 +111,8 @@ async def test_a_delivery_holds_no_entry_of_the_person(store: Store) -> None:  #
     assert await store.prune(5, 10) == 3
     await store.change([erase("b")])
     assert [each.profile for each in await store.deliveries(1, "s", True, 0, 10)] == ["a", "c"]
-    held = [await store.held_entry(1, "s", position) for position in positions.values()]
-    assert [each is not None for each in held] == [False, False, True]
+    copied = [await store.entry_of_delivery(1, "s", position) for position in positions.values()]
+    assert [each is not None for each in copied] == [False, False, True]
 
 
 async def test_what_was_merged_with_the_person_has_no_values_either(store: Store) -> None:  # noqa: F811

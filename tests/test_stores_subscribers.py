@@ -136,16 +136,16 @@ async def test_a_delivery_holds_its_entry_beyond_the_journal(store: Store) -> No
     await settle(store, "one", *deliveries[:2], deliveries[3])
     assert await store.prune(4, 10) == 3
     assert await journal_entries(store) == entries[3:]
-    held = [await store.held_entry(1, "wh_1", each.position) for each in entries]
-    assert held == [*entries[:2], None, None]
+    copied = [await store.entry_of_delivery(1, "wh_1", each.position) for each in entries]
+    assert copied == [*entries[:2], None, None]
     await settle(store, "one", replace(deliveries[1], attempts=2, is_dead=True))
     await store.resume_subscriber(1, "wh_1", [entries[0].position])
-    assert [await store.held_entry(1, "wh_1", each.position) for each in entries[:2]] == entries[:2]
-    assert await store.held_entry(2, "wh_1", entries[0].position) is None
-    assert await store.held_entry(1, "other", entries[0].position) is None
+    assert [await store.entry_of_delivery(1, "wh_1", each.position) for each in entries[:2]] == entries[:2]
+    assert await store.entry_of_delivery(2, "wh_1", entries[0].position) is None
+    assert await store.entry_of_delivery(1, "other", entries[0].position) is None
     await settle(store, "one", delivered=(entries[0].position,))
     await store.drop_deliveries(1, "wh_1", [entries[1].position])
-    assert [await store.held_entry(1, "wh_1", each.position) for each in entries] == [None] * 4
+    assert [await store.entry_of_delivery(1, "wh_1", each.position) for each in entries] == [None] * 4
 
 
 async def test_dead_deliveries_are_dropped_at_their_positions(store: Store) -> None:  # noqa: F811

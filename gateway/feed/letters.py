@@ -11,7 +11,7 @@ async def read_entry(store: Store, subscriber: Subscriber, delivery: Delivery) -
     found = await store.journal(subscriber.database, delivery.position - 1, 1, delivery.profile)
     if found and found[0].position == delivery.position:
         return found[0]
-    return await store.held_entry(subscriber.database, subscriber.id, delivery.position)
+    return await store.entry_of_delivery(subscriber.database, subscriber.id, delivery.position)
 
 
 async def find_letter(store: Store, subscriber: Subscriber, position: Position) -> Delivery:

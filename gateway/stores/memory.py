@@ -175,7 +175,7 @@ class MemoryStore(MemoryRegistry, MemorySubscribers, MemoryRefused):
         old = dict(islice(old.items(), limit))
         for position, row in self._journal:
             if position in old:
-                self._hold(position, row)
+                self._copy_entry(position, row)
         self._journal = [each for each in self._journal if each[0] not in old]
         for position, database in old.items():
             self._removed[database] = max(position, self._removed.get(database, 0))
@@ -197,7 +197,7 @@ class MemoryStore(MemoryRegistry, MemorySubscribers, MemoryRefused):
             self._ledgers,
             self._answers,
             self._refused,
-            self._held,
+            self._entry_copies,
         )
         count = sum(any(text in repr(table) for table in tables) for text in texts)
         return {"memory": count} if count else {}

@@ -20,7 +20,7 @@ class MemorySubscribers:
         self._subscribers: dict[Key, Subscriber] = {}
         self._leases: dict[Key, tuple[str, int]] = {}
         self._deliveries: dict[Key, dict[Position, Delivery]] = {}
-        self._held: dict[Key, dict[Position, Row]] = {}
+        self._entry_copies: dict[Key, dict[Position, Row]] = {}
         """By delivery, the entry that is no longer in the journal."""
         self._notes: dict[Key, dict[str, str]] = {}
 
@@ -33,7 +33,7 @@ class MemorySubscribers:
 
     async def remove_subscriber(self, database: int, id: str) -> None:
         self._subscriber(database, id)
-        for table in (self._subscribers, self._leases, self._deliveries, self._held, self._notes):
+        for table in (self._subscribers, self._leases, self._deliveries, self._entry_copies, self._notes):
             table.pop((database, id), None)
 
     async def subscribers(self) -> list[Subscriber]:
@@ -90,25 +90,25 @@ class MemorySubscribers:
             for position in dead[kept:]:
                 self._remove_delivery(key, position)
 
-    async def held_entry(self, database: int, id: str, position: Position) -> JournalEntry | None:
-        row = self._held.get((database, id), {}).get(position)
+    async def entry_of_delivery(self, database: int, id: str, position: Position) -> JournalEntry | None:
+        row = self._entry_copies.get((database, id), {}).get(position)
         return entry_of(position, row) if row else None
 
-    def _hold(self, position: Position, row: Row) -> None:
+    def _copy_entry(self, position: Position, row: Row) -> None:
         """Keep an entry for the deliveries that are about it."""
         for key, own in self._deliveries.items():
             if key[0] == row[0] and position in own:
-                self._held.setdefault(key, {})[position] = row
+                self._entry_copies.setdefault(key, {})[position] = row
 
     def _release_entries(self, database: int, profiles: Collection[str]) -> None:
         """Remove the entries of erased profiles that deliveries hold."""
-        for (at, _), own in self._held.items():
+        for (at, _), own in self._entry_copies.items():
             for position in [position for position, row in own.items() if at == database and row[1] in profiles]:
                 del own[position]
 
     def _remove_delivery(self, key: Key, position: Position) -> None:
         self._deliveries[key].pop(position, None)
-        self._held.get(key, {}).pop(position, None)
+        self._entry_copies.get(key, {}).pop(position, None)
 
     def _forget_deliveries_of(self, database: int, profiles: Collection[str]) -> None:
         """Remove the deliveries of erased profiles."""

@@ -313,7 +313,7 @@ class Store(RefusedStore, Protocol):
         """Remove the oldest dead deliveries of each subscriber that has more than `kept`."""
         ...
 
-    async def held_entry(self, database: int, id: str, position: Position) -> JournalEntry | None:
+    async def entry_of_delivery(self, database: int, id: str, position: Position) -> JournalEntry | None:
         """Return the entry of a delivery that `prune` removed from the journal, or may remove next."""
         ...
 

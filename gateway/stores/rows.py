@@ -152,7 +152,7 @@ def entry_of(position: Position, row: Sequence[Any]) -> JournalEntry:
     )
 
 
-def held_entry_of(position: Position, text: str) -> JournalEntry:
+def copied_entry(position: Position, text: str) -> JournalEntry:
     """Return the journal entry that a delivery holds, which is its row as JSON."""
     return entry_of(position, orjson.loads(text))
 

@@ -12,7 +12,7 @@ from gateway.core.model import JournalEntry, Position
 from gateway.core.subscribers import Delivery, DeliveryResult, Subscriber
 from gateway.stores.errors import Missing
 from gateway.stores.registry import Statement
-from gateway.stores.rows import Row, held_entry_of, json_text
+from gateway.stores.rows import Row, copied_entry, json_text
 
 POSITION_DIGITS = 40
 
@@ -47,7 +47,7 @@ FORGET = """DELETE FROM deliveries WHERE (database, subscriber, position) IN (
     SELECT database, subscriber, position FROM (SELECT database, subscriber, position,
         row_number() OVER (PARTITION BY database, subscriber ORDER BY position DESC) AS place
         FROM deliveries WHERE dead = 1) AS numbered WHERE place > ?)"""
-HELD = """SELECT entry FROM deliveries
+ENTRY_OF_DELIVERY = """SELECT entry FROM deliveries
     WHERE database = ? AND subscriber = ? AND position = ? AND entry IS NOT NULL"""
 
 
@@ -138,9 +138,9 @@ class SqlSubscribers:
     async def forget_deliveries(self, kept: int) -> None:
         await self._alter((FORGET, (kept,)))
 
-    async def held_entry(self, database: int, id: str, position: Position) -> JournalEntry | None:
-        rows = await self._read(HELD, (database, id, _text(position)))
-        return held_entry_of(position, rows[0][0]) if rows else None
+    async def entry_of_delivery(self, database: int, id: str, position: Position) -> JournalEntry | None:
+        rows = await self._read(ENTRY_OF_DELIVERY, (database, id, _text(position)))
+        return copied_entry(position, rows[0][0]) if rows else None
 
 
 def _text(position: Position) -> str:

@@ -63,15 +63,16 @@ PRUNE = """WITH old AS (SELECT old.* FROM databases
     WHERE journal.database = old.database AND journal.profile = old.profile
         AND journal.transaction = old.transaction AND journal.number = old.number
     RETURNING journal.database, journal.transaction::text, journal.number"""
-HOLD = f"""WITH wanted AS (
+COPY_ENTRIES = f"""WITH wanted AS (
         SELECT DISTINCT database, position, div(position::numeric, {1 << NUMBER_BITS})::text::xid8 AS transaction,
             mod(position::numeric, {1 << NUMBER_BITS})::bigint AS number FROM deliveries WHERE entry IS NULL),
-    held AS (SELECT wanted.database, wanted.position, old.entry FROM wanted, LATERAL (
+    copied AS (SELECT wanted.database, wanted.position, old.entry FROM wanted, LATERAL (
         SELECT json_build_array({JOURNAL_COLUMNS})::text AS entry FROM journal
             WHERE journal.database = wanted.database AND journal.transaction = wanted.transaction
                 AND journal.number = wanted.number AND time < %s FOR UPDATE SKIP LOCKED) AS old)
-    UPDATE deliveries SET entry = held.entry FROM held
-    WHERE deliveries.entry IS NULL AND deliveries.database = held.database AND deliveries.position = held.position"""
+    UPDATE deliveries SET entry = copied.entry FROM copied
+    WHERE deliveries.entry IS NULL AND deliveries.database = copied.database
+        AND deliveries.position = copied.position"""
 """Copies old entries into the deliveries that are about them, before they are removed. An erasure waits for it."""
 MARK_REMOVED = """INSERT INTO pruned VALUES (%s, %s::text::xid8, %s) ON CONFLICT (database) DO UPDATE
     SET transaction = excluded.transaction, number = excluded.number
@@ -136,7 +137,7 @@ async def prune_journal(connection: Connection, before: int, limit: int, keep_fr
     kept = [(database, *split_position(position)) for database, position in keep_from.items()]
     names = "databases", "transactions", "numbers"
     values = {name: [row[place] for row in kept] for place, name in enumerate(names)}
-    await connection.execute(HOLD, (before,))
+    await connection.execute(COPY_ENTRIES, (before,))
     cursor = await connection.execute(PRUNE, {**values, "before": before, "limit": limit})
     highest: dict[int, Position] = {}
     removed = await cursor.fetchall()

@@ -28,10 +28,10 @@ PRUNE = """DELETE FROM journal WHERE position IN (
             LEFT JOIN json_each(:keep_from) AS kept ON kept.key = CAST(database AS TEXT)
         WHERE time < :before AND position < coalesce(kept.value, 9223372036854775807) LIMIT :limit)
     RETURNING database, position"""
-HOLD = f"""UPDATE deliveries SET entry = held.entry FROM (
+COPY_ENTRIES = f"""UPDATE deliveries SET entry = copied.entry FROM (
         SELECT position, json_array({JOURNAL_COLUMNS}) AS entry FROM journal
             WHERE position IN (SELECT CAST(position AS INTEGER) FROM deliveries WHERE entry IS NULL) AND time < ?
-    ) AS held WHERE deliveries.entry IS NULL AND CAST(deliveries.position AS INTEGER) = held.position"""
+    ) AS copied WHERE deliveries.entry IS NULL AND CAST(deliveries.position AS INTEGER) = copied.position"""
 """Copies old entries into the deliveries that are about them, before they are removed."""
 MARK_REMOVED = "INSERT INTO pruned VALUES (?, ?) ON CONFLICT DO UPDATE SET position = max(position, excluded.position)"
 
@@ -78,7 +78,7 @@ def read_range(read: Callable[[str, Any], list[Row]], database: int) -> JournalR
 def prune_journal(connection: apsw.Connection, before: int, limit: int, keep_from: Mapping[int, Position]) -> int:
     """Remove entries, as `Store.prune` does. Return how many."""
     kept = json_text({str(database): position for database, position in keep_from.items()})
-    connection.execute(HOLD, (before,))
+    connection.execute(COPY_ENTRIES, (before,))
     removed = list(connection.execute(PRUNE, {"before": before, "limit": limit, "keep_from": kept}))
     highest: dict[int, Position] = {}
     for database, position in removed:
