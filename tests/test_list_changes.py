@@ -8,11 +8,8 @@ import httpx
 import pytest
 
 from gateway.core.model import Database
-from gateway.server.app import create
-from gateway.service.bootstrap import bootstrap
-from gateway.settings import Settings
-from gateway.stores import open_store
 from gateway.stores.protocol import Store
+from tests.in_process import gateway_in_memory
 
 pytestmark = pytest.mark.anyio
 
@@ -50,17 +47,7 @@ class Gateway:
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
-    store = await open_store("memory:", create=True)
-    await bootstrap(store, Settings(bootstrap_token=TOKEN), 0)
-
-    async def opened(_url: str) -> Store:
-        return store
-
-    app = create(Settings(access_log=False, rate_limits=0), open_store=opened)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway.example") as client,
-    ):
+    async with gateway_in_memory(TOKEN) as (client, store):
         yield Gateway(client, store)
 
 

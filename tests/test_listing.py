@@ -11,11 +11,8 @@ from gateway.core.matching import identity_changes
 from gateway.core.model import Query
 from gateway.schema.files import load_schema
 from gateway.schema.profile_annotations import profile_tables
-from gateway.server.app import create
-from gateway.service.bootstrap import bootstrap
-from gateway.settings import Settings
-from gateway.stores import open_store
 from gateway.stores.protocol import Store
+from tests.in_process import gateway_in_memory
 
 pytestmark = pytest.mark.anyio
 
@@ -87,17 +84,7 @@ class Reads:
 
 @pytest.fixture
 async def reads(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Reads]:
-    store = await open_store("memory:", create=True)
-    await bootstrap(store, Settings(bootstrap_token=TOKEN), 0)
-
-    async def opened(_url: str) -> Store:
-        return store
-
-    app = create(Settings(access_log=False, rate_limits=0), open_store=opened)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway.example") as client,
-    ):
+    async with gateway_in_memory(TOKEN) as (client, store):
         yield Reads(client, store, monkeypatch)
 
 
