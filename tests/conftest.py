@@ -46,3 +46,8 @@ def _postgresql() -> Iterator[None]:
     """A PostgreSQL server is started by the first test that needs one, and stopped here."""
     yield
     postgresql.end()
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"

@@ -36,11 +36,6 @@ COUNT = int(os.environ.get("GATEWAY_TEST_PERSONS", "5"))
 SYLLABLES = ("ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu", "na", "pe", "ri", "so", "tu", "wä", "xé", "yi")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Person(Struct, frozen=True):
     """Values that nobody else has. `name` is not ASCII, and has characters that JSON escapes."""
 

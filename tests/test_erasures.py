@@ -29,11 +29,6 @@ ANN, NEW = "ann@example.com", "new@example.com"
 DAY = 24 * 60 * 60 * 1000
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Gateway:
     """A gateway with a client and a clock."""
 

@@ -23,11 +23,6 @@ LATE_ENTRY = """INSERT INTO journal (database, profile, version, kind, time, tok
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def url() -> str:
     return postgresql.fresh()
 

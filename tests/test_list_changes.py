@@ -18,11 +18,6 @@ KLAVIYO = {"authorization": f"Klaviyo-API-Key {TOKEN}", "revision": "2026-07-15"
 COURIER = {"authorization": f"Bearer {TOKEN}"}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Gateway:
     """A gateway with a client."""
 

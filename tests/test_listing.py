@@ -22,11 +22,6 @@ IS_MEMBER = {"path": ["segments"], "test": "equals", "value": 7}
 OTHER = {"path": ["custom", "segments"], "test": "equals", "value": 7}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.mark.parametrize(
     ("condition", "key"),
     [

@@ -23,11 +23,6 @@ KLAVIYO = {"authorization": "Klaviyo-API-Key t", "revision": "2025-10-15"}
 BODY = {"token": "t", "db_id": 1, "email": "ann@example.com"}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def test_a_pseudonym_depends_on_the_key_and_hides_the_address() -> None:
     name = pseudonym_of(b"1" * 32)(ADDRESS)
     assert name.startswith("email:hmac-sha256:")

@@ -47,11 +47,6 @@ ALTCRAFT = "/api/v1.1/profiles"
 DAY = 24 * 60 * 60 * 1000
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Gateway(Struct):
     """A gateway in this process: a client of it, its store, and what replays its refused requests."""
 

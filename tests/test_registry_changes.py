@@ -27,11 +27,6 @@ VISITS = {"type": "object", "properties": {"visits": {"type": "integer"}}}
 TIMEOUT_SECONDS = 20
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def token(number: int) -> Token:
     return Token(f"t{number}", fingerprint(SECRETS[number]), 1, frozenset({"read", "write"}), 1)
 

@@ -19,11 +19,6 @@ TOKEN = "token-of-the-relations"
 ANN, BOB, CAT = "ann@example.com", "bob@example.com", "cat@example.com"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Gateway:
     """A gateway with three profiles, by their addresses."""
 

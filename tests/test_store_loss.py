@@ -22,11 +22,6 @@ SETTINGS = {"GATEWAY_BOOTSTRAP_TOKEN": TOKEN, "GATEWAY_ACCESS_LOG": "false", "GA
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "gateway.db"
 

@@ -82,11 +82,6 @@ ENGINES: dict[str, Callable[[Path], str]] = {
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(params=ENGINES)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     store = await open_store(ENGINES[request.param](tmp_path), create=True)

@@ -31,11 +31,6 @@ pytestmark = pytest.mark.anyio
 TIME = 7_000
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def address_of(kind: str, value: str) -> str:
     return tombstone_address(lambda name: f"erased:{name[7:]}", kind, value)
 

@@ -12,11 +12,6 @@ from tests.test_stores import store  # noqa: F401  # a fixture
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def merge(destination: str, source: str) -> Change:
     """Merge a profile into another one, and remove it."""
 

@@ -34,11 +34,6 @@ from tests.stores import postgresql, unplaced_entries
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def entry(
     database: int, profile: str, version: int, kind: JournalKind, origin: Origin, *members: MemberChange
 ) -> JournalEntry:

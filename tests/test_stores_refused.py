@@ -31,11 +31,6 @@ pseudonym = pseudonym_of(b"k" * 32)
 PUSH: Identity = ("push_sub@5", "4:fcm:the-token")
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def request(id: str, *texts: str, time: int = 1_000, database: int = 1) -> RefusedRequest:
     return RefusedRequest(
         database,

@@ -17,11 +17,6 @@ FAR = 2**100
 WEBHOOK = Subscriber(1, "wh_1", "webhook", 5, {"url": "https://example.com", "types": ["a"]}, "secret", 7)
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def lease(store: Store, owner: str, now: int = 0, until: int = 100) -> Subscriber | None:  # noqa: F811
     return await store.lease_subscriber(1, "wh_1", owner, now, until)
 

@@ -30,11 +30,6 @@ from tests.stores import change, postgresql
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 OPT_OUT = {"channel": "email", "email": "ann@x.de", "status": "unsubscribed"}
 DOCUMENT = {"email": "ann@x.de", "subscriptions": [OPT_OUT], "custom": {"long": 2**53, "é": [1.5, None, "\u2028"]}}
 ANN = Profile("ann", DOCUMENT, 3, 10, 20)

@@ -43,7 +43,8 @@ from gateway.transfer import (
     dump_lines,
     find_position,
 )
-from tests.stores import change, postgresql
+from tests.stores import change
+from tests.stores.urls import ENGINES, empty_store_url
 
 FIELDS = {"type": "object", "properties": {"card": {"type": "string", "x-identifier": True}}}
 ONE = Database(
@@ -106,15 +107,10 @@ def dump() -> bytes:
     return asyncio.run(make())
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+@pytest.fixture(params=ENGINES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty store of each engine."""
-    urls: dict[str, Callable[[], str]] = {
-        "memory": lambda: "memory:",
-        "sqlite": lambda: f"sqlite:///{tmp_path}/one.db",
-        "postgresql": postgresql.fresh,
-    }
-    return urls[request.param]()
+    return empty_store_url(request.param, tmp_path)
 
 
 def run_with_store(url: str, work: Callable[[Store], Any]) -> Any:

@@ -18,7 +18,7 @@ from gateway.stores import open_store
 from gateway.stores.protocol import Store
 from gateway.transfer import ExistingProfiles, Loader
 from gateway.transfer.lines import DumpLine, EndLine, encode_line, line_of
-from tests.stores import postgresql
+from tests.stores.urls import ENGINES, empty_store_url
 
 ONE = Database(1, "one", closed=False)
 TABLES = CompiledSchema(ONE, {}).tables
@@ -67,14 +67,9 @@ def test_what_applies_to_a_profile_of_either_side_applies_afterwards(
 # Loads
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+@pytest.fixture(params=ENGINES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    urls: dict[str, Callable[[], str]] = {
-        "memory": lambda: "memory:",
-        "sqlite": lambda: f"sqlite:///{tmp_path}/one.db",
-        "postgresql": postgresql.fresh,
-    }
-    return urls[request.param]()
+    return empty_store_url(request.param, tmp_path)
 
 
 def profile(updated: int, **members: Any) -> Profile:

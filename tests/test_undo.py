@@ -30,11 +30,6 @@ ENGINES: dict[str, Callable[[Path], str]] = {
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Gateway:
     """A gateway with two profiles, Ann (A) and Bob (B), whose clock goes on with each request."""
 
