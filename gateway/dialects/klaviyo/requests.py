@@ -299,10 +299,10 @@ def _parse_identifier_patches(meta: Mapping[str, Any], faults: BodyFaults) -> li
     """Return the operations on a profile's further addresses. The vendor's revision of 2026 has `email` only."""
     pointer = "/data/meta/patch_identifiers"
     patches = parse_object(meta.get("patch_identifiers"), pointer, faults)
-    operations = [each for each in _parse_appends(patches, NAMESPACE, pointer, faults) if each["value"]]
+    operations = _parse_appends(patches, NAMESPACE, pointer, faults)
     for operation in operations:
         if operation["pointer"] == "/klaviyo/email":
             operation["pointer"] = "/klaviyo/emails"
         else:
             faults.append(Fault("invalid_parameter", "only email can be patched", pointer))
-    return operations
+    return [each for each in operations if each["value"]]
