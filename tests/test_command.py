@@ -28,7 +28,8 @@ from click.testing import Result
 
 from gateway.cli.main import main
 from gateway.cli.serve import _server_config
-from gateway.core.model import RIGHTS, Database, Token
+from gateway.core.model import Database, Token
+from gateway.core.rights import RIGHTS
 from gateway.service.bootstrap import bootstrap
 from gateway.settings import Settings
 from gateway.stores import open_store
@@ -212,6 +213,28 @@ def test_gives_a_token_the_rights_that_are_named_and_no_others(run: Run, url: st
     done(run("database create --id 7 --name seven"))
     done(run("token create --database 7 --right read --right write"))
     assert tokens(url)[0].rights == {"read", "write"}
+
+
+def test_binds_a_token_to_a_user_of_whom_it_keeps_a_hash(run: Run, url: str, tmp_path: Path) -> None:
+    done(run("database create --id 7 --name seven"))
+    printed = done(run("token create --database 7 --user ann@example.com --right write"))
+    done(run("token create --database 7 --user bob@example.com"))
+    done(run("token create --database 7"))
+    ann, bob, other = tokens(url)
+    assert "may own_write in database 7" in printed
+    assert (ann.user_hash, ann.rights) == (sha256(b"ann@example.com").hexdigest(), {"own_write"})
+    assert (bob.rights, other.user_hash) == ({"own_read", "own_write"}, None)
+    assert [path for path in tmp_path.iterdir() if b"ann@example.com" in path.read_bytes()] == []
+    listed = json.loads(done(run("token list --user ann@example.com --json")))
+    assert [row["id"] for row in listed] == [ann.id]
+
+
+def test_a_token_of_a_user_has_no_right_over_others(run: Run, url: str) -> None:
+    done(run("database create --id 7 --name seven"))
+    for right in ("delete", "deliver", "console"):
+        assert_refused(run(f"token create --database 7 --user ann --right write --right {right}"), 2, "--right", "read")
+    assert_refused(run("token create --database 7 --user", ""), 2, "--user", "empty")
+    assert tokens(url) == []
 
 
 def test_refuses_a_right_that_does_not_exist(run: Run, url: str) -> None:

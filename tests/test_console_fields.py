@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from gateway.console import fields
-from gateway.core.model import READ, WRITE, Database
+from gateway.core.model import Database
+from gateway.core.rights import READ, WRITE
 from gateway.service.bootstrap import token
 from tests.console.sites import BLIND, CLIENT, SCRIPT, profile
 from tests.test_console import IMPORT, Site, is_escaped, sign_in, submit

@@ -641,6 +641,14 @@ async def test_keeps_the_name_of_a_token(store: Store) -> None:
     assert store.registry_version() != version
 
 
+async def test_keeps_the_user_of_a_token(store: Store) -> None:
+    bound = replace(TOKEN, rights=frozenset({"own_read"}), user_hash="hash of a user")
+    await store.add_token(bound)
+    await store.add_token(replace(TOKEN, id="t2", hash="hash 2", created=2000))
+    first, second = await store.tokens()
+    assert (first, second.user_hash) == (bound, None)
+
+
 async def test_lists_tokens_by_creation(store: Store) -> None:
     tokens = [replace(TOKEN, id=f"t{n}", hash=f"hash {n}", created=1000 - n, database=1 + n % 2) for n in range(4)]
     for token in tokens:

@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from gateway.core.faults import Fault, refuse
-from gateway.core.model import WRITE, Document, Profile, Update
+from gateway.core.model import Document, Profile, Update
+from gateway.core.rights import WRITE
 from gateway.dialects.protocol import (
     CONTENT_TYPES,
     NO_LOCATED_FIELDS,

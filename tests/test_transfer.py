@@ -77,7 +77,8 @@ async def filled_store(url: str) -> Store:
     for database in (ONE, TWO):
         await store.add_database(database)
     await store.add_token(TOKEN)
-    await store.add_token(Token("t2", "hash 2", 2, frozenset(), 999, revoked=True))
+    own = frozenset({"own_read"})
+    await store.add_token(Token("t2", "hash 2", 2, own, 999, revoked=True, user_hash="hash of bob"))
     for database, profiles in ((1, (BOB, ANN)), (2, (structs.replace(ANN, document={}),))):
         writes = tuple(Write(None, profile, members=None) for profile in profiles)
         await store.change([change(lambda _, writes=writes: EditResult(None, writes), database=database)])

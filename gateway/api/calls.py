@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from gateway.api import operations, relay_operations, relay_requests, replies, requests
 from gateway.api.context import CallContext
-from gateway.core.model import DELETE, DELIVER, READ
+from gateway.core.rights import DELETE, DELIVER, READ
 from gateway.dialects.protocol import Reply, Request
 
 DATABASE = "/gateway/v1/databases/{database}"

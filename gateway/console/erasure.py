@@ -4,7 +4,8 @@ from gateway.console.masking import MASK
 from gateway.console.pages import HtmlPage, PageResult, Redirection, Visit
 from gateway.core.erasure import ErasureEdit
 from gateway.core.matching import identities, identities_by_id
-from gateway.core.model import DELETE, Change
+from gateway.core.model import Change
+from gateway.core.rights import DELETE
 from gateway.schema.compiled import CompiledSchema
 from gateway.service.dry_runs import dry_run
 from gateway.service.erasures import erase_person

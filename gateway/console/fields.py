@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from gateway.console.pages import HtmlPage, PageError, PageResult, Redirection, Visit
 from gateway.core.faults import Refusal
-from gateway.core.model import DELETE, READ, WRITE, Database
+from gateway.core.model import Database
+from gateway.core.rights import DELETE, READ, WRITE
 from gateway.media.json import decode
 from gateway.schema.field_declarations import IDENTIFIER, parse_fields
 from gateway.service.database_update import UpdateConflicts, changes_identifiers, find_conflicts, index_profiles

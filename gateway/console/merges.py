@@ -17,7 +17,8 @@ from gateway.console.pages import HtmlPage, PageError, PageResult, Redirection, 
 from gateway.console.people import find_profiles, profile_rows
 from gateway.core.dry_run import patch_of
 from gateway.core.faults import CATALOG, Fault, Refusal
-from gateway.core.model import DELETE, READ, WRITE, Profile, Token, Write
+from gateway.core.model import Profile, Token, Write
+from gateway.core.rights import DELETE, READ, WRITE
 from gateway.dialects.protocol import CONTENT_TYPES, Call, Dialect
 from gateway.feed.history import find_profile
 from gateway.service.http_messages import Message, Response

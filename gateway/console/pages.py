@@ -9,7 +9,8 @@ from msgspec import Struct
 from gateway.console.recorder import NAME, TrafficRecorder
 from gateway.console.sessions import Session
 from gateway.core.faults import Refusal
-from gateway.core.model import READ, Database, Origin, Token
+from gateway.core.model import Database, Origin, Token
+from gateway.core.rights import READ
 from gateway.core.tombstones import Pseudonym
 from gateway.dialects.protocol import Dialect
 from gateway.media import Bounds

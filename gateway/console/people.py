@@ -13,18 +13,9 @@ from gateway.core.consent import OWN_STATUS, REASONS, status_word
 from gateway.core.consent import address_of as consent_address
 from gateway.core.cursor import format_cursor
 from gateway.core.faults import Refusal
-from gateway.core.model import (
-    DELETE,
-    WRITE,
-    Document,
-    Identity,
-    JournalEntry,
-    Origin,
-    Profile,
-    Query,
-    RecordedMerge,
-)
+from gateway.core.model import Document, Identity, JournalEntry, Origin, Profile, Query, RecordedMerge
 from gateway.core.profile_tables import ProfileTables
+from gateway.core.rights import DELETE, WRITE
 from gateway.core.times import parse_time
 from gateway.core.visible_values import visible_document
 from gateway.feed.cursors import parse_cursor

@@ -14,7 +14,8 @@ from msgspec import Struct
 from gateway.console.dry_runs import as_dry_run, dry_run_tree
 from gateway.console.pages import File, HtmlPage, PageError, PageResult, Visit
 from gateway.core.faults import Fault, Refusal
-from gateway.core.model import READ, Command, Tree
+from gateway.core.model import Command, Tree
+from gateway.core.rights import READ
 from gateway.dialects.protocol import CHANGE_STATUSES, COMMAND_TYPES, CONTENT_TYPES, Call, Dialect
 from gateway.service.command_validation import validate_commands
 from gateway.service.dry_run_parameter import DRY_RUN

@@ -16,7 +16,8 @@ from secrets import token_hex
 from msgspec import Struct
 
 from gateway.console.recorder import NAME
-from gateway.core.model import CONSOLE, Change, EditResult, Find, IdempotencyKey, Origin, Token
+from gateway.core.model import Change, EditResult, Find, IdempotencyKey, Origin, Token
+from gateway.core.rights import CONSOLE
 from gateway.service.catalog import Catalog, require_right
 from gateway.service.idempotency import stored_answer
 from gateway.stores.protocol import Store

@@ -6,7 +6,8 @@ from gateway.console.pages import HtmlPage, PageError, PageResult, Redirection, 
 from gateway.console.recorder import KEPT_RESPONSES
 from gateway.console.subscribers import RIGHTS as SUBSCRIBER_RIGHTS
 from gateway.console.subscribers import subscriber_rows
-from gateway.core.model import RIGHTS, Query, Token
+from gateway.core.model import Query, Token
+from gateway.core.rights import RIGHTS
 from gateway.service.bootstrap import new_secret, token
 from gateway.service.jobs import IMPORT_KIND
 

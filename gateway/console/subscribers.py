@@ -5,7 +5,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gateway.console.pages import HtmlPage, PageError, PageResult, Redirection, Visit
-from gateway.core.model import DELIVER, READ, Position
+from gateway.core.model import Position
+from gateway.core.rights import DELIVER, READ
 from gateway.core.subscribers import Subscriber
 from gateway.feed.cursors import parse_event_id
 from gateway.feed.relay.relays import RELAY, relay_status

@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from gateway.console.masking import mask
 from gateway.console.pages import Visit
-from gateway.core.model import READ, Document, Profile
+from gateway.core.model import Document, Profile
+from gateway.core.rights import READ
 from gateway.dialects.protocol import Call, Dialect
 from gateway.service.http_messages import Message, Response
 

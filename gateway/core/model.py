@@ -45,9 +45,6 @@ Address: TypeAlias = str
 Edit: TypeAlias = "Callable[[Find], EditResult]"
 """The pure function that a store runs inside its atomic step, maybe several times. It raises `Refusal` to reject."""
 
-READ, WRITE, DELETE, DELIVER, CONSOLE = "read", "write", "delete", "deliver", "console"
-RIGHTS = (READ, WRITE, DELETE, DELIVER, CONSOLE)
-
 
 class Profile(Struct, frozen=True):
     """A stored profile. `version` counts from 1; times are milliseconds since 1970 in UTC."""
@@ -339,7 +336,8 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A credential without its secret: `hash` is the SHA-256 in hexadecimal, `id` public, `name` its owner's."""
+    """A credential without its secret: `hash` is the SHA-256 in hexadecimal, `id` public, `name` its owner's.
+    `user_hash` is that of the external id of the only profile that it opens, None where it opens all."""
 
     id: str
     hash: str
@@ -348,3 +346,4 @@ class Token:
     created: int
     revoked: bool = False
     name: str = ""
+    user_hash: str | None = None

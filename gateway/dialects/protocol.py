@@ -172,7 +172,9 @@ class Call(Struct, frozen=True, eq=False):
     pointers: Mapping[str, str] = field(default_factory=dict)
     """For a fault: canonical pointers, or codes of faults without one, and the names that this call has for them."""
     is_public: bool = False
-    """Whether pages of any site may call it from a browser (CORS)."""
+    """Whether it needs no secret: pages of any site may call it from a browser, and its reply is of no profile."""
+    has_cors: bool = False
+    """Whether pages of any site may call it from a browser with their credential (CORS)."""
     further_rights: tuple[str, ...] = ()
     """Rights that it requires besides `right`."""
     accepts_forms: bool = False
@@ -185,6 +187,8 @@ class Call(Struct, frozen=True, eq=False):
     """Returns the credential of a request, in place of the dialect's function."""
     resource: Callable[[Request], ResourceCredential] | None = None
     """Returns what names a resource of the database, beside the credential."""
+    user: Callable[[Request], str] | None = None
+    """Returns the external id of the only profile that a request is about. None: no token of a user opens the call."""
 
 
 class FileRows(Struct, frozen=True):

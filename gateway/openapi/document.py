@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from gateway.core.faults import CATALOG, Fault
-from gateway.core.model import READ
+from gateway.core.rights import READ
 from gateway.dialects.protocol import (
     CONTENT_TYPES,
     DESCRIBE,

@@ -13,8 +13,8 @@ ALLOW_ANY = [(b"access-control-allow-origin", b"*"), *VARY]
 
 
 def cors_of(calls: Iterable[Call]) -> list[Middleware]:
-    """Return the middleware for the calls of one path; none if no call is public."""
-    methods = [call.method for call in calls if call.is_public]
+    """Return the middleware for the calls of one path; none if pages may use no call."""
+    methods = [call.method for call in calls if call.is_public or call.has_cors]
     return [Middleware(CorsMiddleware, methods)] if methods else []
 
 

@@ -9,7 +9,8 @@ from secrets import token_hex, token_urlsafe
 from typing import Any
 
 from gateway.core.fingerprint import fingerprint
-from gateway.core.model import RIGHTS, Database, Token
+from gateway.core.model import Database, Token
+from gateway.core.rights import RIGHTS
 from gateway.settings import Settings
 from gateway.stores.errors import Duplicate, Missing
 from gateway.stores.protocol import Store

@@ -12,9 +12,10 @@ from msgspec.structs import replace
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.fingerprint import fingerprint
-from gateway.core.model import READ, WRITE, Database, Token
+from gateway.core.model import Database, Token
 from gateway.core.profile_tables import ProfileTables
-from gateway.dialects.protocol import Credential, Dialect, ResourceCredential
+from gateway.core.rights import OWN_RIGHTS, READ, WRITE
+from gateway.dialects.protocol import Call, Credential, Dialect, Request, ResourceCredential
 from gateway.schema.compiled import CompiledSchema
 from gateway.schema.files import load_schema
 from gateway.schema.pointer_mask import PointerMask
@@ -156,6 +157,16 @@ def require_right(token: Token, right: str) -> None:
     """Raise `Refusal` (missing_right) if the token does not have the right."""
     if right not in token.rights:
         raise missing_right(right)
+
+
+def require_own_right(token: Token, call: Call, request: Request) -> None:
+    """Raise `Refusal` (missing_right) unless the token is bound to a user, and the request is about this user alone."""
+    if OWN_RIGHTS.get(call.right) not in token.rights:
+        raise missing_right(call.right)
+    if call.user is None:
+        raise refuse("missing_right", "the token is for the calls about one user alone")
+    if fingerprint(call.user(request)) != token.user_hash:
+        raise refuse("missing_right", "the token is for another user")
 
 
 def missing_right(right: str) -> Refusal:

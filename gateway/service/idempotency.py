@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.fingerprint import fingerprint
-from gateway.core.model import Change, Command, EditResult, Find, IdempotencyKey, Origin
+from gateway.core.model import Change, Command, EditResult, Find, IdempotencyKey, Origin, Token
 from gateway.dialects.protocol import Call
 from gateway.service.http_messages import Message
 from gateway.stores.protocol import Store
@@ -22,15 +22,21 @@ FINGERPRINT_VERSION = 3
 
 
 def idempotency_key(
-    message: Message, call: Call, expires: int, commands: Sequence[Command | Refusal]
+    message: Message, call: Call, token: Token, expires: int, commands: Sequence[Command | Refusal]
 ) -> IdempotencyKey:
     """Return the key of a request that has one. Raises `Refusal`: invalid_parameter.
 
     The fingerprint covers the canonical commands, so the same request in another media type has the same one.
     """
     key = require_key(message.headers[call.key_header])
-    # Public calls have a key space of their own: any page may use them, and must not reach the keys of others.
-    return IdempotencyKey(f"{'open' if call.is_public else ''}/{key}", _fingerprint(message, call, commands), expires)
+    # Public calls have a key space of their own, and so has a user's token: they must not reach the keys of others.
+    space = "open" if call.is_public else "" if token.user_hash is None else own_space(token)
+    return IdempotencyKey(f"{space}/{key}", _fingerprint(message, call, commands), expires)
+
+
+def own_space(token: Token) -> str:
+    """Return what the keys of a user's token begin with. The other tokens of a database share theirs."""
+    return f"user {token.id}"
 
 
 def require_key(key: str) -> str:

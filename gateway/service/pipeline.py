@@ -11,12 +11,13 @@ from msgspec.structs import replace as replace_members
 
 from gateway.core.consent import AS_OF
 from gateway.core.faults import Fault, Refusal, refuse
-from gateway.core.model import READ, CommandType, Tree
+from gateway.core.model import CommandType, Tree
 from gateway.core.numbers import replace_unrepresentable
+from gateway.core.rights import READ
 from gateway.dialects.protocol import Call, Dialect, ParsedCommand, Request, Result
 from gateway.media import Bounds
 from gateway.schema.compiled import coerce_integer
-from gateway.service.catalog import Catalog, Grant, missing_right, require_database
+from gateway.service.catalog import Catalog, Grant, missing_right, require_database, require_own_right
 from gateway.service.command_validation import validate_commands
 from gateway.service.dry_run_parameter import DRY_RUN, is_dry_run
 from gateway.service.exchange import NO_HEADERS, Exchange
@@ -166,7 +167,7 @@ class Pipeline:
         key = None
         if plan.is_write and call.key_header in message.headers:
             expires = message.replay_until or parsed.expires or now + KEY_LIFETIME
-            key = idempotency_key(message, call, expires, commands)
+            key = idempotency_key(message, call, grant.token, expires, commands)
         elif parsed.repeat_key is not None:
             key = key_of_body(call, parsed.repeat_key, now + KEY_LIFETIME)
         if message.first_sent and plan.type is CommandType.UPDATE:
@@ -203,7 +204,7 @@ class Pipeline:
         exchange.grant = grant
         token, is_dry = grant.token, False
         if plan.call.right not in token.rights:
-            raise missing_right(plan.call.right)
+            require_own_right(token, plan.call, request)
         for right in plan.call.further_rights:
             if right not in token.rights:
                 raise missing_right(right)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from gateway.core.model import READ, CommandType
+from gateway.core.model import CommandType
+from gateway.core.rights import READ
 from gateway.dialects.protocol import BATCHES, COMMAND_TYPES, IMPORT, UPDATE, Call, Credential, Dialect, Request
 from gateway.media import Bounds
 from gateway.settings import Settings

@@ -15,8 +15,9 @@ from msgspec import Struct
 from gateway.core.erasure import possible_texts
 from gateway.core.faults import Fault, Refusal
 from gateway.core.matching import CUSTOM
-from gateway.core.model import READ, Token
+from gateway.core.model import Token
 from gateway.core.refused_requests import RefusedCandidate, RefusedRequest, erasure_marks, keys_of_texts
+from gateway.core.rights import READ
 from gateway.core.tombstones import IDEMPOTENCY_KEY, REQUEST, Pseudonym, tombstone_address
 from gateway.dialects.protocol import Call, Dialect
 from gateway.media import Bounds
@@ -25,7 +26,7 @@ from gateway.service.dry_run_parameter import DRY_RUN
 from gateway.service.exchange import Exchange
 from gateway.service.failures import log_unexpected
 from gateway.service.http_messages import Message
-from gateway.service.idempotency import KEY_HEADER
+from gateway.service.idempotency import KEY_HEADER, own_space
 from gateway.service.refused_content import RefusedContent, content_of, secret_of
 from gateway.stores.errors import Unavailable
 from gateway.stores.protocol import Store
@@ -192,7 +193,8 @@ class RefusedRecorder:
         kinds = {*identifiers.match_kinds.values(), *(f"{CUSTOM}/{name}" for name in identifiers.identifiers)}
         own = {tombstone_address(self._pseudonym, REQUEST, message.id)}
         if key := message.headers.get(KEY_HEADER):
-            own.add(tombstone_address(self._pseudonym, IDEMPOTENCY_KEY, f"/{key}"))
+            space = "" if token.user_hash is None else own_space(token)
+            own.add(tombstone_address(self._pseudonym, IDEMPOTENCY_KEY, f"{space}/{key}"))
         return erasure_marks(texts, kinds, self._pseudonym) | own
 
 

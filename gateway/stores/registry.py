@@ -19,7 +19,7 @@ TOKENS = "SELECT * FROM tokens ORDER BY created, id"
 ADD_DATABASE = "INSERT INTO databases VALUES (?, ?, ?, ?, ?)"
 ADD_RESOURCE = "INSERT INTO resources VALUES (?, ?, ?, ?, ?, ?, ?)"
 ADD_SEGMENT = "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)"
-ADD_TOKEN = "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)"
+ADD_TOKEN = "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 UPDATE_DATABASE = "UPDATE databases SET name = ?, closed = ?, fields = ?, company_id = ? WHERE id = ?"
 UPDATE_RESOURCE = """UPDATE resources SET name = ?, categories = ?, fields = ?, token_hash = ?, public_key = ?
     WHERE database = ? AND id = ?"""
@@ -61,8 +61,8 @@ class SqlRegistry:
 
     async def tokens(self) -> list[Token]:
         return [
-            Token(id, hash, database, frozenset(rights.split()), created, bool(revoked), name)
-            for hash, id, database, rights, created, revoked, name in await self._read(TOKENS)
+            Token(id, hash, database, frozenset(rights.split()), created, bool(revoked), name, user)
+            for hash, id, database, rights, created, revoked, name, user in await self._read(TOKENS)
         ]
 
     async def add_database(self, database: Database) -> None:
@@ -78,7 +78,7 @@ class SqlRegistry:
     async def add_token(self, token: Token) -> None:
         rights = " ".join(sorted(token.rights))
         values = token.hash, token.id, token.database, rights, token.created, token.revoked, token.name
-        await self._register((ADD_TOKEN, values))
+        await self._register((ADD_TOKEN, (*values, token.user_hash)))
 
     async def rename_token(self, id: str, name: str) -> None:
         await self._register((RENAME_TOKEN, (name, id)))

@@ -1,7 +1,7 @@
 """The embedded gateway: a new one for each case, with the case's profiles, a constant clock and sequential ids."""
 
 import itertools
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,10 @@ TOKENS = {
     "was-revoked": (1, ("read", "write", "delete", "deliver")),
     "of-database-2": (2, ("read", "write", "delete", "deliver")),
     "only-delivers": (1, ("deliver",)),
+    "of-user-p": (1, ("own_read", "own_write")),
 }
+USERS = {"of-user-p": "p"}
+"""By the secret of a token that is bound to a user, the external id."""
 TOKEN_IDS = {secret: f"t{number}" for number, secret in enumerate(TOKENS, 1)}
 
 
@@ -114,13 +117,19 @@ async def seed_store(store: Store, case: Case) -> None:
     for segment in described.get("segments", ()):
         await store.add_segment(1, Segment(**segment))
     for secret, (database, rights) in TOKENS.items():
-        await store.add_token(Token(TOKEN_IDS[secret], fingerprint(secret), database, frozenset(rights), YESTERDAY))
+        await store.add_token(_token(secret, database, rights))
     await store.revoke_token(TOKEN_IDS["was-revoked"])
     tables = profile_tables(load_schema("profile"), database_from_case(described).fields.get("properties", {}))
     for row in case.value("jobs.json", []):
         await store.add_job(1, _job(case, row))
     for row in case.value("before.json", []):
         await _add_profile(store, row, tables)
+
+
+def _token(secret: str, database: int, rights: Iterable[str]) -> Token:
+    user_hash = fingerprint(USERS[secret]) if secret in USERS else None
+    hash = fingerprint(secret)
+    return Token(TOKEN_IDS[secret], hash, database, frozenset(rights), YESTERDAY, user_hash=user_hash)
 
 
 def database_from_case(described: Mapping[str, Any]) -> Database:

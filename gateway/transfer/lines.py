@@ -12,7 +12,6 @@ import orjson
 from msgspec import Meta, Struct
 
 from gateway.core.model import (
-    RIGHTS,
     AddressLedger,
     Created,
     Database,
@@ -29,6 +28,7 @@ from gateway.core.model import (
     StoredAnswer,
     Token,
 )
+from gateway.core.rights import TOKEN_RIGHTS
 from gateway.stores.journal_migration import entry_of_patch
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -99,10 +99,11 @@ class TokenLine(Line, tag="token"):
     database: Count
     id: Name
     hash: Name
-    rights: list[Literal[RIGHTS]]  # type: ignore[valid-type]  # the values are the type
+    rights: list[Literal[TOKEN_RIGHTS]]  # type: ignore[valid-type]  # the values are the type
     created: Time
     revoked: bool
     name: str = ""
+    user_hash: Name | None = None
 
 
 class ProfileLine(Line, tag="profile"):
@@ -230,8 +231,8 @@ def line_of(database: int, row: DumpRow) -> RowLine:
             ]
             return DatabaseLine(row.id, row.name, row.closed, {**row.fields}, row.company_id, resources, segments)
         case Token():
-            rights = sorted(row.rights, key=RIGHTS.index)
-            return TokenLine(row.database, row.id, row.hash, rights, row.created, row.revoked, row.name)
+            rights = sorted(row.rights, key=TOKEN_RIGHTS.index)
+            return TokenLine(row.database, row.id, row.hash, rights, row.created, row.revoked, row.name, row.user_hash)
         case Profile():
             return ProfileLine(database, row.id, row.document, row.version, row.created, row.updated)
         case Job():
@@ -263,7 +264,9 @@ def row_of(line: RowLine) -> DumpRow:
             return Database(line.database, line.name, line.closed, line.fields, line.company_id, resources, segments)
         case TokenLine():
             rights = frozenset(line.rights)
-            return Token(line.id, line.hash, line.database, rights, line.created, line.revoked, line.name)
+            return Token(
+                line.id, line.hash, line.database, rights, line.created, line.revoked, line.name, line.user_hash
+            )
         case ProfileLine():
             return Profile(line.id, line.document, line.version, line.created, line.updated)
         case JobLine():

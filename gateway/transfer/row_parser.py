@@ -6,8 +6,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway.core.faults import Fault, Refusal
-from gateway.core.model import WRITE, Command, CommandType, Database, Token
+from gateway.core.model import Command, CommandType, Database, Token
 from gateway.core.numbers import UnrepresentableNumber
+from gateway.core.rights import WRITE
 from gateway.core.subscription_rules import KEEP_OPT_OUTS
 from gateway.dialects.protocol import Dialect, FileRows
 from gateway.media import Bounds

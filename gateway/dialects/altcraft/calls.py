@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from gateway.core.model import DELETE, READ, WRITE
+from gateway.core.rights import DELETE, READ, WRITE
 from gateway.dialects.altcraft import (
     histories,
     merges,

@@ -4,7 +4,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from gateway.core.model import DELETE, READ, WRITE
+from gateway.core.rights import DELETE, READ, WRITE
 from gateway.dialects.courier import lists, preferences, replies, requests, tenants, tokens
 from gateway.dialects.protocol import ATOMIC, DESCRIBE, FIND, LIST, REMOVE, REPLACE_MEMBERS, UPDATE, Call
 
@@ -93,7 +93,26 @@ _LIST_CALLS = (
 _POINTERS = {"/match": "/user_id", "/segments/add/0": "/list_id"}
 """The canonical pointers for which the calls on users and lists have a name in the path."""
 
-CALLS: tuple[Call, ...] = (
-    *_PROFILE_CALLS,
-    *(replace(call, pointers=_POINTERS) for call in (*_USER_CALLS, *_LIST_CALLS)),
+
+def _for_users(call: Call) -> Call:
+    """Return a call as one that a user's token opens, if it is. The vendor's library for browsers makes some of them.
+
+    Who a user is, and to which tenants a user belongs, is the operator's to say: these calls only read.
+    """
+    is_own = call.path.startswith((f"{USER}/", "/client/")) or call.path in (SUBSCRIPTION, PROFILE, LISTS)
+    if not is_own or (call.right != READ and call.path in (PROFILE, LISTS, TENANTS, TENANT)):
+        return call
+    return replace(call, user=requests.path_user)
+
+
+def _for_pages(call: Call) -> Call:
+    return replace(call, has_cors=call.path.startswith(("/users/", "/client/")))
+
+
+CALLS: tuple[Call, ...] = tuple(
+    _for_pages(_for_users(call))
+    for call in (
+        *_PROFILE_CALLS,
+        *(replace(call, pointers=_POINTERS) for call in (*_USER_CALLS, *_LIST_CALLS)),
+    )
 )

@@ -183,6 +183,11 @@ def parsed_request(request: Request, parts: Update, **context: Any) -> ParsedReq
     return ParsedRequest(None, [command], context, parse_expiration(request))
 
 
+def path_user(request: Request) -> str:
+    """Return the external id of the profile that the path names."""
+    return decode_name(request, next(name for name in USER_NAMES if name in request.path))
+
+
 def match_user(id: str) -> dict[str, Any]:
     """Return the match of the profile with this external id."""
     return {"mode": "external_id", "values": {"external_id": id}}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from msgspec.structs import replace
 
 from gateway.core.listing import SUPPRESSED
-from gateway.core.model import DELETE, READ, WRITE
+from gateway.core.rights import DELETE, READ, WRITE
 from gateway.dialects.klaviyo import deletions, imports, merges, profiles, push_tokens, subscriptions, suppressions
 from gateway.dialects.klaviyo.call_groups import (
     BULK_RATES,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gateway.core.model import DELETE, READ, WRITE
+from gateway.core.rights import DELETE, READ, WRITE
 from gateway.dialects.klaviyo import accounts, back_in_stock, events, list_calls, list_changes
 from gateway.dialects.klaviyo.absent_resources import list_parser, render_empty, search_parser
 from gateway.dialects.klaviyo.call_groups import (

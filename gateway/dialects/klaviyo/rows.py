@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.core.faults import Fault
-from gateway.core.model import WRITE, Database, Profile, Tree
+from gateway.core.model import Database, Profile, Tree
 from gateway.core.pointer import value_at
+from gateway.core.rights import WRITE
 from gateway.dialects.klaviyo.errors import render_faults
 from gateway.dialects.klaviyo.fields import FIELDS, TIME_FIELDS, WRITE_ONLY_FIELDS
 from gateway.dialects.klaviyo.jsonapi.documents import ATTRIBUTES

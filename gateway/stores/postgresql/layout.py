@@ -141,6 +141,7 @@ MIGRATIONS = (
     ALTER TABLE segments ADD COLUMN created bigint, ADD COLUMN updated bigint,
         ADD COLUMN is_double_opt_in boolean NOT NULL DEFAULT false;
     """,
+    "ALTER TABLE tokens ADD COLUMN user_hash text",
 )
 """The steps from nothing to this version's layout. A released step is never altered: a change is a new step."""
 

@@ -145,6 +145,7 @@ MIGRATIONS = (
     ALTER TABLE segments ADD COLUMN updated INTEGER;
     ALTER TABLE segments ADD COLUMN is_double_opt_in INTEGER NOT NULL DEFAULT 0;
     """,
+    "ALTER TABLE tokens ADD COLUMN user_hash TEXT",
 )
 """The steps from an empty file to this version's layout. A released step is never altered: a change is a new step."""
 
