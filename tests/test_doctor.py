@@ -56,6 +56,7 @@ def test_a_missing_store_is_a_problem(run: Run) -> None:
     status, found = findings(run)
     assert (status, found["store"][0]) == (1, "problem")
     assert "there is no such store" in found["store"][1]
+    assert "permissions" not in found  # there is no file that others could open
 
 
 @pytest.mark.usefixtures("_store")

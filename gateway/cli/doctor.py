@@ -176,8 +176,9 @@ def check_permissions(settings: Settings) -> Iterator[Finding]:
     elif secret.exists() and os.access(secret, os.R_OK) and len(secret.read_bytes().strip()) != 2 * KEY_BYTES:
         findings.append(Finding("permissions", PROBLEM, f"{secret} has no key", "restore it from the backup"))
     yield from findings
-    if not findings:
-        yield Finding("permissions", OK, ", ".join(str(path) for path in (file, secret) if path and path.exists()))
+    checked = [str(path) for path in (file, secret) if path and path.exists()]
+    if checked and not findings:
+        yield Finding("permissions", OK, ", ".join(checked))
 
 
 def _rights_of(path: Path) -> Finding | None:
