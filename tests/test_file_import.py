@@ -319,6 +319,31 @@ def test_an_interrupted_import_continues_and_each_row_happens_once(
     assert len(profiles(url)) == 6 * GROUP_SIZE + 5 - len(bad)
 
 
+@pytest.mark.parametrize(("option", "hint"), [("--mode=import", "; --resume continues"), ("--dry-run", "")])
+def test_an_import_that_is_stopped_says_how_it_continues(
+    option: str, hint: str, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare, calls = FileImport._prepare, iter(range(100))
+
+    def stopped(self: FileImport, rows: Any) -> Any:
+        if next(calls) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return prepare(self, rows)
+
+    file = tmp_path / "people.ndjson"
+    file.write_bytes(written(rows_of(9 * GROUP_SIZE), "ndjson"))
+    monkeypatch.setattr(FileImport, "_prepare", stopped)
+    result = command(store, "import", option, str(file))
+    assert (result.exit_code, result.stdout) == (1, "")
+    done = int(result.stderr.split()[0])
+    assert 0 < done < 9 * GROUP_SIZE
+    assert result.stderr == f"{done} rows are done{hint}\n\nAborted!\n"
+    monkeypatch.setattr(FileImport, "_prepare", prepare)
+    rest = command(store, "import", option, *(["--resume"] if hint else []), str(file))
+    assert rest.stdout.startswith(f"{9 * GROUP_SIZE} rows: {9 * GROUP_SIZE} ")
+    assert {each.document["custom"]["checks"] for each in profiles(store)} == ({1} if hint else set())
+
+
 def test_an_import_without_resume_begins_again(store: str, tmp_path: Path) -> None:
     file = tmp_path / "people.ndjson"
     file.write_bytes(written(rows_of(3), "ndjson"))

@@ -1,5 +1,6 @@
 """The command `import`: a file of profiles into a database."""
 
+import asyncio
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -184,7 +185,7 @@ async def _run(job: FileImport, options: ImportOptions) -> None:
             f"The {done} rows before it are done. Mend the file, and import the rest with --skip {done}",
             err=True,
         )
-    except Unavailable:
+    except (Unavailable, asyncio.CancelledError):  # Ctrl-C cancels the task of the command
         click.echo(_done(job, options), err=True)
         raise
     verb = "would be imported" if options.dry_run else "imported"
@@ -192,7 +193,8 @@ async def _run(job: FileImport, options: ImportOptions) -> None:
 
 
 def _done(job: FileImport, options: ImportOptions) -> str:
-    return f"{job.rows} rows are done{'; --resume continues' if options.file.is_file() else ''}"
+    can_resume = options.file.is_file() and not options.dry_run
+    return f"{job.rows} rows are done{'; --resume continues' if can_resume else ''}"
 
 
 def _parser(
