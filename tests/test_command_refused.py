@@ -105,4 +105,11 @@ def test_they_are_exported_as_cases_that_pass(run: Run, tmp_path: Path) -> None:
     checked = run("check", str(folder))
     assert checked.exit_code == 0, checked.output
     assert len(list(folder.glob("*/request.*"))) == 4
-    assert run("refused export", str(folder)).exit_code == 1  # none is overwritten
+    torn, mended, *_ = sorted(folder.iterdir())
+    (torn / "case.json").unlink()
+    (mended / "case.json").write_text("mended")
+    again = run("refused export", str(folder))
+    assert (again.exit_code, again.stdout) == (0, f"1 case folders in {folder}\n")
+    assert again.stderr == "3 case folders were there already, and stay as they are\n"
+    assert (mended / "case.json").read_text() == "mended"
+    assert (torn / "case.json").exists()

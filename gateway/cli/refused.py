@@ -1,6 +1,7 @@
 """The commands `refused`: requests that were refused, to be mended and sent again."""
 
 from base64 import b64encode
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,10 @@ def replay_refused(
 def export_refused(
     store: str | None, database: int | None, dialect: str, fault: str, waiting: bool, folder: Path
 ) -> None:
-    """Write refused requests as case folders into DIR, for `check`. They contain what was sent, but no token."""
+    """Write refused requests as case folders into DIR, for `check`. They contain what was sent, but no token.
+
+    Folders that an earlier export wrote stay as they are.
+    """
     selection = RefusedSelection(database, RefusedFilter(dialect, fault, is_replayed=False if waiting else None))
     settings = load_settings(store=store)
     run_on_store(settings, lambda store: _export(store, settings, selection, folder))
@@ -181,23 +185,32 @@ async def _open_replays(store: Store, settings: Settings) -> tuple[Replays, Pipe
 
 
 async def _export(store: Store, settings: Settings, selection: RefusedSelection, folder: Path) -> None:
-    from gateway.cli.refused_cases import write_case  # it loads the server
-
     dialects = load_dialects(settings.as_dict())
-    written = left_out = 0
+    counts = Counter[str]()
     async for each in _selected(store, selection):
         try:
-            dialect, call = call_of(each, dialects)
-            is_written = write_case(each, dialect, call, folder / f"{dialect.name}-{each.faults[0].code}-{each.id}")
-        except NotReplayable:
-            is_written = False
+            counts[_export_one(each, dialects, folder)] += 1
         except OSError as error:
             raise click.ClickException(f"{error.filename}: {error.strerror}") from None
-        written += is_written
-        left_out += not is_written
-    click.echo(f"{written} case folders in {folder}")
-    if left_out:
-        click.echo(f"{left_out} refused requests are neither JSON nor XML, and left out", err=True)
+    click.echo(f"{counts['written']} case folders in {folder}")
+    if counts["present"]:
+        click.echo(f"{counts['present']} case folders were there already, and stay as they are", err=True)
+    if counts["left out"]:
+        click.echo(f"{counts['left out']} refused requests are neither JSON nor XML, and left out", err=True)
+
+
+def _export_one(request: RefusedRequest, dialects: Sequence[Dialect], folder: Path) -> str:
+    """Write the case of a refused request. Return what became of it: written, present or left out. Raises `OSError`."""
+    from gateway.cli.refused_cases import is_case, write_case  # it loads the server
+
+    try:
+        dialect, call = call_of(request, dialects)
+    except NotReplayable:
+        return "left out"
+    case = folder / f"{dialect.name}-{request.faults[0].code}-{request.id}"
+    if is_case(case):
+        return "present"
+    return "written" if write_case(request, dialect, call, case) else "left out"
 
 
 async def _selected(store: Store, selection: RefusedSelection) -> AsyncIterator[RefusedRequest]:

@@ -13,11 +13,19 @@ from gateway.service.http_messages import Message, Response
 from gateway.testkit.case_validation import MEDIA_TYPES
 from gateway.testkit.pseudonyms import FIRST_TOKEN as TOKEN
 
+DESCRIPTION = "case.json"
+"""The file that is written last: a folder without it is not complete."""
+
+
+def is_case(folder: Path) -> bool:
+    """Return whether a folder is a complete case."""
+    return (folder / DESCRIPTION).exists()
+
 
 def write_case(request: RefusedRequest, dialect: Dialect, call: Call, folder: Path) -> bool:
     """Write a refused request as the folder of a case. Return false, and write nothing, if its body has no such form.
 
-    The token of the cases is in place of its own. Raises `OSError`, also where the folder exists.
+    The token of the cases is in place of its own. Raises `OSError`.
     """
     name = _media_of(request)
     if name is None:
@@ -25,12 +33,12 @@ def write_case(request: RefusedRequest, dialect: Dialect, call: Call, folder: Pa
     message = Message(call.method, request.headers, request.body, path=request.path, target=request.target)
     response = Exchange(dialect, message, call).reject(request.faults)
     reply = "xml" if "xml" in response.headers.get("content-type", "") else "json"
-    folder.mkdir(parents=True)
-    (folder / "case.json").write_bytes(_pretty(_description(request, response, name, reply)))
+    folder.mkdir(parents=True, exist_ok=True)
     if request.body:
         (folder / f"request.{name}").write_bytes(request.body)
     (folder / f"response.{reply}").write_bytes(response.body)
     (folder / "after.json").write_bytes(_pretty({"$any": True}))
+    (folder / DESCRIPTION).write_bytes(_pretty(_description(request, response, name, reply)))
     return True
 
 
