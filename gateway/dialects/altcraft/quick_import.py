@@ -36,6 +36,8 @@ def parse_profile(request: Request) -> ParsedRequest:
     parameters, is_typed = parse_parameters(request), request.is_typed
     database = require(parameters, "db_id")
     fields = {name: value for name, value in parameters.items() if name not in PARAMETERS}
+    if "" in request.tree:
+        fields[""] = request.tree[""]  # without a name it is no field, and without a value no absent one
     if "phone" in parameters:
         fields.setdefault("phones", {"action": "add", "value": parameters["phone"]})
     if not fields:
