@@ -111,15 +111,20 @@ def _parse_event(request: Request, *, is_public: bool) -> ParsedRequest:
 def _with_meta_beside(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the attributes of an event, in which the `meta` of the profile is beside its attributes.
 
-    The vendor documents it among the attributes for single events, and beside them everywhere else.
+    The vendor documents it among the attributes for single events, and beside them everywhere else. Where it is in both
+    places, that among the attributes stays there, and is refused as unknown.
     """
     profile = attributes.get("profile")
     data = profile.get("data") if isinstance(profile, dict) else None
     own = data.get("attributes") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(own, dict) or "meta" not in own:
         return attributes
+    metas = [each for each in (data.get("meta"), own["meta"]) if each is not None]
+    if len(metas) > 1:
+        return attributes
     others = {name: value for name, value in own.items() if name != "meta"}
-    return {**attributes, "profile": {"data": {"meta": own["meta"], **data, "attributes": others}}}
+    meta = metas[0] if metas else None
+    return {**attributes, "profile": {"data": {**data, "meta": meta, "attributes": others}}}
 
 
 def parse_profile(attributes: Mapping[str, Any], faults: BodyFaults, *, is_public: bool) -> Update:
@@ -181,20 +186,29 @@ def _parse_attributes(attributes: Mapping[str, Any], pointer: str, faults: BodyF
     if len(properties) > MAX_PROPERTIES:
         detail = f"it must have at most {MAX_PROPERTIES} members"
         faults.append(Fault("invalid_parameter", detail, f"{pointer}/properties"))
-    unique_id = attributes.get("unique_id")
-    if not faults.is_empty(unique_id) and not isinstance(unique_id, str):
-        faults.append(Fault("invalid_parameter", "it must be a text", f"{pointer}/unique_id"))
+    if isinstance(attributes.get("value"), (dict, list, bool)):
+        faults.append(Fault("invalid_parameter", "it must be a number or a text", f"{pointer}/value"))
+    _check_texts(attributes, ("value_currency", "unique_id"), pointer, faults)
     return _parse_time(attributes.get("time"), f"{pointer}/time", faults, now)
 
 
 def _check_metric(metric: Any, pointer: str, faults: BodyFaults) -> None:
     data = parse_object(parse_object(metric, pointer, faults).get("data"), f"{pointer}/data", faults)
     faults += type_faults(data, "metric", f"{pointer}/data")
-    name = parse_object(data.get("attributes"), f"{pointer}/data/attributes", faults).get("name")
+    attributes = parse_object(data.get("attributes"), f"{pointer}/data/attributes", faults)
+    name = attributes.get("name")
     if not isinstance(name, str) or not 0 < len(name.strip()) <= MAX_METRIC_CHARACTERS:
         detail = f"it must be a text of 1 to {MAX_METRIC_CHARACTERS} characters"
         code = "missing_parameter" if name is None else "invalid_parameter"
         faults.append(Fault(code, detail, f"{pointer}/data/attributes/name"))
+    _check_texts(attributes, ("service",), f"{pointer}/data/attributes", faults)
+
+
+def _check_texts(members: Mapping[str, Any], names: Sequence[str], pointer: str, faults: BodyFaults) -> None:
+    for name in names:
+        value = members.get(name)
+        if not faults.is_empty(value) and not isinstance(value, str):
+            faults.append(Fault("invalid_parameter", "it must be a text", f"{pointer}/{name}"))
 
 
 def _parse_time(value: Any, pointer: str, faults: BodyFaults, now: int) -> int | None:
