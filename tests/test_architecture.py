@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "gateway"
 BELOW_SERVICE = {"core", "media", "schema", "dialects", "stores"}
 
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
-    "core": (set(), {"email_validator", "msgspec", "phonenumbers"}),
+    "core": (set(), {"email_validator", "msgspec", "orjson", "phonenumbers"}),
     "media": ({"core"}, {"jiter", "lxml", "msgspec", "orjson"}),
     "schema": ({"core"}, {"jsonschema", "jsonschema_rs", "msgspec", "referencing"}),
     "dialects": ({"core"}, {"jsonpatch", "msgspec"}),

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from gateway.core import matching, normalization, result_cache
 from gateway.core.apply import merge_patch
-from gateway.core.difference import difference
+from gateway.core.difference import difference, json_equal
 from gateway.core.faults import CATALOG
+from gateway.core.numbers import INTEGERS
 from gateway.core.pointer import join_pointer, split_pointer, value_at
 from gateway.core.times import format_time, parse_time
 from gateway.core.update_functions import FUNCTIONS
@@ -22,8 +23,14 @@ from tests.cases import FIXTURES
 
 TABLES = profile_tables(load_schema("profile"), {"customer_id": {"type": "string", "x-identifier": True}})
 
+integers = st.integers(INTEGERS[0], INTEGERS[-1])
+similar_values = st.recursive(
+    st.sampled_from([None, False, True, 0, 1, 0.0, -0.0, 1.0, "", "1"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
+    max_leaves=4,
+)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    st.none() | st.booleans() | integers | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=8,
 )
@@ -162,6 +169,11 @@ def test_the_difference_leads_from_one_document_to_the_other(before: dict[str, A
             assert (step["op"] == "add") == (name not in holder)
             holder[name] = step["value"]
     assert exactly(document) == exactly(after)
+
+
+@given(similar_values, similar_values)
+def test_values_are_equal_if_their_json_is(one: Any, other: Any) -> None:
+    assert json_equal(one, other) == (exactly(one) == exactly(other))
 
 
 @given(documents)

@@ -273,6 +273,13 @@ async def test_syncs_at_every_commit(file: Path, connections: list[apsw.Connecti
     await store.close()
 
 
+async def test_copies_no_pages_to_files_elsewhere(file: Path, connections: list[apsw.Connection]) -> None:
+    store = await open_store(f"sqlite:///{file}", create=True)
+    in_memory = 2
+    assert {connection.pragma("temp_store") for connection in connections} == {in_memory}
+    await store.close()
+
+
 async def test_a_killed_process_loses_nothing_it_acknowledged(file: Path) -> None:
     reached = [0] * 8
     for steps in (20, 70, 150):

@@ -180,7 +180,7 @@ def _edit_subscriptions(
     `skip_invalid`, an edit with a fault is ignored.
     """
     before = document.get("subscriptions", [])
-    if len(before) * len(edits) <= MAX_COMPARISONS and _are_stored(edits, before):
+    if json_equal(edits, before) or (len(before) * len(edits) <= MAX_COMPARISONS and _are_stored(edits, before)):
         return document
     subscriptions = {subscription_address(one): one for one in before}
     for index, edit in enumerate(edits):

@@ -8,6 +8,7 @@ from gateway.core.model import Update
 from gateway.core.pointer import join_pointer
 from gateway.dialects.altcraft.field_parser import FieldTable, parse_fields
 from gateway.dialects.altcraft.fields import FIELDS, READ_ONLY_FIELDS
+from gateway.dialects.altcraft.parameters import is_blank
 from gateway.dialects.altcraft.subscriptions import parse_subscriptions
 
 
@@ -35,6 +36,14 @@ def _ignore(_name: str, _value: Any, _faults: list[Fault], _is_typed: bool) -> N
     """Ignore a match value that is never a field of the profile."""
 
 
+def _text_of_number(value: int) -> Any:
+    return value if isinstance(value, bool) else str(value)
+
+
+def _list_of_text(value: str) -> Any:
+    return value if is_blank(value) else [value]
+
+
 _DATA = FieldTable(
     FIELDS,
     own="custom",
@@ -44,4 +53,6 @@ _DATA = FieldTable(
         "": _reject_name,
         **dict.fromkeys(READ_ONLY_FIELDS, _reject_function),
     },
+    coercions={"_postal_code": (int, _text_of_number), "phones": (str, _list_of_text)},
 )
+"""Clients send a postal code as a number too, and a single phone number without a list."""

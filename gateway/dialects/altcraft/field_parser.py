@@ -6,8 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 from gateway.core.excerpt import excerpt
 from gateway.core.faults import Fault
 from gateway.core.pointer import join_pointer
-from gateway.dialects.altcraft.fields import FIELDS
-from gateway.dialects.altcraft.parameters import is_blank, strip_text
+from gateway.dialects.altcraft.parameters import strip_text
 
 ACTIONS = ("set", "unset", "incr", "add", "delete", "upsert")
 _FUNCTION_MEMBERS = {"action", "value", "submatch"}
@@ -28,6 +27,8 @@ class FieldTable(NamedTuple):
     parsers: Mapping[str, Parser] = {}
     needs_action: bool = False
     """Whether an object that looks like a function must be one."""
+    coercions: Mapping[str, tuple[type, Callable[[Any], Any]]] = {}
+    """By name: a type that clients send besides the canonical one, and its coercion."""
 
 
 ParsedFields: TypeAlias = tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]
@@ -45,23 +46,24 @@ def parse_fields(
     patch: dict[str, Any] = {}
     operations: list[dict[str, Any]] = []
     others: dict[str, Any] = {}
+    paths, own, parsers, needs_action, coercions = table
     objects = {name for name, value in fields.items() if isinstance(value, dict)} if not is_typed else frozenset()
-    is_deferred = not objects <= table.parsers.keys()
+    is_deferred = not objects <= parsers.keys()
     for name, value in fields.items():
-        if name in table.parsers:
-            if (value := table.parsers[name](name, value, faults, is_typed)) is not None:
+        if name in parsers:
+            if (value := parsers[name](name, value, faults, is_typed)) is not None:
                 others[name] = value
             continue
-        path, action, options = table.paths.get(name) or (table.own, name), "set", _NO_OPTIONS
+        path, action, options = paths.get(name) or (own, name), "set", _NO_OPTIONS
         if isinstance(value, dict):
             try:
-                action, value, options = _parse_function(value, table.needs_action)
+                action, value, options = _parse_function(value, needs_action)
             except ValueError as reason:
                 faults.append(Fault("invalid_function", str(reason), pointer + join_pointer(*path)))
                 continue
         if action == "set" and not isinstance(value, dict):
-            if path in _COERCIONS and isinstance(value, _COERCIONS[path][0]):
-                value = _COERCIONS[path][1](value)
+            if name in coercions and isinstance(value, coercions[name][0]):
+                value = coercions[name][1](value)
             if not is_deferred:
                 group = patch if len(path) == 1 else patch.setdefault(path[0], {})
                 group[path[-1]] = value
@@ -71,24 +73,6 @@ def parse_fields(
 
 
 _NO_OPTIONS: Mapping[str, Any] = {}
-
-
-def _text_of_number(value: int) -> Any:
-    return value if isinstance(value, bool) else str(value)
-
-
-def _list_of_text(value: str) -> Any:
-    return value if is_blank(value) else [value]
-
-
-_COERCIONS: Mapping[tuple[str, ...], tuple[type, Callable[[Any], Any]]] = {
-    FIELDS["_postal_code"]: (int, _text_of_number),
-    FIELDS["phones"]: (str, _list_of_text),
-}
-"""By path: the type that clients send besides the canonical one, and its coercion.
-
-Clients send a postal code as a number, and a single phone number without a list.
-"""
 
 
 def _parse_function(value: dict[str, Any], needs_action: bool) -> tuple[str, Any, Mapping[str, Any]]:
