@@ -124,6 +124,7 @@ class SqliteStore(SqlRegistry, SqlListing, SqlSubscribers, SqlRefused):
         self.file: str | None = writer.filename
         self._connections = writer, reader, pages, checkpoints
         self._reader, self._page_reader = reader, pages
+        writer.pragma("temp_store", "MEMORY")  # else a statement copies the pages that it changes to a file in /var/tmp
         self._reader.pragma("query_only", True)
         self._page_reader.pragma("query_only", True)
         self._page_lock = asyncio.Lock()

@@ -53,7 +53,6 @@ def connect(file: str, cache_kib: int = CACHE_KIB) -> apsw.Connection:
     connection.pragma("synchronous", SYNCHRONOUS)
     connection.pragma("cache_size", -cache_kib)
     connection.pragma("journal_size_limit", MAX_IDLE_LOG_BYTES)
-    connection.pragma("temp_store", "MEMORY")  # else what a statement changes is copied to a file outside the folder
     connection.pragma("foreign_keys", True)
     connection.pragma("secure_delete", True)  # what is removed is overwritten: an erasure leaves nothing in free pages
     return connection
