@@ -9,7 +9,8 @@ import pytest
 
 from gateway import media
 from gateway.core.faults import Refusal
-from gateway.core.model import CommandType, Database, Resource, Segment
+from gateway.core.model import CommandType, Database, Resource
+from gateway.core.segments import Segment
 from gateway.dialects import load_dialects
 from gateway.dialects.protocol import COMMAND_TYPES, Call, Dialect, Request
 from gateway.schema.compiled import CompiledSchema

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from gateway.core.fingerprint import fingerprint
-from gateway.core.model import Database, Resource, Segment
+from gateway.core.model import Database, Resource
+from gateway.core.segments import Segment
 from gateway.service import database_update
 from tests.command_line import Run
 from tests.test_command import Server, assert_refused, databases, done, on_store, tokens

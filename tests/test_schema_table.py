@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from gateway import media
 from gateway.core.faults import Refusal
-from gateway.core.model import Command, CommandType, Database, Resource, Segment
+from gateway.core.model import Command, CommandType, Database, Resource
 from gateway.core.pointer import split_pointer, value_at
+from gateway.core.segments import Segment
 from gateway.dialects.protocol import COMMAND_TYPES, ParsedCommand, Request
 from gateway.schema.compiled import CompiledSchema
 from gateway.schema.files import load_schema

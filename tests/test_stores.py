@@ -38,11 +38,11 @@ from gateway.core.model import (
     Profile,
     Query,
     Resource,
-    Segment,
     StoredAnswer,
     Token,
     Write,
 )
+from gateway.core.segments import Segment
 from gateway.stores import open_store
 from gateway.stores.errors import Duplicate, Missing
 from gateway.stores.memory import MemoryStore

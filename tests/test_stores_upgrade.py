@@ -9,18 +9,8 @@ import psycopg
 import pytest
 from msgspec import structs
 
-from gateway.core.model import (
-    Database,
-    EditResult,
-    Fact,
-    IdempotencyKey,
-    Ledger,
-    Profile,
-    Resource,
-    Segment,
-    Token,
-    Write,
-)
+from gateway.core.model import Database, EditResult, Fact, IdempotencyKey, Ledger, Profile, Resource, Token, Write
+from gateway.core.segments import Segment
 from gateway.stores import open_store
 from gateway.stores.postgresql import layout as postgresql_layout
 from gateway.stores.protocol import Store

@@ -26,11 +26,11 @@ from gateway.core.model import (
     Origin,
     Profile,
     Resource,
-    Segment,
     StoredAnswer,
     Token,
     Write,
 )
+from gateway.core.segments import Segment
 from gateway.stores import open_store
 from gateway.stores.protocol import Store
 from gateway.transfer import (

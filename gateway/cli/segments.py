@@ -7,7 +7,7 @@ import click
 from gateway.cli.options import DATABASE, ID, JSON, NAME, setting
 from gateway.cli.output import print_rows
 from gateway.cli.store import find_database, load_settings, run_on_store, update_registry
-from gateway.core.model import Segment
+from gateway.core.segments import Segment
 from gateway.stores.protocol import Store
 
 

@@ -48,6 +48,7 @@ CATALOG: dict[str, CatalogEntry] = {
     "profile_not_found": CatalogEntry(404, "no profile matches"),
     "method_not_allowed": CatalogEntry(405, "the method is not allowed here"),
     "ambiguous_match": CatalogEntry(409, "more than one profile matches"),
+    "archived_segment": CatalogEntry(409, "the segment is archived"),
     "identifier_taken": CatalogEntry(409, "the identifier belongs to another profile"),
     "merge_undone": CatalogEntry(409, "the merge was undone before"),
     "undo_conflict": CatalogEntry(409, "what was written since the merge cannot be repeated without it"),

@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import UNSET, Struct
 
+from gateway.core.segments import Segment, SegmentId
+
 Tree: TypeAlias = Any
 """A decoded body: dicts, lists, strings, numbers, booleans and None. From XML its leaves are strings, not yet typed."""
 
@@ -310,17 +312,6 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """A static segment: a list of profiles that only requests change. Times are in milliseconds since 1970."""
-
-    id: int
-    name: str
-    created: int | None = None
-    updated: int | None = None
-    is_double_opt_in: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Database:
     """A namespace of profiles. `fields` is the JSON Schema of its own fields; `closed` rejects undeclared names.
     `company_id` is its public id, for calls without a secret."""
@@ -331,7 +322,7 @@ class Database:
     fields: Mapping[str, Any] = field(default_factory=dict)
     company_id: str | None = None
     resources: Mapping[int, Resource] = field(default_factory=dict)
-    segments: Mapping[int, Segment] = field(default_factory=dict)
+    segments: Mapping[SegmentId, Segment] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from typing import Any, Protocol, TypeAlias
 from msgspec import Struct, field
 
 from gateway.core.faults import Fault, Refusal
-from gateway.core.model import CommandType, Database, Document, Job, JournalEntry, Profile, Segment, Tree, Update
+from gateway.core.model import CommandType, Database, Document, Job, JournalEntry, Profile, Tree, Update
+from gateway.core.segments import Segment
 from gateway.dialects.outgoing import Outgoing
 
 UPDATE, BATCH, FIND, REMOVE, DESCRIBE = "update", "batch", "find", "remove", "describe"
@@ -20,7 +21,7 @@ DECLARE_SEGMENT, REMOVE_SEGMENT, REPLACE_MEMBERS = "declare_segment", "remove_se
 
 `update` changes one profile, `batch` many, each by itself, and `atomic` many in one step, all or none.
 `change_statuses` changes the subscriptions of all profiles, page by page, and returns how many. `declare_segment`
-declares or changes a static segment, `remove_segment` removes it after its members left it, page by page.
+declares, changes or archives a static segment, `remove_segment` removes it after its members left it, page by page.
 `replace_members` adds profiles to one and lets the others leave it: its first command names the segment. `import`
 changes many as a job that the store keeps; `job`, `jobs` and `job_profiles` return one job, all jobs, or the profiles
 of one.

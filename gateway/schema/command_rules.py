@@ -1,4 +1,4 @@
-"""Rules of a database as JSON Schemas of commands: what a match needs, and what a closed database declares."""
+"""Rules of a database as JSON Schemas of commands: what a match needs, what a closed database declares, its archive."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from gateway.core import matching
 from gateway.core.model import Database, Resource
 from gateway.core.profile_tables import ProfileTables
+from gateway.core.segments import SegmentId
 from gateway.schema.operands import OperandTarget
 from gateway.schema.validation import JSONSchema
 
@@ -38,6 +39,12 @@ def closed_rules(database: Database) -> JSONSchema:
     categories = {"allOf": [_category_rule(resource) for resource in resources]}
     members = {"profile": {"properties": {"custom": custom}}, "segments": segments, "categories": categories}
     return {"properties": {**members, "subscriptions": {"items": subscription}}}
+
+
+def archive_rules(archived: Collection[SegmentId]) -> JSONSchema:
+    """Return the schema of updates that add a profile to none of these segments."""
+    joined = {"items": {"not": {"enum": list(archived)}}}
+    return {"properties": {"segments": {"properties": {"add": joined}}}}
 
 
 def _resource_rule(resource: Resource) -> JSONSchema:

@@ -12,8 +12,9 @@ from gateway.core.faults import Fault
 from gateway.core.model import Command, CommandType, Database, Document, Update
 from gateway.core.pointer import split_pointer
 from gateway.core.result_cache import ResultCache
+from gateway.core.segments import archived_segments
 from gateway.schema.coercion import text_parser
-from gateway.schema.command_rules import closed_rules, is_open_to, match_rules
+from gateway.schema.command_rules import archive_rules, closed_rules, is_open_to, match_rules
 from gateway.schema.declarations import (
     COMMAND,
     IN_PROFILE,
@@ -37,7 +38,9 @@ PARTIAL_PROFILE = f"{PROFILE}:partial"
 WITH_PROFILE = frozenset({CommandType.UPDATE, CommandType.MERGE, CommandType.SPLIT})
 """The types of commands that write members of a profile."""
 
-CONSTRAINTS_URI, RULES_URI, CLOSED_URI = (f"urn:profile-gateway:{name}" for name in ("constraints", "rules", "closed"))
+CONSTRAINTS_URI, RULES_URI, CLOSED_URI, ARCHIVE_URI = (
+    f"urn:profile-gateway:{name}" for name in ("constraints", "rules", "closed", "archive")
+)
 
 
 class CompiledSchema:
@@ -138,6 +141,8 @@ class CompiledSchema:
         ]
         if self._database.closed:
             places.append(Place(CLOSED_URI, self._places.schemas[CLOSED_URI], source=CLOSED))
+        if ARCHIVE_URI in self._places.schemas:
+            places.append(Place(ARCHIVE_URI, self._places.schemas[ARCHIVE_URI], source=CLOSED))
         return self._compiler.node(places, self._declared(type))
 
     def _declared(self, type: str) -> JSONSchema:
@@ -151,6 +156,8 @@ class CompiledSchema:
     def _places(self) -> Places:
         roots = {_root_uri(type): _command(type, PARTIAL_PROFILE) for type in CommandType}
         rules = {RULES_URI: match_rules(self.tables), CLOSED_URI: closed_rules(self._database)}
+        if archived := archived_segments(self._database.segments):
+            rules[ARCHIVE_URI] = archive_rules(archived)
         return Places({**self._schemas, **roots, **rules, CONSTRAINTS_URI: self._constraints})
 
     @cached_property

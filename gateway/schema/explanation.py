@@ -8,9 +8,10 @@ from gateway.core.faults import Fault
 from gateway.core.model import Command, Database, Update
 from gateway.core.pointer import join_pointer
 from gateway.core.profile_tables import ProfileTables
+from gateway.core.segments import archived_segments
 from gateway.schema.declarations import IN_PROFILE, Declarations
 from gateway.schema.function_types import mismatch
-from gateway.schema.undeclared import undeclared_faults
+from gateway.schema.undeclared import archived_faults, undeclared_faults
 from gateway.schema.validation import JSONSchema, Validator
 from gateway.schema.validation_view import merge_operations, point_to_field, without_nulls
 
@@ -42,7 +43,8 @@ class Explanation:
             faults = matching.match_faults(command["match"], self._tables)
         else:
             faults = self._faults(command, plain, limit)
-        return [*faults, *(undeclared_faults(command, self._database) if self._database.closed else ())]
+        faults += undeclared_faults(command, self._database) if self._database.closed else ()
+        return [*faults, *archived_faults(command, archived_segments(self._database.segments))]
 
     def accepts(self, update: Update) -> bool:
         """Whether an update is valid. It finds no faults by the canonical form, which takes five times as long."""

@@ -1,11 +1,12 @@
-"""The faults of names and ids that a closed database does not declare: own fields, segments, resources, categories."""
+"""The faults of names and ids that a database does not accept: undeclared ones if it is closed, archived segments."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from gateway.core.faults import Fault
 from gateway.core.model import Database, Update
 from gateway.core.pointer import join_pointer, split_pointer
+from gateway.core.segments import SegmentId
 
 
 def undeclared_faults(update: Update, database: Database) -> Iterable[Fault]:
@@ -16,6 +17,13 @@ def undeclared_faults(update: Update, database: Database) -> Iterable[Fault]:
         if isinstance(subscription, dict) and isinstance(subscription.get("resource_id"), int):
             yield from _in_subscription(subscription, database, join_pointer("subscriptions", index))
     yield from _categories(_object(update.get("categories")), database)
+
+
+def archived_faults(update: Update, archived: Collection[SegmentId]) -> Iterable[Fault]:
+    """Yield a fault for each archived segment that the update adds a profile to. Pointers are into the update."""
+    for index, id in enumerate(_list(_object(update.get("segments")).get("add"))):
+        if isinstance(id, int | str) and id in archived:
+            yield Fault("archived_segment", f"segment {id} is archived", join_pointer("segments", "add", index))
 
 
 def _categories(rule: Mapping[str, Any], database: Database) -> Iterable[Fault]:

@@ -6,7 +6,8 @@ from typing import Any, TypeAlias
 from msgspec import Struct, field
 
 from gateway.core.faults import Fault, Refusal
-from gateway.core.model import Command, Database, IdempotencyKey, Job, Profile, Segment, Token, Tree
+from gateway.core.model import Command, Database, IdempotencyKey, Job, Profile, Token, Tree
+from gateway.core.segments import Segment
 from gateway.dialects.protocol import Dialect, HistoryRow
 from gateway.schema.compiled import CompiledSchema
 

@@ -1,6 +1,6 @@
-"""The operations on static segments themselves: they are declared, changed and removed by requests."""
+"""The operations on static segments themselves: they are declared, changed, archived and removed by requests."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -8,12 +8,16 @@ from msgspec.structs import replace as replace_commands
 
 from gateway.core.faults import Refusal, refuse
 from gateway.core.matching import SEGMENT
-from gateway.core.model import Database, IdempotencyKey, Profile, Query, Segment, Update
+from gateway.core.model import Database, IdempotencyKey, Profile, Query, Update
+from gateway.core.segments import Segment, SegmentId, visible_segments
 from gateway.service.changes import GROUP_SIZE, ChangeBuilder
 from gateway.service.prepared_request import Outcome, PreparedRequest
 from gateway.service.updates import apply
 from gateway.stores.errors import Duplicate, Missing
 from gateway.stores.protocol import Store
+
+MAX_ID_CHARACTERS = 300
+"""Characters of the id of a declared segment, if it is a text."""
 
 
 class Segments:
@@ -25,13 +29,16 @@ class Segments:
         self._now = now
 
     async def declare(self, request: PreparedRequest) -> list[Outcome]:
-        """Declare a segment, or change one that is declared or has members. A new one gets the next free number.
+        """Declare a segment, or change or archive one that is declared or has members.
 
-        Raises `Refusal`: unknown_segment, idempotency_conflict.
+        A new one without an id gets the next free number. Raises `Refusal`: unknown_segment, archived_segment,
+        invalid_parameter, idempotency_conflict.
         """
         given = request.command["segment"]
+        if "is_archived" in given:
+            return [await self._archive(request.database, given["id"], is_archived=given["is_archived"])]
         if "id" in given:
-            return [await self._change(request.database, given)]
+            return [await self._change(request.database, given, request.command.get("if_absent") == "create")]
         created = await self._create(request.database, given)
         key = request.idempotency_key
         return [await self._first_under(key, created, request) if key else created]
@@ -44,6 +51,7 @@ class Segments:
         first, *additions = request.commands
         if isinstance(first, Refusal):
             raise first.copy()
+        _require_not_archived(request.database, first["segment"]["id"])
         if additions:
             await apply(self._store, self._changes.atomic(replace_commands(request, commands=additions)))
         users = {each["match"]["values"]["external_id"] for each in additions if isinstance(each, dict)}
@@ -66,7 +74,7 @@ class Segments:
                 raise _unknown(id) from None
         return []
 
-    async def _remove_members(self, request: PreparedRequest, id: int | str, leaves: Callable[[Profile], bool]) -> bool:
+    async def _remove_members(self, request: PreparedRequest, id: SegmentId, leaves: Callable[[Profile], bool]) -> bool:
         """Remove the members of a segment that leave it, page by page. Return whether it had any."""
         has_members, query = False, Query(GROUP_SIZE, key=(SEGMENT, str(id)))
         while profiles := await self._store.page(request.database.id, query):
@@ -78,7 +86,8 @@ class Segments:
         return has_members
 
     async def _create(self, database: Database, given: Mapping[str, Any]) -> Segment:
-        number, now = max(database.segments, default=0), self._now()
+        numbers, now = (id for id in database.segments if isinstance(id, int)), self._now()
+        number = max(numbers, default=0)
         while True:
             number += 1
             if await self._has_members(database, number):
@@ -106,27 +115,67 @@ class Segments:
             raise _unknown(int(first.id))
         return declared[int(first.id)]
 
-    async def _change(self, database: Database, given: Mapping[str, Any]) -> Segment:
+    async def _change(self, database: Database, given: Mapping[str, Any], creates: bool) -> Segment:
+        """Change a segment. `creates`: declare one that does not exist, unless the database is closed."""
         id, now = given["id"], self._now()
-        before = database.segments.get(id)
-        if before is None and not await self._has_members(database, id):
-            raise _unknown(id)
-        segment = before or Segment(id, str(id), now)
-        is_double = given.get("is_double_opt_in", segment.is_double_opt_in)
-        segment = replace(segment, name=given.get("name", segment.name), is_double_opt_in=is_double, updated=now)
-        try:
-            await (self._store.update_segment if before else self._store.add_segment)(database.id, segment)
-        except (Missing, Duplicate):
-            raise refuse("overloaded", "the list was changed by another request, try again") from None
+        _require_not_archived(database, id)
+        is_declared = id in database.segments
+        if not creates:
+            await self._require_known(database, id)
+        elif database.closed and not is_declared:
+            raise refuse("invalid_parameter", "the database is closed, and does not declare it", "/segment/id")
+        segment = replace(_row(database, id, now), **given, updated=now)
+        await _written((self._store.update_segment if is_declared else self._store.add_segment)(database.id, segment))
         return segment
 
-    async def _has_members(self, database: Database, id: int) -> bool:
+    async def _archive(self, database: Database, id: SegmentId, is_archived: bool) -> Segment:
+        """Archive a segment, or end that. One that is so already stays as it is."""
+        await self._require_known(database, id)
+        segment = _row(database, id, None)
+        if (segment.archived is not None) == is_archived:
+            return segment
+        segment = replace(segment, archived=self._now() if is_archived else None)
+        if id in database.segments:
+            await _written(self._store.archive_segment(database.id, id, segment.archived))
+        else:
+            await _written(self._store.add_segment(database.id, segment))
+        return segment
+
+    async def _require_known(self, database: Database, id: SegmentId) -> None:
+        """Raise `Refusal` (unknown_segment) unless a segment is declared or has members."""
+        if id not in database.segments and not await self._has_members(database, id):
+            raise _unknown(id)
+
+    async def _has_members(self, database: Database, id: SegmentId) -> bool:
         return bool(await self._store.page(database.id, Query(1, key=(SEGMENT, str(id)))))
 
 
-def _removal(profile: Profile, id: int | str) -> Update:
+def _removal(profile: Profile, id: SegmentId) -> Update:
     return {"match": {"mode": "profile_id", "values": {"profile_id": profile.id}}, "segments": {"remove": [id]}}
 
 
-def _unknown(id: int | str) -> Refusal:
+def _row(database: Database, id: SegmentId, created: int | None) -> Segment:
+    """Return the row of a segment, or a new one. Raises `Refusal`: invalid_parameter."""
+    if id in database.segments:
+        return database.segments[id]
+    if isinstance(id, str) and len(id) > MAX_ID_CHARACTERS:
+        raise refuse("invalid_parameter", f"it has more than {MAX_ID_CHARACTERS} characters", "/segment/id")
+    return Segment(id, str(id), created)
+
+
+async def _written(write: Awaitable[None]) -> None:
+    """Wait for a write of a row. Raises `Refusal` (overloaded) where another request changed whether there is one."""
+    try:
+        await write
+    except (Missing, Duplicate):
+        raise refuse("overloaded", "the list was changed by another request, try again") from None
+
+
+def _require_not_archived(database: Database, id: SegmentId) -> None:
+    """Raise `Refusal`: archived_segment."""
+    if not visible_segments([id], database.segments):
+        raise refuse("archived_segment", f"segment {id} is archived", "/segment/id")
+
+
+def _unknown(id: SegmentId) -> Refusal:
     return refuse("unknown_segment", f"A list with id {id} does not exist.")

@@ -5,7 +5,8 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
-from gateway.core.model import Database, Resource, Segment, Token
+from gateway.core.model import Database, Resource, Token
+from gateway.core.segments import Segment, SegmentId
 from gateway.stores.errors import Duplicate, Missing
 
 
@@ -71,9 +72,13 @@ class MemoryRegistry:
 
     async def update_segment(self, database: int, segment: Segment) -> None:
         self._require(self._segments(database), segment.id)
-        self._put_segment(database, segment)
+        self._put_segment(database, replace(segment, archived=self._segments(database)[segment.id].archived))
 
-    async def remove_segment(self, database: int, id: int) -> None:
+    async def archive_segment(self, database: int, id: SegmentId, time: int | None) -> None:
+        self._require(self._segments(database), id)
+        self._put_segment(database, replace(self._segments(database)[id], archived=time))
+
+    async def remove_segment(self, database: int, id: SegmentId) -> None:
         existing = self._segments(database)
         self._require(existing, id)
         remaining = {each: segment for each, segment in existing.items() if each != id}
@@ -112,10 +117,10 @@ class MemoryRegistry:
     def _resources(self, database: int) -> Mapping[int, Resource]:
         return self._database(database).resources
 
-    def _segments(self, database: int) -> Mapping[int, Segment]:
+    def _segments(self, database: int) -> Mapping[SegmentId, Segment]:
         return self._database(database).segments
 
-    def _require(self, rows: Mapping[int, Any], id: int) -> None:
+    def _require(self, rows: Mapping[Any, Any], id: SegmentId) -> None:
         if id not in rows:
             raise Missing(f"there is no row {id}")
 

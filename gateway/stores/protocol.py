@@ -27,10 +27,10 @@ from gateway.core.model import (
     Query,
     RecordedMerge,
     Resource,
-    Segment,
     StoredAnswer,
     Token,
 )
+from gateway.core.segments import Segment, SegmentId
 from gateway.core.subscribers import Delivery, DeliveryResult, Subscriber
 from gateway.stores.observer import StoreObserver
 from gateway.stores.refused_protocol import RefusedStore
@@ -256,10 +256,14 @@ class Store(RefusedStore, Protocol):
         ...
 
     async def update_segment(self, database: int, segment: Segment) -> None:
-        """Replace what has its id. Raises `Missing`."""
+        """Replace what has its id, but for when it was archived. Raises `Missing`."""
         ...
 
-    async def remove_segment(self, database: int, id: int) -> None:
+    async def archive_segment(self, database: int, id: SegmentId, time: int | None) -> None:
+        """Replace when a segment was archived (ms since 1970); None: it is not archived. Raises `Missing`."""
+        ...
+
+    async def remove_segment(self, database: int, id: SegmentId) -> None:
         """Profiles keep its id. Raises `Missing`."""
         ...
 

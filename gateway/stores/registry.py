@@ -6,7 +6,8 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from gateway.core.model import Database, Resource, Segment, Token
+from gateway.core.model import Database, Resource, Token
+from gateway.core.segments import Segment, SegmentId, segment_order
 from gateway.stores.rows import Row, json_text
 
 Statement: TypeAlias = "tuple[str, Sequence[Any]]"
@@ -14,17 +15,18 @@ Statement: TypeAlias = "tuple[str, Sequence[Any]]"
 
 DATABASES = "SELECT * FROM databases ORDER BY id"
 RESOURCES = "SELECT * FROM resources ORDER BY database, id"
-SEGMENTS = "SELECT * FROM segments ORDER BY database, id"
+SEGMENTS = "SELECT * FROM segments"
 TOKENS = "SELECT * FROM tokens ORDER BY created, id"
 ADD_DATABASE = "INSERT INTO databases VALUES (?, ?, ?, ?, ?)"
 ADD_RESOURCE = "INSERT INTO resources VALUES (?, ?, ?, ?, ?, ?, ?)"
-ADD_SEGMENT = "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)"
+ADD_SEGMENT = "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 ADD_TOKEN = "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 UPDATE_DATABASE = "UPDATE databases SET name = ?, closed = ?, fields = ?, company_id = ? WHERE id = ?"
 UPDATE_RESOURCE = """UPDATE resources SET name = ?, categories = ?, fields = ?, token_hash = ?, public_key = ?
     WHERE database = ? AND id = ?"""
-UPDATE_SEGMENT = """UPDATE segments SET name = ?, created = ?, updated = ?, is_double_opt_in = ?
+UPDATE_SEGMENT = """UPDATE segments SET name = ?, created = ?, updated = ?, is_double_opt_in = ?, preferences = ?
     WHERE database = ? AND id = ?"""
+ARCHIVE_SEGMENT = "UPDATE segments SET archived = ? WHERE database = ? AND id = ?"
 REMOVE_RESOURCE = "DELETE FROM resources WHERE database = ? AND id = ?"
 REMOVE_SEGMENT = "DELETE FROM segments WHERE database = ? AND id = ?"
 RENAME_TOKEN = "UPDATE tokens SET name = ? WHERE id = ?"
@@ -51,9 +53,9 @@ class SqlRegistry:
             resources[database][id] = Resource(
                 id, name, tuple(orjson.loads(categories)), orjson.loads(fields), *secrets
             )
-        segments: dict[int, dict[int, Segment]] = defaultdict(dict)
-        for database, id, name, created, updated, is_double in await self._read(SEGMENTS):
-            segments[database][id] = Segment(id, name, created, updated, bool(is_double))
+        segments: dict[int, dict[SegmentId, Segment]] = defaultdict(dict)
+        for each, segment in sorted(map(_segment, await self._read(SEGMENTS)), key=_in_order):
+            segments[each][segment.id] = segment
         return [
             Database(id, name, bool(closed), orjson.loads(fields), company_id, resources[id], segments[id])
             for id, name, closed, fields, company_id in await self._read(DATABASES)
@@ -99,10 +101,13 @@ class SqlRegistry:
         await self._register(_add_segment(database, segment))
 
     async def update_segment(self, database: int, segment: Segment) -> None:
-        await self._register((UPDATE_SEGMENT, (*_segment_columns(segment), database, segment.id)))
+        await self._register((UPDATE_SEGMENT, (*_segment_columns(segment), database, json_text(segment.id))))
 
-    async def remove_segment(self, database: int, id: int) -> None:
-        await self._register((REMOVE_SEGMENT, (database, id)))
+    async def archive_segment(self, database: int, id: SegmentId, time: int | None) -> None:
+        await self._register((ARCHIVE_SEGMENT, (time, database, json_text(id))))
+
+    async def remove_segment(self, database: int, id: SegmentId) -> None:
+        await self._register((REMOVE_SEGMENT, (database, json_text(id))))
 
 
 def _settings(database: Database) -> Row:
@@ -121,9 +126,21 @@ def _resource_columns(resource: Resource) -> Row:
 
 
 def _add_segment(database: int, segment: Segment) -> Statement:
-    return ADD_SEGMENT, (database, segment.id, *_segment_columns(segment))
+    return ADD_SEGMENT, (database, json_text(segment.id), *_segment_columns(segment), segment.archived)
 
 
 def _segment_columns(segment: Segment) -> Row:
     """Return the columns of a segment that can be updated."""
-    return segment.name, segment.created, segment.updated, segment.is_double_opt_in
+    preferences = json_text(segment.preferences)
+    return segment.name, segment.created, segment.updated, segment.is_double_opt_in, preferences
+
+
+def _segment(row: Row) -> tuple[int, Segment]:
+    """Return the database of a row, and its segment. The id is JSON: it is an integer or a text."""
+    database, id, name, created, updated, is_double, preferences, archived = row
+    read = orjson.loads
+    return database, Segment(read(id), name, created, updated, bool(is_double), read(preferences), archived)
+
+
+def _in_order(row: tuple[int, Segment]) -> Any:
+    return segment_order(row[1].id)

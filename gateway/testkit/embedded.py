@@ -13,8 +13,9 @@ from starlette.applications import Starlette
 from gateway.core.fingerprint import fingerprint
 from gateway.core.journal import creation
 from gateway.core.matching import identity_changes
-from gateway.core.model import Change, Database, EditResult, Find, Job, Origin, Profile, Resource, Segment, Token, Write
+from gateway.core.model import Change, Database, EditResult, Find, Job, Origin, Profile, Resource, Token, Write
 from gateway.core.profile_tables import ProfileTables
+from gateway.core.segments import Segment
 from gateway.schema.field_declarations import declaration_problems
 from gateway.schema.files import load_schema
 from gateway.schema.profile_annotations import profile_tables

@@ -24,11 +24,11 @@ from gateway.core.model import (
     Origin,
     Profile,
     Resource,
-    Segment,
     StoredAnswer,
     Token,
 )
 from gateway.core.rights import TOKEN_RIGHTS
+from gateway.core.segments import Segment
 from gateway.stores.journal_migration import entry_of_patch
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -74,11 +74,13 @@ class ResourceMember(Struct, forbid_unknown_fields=True, omit_defaults=True):
 class SegmentMember(Struct, forbid_unknown_fields=True):
     """A segment in its database's line."""
 
-    id: Count
+    id: Count | Name
     name: str
     created: int | None = None
     updated: int | None = None
     is_double_opt_in: bool = False
+    preferences: dict[str, Any] = {}
+    archived: Time | None = None
 
 
 class DatabaseLine(Line, tag="database"):
@@ -225,10 +227,7 @@ def line_of(database: int, row: DumpRow) -> RowLine:
                 ResourceMember(it.id, it.name, it.categories, {**it.fields}, it.token_hash, it.public_key)
                 for it in row.resources.values()
             ]
-            segments = [
-                SegmentMember(it.id, it.name, it.created, it.updated, it.is_double_opt_in)
-                for it in row.segments.values()
-            ]
+            segments = [*map(_segment_member, row.segments.values())]
             return DatabaseLine(row.id, row.name, row.closed, {**row.fields}, row.company_id, resources, segments)
         case Token():
             rights = sorted(row.rights, key=TOKEN_RIGHTS.index)
@@ -258,9 +257,7 @@ def row_of(line: RowLine) -> DumpRow:
                 it.id: Resource(it.id, it.name, it.categories, it.fields, it.token_hash, it.public_key)
                 for it in line.resources
             }
-            segments = {
-                it.id: Segment(it.id, it.name, it.created, it.updated, it.is_double_opt_in) for it in line.segments
-            }
+            segments = {each.id: _segment(each) for each in line.segments}
             return Database(line.database, line.name, line.closed, line.fields, line.company_id, resources, segments)
         case TokenLine():
             rights = frozenset(line.rights)
@@ -285,6 +282,15 @@ def row_of(line: RowLine) -> DumpRow:
             return StoredAnswer(once, _stored_profile(line.profile) if line.profile else None)
         case LedgerLine():
             return AddressLedger(line.address, line.ledger)
+
+
+def _segment_member(it: Segment) -> SegmentMember:
+    times = it.created, it.updated
+    return SegmentMember(it.id, it.name, *times, it.is_double_opt_in, {**it.preferences}, it.archived)
+
+
+def _segment(it: SegmentMember) -> Segment:
+    return Segment(it.id, it.name, it.created, it.updated, it.is_double_opt_in, it.preferences, it.archived)
 
 
 def _journal_line(database: int, entry: JournalEntry) -> JournalLine:

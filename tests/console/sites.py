@@ -8,8 +8,9 @@ from pathlib import Path
 from msgspec.structs import replace as replace_struct
 
 from gateway.core.cursor import format_cursor
-from gateway.core.model import Position, Resource, Segment
+from gateway.core.model import Position, Resource
 from gateway.core.rights import RIGHTS
+from gateway.core.segments import Segment
 from gateway.core.subscribers import DISABLED, Delivery, DeliveryResult, Subscriber
 from gateway.dialects.outgoing import Target
 from gateway.feed.relay.relays import RELAY, NewRelay, create_relay

@@ -7,6 +7,7 @@ from gateway.core.consent import DELETED, INTERNAL_MEMBERS
 from gateway.core.faults import Fault
 from gateway.core.model import Database, Profile, Tree
 from gateway.core.pointer import value_at
+from gateway.core.segments import visible_segments
 from gateway.dialects.altcraft.calls import CALLS, ROOT
 from gateway.dialects.altcraft.errors import render_errors
 from gateway.dialects.altcraft.fields import DATA_NAMES, FIELDS
@@ -29,7 +30,7 @@ def _body(row: Tree, parameters: Mapping[str, Any]) -> Tree:
     return {**parameters, **segments, "data": [data]}
 
 
-def _render(profile: Profile, _database: Database) -> dict[str, Any]:
+def _render(profile: Profile, database: Database) -> dict[str, Any]:
     """Return the fields of a profile as an element of a batch: what is stored, and nothing computed."""
     document = profile.document
     own = {name: _as_value(value) for name, value in document.get("custom", {}).items() if name not in DATA_NAMES}
@@ -38,8 +39,9 @@ def _render(profile: Profile, _database: Database) -> dict[str, Any]:
     if subscriptions := [_visible(each) for each in document.get("subscriptions", ()) if DELETED not in each]:
         row["subscriptions"] = subscriptions
     # Other dialects name segments by texts, too.
-    if segments := [each for each in document.get("segments", ()) if isinstance(each, int)]:
-        row[SEGMENT_PARAMETERS["add"]] = segments
+    segments = visible_segments(document.get("segments", ()), database.segments)
+    if numbered := [each for each in segments if isinstance(each, int)]:
+        row[SEGMENT_PARAMETERS["add"]] = numbered
     return row
 
 

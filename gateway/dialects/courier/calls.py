@@ -6,7 +6,17 @@ from msgspec.structs import replace
 
 from gateway.core.rights import DELETE, READ, WRITE
 from gateway.dialects.courier import lists, preferences, replies, requests, tenants, tokens
-from gateway.dialects.protocol import ATOMIC, DESCRIBE, FIND, LIST, REMOVE, REPLACE_MEMBERS, UPDATE, Call
+from gateway.dialects.protocol import (
+    ATOMIC,
+    DECLARE_SEGMENT,
+    DESCRIBE,
+    FIND,
+    LIST,
+    REMOVE,
+    REPLACE_MEMBERS,
+    UPDATE,
+    Call,
+)
 
 PROFILE = "/profiles/{recipient_id}"
 LISTS = f"{PROFILE}/lists"
@@ -58,6 +68,25 @@ _LIST_CALLS = (
     Call("GET", "/lists", DESCRIBE, READ, lists.parse_lists, lists.render_lists),
     Call("GET", "/audiences", DESCRIBE, READ, lists.parse_audiences, lists.render_audiences),
     Call("GET", LIST_OF_USERS, LIST, READ, lists.parse_search, lists.render_list),
+    Call(
+        "PUT",
+        LIST_OF_USERS,
+        DECLARE_SEGMENT,
+        WRITE,
+        lists.parse_declaration,
+        replies.render_no_content,
+        rates=LIST_RATES,
+    ),
+    Call("DELETE", LIST_OF_USERS, DECLARE_SEGMENT, DELETE, lists.parse_archive, replies.render_no_content),
+    Call(
+        "PUT",
+        f"{LIST_OF_USERS}/restore",
+        DECLARE_SEGMENT,
+        WRITE,
+        lists.parse_restore,
+        replies.render_no_content,
+        is_body_optional=True,
+    ),
     Call("GET", SUBSCRIPTIONS, LIST, READ, lists.parse_search, lists.render_subscriptions),
     Call("POST", SUBSCRIPTIONS, ATOMIC, WRITE, lists.parse_additions, replies.render_no_content, rates=LIST_RATES),
     Call(
@@ -90,7 +119,7 @@ _LIST_CALLS = (
     ),
 )
 
-_POINTERS = {"/match": "/user_id", "/segments/add/0": "/list_id"}
+_POINTERS = {"/match": "/user_id", "/segments/add/0": "/list_id", "/segment/id": "/list_id", "/segment/": "/"}
 """The canonical pointers for which the calls on users and lists have a name in the path."""
 
 

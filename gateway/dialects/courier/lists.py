@@ -1,6 +1,6 @@
 """Lists and their subscriptions: static segments in the canonical form, and the profiles that are in them.
 
-Source: https://www.courier.com/docs/api-reference/lists. The names of lists are the operator's, who declares segments.
+Source: https://www.courier.com/docs/api-reference/lists. An archived list is shown as one that does not exist.
 """
 
 from collections.abc import Mapping
@@ -9,9 +9,10 @@ from typing import Any
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import Database, Profile, Update
 from gateway.core.pointer import join_pointer
+from gateway.core.segments import visible_segments
 from gateway.core.times import format_time
 from gateway.dialects.courier.fields import segment_of
-from gateway.dialects.courier.pages import PAGE_SIZE, page_of, parse_page
+from gateway.dialects.courier.pages import page_of, parse_page, segments_after
 from gateway.dialects.courier.requests import (
     decode_name,
     match_user,
@@ -45,6 +46,30 @@ def parse_search(request: Request) -> ParsedRequest:
     """Parse GET of one list, or of a page of its subscriptions."""
     segment = segment_of(decode_name(request, "list_id"))
     return parse_page(request, {"path": ["segments"], "test": "equals", "value": segment}, segment=segment)
+
+
+def parse_declaration(request: Request) -> ParsedRequest:
+    """Parse PUT of a list: its name, and its preferences in place of those that it has."""
+    name, preferences = require(request.tree, "name"), request.tree.get("preferences")
+    if not isinstance(name, str) or not name.strip():
+        raise refuse("invalid_parameter", "it must be a text that is not blank", "/name")
+    return _segment_request(request, name=name, preferences={} if preferences is None else preferences)
+
+
+def parse_archive(request: Request) -> ParsedRequest:
+    """Parse DELETE of a list, which `restore` brings back with its recipients."""
+    return _segment_request(request, is_archived=True)
+
+
+def parse_restore(request: Request) -> ParsedRequest:
+    """Parse PUT of the restore of a list."""
+    return _segment_request(request, is_archived=False)
+
+
+def _segment_request(request: Request, **members: Any) -> ParsedRequest:
+    segment = {"id": segment_of(decode_name(request, "list_id")), **members}
+    command = {"match": {"mode": "none", "values": {}}, "segment": segment, "if_absent": "create"}
+    return ParsedRequest(None, [ParsedCommand(command)], {}, parse_expiration(request))
 
 
 def parse_additions(request: Request) -> ParsedRequest:
@@ -121,16 +146,10 @@ def _recipient_id(row: Any, is_typed: bool) -> str:
 
 
 def render_lists(result: Result) -> Reply:
-    """Render a page of the declared lists, by number."""
-    pattern, cursor = result.context["pattern"], result.context["cursor"]
-    ids = sorted(id for id in result.database.segments if not pattern or _matches(str(id), pattern))
-    if cursor:
-        last = segment_of(cursor)
-        if not isinstance(last, int):
-            raise refuse("invalid_parameter", "it is not the cursor of a page", "/cursor")
-        ids = [id for id in ids if id > last]
-    page, more = ids[:PAGE_SIZE], len(ids) > PAGE_SIZE
-    paging = {"cursor": str(page[-1]), "more": True} if more else {"more": False}
+    """Render a page of the declared lists: numbers first, then texts."""
+    pattern, declared = result.context["pattern"], result.database.segments
+    ids = [id for id in visible_segments(declared, declared) if not pattern or _matches(str(id), pattern)]
+    page, paging = segments_after(ids, result.context["cursor"])
     return Reply(200, {"items": [_render_list(id, result.database) for id in page], "paging": paging})
 
 
@@ -164,12 +183,14 @@ def render_subscriptions(result: Result) -> Reply:
 
 def _require_list(result: Result) -> None:
     """Raise `Refusal` (unknown_segment) unless a list exists."""
-    if result.context["is_first"] and not result.outcomes and result.context["segment"] not in result.database.segments:
+    segment, declared = result.context["segment"], result.database.segments
+    is_absent = result.context["is_first"] and not result.outcomes and segment not in declared
+    if is_absent or not visible_segments([segment], declared):
         raise refuse("unknown_segment", "List not found")
 
 
 def _render_list(segment: int | str, database: Database) -> dict[str, Any]:
-    declared = database.segments.get(segment) if isinstance(segment, int) else None
+    declared = database.segments.get(segment)
     if declared is None:
         return {"id": str(segment), "name": str(segment)}
     times = {"created": declared.created, "updated": declared.updated}

@@ -1,11 +1,13 @@
-"""Pages of profiles that meet a condition, by id. A cursor is the id of the last profile of a page."""
+"""Pages of profiles that meet a condition, and pages of lists. A cursor is the id of the last one of a page."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gateway.core.faults import refuse
 from gateway.core.model import Profile
+from gateway.core.segments import SegmentId, segment_order
+from gateway.dialects.courier.fields import segment_of
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request, Result
 
 PAGE_SIZE = 100
@@ -39,3 +41,13 @@ def page_of(result: Result) -> tuple[list[Profile], str]:
     profiles = [each for each in result.outcomes if isinstance(each, Profile)]
     size = result.context["size"]
     return profiles[:size], profiles[size - 1].id if len(profiles) > size else ""
+
+
+def segments_after(ids: Iterable[SegmentId], cursor: str | None) -> tuple[list[SegmentId], dict[str, Any]]:
+    """Return the page of segments after a cursor, and the `paging` of its reply. The cursor's list may be gone."""
+    ordered = sorted(ids, key=segment_order)
+    if cursor:
+        last = segment_order(segment_of(cursor))
+        ordered = [id for id in ordered if segment_order(id) > last]
+    page = ordered[:PAGE_SIZE]
+    return page, {"cursor": str(page[-1]), "more": True} if len(ordered) > PAGE_SIZE else {"more": False}

@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.model import Database, Document, Profile
+from gateway.core.segments import visible_segments
 from gateway.core.times import format_time
-from gateway.dialects.courier.fields import FIELD_TYPES, FIELDS, NAMESPACE, PHONE, segment_of
+from gateway.dialects.courier.fields import FIELD_TYPES, FIELDS, NAMESPACE, PHONE
+from gateway.dialects.courier.pages import segments_after
 from gateway.dialects.protocol import Reply, Result
-
-PAGE_SIZE = 100
-"""Lists on a page."""
-
 
 SUCCESS = {"status": "SUCCESS"}
 PREFERENCES: Mapping[str, Any] = {"categories": {}, "notifications": {}}
@@ -51,19 +49,15 @@ def render_lists(result: Result) -> Reply:
     (profile,) = result.outcomes
     if not isinstance(profile, Profile):
         return Reply(200, {"paging": {"more": False}, "results": []})
-    segments = sorted(profile.document.get("segments", ()), key=_sort_key)
-    if cursor := result.context["cursor"]:
-        last = _sort_key(segment_of(cursor))
-        segments = [segment for segment in segments if _sort_key(segment) > last]
-    page, more = segments[:PAGE_SIZE], len(segments) > PAGE_SIZE
-    paging = {"cursor": str(page[-1]), "more": True} if more else {"more": False}
+    segments = visible_segments(profile.document.get("segments", ()), result.database.segments)
+    page, paging = segments_after(segments, result.context["cursor"])
     return Reply(200, {"paging": paging, "results": [_render_list(each, profile, result.database) for each in page]})
 
 
 def _render_list(segment: int | str, profile: Profile, database: Database) -> dict[str, Any]:
     """Render one list of a profile. If another dialect added the profile to it, the times are the profile's own."""
     membership = profile.document.get("memberships", {}).get(str(segment), {})
-    declared = database.segments.get(segment) if isinstance(segment, int) else None
+    declared = database.segments.get(segment)
     preferences = {"preferences": membership["preferences"]} if "preferences" in membership else {}
     return {
         "id": str(segment),
@@ -72,7 +66,3 @@ def _render_list(segment: int | str, profile: Profile, database: Database) -> di
         "updated": format_time(membership.get("updated", profile.updated)),
         **preferences,
     }
-
-
-def _sort_key(segment: int | str) -> tuple[bool, int | str]:
-    return isinstance(segment, str), segment

@@ -10,8 +10,9 @@ from urllib.parse import quote
 
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.listing import sort_value
-from gateway.core.model import Database, Profile, Segment
+from gateway.core.model import Database, Profile
 from gateway.core.pointer import join_pointer
+from gateway.core.segments import Segment, SegmentId, segment_order, visible_segments
 from gateway.core.times import parse_time
 from gateway.dialects.klaviyo.fields import IDENTIFIERS
 from gateway.dialects.klaviyo.jsonapi.cursors import (
@@ -198,7 +199,7 @@ def _parse_id(element: Any, pointer: str, faults: BodyFaults) -> str:
     return text
 
 
-def _change_members(segment: int | str, action: str) -> dict[str, Any]:
+def _change_members(segment: SegmentId, action: str) -> dict[str, Any]:
     """Return the part of an update that adds a profile, with the time of joining, or removes it."""
     parts: dict[str, Any] = {"segments": {action: [segment]}}
     if action == "remove":
@@ -213,9 +214,9 @@ def _change_members(segment: int | str, action: str) -> dict[str, Any]:
 def render_lists(result: Result) -> Reply:
     """Render a page of the declared lists."""
     context, database = result.context, result.database
-    ids = [id for id in database.segments if all(_meets(id, database, each) for each in context["conditions"])]
-    name = context["sort"].removeprefix("-")
-    ids.sort(key=lambda id: (getattr(database.segments[id], name) or ("" if name == "name" else 0), id))
+    visible = visible_segments(database.segments, database.segments)
+    ids = [id for id in visible if all(_meets(id, database, each) for each in context["conditions"])]
+    ids.sort(key=partial(_sort_key, database=database, name=context["sort"].removeprefix("-")))
     if context["sort"].startswith("-"):
         ids.reverse()
     page = ids[context["skip"] :][: context["size"]]
@@ -223,7 +224,13 @@ def render_lists(result: Result) -> Reply:
     return add_included(reply, ()) if context["include"] else reply
 
 
-def _meets(id: int, database: Database, condition: FilterCondition) -> bool:
+def _sort_key(id: SegmentId, database: Database, name: str) -> tuple[Any, ...]:
+    if name == "id":
+        return segment_order(id)
+    return getattr(database.segments[id], name) or ("" if name == "name" else 0), segment_order(id)
+
+
+def _meets(id: SegmentId, database: Database, condition: FilterCondition) -> bool:
     """Return whether a declared list meets a condition. One that the operator declared has no times."""
     segment = database.segments[id]
     if condition.field in ("created", "updated"):
@@ -260,24 +267,26 @@ def render_member_ids(result: Result) -> Reply:
 
 
 def _render_members(result: Result, render_row: Callable[[Profile], dict[str, Any]]) -> Reply:
-    if result.context["is_first"] and not result.context["is_filtered"]:
-        _require_list(result)
+    _require_list(result, is_part=not result.context["is_first"] or result.context["is_filtered"])
     profiles = [each for each in result.outcomes if isinstance(each, Profile)]
     return render_page(result.context, profiles, render_row, sort_value)
 
 
-def _require_list(result: Result) -> None:
-    """Raise `Refusal` (unknown_segment) unless the list is declared or has members."""
-    segment = result.context["segment"]
-    if not result.outcomes and segment not in result.database.segments:
+def _require_list(result: Result, is_part: bool = False) -> None:
+    """Raise `Refusal` (unknown_segment) unless the list is declared or has members, and is not archived.
+
+    `is_part`: whether it may have other members than those found.
+    """
+    segment, declared = result.context["segment"], result.database.segments
+    if not (is_part or result.outcomes or segment in declared) or not visible_segments([segment], declared):
         raise refuse("unknown_segment", f"A list with id {segment} does not exist.")
 
 
-def _resource(segment: int | str, database: Database, context: Mapping[str, Any]) -> dict[str, Any]:
-    return list_resource(segment, database.segments.get(segment) if isinstance(segment, int) else None, context)
+def _resource(segment: SegmentId, database: Database, context: Mapping[str, Any]) -> dict[str, Any]:
+    return list_resource(segment, database.segments.get(segment), context)
 
 
-def list_resource(segment: int | str, declared: Segment | None, context: Mapping[str, Any]) -> dict[str, Any]:
+def list_resource(segment: SegmentId, declared: Segment | None, context: Mapping[str, Any]) -> dict[str, Any]:
     """Return a list as a resource."""
     attributes = list_attributes(segment, declared)
     link = f"{context['base']}/api/lists/{quote(str(segment), safe='')}"

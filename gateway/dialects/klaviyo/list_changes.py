@@ -6,8 +6,8 @@ Source: the vendor's OpenAPI, revision 2026-07-15. Deleting a list, or leaving o
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.core.faults import Fault, Refusal
-from gateway.core.model import Segment
+from gateway.core.faults import Fault
+from gateway.core.segments import Segment
 from gateway.dialects.klaviyo.jsonapi.documents import ATTRIBUTES, parse_attributes, parse_resource, reject_unknown
 from gateway.dialects.klaviyo.jsonapi.links import link_context, render_resource
 from gateway.dialects.klaviyo.list_calls import LIST_FIELDS, list_resource
@@ -29,19 +29,17 @@ def parse_creation(request: Request) -> ParsedRequest:
 
 
 def parse_change(request: Request) -> ParsedRequest:
-    """Parse `PATCH /api/lists/{id}`. Only a list whose id is a number has a name of its own."""
+    """Parse `PATCH /api/lists/{id}`."""
     data, faults = parse_resource(request, "list")
     id = segment_of(request.path["id"])
     if data.get("id") != request.path["id"]:
         faults.append(Fault("invalid_parameter", "it must be the id of the path", "/data/id"))
     segment = _parse_segment(data, faults)
-    if not isinstance(id, int):
-        raise Refusal([Fault("unknown_segment", f"A list with id {id} cannot be changed: its id is its name.")])
     return _parsed(request, {**segment, "id": id}, faults)
 
 
 def parse_deletion(request: Request) -> ParsedRequest:
-    """Parse `DELETE /api/lists/{id}`: its members leave it first."""
+    """Parse `DELETE /api/lists/{id}`: its members leave it first. An archived list is deleted, too."""
     return _parsed(request, {"id": segment_of(request.path["id"])}, [])
 
 

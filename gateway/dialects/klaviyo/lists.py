@@ -1,9 +1,10 @@
 """Klaviyo's lists: static segments in the canonical form. Klaviyo's segments are computed, and the gateway has none."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from gateway.core.model import Database, Segment, Update
+from gateway.core.model import Database, Update
+from gateway.core.segments import Segment, SegmentId, visible_segments
 from gateway.dialects.klaviyo.jsonapi.links import render_collection
 from gateway.dialects.klaviyo.times import render_time
 from gateway.dialects.protocol import Reply, Result
@@ -16,35 +17,36 @@ def change_lists(action: str, ids: Sequence[str]) -> Update:
     return {"segments": {action: [segment_of(id) for id in ids]}} if ids else {}
 
 
-def segment_of(list_id: str) -> int | str:
+def segment_of(list_id: str) -> SegmentId:
     """Return the segment of a list. An integer is the segment that other dialects have by this id."""
     is_integer = list_id.isascii() and list_id.isdigit() and len(list_id) < 19
     return int(list_id) if is_integer and str(int(list_id)) == list_id else list_id
 
 
-def render_lists(result: Result, segments: Sequence[int | str]) -> Reply:
+def render_lists(result: Result, segments: Iterable[SegmentId]) -> Reply:
     """Render the lists as resources."""
     return render_collection(result.context, list_resources(segments, result.database, result.context["base"]))
 
 
-def render_list_ids(result: Result, segments: Sequence[int | str]) -> Reply:
+def render_list_ids(result: Result, segments: Iterable[SegmentId]) -> Reply:
     """Render the lists as resource identifiers."""
-    return render_collection(result.context, [{"type": "list", "id": str(each)} for each in segments])
+    visible = visible_segments(segments, result.database.segments)
+    return render_collection(result.context, [{"type": "list", "id": str(each)} for each in visible])
 
 
-def list_resources(segments: Sequence[int | str], database: Database, base: str) -> list[dict[str, Any]]:
-    """Return the lists as resources. `base` is the scheme and host of their links."""
-    return [_list_resource(each, database, f"{base}/api/lists") for each in segments]
+def list_resources(segments: Iterable[SegmentId], database: Database, base: str) -> list[dict[str, Any]]:
+    """Return the lists as resources, without archived ones. `base` is the scheme and host of their links."""
+    visible = visible_segments(segments, database.segments)
+    return [_list_resource(each, database, f"{base}/api/lists") for each in visible]
 
 
-def _list_resource(segment: int | str, database: Database, link: str) -> dict[str, Any]:
-    declared = database.segments.get(segment) if isinstance(segment, int) else None
-    attributes = list_attributes(segment, declared)
+def _list_resource(segment: SegmentId, database: Database, link: str) -> dict[str, Any]:
+    attributes = list_attributes(segment, database.segments.get(segment))
     attributes.pop("opt_in_process")
     return {"type": "list", "id": str(segment), "attributes": attributes, "links": {"self": f"{link}/{segment}"}}
 
 
-def list_attributes(id: int | str, declared: Segment | None) -> dict[str, Any]:
+def list_attributes(id: SegmentId, declared: Segment | None) -> dict[str, Any]:
     """Return the attributes of a list. One that is not declared has its id as its name."""
     if declared is None:
         return {"name": str(id), "created": None, "updated": None, "opt_in_process": SINGLE_OPT_IN}

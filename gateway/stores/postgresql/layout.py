@@ -142,6 +142,10 @@ MIGRATIONS = (
         ADD COLUMN is_double_opt_in boolean NOT NULL DEFAULT false;
     """,
     "ALTER TABLE tokens ADD COLUMN user_hash text",
+    """
+    ALTER TABLE segments ALTER COLUMN id TYPE text COLLATE "C" USING id::text,
+        ADD COLUMN preferences text NOT NULL DEFAULT '{}', ADD COLUMN archived bigint;
+    """,
 )
 """The steps from nothing to this version's layout. A released step is never altered: a change is a new step."""
 

@@ -146,6 +146,17 @@ MIGRATIONS = (
     ALTER TABLE segments ADD COLUMN is_double_opt_in INTEGER NOT NULL DEFAULT 0;
     """,
     "ALTER TABLE tokens ADD COLUMN user_hash TEXT",
+    """
+    ALTER TABLE segments RENAME TO numbered_segments;
+    CREATE TABLE segments (
+        database INTEGER NOT NULL REFERENCES databases, id TEXT NOT NULL, name TEXT NOT NULL, created INTEGER,
+        updated INTEGER, is_double_opt_in INTEGER NOT NULL, preferences TEXT NOT NULL, archived INTEGER,
+        PRIMARY KEY (database, id)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO segments
+        SELECT database, CAST(id AS TEXT), name, created, updated, is_double_opt_in, '{}', NULL FROM numbered_segments;
+    DROP TABLE numbered_segments;
+    """,
 )
 """The steps from an empty file to this version's layout. A released step is never altered: a change is a new step."""
 
