@@ -229,10 +229,24 @@ def test_lists_updates_and_deletes_segments(run: Run, url: str) -> None:
     done(run("segment create --database 7 --id 3 --name vip"))
     assert done(run("segment update --database 7 --id 3 --name best")) == "segment 3 updated in database 7\n"
     assert databases(url)[0].segments == {3: Segment(3, "best")}
-    assert json.loads(done(run("segment list --database 7 --json"))) == [{"id": 3, "name": "best"}]
-    assert done(run("segment list --database 7")).split() == ["id", "name", "3", "best"]
+    assert json.loads(done(run("segment list --database 7 --json"))) == [{"id": 3, "name": "best", "archived": False}]
+    assert done(run("segment list --database 7")).split() == ["id", "name", "archived", "3", "best", "no"]
     assert done(run("segment delete --database 7 --id 3")) == "segment 3 deleted in database 7\n"
     assert databases(url)[0].segments == {}
+
+
+def test_a_segment_may_have_a_text_as_its_id(run: Run, url: str) -> None:
+    done(run("database create --id 7 --name seven"))
+    done(run("segment create --database 7 --id vip --name VIP"))
+    done(run("segment create --database 7 --id 007 --name Bond"))
+    on_store(url, lambda store: store.archive_segment(7, "vip", 5))
+    done(run("segment update --database 7 --id vip --name best"))
+    assert databases(url)[0].segments == {"007": Segment("007", "Bond"), "vip": Segment("vip", "best", archived=5)}
+    assert done(run("segment list --database 7")).split()[3:] == ["007", "Bond", "no", "vip", "best", "yes"]
+    done(run("segment delete --database 7 --id vip"))
+    assert [*databases(url)[0].segments] == ["007"]
+    for id in ("0", "x" * 301, "9007199254740992"):
+        assert run("segment create --database 7 --name x --id", id).exit_code == 2
 
 
 @pytest.mark.parametrize("kind", ["resource", "segment"])

@@ -7,7 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.core.model import Database
+from gateway.core.fingerprint import fingerprint
+from gateway.core.model import Database, Query, Token
+from gateway.core.segments import Segment
 from gateway.stores.protocol import Store
 from tests.in_process import gateway_in_memory
 
@@ -114,3 +116,108 @@ async def test_the_others_leave_a_list_whose_recipients_are_replaced(gateway: Ga
         assert {item["recipientId"] for item in items} == {"member-7", "new"}
     assert (await gateway.send("PUT", "/lists/vip/subscriptions", {"recipients": []})).status_code == 204
     assert (await gateway.send("GET", "/lists/vip/subscriptions")).status_code == 404
+
+
+# --- lists with a name of their own, and archived ones ---
+
+ARCHIVED = ("vip", "7")
+"""Lists with three recipients each."""
+RECIPIENTS = [{"recipientId": name} for name in ("ann", "bob", "cat")]
+
+
+@pytest.fixture
+async def archived(gateway: Gateway) -> Gateway:
+    for id in ARCHIVED:
+        assert (await gateway.send("PUT", f"/lists/{id}", {"name": f"List {id}"})).status_code == 204
+        body = {"recipients": RECIPIENTS}
+        assert (await gateway.send("POST", f"/lists/{id}/subscriptions", body)).status_code == 204
+        assert (await gateway.send("DELETE", f"/lists/{id}")).status_code == 204
+    return gateway
+
+
+async def test_a_list_keeps_what_another_dialect_wrote(gateway: Gateway) -> None:
+    preferences = {"categories": {"c": {"status": "OPTED_IN"}}}
+    put = {"name": "VIP", "preferences": preferences}
+    assert (await gateway.send("PUT", "/lists/vip", put)).status_code == 204
+    attributes = {"name": "Best", "opt_in_process": "double_opt_in"}
+    body = {"data": {"type": "list", "id": "vip", "attributes": attributes}}
+    assert (await gateway.send("PATCH", "/api/lists/vip", body)).json()["data"]["attributes"]["name"] == "Best"
+    [segment] = (await gateway.store.databases())[0].segments.values()
+    assert (segment.name, segment.is_double_opt_in, segment.preferences) == ("Best", True, preferences)
+    assert (await gateway.send("PUT", "/lists/vip", {"name": "Good"})).status_code == 204
+    [changed] = (await gateway.store.databases())[0].segments.values()
+    assert (changed.name, changed.is_double_opt_in, changed.preferences) == ("Good", True, {})
+    assert changed.created == segment.created
+
+
+async def test_a_restored_list_has_its_recipients_and_their_times(archived: Gateway) -> None:
+    for id in ARCHIVED:
+        assert (await archived.send("GET", f"/lists/{id}/subscriptions")).status_code == 404
+    assert await archived.lists() == {}
+    members = await archived.store.page(1, Query(10))
+    assert [each.document["segments"] for each in members] == [[7, "vip"]] * 3
+    for _ in range(2):
+        for id in ARCHIVED:
+            assert (await archived.send("PUT", f"/lists/{id}/restore")).status_code == 204
+    assert await archived.store.page(1, Query(10)) == members
+    for id in ARCHIVED:
+        items = (await archived.send("GET", f"/lists/{id}/subscriptions")).json()["items"]
+        assert sorted(item["recipientId"] for item in items) == ["ann", "bob", "cat"]
+    assert await archived.lists() == {"7": "List 7", "vip": "List vip"}
+
+
+async def test_an_archived_list_of_one_database_says_nothing_of_another(archived: Gateway) -> None:
+    await archived.store.add_database(Database(2, "two"))
+    token = Token("other", fingerprint("other"), 2, frozenset({"read", "write", "delete"}), 0)
+    await archived.store.add_token(token)
+    other = {"authorization": "Bearer other"}
+    assert (await archived.send("PUT", "/lists/vip/restore", **other)).status_code == 404
+    assert (await archived.send("DELETE", "/lists/vip", **other)).status_code == 404
+    assert (await archived.send("PUT", "/lists/vip/subscriptions/ann", **other)).status_code == 204
+    assert (await archived.send("GET", "/lists/vip", **other)).status_code == 200
+    assert (await archived.send("GET", "/lists/vip")).status_code == 404
+
+
+async def test_nobody_joins_an_archived_list_by_a_batch_beside_another_one(archived: Gateway) -> None:
+    element = {"email": "new@example.com"}
+    body = {"token": TOKEN, "db_id": 1, "matching": "email", "data": [element, {"email": "other@example.com"}]}
+    reply = await archived.send("POST", "/api/v1.1/profiles/import_batch", {**body, "add_to_segments": [7]})
+    assert [row["error"] for row in reply.json()["result"]] == [409, 409]
+    assert len(await archived.store.page(1, Query(10))) == 3
+
+
+async def test_members_of_an_archived_list_are_merged_and_stay_in_it(archived: Gateway) -> None:
+    first, second, _ = await archived.store.page(1, Query(10))
+    body = {"token": TOKEN, "db_id": 1, "matching": "profile_id", "static_segments": True, "remove_source": True}
+    sides = {"source": [{"profile_id": second.id}], "destination": {"profile_id": first.id}}
+    assert (await archived.send("POST", "/api/v1.1/profiles/merge", {**body, **sides})).status_code == 200
+    assert [each.document["segments"] for each in await archived.store.page(1, Query(10))] == [[7, "vip"]] * 2
+
+
+async def test_a_deletion_by_klaviyo_ends_the_archive(archived: Gateway) -> None:
+    assert (await archived.send("DELETE", "/api/lists/vip")).status_code == 204
+    assert (await archived.send("PUT", "/lists/vip/restore")).status_code == 404
+    assert [*(await archived.store.databases())[0].segments] == [7]
+    assert (await archived.send("PUT", "/lists/vip/subscriptions/ann")).status_code == 204
+
+
+async def test_a_page_of_lists_ends_with_its_cursor(gateway: Gateway) -> None:
+    for number in range(60):
+        await gateway.store.add_segment(1, Segment(number, "number"))
+        await gateway.store.add_segment(1, Segment(f"text.{number:02}", "text"))
+    first = (await gateway.send("GET", "/lists")).json()
+    assert first["paging"] == {"cursor": "text.39", "more": True}
+    second = (await gateway.send("GET", "/lists?cursor=text.39")).json()
+    assert second["paging"] == {"more": False}
+    ids = [item["id"] for item in first["items"] + second["items"]]
+    assert ids == [*map(str, range(60)), *(f"text.{number:02}" for number in range(60))]
+    some = (await gateway.send("GET", "/lists?pattern=text.*")).json()["items"]
+    assert len(some) == 60
+
+
+async def test_both_of_two_first_puts_succeed_or_say_that_they_may_be_repeated(gateway: Gateway) -> None:
+    replies = await asyncio.gather(*(gateway.send("PUT", "/lists/vip", {"name": f"n{each}"}) for each in range(8)))
+    assert {reply.status_code for reply in replies} <= {204, 503}
+    assert 204 in {reply.status_code for reply in replies}
+    assert (await gateway.send("PUT", "/lists/vip", {"name": "last"})).status_code == 204
+    assert (await gateway.send("GET", "/lists/vip")).json()["name"] == "last"

@@ -556,7 +556,12 @@ FULL = Database(
     fields={"properties": {"customer_id": {"type": "string", "x-identifier": True}}},
     company_id="demo",
     resources={1: Resource(1, "news", ("a", "b"), {"properties": {}}), 2: Resource(2, "push")},
-    segments={5: Segment(5, "five", 1000, 2**40, True), 4: Segment(4, "four")},
+    segments={
+        4: Segment(4, "four"),
+        5: Segment(5, "five", 1000, 2**40, True),
+        "\x00é" * 150: Segment("\x00é" * 150, "long", preferences={"categories": {"é": {"status": "OPTED_IN"}}}),
+        "vip": Segment("vip", "VIP", archived=2**40),
+    },
 )
 TOKEN = Token("t1", "hash 1", 1, frozenset({"read", "write"}), 1000)
 
@@ -565,6 +570,7 @@ async def test_lists_databases_with_resources_and_segments(store: Store) -> None
     await store.add_database(FULL)
     await store.add_database(Database(0, "zero"))
     assert await store.databases() == [Database(0, "zero"), Database(1, "one"), Database(2, "two"), FULL]
+    assert [*(await store.databases())[3].segments] == [4, 5, "\x00é" * 150, "vip"]
 
 
 async def test_adds_resources_and_segments(store: Store) -> None:
@@ -597,13 +603,35 @@ async def test_updates_and_removes_resources_and_segments(store: Store) -> None:
     news = Resource(1, "changed", ("c",), {"properties": {"x": {"type": "string"}}})
     await store.update_resource(3, news)
     await store.remove_resource(3, 2)
+    named = Segment("vip", "changed", None, 2000, True, {"notifications": {}})
     await store.update_segment(3, Segment(4, "changed", None, 2000, True))
-    await store.remove_segment(3, 5)
+    await store.update_segment(3, named)
+    for id in (5, "\x00é" * 150):
+        await store.remove_segment(3, id)
     *_, changed, neighbour = await store.databases()
-    assert changed == replace(FULL, resources={1: news}, segments={4: Segment(4, "changed", None, 2000, True)})
+    segments = {4: Segment(4, "changed", None, 2000, True), "vip": replace(named, archived=2**40)}
+    assert changed == replace(FULL, resources={1: news}, segments=segments)
     assert neighbour == replace(FULL, id=4, company_id=None)
     await store.add_resource(3, Resource(2, "again"))
     assert (await store.databases())[2].resources[2] == Resource(2, "again")
+
+
+async def test_archives_a_segment_until_that_ends(store: Store) -> None:
+    """An update of the segment says nothing of it. A number and its text are two segments."""
+    number, text = Segment(7, "seven"), Segment("7", "text", 1, 2, True, {"categories": {}})
+    for each in (number, text):
+        await store.add_segment(1, each)
+    await store.add_segment(2, number)
+    await store.archive_segment(1, "7", 2**40)
+    await store.update_segment(1, replace(text, name="changed"))
+    assert [each.segments for each in await store.databases()] == [
+        {7: number, "7": replace(text, name="changed", archived=2**40)},
+        {7: number},
+    ]
+    await store.archive_segment(1, 7, 5)
+    await store.archive_segment(1, "7", None)
+    segments = (await store.databases())[0].segments
+    assert segments == {7: replace(number, archived=5), "7": replace(text, name="changed")}
 
 
 async def test_keeps_the_token_and_the_key_of_a_resource(store: Store) -> None:
@@ -687,6 +715,11 @@ async def test_revokes_a_token_permanently(store: Store) -> None:
         (Missing, lambda store: store.remove_resource(1, 1)),
         (Missing, lambda store: store.remove_segment(3, 9)),
         (Missing, lambda store: store.remove_segment(1, 5)),
+        (Missing, lambda store: store.remove_segment(3, "5")),
+        (Duplicate, lambda store: store.add_segment(3, Segment("vip", "again"))),
+        (Missing, lambda store: store.archive_segment(3, "5", 1)),
+        (Missing, lambda store: store.archive_segment(1, 5, 1)),
+        (Missing, lambda store: store.archive_segment(9, 5, None)),
     ],
 )
 async def test_rejects_rows_that_contradict_the_registry(store: Store, refused: type[Exception], add: Any) -> None:
@@ -713,6 +746,8 @@ async def test_the_registry_version_changes_with_the_registry(store: Store) -> N
         store.update_database(Database(1, "first")),
         store.update_resource(1, Resource(1, "letters")),
         store.update_segment(1, Segment(1, "first")),
+        store.archive_segment(1, 1, 5),
+        store.archive_segment(1, 1, None),
         store.remove_resource(1, 1),
         store.remove_segment(1, 1),
     ):

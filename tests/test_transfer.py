@@ -47,9 +47,11 @@ from tests.stores import change
 from tests.stores.urls import ENGINES, empty_store_url
 
 FIELDS = {"type": "object", "properties": {"card": {"type": "string", "x-identifier": True}}}
-ONE = Database(
-    1, "one", False, FIELDS, "demo", {7: Resource(7, "news", ("a", "b"))}, {5: Segment(5, "vip", 10, 20, True)}
-)
+SEGMENTS = {
+    5: Segment(5, "vip", 10, 20, True),
+    "é\x00": Segment("é\x00", "old", preferences={"categories": {"c": {}}}, archived=30),
+}
+ONE = Database(1, "one", False, FIELDS, "demo", {7: Resource(7, "news", ("a", "b"))}, SEGMENTS)
 TWO = Database(2, "Два", closed=True)
 TOKEN = Token("t1", "hash 1", 1, frozenset({"write", "read"}), 1000)
 ANN = Profile("a", {"email": "Ann@Example.com", "custom": {"card": "7", "n": 1.0, "long": 2**63 - 1}}, 3, 10, 20)

@@ -4,11 +4,24 @@ from dataclasses import replace
 
 import click
 
-from gateway.cli.options import DATABASE, ID, JSON, NAME, setting
+from gateway.cli.options import DATABASE, JSON, NAME, POSITIVE, setting
 from gateway.cli.output import print_rows
 from gateway.cli.store import find_database, load_settings, run_on_store, update_registry
-from gateway.core.segments import Segment
+from gateway.core.segments import MAX_ID_CHARACTERS, Segment, SegmentId, segment_of
 from gateway.stores.protocol import Store
+
+
+def _parse_id(context: click.Context, option: click.Parameter, text: str) -> SegmentId:
+    """Return a number or a text. Raises `BadParameter`."""
+    id: SegmentId = segment_of(text)
+    if isinstance(id, int):
+        return int(POSITIVE.convert(id, option, context))
+    if not 0 < len(text.strip()) <= len(text) <= MAX_ID_CHARACTERS:
+        raise click.BadParameter(f"it must be a number, or a text of 1 to {MAX_ID_CHARACTERS} characters")
+    return id
+
+
+ID = click.option("--id", callback=_parse_id, required=True, help="id in the API: a number, or a text")
 
 
 @click.group()
@@ -21,7 +34,7 @@ def segment() -> None:
 @DATABASE
 @ID
 @NAME
-def create_segment(store: str | None, database: int, id: int, name: str) -> None:
+def create_segment(store: str | None, database: int, id: SegmentId, name: str) -> None:
     """Create a static segment."""
     duplicate, missing = f"database {database} has a segment {id} already", f"there is no database {database}"
     update_registry(store, lambda store: store.add_segment(database, Segment(id, name)), duplicate, missing)
@@ -36,7 +49,8 @@ def list_segments(store: str | None, database: int, as_json: bool) -> None:
     """List the static segments of a database."""
     databases = run_on_store(load_settings(store=store), lambda store: store.databases())
     segments = find_database(databases, database).segments.values()
-    print_rows([{"id": each.id, "name": each.name} for each in segments], as_json)
+    rows = [{"id": each.id, "name": each.name, "archived": each.archived is not None} for each in segments]
+    print_rows(rows, as_json)
 
 
 @segment.command("update")
@@ -44,7 +58,7 @@ def list_segments(store: str | None, database: int, as_json: bool) -> None:
 @DATABASE
 @ID
 @NAME
-def update_segment(store: str | None, database: int, id: int, name: str) -> None:
+def update_segment(store: str | None, database: int, id: SegmentId, name: str) -> None:
     """Rename a static segment."""
 
     async def rename(store: Store) -> None:
@@ -59,11 +73,11 @@ def update_segment(store: str | None, database: int, id: int, name: str) -> None
 @setting("store")
 @DATABASE
 @ID
-def delete_segment(store: str | None, database: int, id: int) -> None:
+def delete_segment(store: str | None, database: int, id: SegmentId) -> None:
     """Delete a static segment. Profiles keep its id."""
     update_registry(store, lambda store: store.remove_segment(database, id), missing=_missing(database, id))
     click.echo(f"segment {id} deleted in database {database}")
 
 
-def _missing(database: int, id: int) -> str:
+def _missing(database: int, id: SegmentId) -> str:
     return f"there is no segment {id} in database {database}"

@@ -7,6 +7,9 @@ from typing import Any, TypeAlias
 SegmentId: TypeAlias = int | str
 """A number, as Altcraft has it, or a text."""
 
+MAX_ID_CHARACTERS = 300
+"""Characters of the id of a declared segment, if it is a text: an index holds it in every engine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -23,6 +26,12 @@ class Segment:
     is_double_opt_in: bool = False
     preferences: Mapping[str, Any] = field(default_factory=dict)
     archived: int | None = None
+
+
+def segment_of(text: Any) -> Any:
+    """Return the id that a text means: a number if the text is its decimal form. Another value stays as it is."""
+    is_integer = isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 19
+    return int(text) if is_integer and str(int(text)) == text else text
 
 
 def segment_order(id: SegmentId) -> tuple[bool, Any]:

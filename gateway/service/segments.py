@@ -9,15 +9,12 @@ from msgspec.structs import replace as replace_commands
 from gateway.core.faults import Refusal, refuse
 from gateway.core.matching import SEGMENT
 from gateway.core.model import Database, IdempotencyKey, Profile, Query, Update
-from gateway.core.segments import Segment, SegmentId, visible_segments
+from gateway.core.segments import MAX_ID_CHARACTERS, Segment, SegmentId, visible_segments
 from gateway.service.changes import GROUP_SIZE, ChangeBuilder
 from gateway.service.prepared_request import Outcome, PreparedRequest
 from gateway.service.updates import apply
 from gateway.stores.errors import Duplicate, Missing
 from gateway.stores.protocol import Store
-
-MAX_ID_CHARACTERS = 300
-"""Characters of the id of a declared segment, if it is a text."""
 
 
 class Segments:

@@ -198,9 +198,10 @@ _COURIER_BODIES: dict[str, dict[str, Any]] = {
     "PUT /preferences": _TOPICS,
     "POST /preferences": _TOPICS,
     "PUT /preferences/{topic_id}": {"topic": _TOPIC},
+    "PUT /lists/{list_id}": {"name": "News"},
     "PUT /tenants": {"tenants": [{"tenant_id": "acme"}]},
 }
-"""By method and path below a user, the bodies that the others do not have."""
+"""By method and path, or path below a user, the bodies that the others do not have."""
 
 
 def _klaviyo(call: Call, _database: int | None) -> tuple[Any, str]:

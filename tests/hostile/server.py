@@ -111,7 +111,13 @@ class ServerUnderTest:
         return self._eyes.pragma("data_version")
 
     def rows(self, database: int) -> list[Any]:
-        return self._eyes.execute("SELECT * FROM profiles WHERE database = ? ORDER BY id", (database,)).fetchall()
+        """Return the profiles and the segments of a database."""
+        tables = ("profiles", "segments")
+        return [
+            row
+            for table in tables
+            for row in self._eyes.execute(f"SELECT * FROM {table} WHERE database = ? ORDER BY id", (database,))
+        ]
 
 
 def in_time(exchange: Callable[[], T], sent: object) -> T:

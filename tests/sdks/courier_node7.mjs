@@ -55,6 +55,18 @@ assert.equal((await client.lists.retrieve("node7.list")).id, "node7.list");
 for (const each of [id, `${id} 2`]) await subscriptions.unsubscribeUser(each, { list_id: "node7.list" });
 await assert.rejects(client.lists.retrieve("node7.list"), Courier.NotFoundError);
 
+const { lists: vips } = client;
+await vips.update("node7.vip", { name: "VIP", preferences: { notifications: {} } });
+await subscriptions.subscribeUser(id, { list_id: "node7.vip" });
+await vips.delete("node7.vip");
+await assert.rejects(vips.retrieve("node7.vip"), Courier.NotFoundError);
+await assert.rejects(subscriptions.subscribeUser("another", { list_id: "node7.vip" }), Courier.ConflictError);
+await vips.restore("node7.vip");
+await vips.restore("node7.vip", {});
+assert.deepEqual((await vips.list()).items.map((each) => [each.id, each.name]), [["node7.vip", "VIP"]]);
+assert.deepEqual((await subscriptions.list("node7.vip")).items.map((each) => each.recipientId), [id]);
+await vips.delete("node7.vip");
+
 const once = { headers: { "Idempotency-Key": id.replaceAll(/\W/g, "-") } };
 await profiles.create(id, { profile: { name: "once" } }, once);
 await profiles.create(id, { profile: { name: "once" } }, once);
@@ -72,4 +84,5 @@ assert.deepEqual(methods(profiles.lists).sort(), listed);
 const users = ["tokens", "tenants"].flatMap((name) => methods(client.users[name]).map((method) => `${name}.${method}`));
 const others = ["preferences.retrieve", "preferences.retrieveTopic", "preferences.updateOrCreateTopic"];
 const ofLists = ["list", "add", "subscribeUser", "unsubscribeUser"].map((name) => `subscriptions.${name}`);
+others.push(...["list", "retrieve", "update", "delete", "restore"].map((name) => `client.lists.${name}`));
 console.log([...called, ...listed.map((name) => `lists.${name}`), ...users, ...others, ...ofLists].join(" "));

@@ -15,7 +15,8 @@ USER_RESOURCES = ("tokens", "preferences", "tenants")
 """The resources of users, whose methods are all called."""
 
 LIST_METHODS = (
-    *("lists.list", "lists.retrieve", "tenants.list_users"),
+    *(f"lists.{name}" for name in ("list", "retrieve", "update", "delete", "restore")),
+    "tenants.list_users",
     *(f"subscriptions.{name}" for name in ("list", "add", "subscribe_user", "unsubscribe_user")),
 )
 
@@ -55,6 +56,7 @@ async def check_calls(client: Any) -> None:
     await check_lists(profiles, recipient)
     await check_users(client, recipient)
     await check_subscriptions(client, recipient)
+    await check_archive(client, recipient)
     await check_errors(profiles, recipient)
 
 
@@ -123,6 +125,28 @@ async def check_subscriptions(client: Any, user: str) -> None:
         await result_of(subscriptions.unsubscribe_user(each, list_id=list_id))
     absent = await error_body(NotFoundError, client.lists.retrieve, list_id)
     assert absent["message"] == "List not found", absent
+
+
+async def check_archive(client: Any, user: str) -> None:
+    """Check that a list is named, archived and restored with its recipients."""
+    lists, list_id = client.lists, f"vip/{type(client).__name__}"
+    preferences = {"categories": {}, "notifications": {"n": {"status": "OPTED_IN"}}}
+    await result_of(lists.update(list_id, name="VIP", preferences=preferences))
+    await result_of(lists.subscriptions.subscribe_user(user, list_id=list_id))
+    [listed] = (await result_of(lists.list())).items
+    assert (listed.id, listed.name, listed.created is not None) == (list_id, "VIP", True), listed
+    for _ in range(2):
+        await result_of(lists.delete(list_id))
+    assert not (await result_of(lists.list())).items
+    await error_body(NotFoundError, lists.retrieve, list_id)
+    await error_body(ConflictError, lists.subscriptions.subscribe_user, "another", list_id=list_id)
+    for _ in range(2):
+        await result_of(lists.restore(list_id))
+    assert (await result_of(lists.retrieve(list_id))).name == "VIP"
+    page = await result_of(lists.subscriptions.list(list_id))
+    assert [each.recipient_id for each in page.items] == [user], page
+    await result_of(lists.delete(list_id))
+    await error_body(NotFoundError, lists.restore, "nowhere")
 
 
 async def check_errors(profiles: Any, recipient: str) -> None:

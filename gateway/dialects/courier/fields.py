@@ -62,12 +62,6 @@ def vendor_name(path: list[str]) -> Sequence[str]:
             return path
 
 
-def segment_of(list_id: Any) -> Any:
-    """Return the segment of a list's id. The decimal form of an integer is the segment with that number."""
-    is_integer = isinstance(list_id, str) and list_id.isascii() and list_id.isdigit() and len(list_id) < 19
-    return int(list_id) if is_integer and str(int(list_id)) == list_id else list_id
-
-
 def type_faults(profile: Mapping[str, Any]) -> list[Fault]:
     """Return a fault for each field whose value has the wrong type."""
     return [

@@ -9,9 +9,8 @@ from typing import Any
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import Database, Profile, Update
 from gateway.core.pointer import join_pointer
-from gateway.core.segments import visible_segments
+from gateway.core.segments import segment_of, visible_segments
 from gateway.core.times import format_time
-from gateway.dialects.courier.fields import segment_of
 from gateway.dialects.courier.pages import page_of, parse_page, segments_after
 from gateway.dialects.courier.requests import (
     decode_name,

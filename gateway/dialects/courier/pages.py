@@ -6,8 +6,7 @@ from typing import Any
 
 from gateway.core.faults import refuse
 from gateway.core.model import Profile
-from gateway.core.segments import SegmentId, segment_order
-from gateway.dialects.courier.fields import segment_of
+from gateway.core.segments import SegmentId, segment_of, segment_order
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request, Result
 
 PAGE_SIZE = 100

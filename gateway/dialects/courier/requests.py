@@ -7,6 +7,7 @@ from typing import Any
 from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import Update
 from gateway.core.pointer import join_pointer, split_pointer
+from gateway.core.segments import segment_of
 from gateway.core.times import parse_time
 from gateway.dialects.courier.fields import (
     ADDRESS_CLAIMS,
@@ -17,7 +18,6 @@ from gateway.dialects.courier.fields import (
     STRING_MEMBERS,
     VISIBLE_MEMBERS,
     canonical_path,
-    segment_of,
 )
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Request
 

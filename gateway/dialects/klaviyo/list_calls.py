@@ -12,7 +12,7 @@ from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.listing import sort_value
 from gateway.core.model import Database, Profile
 from gateway.core.pointer import join_pointer
-from gateway.core.segments import Segment, SegmentId, segment_order, visible_segments
+from gateway.core.segments import Segment, SegmentId, segment_of, segment_order, visible_segments
 from gateway.core.times import parse_time
 from gateway.dialects.klaviyo.fields import IDENTIFIERS
 from gateway.dialects.klaviyo.jsonapi.cursors import (
@@ -42,7 +42,7 @@ from gateway.dialects.klaviyo.jsonapi.links import (
     render_resource,
     unknown_field,
 )
-from gateway.dialects.klaviyo.lists import list_attributes, segment_of
+from gateway.dialects.klaviyo.lists import list_attributes
 from gateway.dialects.klaviyo.pages import parse_page, parse_query
 from gateway.dialects.klaviyo.replies import profile_resource
 from gateway.dialects.klaviyo.requests import NO_MATCH, match_id, profile_context

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.faults import Fault
-from gateway.core.segments import Segment
+from gateway.core.segments import Segment, segment_of
 from gateway.dialects.klaviyo.jsonapi.documents import ATTRIBUTES, parse_attributes, parse_resource, reject_unknown
 from gateway.dialects.klaviyo.jsonapi.links import link_context, render_resource
 from gateway.dialects.klaviyo.list_calls import LIST_FIELDS, list_resource
-from gateway.dialects.klaviyo.lists import DOUBLE_OPT_IN, SINGLE_OPT_IN, segment_of
+from gateway.dialects.klaviyo.lists import DOUBLE_OPT_IN, SINGLE_OPT_IN
 from gateway.dialects.klaviyo.requests import NO_MATCH
 from gateway.dialects.protocol import ParsedCommand, ParsedRequest, Reply, Request, Result
 

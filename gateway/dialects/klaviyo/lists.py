@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gateway.core.model import Database, Update
-from gateway.core.segments import Segment, SegmentId, visible_segments
+from gateway.core.segments import Segment, SegmentId, segment_of, visible_segments
 from gateway.dialects.klaviyo.jsonapi.links import render_collection
 from gateway.dialects.klaviyo.times import render_time
 from gateway.dialects.protocol import Reply, Result
@@ -15,12 +15,6 @@ SINGLE_OPT_IN, DOUBLE_OPT_IN = "single_opt_in", "double_opt_in"
 def change_lists(action: str, ids: Sequence[str]) -> Update:
     """Return the part of an update that adds a profile to lists ("add") or removes it ("remove")."""
     return {"segments": {action: [segment_of(id) for id in ids]}} if ids else {}
-
-
-def segment_of(list_id: str) -> SegmentId:
-    """Return the segment of a list. An integer is the segment that other dialects have by this id."""
-    is_integer = list_id.isascii() and list_id.isdigit() and len(list_id) < 19
-    return int(list_id) if is_integer and str(int(list_id)) == list_id else list_id
 
 
 def render_lists(result: Result, segments: Iterable[SegmentId]) -> Reply:
