@@ -127,7 +127,8 @@ def test_prints_a_database_with_all_its_parts(run: Run, tmp_path: Path) -> None:
     shop = {"id": 2, "name": "shop", "categories": ["new", "sale"], "fields": {}}
     assert shown["resources"]["2"] == {**shop, "token_hash": None, "public_key": None}
     vip = {"id": 3, "name": "vip"}
-    assert shown["segments"]["3"] == {**vip, "created": None, "updated": None, "is_double_opt_in": False}
+    rest = {"created": None, "updated": None, "is_double_opt_in": False, "preferences": {}, "archived": None}
+    assert shown["segments"]["3"] == {**vip, **rest}
 
 
 def test_refuses_to_print_an_unknown_database(run: Run) -> None:

@@ -106,7 +106,8 @@ def database(seed: int, *, is_rare: bool) -> Database:
         return {"type": "object", "properties": declared, **(rare if is_rare else {})}
 
     resources = {id: Resource(id, f"r{id}", ("a", "abc"), fields()) for id in (1, 2)}
-    return Database(1, "law", seed % 2 == 1, fields(), None, resources, {3: Segment(3, "s")})
+    archived = {4: Segment(4, "old", archived=1), "3": Segment("3", "text", archived=2)} if seed % 3 == 0 else {}
+    return Database(1, "law", seed % 2 == 1, fields(), None, resources, {3: Segment(3, "s"), **archived})
 
 
 operations = st.lists(
