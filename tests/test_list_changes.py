@@ -178,7 +178,7 @@ async def test_an_archived_list_of_one_database_says_nothing_of_another(archived
     assert (await archived.send("GET", "/lists/vip")).status_code == 404
 
 
-async def test_nobody_joins_an_archived_list_by_a_batch_beside_another_one(archived: Gateway) -> None:
+async def test_a_batch_adds_no_profile_to_an_archived_list(archived: Gateway) -> None:
     element = {"email": "new@example.com"}
     body = {"token": TOKEN, "db_id": 1, "matching": "email", "data": [element, {"email": "other@example.com"}]}
     reply = await archived.send("POST", "/api/v1.1/profiles/import_batch", {**body, "add_to_segments": [7]})

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 SegmentId: TypeAlias = int | str
-"""A number, as Altcraft has it, or a text."""
+"""A number or a text: some vendors have numbers only."""
 
 MAX_ID_CHARACTERS = 300
 """Characters of the id of a declared segment, if it is a text: an index holds it in every engine."""
@@ -15,7 +15,7 @@ MAX_ID_CHARACTERS = 300
 class Segment:
     """A declared segment. Times are in milliseconds since 1970.
 
-    `preferences` are those of a list of Courier. `archived` is when it was archived, None: it is not. The profiles of
+    `preferences` are what members have by default. `archived` is when it was archived, None: it is not. The profiles of
     an archived one stay in it; no dialect shows it or who is in it, and no profile joins it.
     """
 
