@@ -15,7 +15,7 @@ MAX_ID_CHARACTERS = 300
 class Segment:
     """A declared segment. Times are in milliseconds since 1970.
 
-    `preferences` are what members have by default. `archived` is when it was archived, None: it is not. The profiles of
+    `preferences` are kept as they were given. `archived` is when it was archived, None: it is not. The profiles of
     an archived one stay in it; no dialect shows it or who is in it, and no profile joins it.
     """
 
