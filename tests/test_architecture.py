@@ -16,7 +16,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "core": (set(), {"email_validator", "msgspec", "orjson", "phonenumbers"}),
     "media": ({"core"}, {"jiter", "lxml", "msgspec", "orjson"}),
     "schema": ({"core"}, {"jsonschema", "jsonschema_rs", "msgspec", "referencing"}),
-    "dialects": ({"core"}, {"jsonpatch", "msgspec"}),
+    "dialects": ({"core"}, {"graphql", "jsonpatch", "msgspec"}),
     "stores": ({"core", "optional_dependencies"}, {"apsw", "msgspec", "orjson", "psycopg"}),
     "optional_dependencies": (set(), set()),
     "settings": (set(), {"msgspec"}),

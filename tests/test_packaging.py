@@ -111,6 +111,7 @@ LIBRARIES = {
     "webhooks": "cryptography",
     "tracing": OTLP_EXPORTER,
     "jwt": "jwt",
+    "graphql": "graphql",
 }
 
 WITHOUT = """if True:

@@ -41,6 +41,7 @@ OPEN = {
     "DELETE /lists/{list_id}/subscriptions/{user_id}",
     "PUT /client/lists/{list_id}/subscribe/{user_id}",
     "DELETE /client/lists/{list_id}/unsubscribe/{user_id}",
+    "POST /client/q",
 }
 """The calls that a user's token opens. Not those that say who a user is, or to which tenants a user belongs."""
 
@@ -158,6 +159,9 @@ def operator() -> dict[str, str]:
     return {"authorization": f"Bearer {OPERATOR}"}
 
 
+BODIES = {f"/users/{CANARY}/tokens/t1": {"provider_key": "apn"}, "/client/q": {"query": "{ brand { links } }"}}
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -165,6 +169,7 @@ def operator() -> dict[str, str]:
         ("GET", f"/users/{CANARY}/preferences"),
         ("PUT", f"/client/lists/news/subscribe/{CANARY}"),
         ("DELETE", f"/client/lists/news/unsubscribe/{CANARY}/"),
+        ("POST", "/client/q"),
     ],
 )
 async def test_a_page_of_any_site_may_make_the_calls_of_its_user(method: str, path: str) -> None:
@@ -175,8 +180,8 @@ async def test_a_page_of_any_site_may_make_the_calls_of_its_user(method: str, pa
         assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (200, "*")
         assert method in reply.headers["access-control-allow-methods"]
         assert {"authorization", "content-type"} <= {*reply.headers["access-control-allow-headers"].split(",")}
-        body = {"provider_key": "apn"} if path.endswith("t1") else None
-        reply = await client.request(method, path, headers={**own(), **page}, json=body)
+        sent = {**own(), **page, "x-courier-user-id": CANARY}
+        reply = await client.request(method, path, headers=sent, json=BODIES.get(path))
         assert (reply.is_success, reply.headers["access-control-allow-origin"]) == (True, "*")
 
 

@@ -28,6 +28,7 @@ CATALOG: dict[str, CatalogEntry] = {
     "unknown_field": CatalogEntry(400, "Incorrect field"),
     "read_only_field": CatalogEntry(400, "the field is set by the gateway alone"),
     "invalid_patch": CatalogEntry(400, "the JSON Patch cannot be applied"),
+    "invalid_query": CatalogEntry(400, "the query is not one that is served"),
     "invalid_function": CatalogEntry(400, "the update function does not fit the field"),
     "unknown_category": CatalogEntry(400, "category not found in resource"),
     "unknown_cursor": CatalogEntry(400, "the cursor is not one of this feed"),

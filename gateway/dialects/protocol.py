@@ -188,6 +188,8 @@ class Call(Struct, frozen=True, eq=False):
     """Returns the credential of a request, in place of the dialect's function."""
     resource: Callable[[Request], ResourceCredential] | None = None
     """Returns what names a resource of the database, beside the credential."""
+    variant: Callable[[Request], "Call | None"] | None = None
+    """Returns the call that a request is one of by its body, which has the same path and method; None: this one."""
     user: Callable[[Request], str] | None = None
     """Returns the external id of the only profile that a request is about. None: no token of a user opens the call."""
 

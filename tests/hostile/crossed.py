@@ -14,6 +14,7 @@ from gateway import media
 from gateway.core.fingerprint import fingerprint
 from gateway.dialects import load_dialects
 from gateway.dialects.altcraft.calls import PUBLIC_PUSH
+from gateway.dialects.courier.client_query import USER_HEADER
 from gateway.dialects.klaviyo.devices import PushToken
 from gateway.dialects.protocol import Call
 from tests.cases import TOKENS
@@ -84,6 +85,7 @@ def made(name: str, call: Call, secret: str | None, database: int | None, codec:
     own, rights = TOKENS.get(secret or "", (None, ()))
     is_known = own is not None and secret != "was-revoked" and {call.right, *call.further_rights} <= {*rights}
     headers = {"content-type": codec.media_type, "accept": codec.media_type, "revision": "2025-10-15"}
+    headers |= {USER_HEADER: CANARY} if name == "courier" else {}
     tree, path = BODIES[name](call, database)
     asked = database if name == "altcraft" else own
     if is_of_resource(call) or is_of_company(name, call):
@@ -200,6 +202,9 @@ _COURIER_BODIES: dict[str, dict[str, Any]] = {
     "PUT /preferences/{topic_id}": {"topic": _TOPIC},
     "PUT /lists/{list_id}": {"name": "News"},
     "PUT /tenants": {"tenants": [{"tenant_id": "acme"}]},
+    "POST /client/q": {
+        "query": 'mutation { updatePreferenceV2(templateId: "news", preferences: {status: OPTED_IN}) { status } }'
+    },
 }
 """By method and path, or path below a user, the bodies that the others do not have."""
 

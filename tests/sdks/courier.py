@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from environments import KEY, SDKS, in_node, in_python, ran, serving
+from environments import KEY, SDKS, in_node, in_python, ran, serving, user_token
 
 PYTHON = {
     "courier_py9.py": "trycourier>=9,<10",
@@ -25,12 +25,15 @@ NODE = {
     "courier_node5.mjs": "@trycourier/courier@5",
     "courier_browser.mjs": "@trycourier/courier-js@3",
 }
+USER = "browser-7"
+"""The user of the library for browsers."""
 
 
 def main() -> int:
     """Run every program, one after the other. Those of Node.js need npm."""
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as url:
-        environment = {**os.environ, "COURIER_URL": url, "COURIER_KEY": KEY}
+        own = {"COURIER_USER": USER, "COURIER_USER_TOKEN": user_token(Path(folder), USER)}
+        environment = {**os.environ, "COURIER_URL": url, "COURIER_KEY": KEY, **own}
         results = [
             ran(name, in_python(environment_folder(name), name, package), environment)
             for name, package in PYTHON.items()

@@ -67,6 +67,13 @@ def serving(folder: Path, commands: Path = COMMANDS) -> Iterator[str]:
         server.wait(30)
 
 
+def user_token(folder: Path, user: str, commands: Path = COMMANDS) -> str:
+    """The secret of a token that is bound to a user, as an operator makes it for the server of `serving`."""
+    command = ["token", "create", "--store", f"sqlite:///{folder}/sdks.db", "--database", "1", "--user", user]
+    done = subprocess.run([commands / "profile-gateway", *command], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1]
+
+
 def wait_for(url: str) -> None:
     """Returns once the server answers. Raises `TimeoutError`."""
     for _ in range(200):

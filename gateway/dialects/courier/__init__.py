@@ -11,6 +11,7 @@ from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.model import Document, Update
 from gateway.dialects.courier import errors, preferences, tokens
 from gateway.dialects.courier.calls import CALLS
+from gateway.dialects.courier.client_query import USER_HEADER
 from gateway.dialects.courier.fields import FIELDS, type_faults
 from gateway.dialects.courier.json_patch import PatchBounds, apply_patch
 from gateway.dialects.courier.outgoing import OUTGOING
@@ -45,11 +46,13 @@ class Courier:
     constraints = "courier"
     file_rows: FileRows | None = FILE_ROWS
     outgoing: Outgoing | None = OUTGOING
-    request_names = RequestNames()
+    request_names = RequestNames(headers=(USER_HEADER,))
 
     def __init__(self, max_body_bytes: int, patch_bounds: PatchBounds) -> None:
         self._patch_bounds = patch_bounds
-        self.calls = tuple(replace(call, max_body_bytes=max_body_bytes) for call in CALLS)
+        self.calls = tuple(
+            replace(call, max_body_bytes=min(call.max_body_bytes or max_body_bytes, max_body_bytes)) for call in CALLS
+        )
 
     def media_type(self, request: Request) -> str | None:
         """Return the query's `format`. The vendor has no parameter for it: otherwise the headers decide."""

@@ -5,7 +5,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from gateway.core.rights import DELETE, READ, WRITE
-from gateway.dialects.courier import lists, preferences, replies, requests, tenants, tokens
+from gateway.dialects.courier import client_query, lists, preferences, replies, requests, tenants, tokens
 from gateway.dialects.protocol import (
     ATOMIC,
     DECLARE_SEGMENT,
@@ -123,6 +123,23 @@ _POINTERS = {"/match": "/user_id", "/segments/add/0": "/list_id", "/segment/id":
 """The canonical pointers for which the calls on users and lists have a name in the path."""
 
 
+_QUERY = Call(
+    *("POST", "/client/q", FIND, READ, client_query.parse_query, client_query.render_query),
+    max_body_bytes=client_query.MAX_BODY,
+    user=client_query.parse_user,
+    has_cors=True,
+    render_faults=client_query.render_faults,
+)
+_MUTATION = replace(
+    _QUERY,
+    operation=UPDATE,
+    right=WRITE,
+    parse=client_query.parse_mutation,
+    render=client_query.render_mutation,
+    variant=lambda request: _QUERY if client_query.is_query(request) else None,
+)
+
+
 def _for_users(call: Call) -> Call:
     """Return a call as one that a user's token opens, if it is. The vendor's library for browsers makes some of them.
 
@@ -138,10 +155,13 @@ def _for_pages(call: Call) -> Call:
     return replace(call, has_cors=call.path.startswith(("/users/", "/client/")))
 
 
-CALLS: tuple[Call, ...] = tuple(
-    _for_pages(_for_users(call))
-    for call in (
-        *_PROFILE_CALLS,
-        *(replace(call, pointers=_POINTERS) for call in (*_USER_CALLS, *_LIST_CALLS)),
-    )
+CALLS: tuple[Call, ...] = (
+    *(
+        _for_pages(_for_users(call))
+        for call in (
+            *_PROFILE_CALLS,
+            *(replace(call, pointers=_POINTERS) for call in (*_USER_CALLS, *_LIST_CALLS)),
+        )
+    ),
+    _MUTATION,
 )

@@ -18,6 +18,9 @@ MAX_TOPICS = 50
 STATUSES = ("OPTED_IN", "OPTED_OUT")
 CHANNELS = ("direct_message", "email", "push", "sms", "webhook", "inbox")
 CHOICE = ("status", "has_custom_routing", "custom_routing")
+DIGEST = "digest"
+"""The member of a choice that these calls do not have."""
+
 DEFAULT: Mapping[str, Any] = {"status": STATUSES[0]}
 
 _TOPICS, _TENANT_TOPICS = "topics", "tenant_topics"
@@ -39,10 +42,12 @@ def parse_search(request: Request) -> ParsedRequest:
 def parse_replacement(request: Request) -> ParsedRequest:
     """Parse PUT of all preferences: topics that are not named are reset."""
     rows = _rows(request, 0)
-    if faults := [fault for index, row in enumerate(rows) for fault in _row_faults(row, f"/topics/{index}", request)]:
+    if faults := [
+        fault for index, row in enumerate(rows) for fault in row_faults(row, f"/topics/{index}", request.is_typed)
+    ]:
         raise Refusal(faults)
     tenant = _tenant(request)
-    chosen = {_topic_id(row): _choice(row) for row in rows}
+    chosen = {_topic_id(row): choice_of(row) for row in rows}
     patch = [{"op": "replace", "path": "", "value": chosen, "pointer": join_pointer(*_place(tenant))}]
     parts = {"patch": patch, "patch_target": [_TOPICS, *tenant], "if_absent": "create"}
     return parsed_request(request, parts, tenant=tenant, topics=list(chosen))
@@ -63,8 +68,8 @@ def resolve_replacement(document: Document, tenant: list[str], apply: Callable[[
 def parse_choices(request: Request) -> ParsedRequest:
     """Parse POST of preferences: valid topics are set, and the others are errors of the reply."""
     rows = _rows(request, 1)
-    faults = [list(_row_faults(row, f"/topics/{index}", request)) for index, row in enumerate(rows)]
-    chosen = {_topic_id(row): _choice(row) for row, found in zip(rows, faults, strict=True) if not found}
+    faults = [list(row_faults(row, f"/topics/{index}", request.is_typed)) for index, row in enumerate(rows)]
+    chosen = {_topic_id(row): choice_of(row) for row, found in zip(rows, faults, strict=True) if not found}
     if not chosen:
         raise Refusal([fault for found in faults for fault in found])
     errors = [
@@ -80,9 +85,9 @@ def parse_choice(request: Request) -> ParsedRequest:
     topic = decode_name(request, "topic_id")
     row = require(request.tree, "topic")
     row = {**row, "topic_id": topic} if isinstance(row, dict) else row
-    if faults := list(_row_faults(row, "/topic", request)):
+    if faults := list(row_faults(row, "/topic", request.is_typed)):
         raise Refusal(faults)
-    return _parse_operations(request, {topic: _choice(row)})
+    return _parse_operations(request, {topic: choice_of(row)})
 
 
 def parse_reset(request: Request) -> ParsedRequest:
@@ -94,12 +99,14 @@ def parse_reset(request: Request) -> ParsedRequest:
 
 def _parse_operations(request: Request, chosen: Mapping[str, Any], **context: Any) -> ParsedRequest:
     tenant = _tenant(request)
-    operations = [
-        {"function": "set", "pointer": join_pointer(*_place(tenant), topic), "value": choice}
-        for topic, choice in chosen.items()
-    ]
+    operations = [choice_operation(tenant, topic, choice) for topic, choice in chosen.items()]
     parts = {"operations": operations, "if_absent": "create"}
     return parsed_request(request, parts, tenant=tenant, topics=list(chosen), **context)
+
+
+def choice_operation(tenant: Sequence[str], topic: str, choice: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the operation that sets the choice for one topic, and replaces the one before."""
+    return {"function": "set", "pointer": join_pointer(*_place(tenant), topic), "value": choice}
 
 
 def _tenant(request: Request) -> list[str]:
@@ -120,7 +127,8 @@ def _rows(request: Request, minimum: int) -> list[Any]:
     return rows
 
 
-def _row_faults(row: Any, pointer: str, request: Request) -> Iterable[Fault]:
+def row_faults(row: Any, pointer: str, is_typed: bool = True) -> Iterable[Fault]:
+    """Yield what is wrong with the choice for one topic."""
     if not isinstance(row, dict):
         yield Fault("invalid_parameter", "it must be an object", pointer)
         return
@@ -128,11 +136,11 @@ def _row_faults(row: Any, pointer: str, request: Request) -> Iterable[Fault]:
         yield Fault("invalid_parameter", "it must be the id of a topic", f"{pointer}/topic_id")
     if _trim(row.get("status")) not in STATUSES:
         yield Fault("invalid_parameter", f"it must be {' or '.join(STATUSES)}", f"{pointer}/status")
-    words = (True, False, None) if request.is_typed else ("true", "false", "", None)
+    words = (True, False, None) if is_typed else ("true", "false", "", None)
     if _trim(row.get("has_custom_routing")) not in words:
         yield Fault("invalid_parameter", "it must be true or false", f"{pointer}/has_custom_routing")
     channels = row.get("custom_routing")
-    routing = [channels] if isinstance(channels, str) and channels and not request.is_typed else channels or []
+    routing = [channels] if isinstance(channels, str) and channels and not is_typed else channels or []
     if not isinstance(routing, list) or any(_trim(each) not in CHANNELS for each in routing):
         yield Fault("invalid_parameter", f"it must be a list of {', '.join(CHANNELS)}", f"{pointer}/custom_routing")
 
@@ -150,8 +158,9 @@ def _trim(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
-def _choice(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in CHOICE if row.get(name) is not None and row[name] != ""}
+def choice_of(row: Mapping[str, Any], names: Sequence[str] = CHOICE) -> dict[str, Any]:
+    """Return what is stored of a row."""
+    return {name: row[name] for name in names if row.get(name) is not None and row[name] != ""}
 
 
 # --- replies ---
@@ -159,18 +168,18 @@ def _choice(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def render_topics(result: Result) -> Reply:
     """Render the topics that the user chose for."""
-    return Reply(200, {"items": [_render(*each) for each in _chosen(result).items()], "paging": {"more": False}})
+    return Reply(200, {"items": [render_row(*each) for each in _chosen(result).items()], "paging": {"more": False}})
 
 
 def render_topic(result: Result) -> Reply:
     """Render one topic, with its default if the user did not choose."""
     topic = result.context["topic"]
-    return Reply(200, {"topic": _render(topic, _chosen(result).get(topic, DEFAULT))})
+    return Reply(200, {"topic": render_row(topic, _chosen(result).get(topic, DEFAULT))})
 
 
 def render_replacement(result: Result) -> Reply:
     """Render the topics that a request set, and those that it reset."""
-    return Reply(200, {"items": _set_topics(result), "deleted": value_at(_document(result), (USERS, "reset")) or []})
+    return Reply(200, {"items": _set_topics(result), "deleted": value_at(document_of(result), (USERS, "reset")) or []})
 
 
 def render_choices(result: Result) -> Reply:
@@ -183,14 +192,18 @@ def render_message(_result: Result) -> Reply:
     return Reply(200, {"message": "success"})
 
 
-def _document(result: Result) -> Document:
+def document_of(result: Result) -> Document:
+    """Return the document of a user, {} if there is none."""
     (profile,) = result.outcomes
     return profile.document if isinstance(profile, Profile) else {}
 
 
 def _chosen(result: Result) -> dict[str, Any]:
+    return chosen_topics(document_of(result), result.context["tenant"])
+
+
+def chosen_topics(document: Document, tenant: Sequence[str]) -> dict[str, Any]:
     """Return the choices by topic. Those for a tenant come before those for all messages."""
-    document, tenant = _document(result), result.context["tenant"]
     general = value_at(document, _place([])) or {}
     return {**general, **(value_at(document, _place(tenant)) or {})} if tenant else general
 
@@ -207,6 +220,7 @@ def _render_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
     return {"status": choice["status"], "has_custom_routing": has_routing, "custom_routing": routing}
 
 
-def _render(topic: str, choice: Mapping[str, Any]) -> dict[str, Any]:
+def render_row(topic: str, choice: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a topic with its names, its default and the choice."""
     names = {"topic_id": topic, "topic_name": topic, "section_id": "default", "section_name": "Default"}
     return {**names, "default_status": DEFAULT["status"], **_render_choice(choice)}
