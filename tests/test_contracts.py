@@ -54,7 +54,6 @@ BEYOND = {
     "klaviyo/imports-the-profiles-that-are-right[json]": "a bad element fails alone",
     "klaviyo/rehearses-a-job[json]": "a bad element fails alone",
     "altcraft/imports-and-starts-a-batch-but-for-the-bad-element[json]": "a bad element fails alone",
-    "altcraft/ignores-a-null-as-deleted-of-a-subscription[json]": "a member that is null is ignored",
     "altcraft/adds-a-batch-but-for-the-decimal-that-no-float-keeps[json]": "a bad element fails alone",
     "altcraft/imports-a-batch-but-for-the-integer-past-64-bits[json]": "a bad element fails alone",
     "altcraft/leaves-out-a-subscription-with-a-number-past-64-bits[json]": "what is wrong is left out",

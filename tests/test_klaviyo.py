@@ -462,3 +462,42 @@ def test_every_call_has_the_vendors_rates() -> None:
     rates = {f"{call.method} {call.path}": len(call.rates) for call in dialect({}).calls}
     assert rates.pop("POST /api/lists") == 3  # a burst, a minute and a day
     assert set(rates.values()) == {2}
+
+
+@pytest.mark.parametrize("value", [None, "", [], {}])
+def test_an_unknown_name_is_refused_whatever_its_value(value: Any) -> None:
+    profile_of_zz = {"profile": profile(email="ann@example.com", zz=value)}
+    event = {"properties": {}, "metric": {"data": {"type": "metric", "attributes": {"name": "Viewed"}}}}
+    batch = {**profile_of_zz, "events": {"data": [{"type": "event", "attributes": event}]}}
+    batches = {"events-bulk-create": {"data": [{"type": "event-bulk-create", "attributes": batch}]}}
+    token = {"token": "t-1", "platform": "ios", "vendor": "apns", "device_metadata": {"zz": value}}
+    token["profile"] = profile(email="ann@example.com")
+    patches = {"patch_identifiers": {"append": {"zz": value}}}
+
+    async def exchange(client: httpx.AsyncClient) -> None:
+        for path, type, attributes, meta, pointer in (
+            ("events", "event", {**event, **profile_of_zz}, {}, "/profile/data/attributes/zz"),
+            (
+                "event-bulk-create-jobs",
+                "event-bulk-create-job",
+                batches,
+                {},
+                "/events-bulk-create/data/0/attributes/profile/data/attributes/zz",
+            ),
+            ("push-tokens", "push-token", token, {}, "/device_metadata/zz"),
+            ("profile-import", "profile", {"email": "ann@example.com", "zz": value}, {}, "/zz"),
+            ("profile-import", "profile", {"email": "ann@example.com", "location": {"zz": value}}, {}, "/location/zz"),
+            ("profile-import", "profile", {"email": "ann@example.com"}, patches, "/data/meta/patch_identifiers"),
+        ):
+            data = {"type": type, "attributes": attributes, "meta": meta}
+            reply = await client.post(f"/api/{path}", json={"data": data})
+            assert reply.status_code == 400
+            whole = pointer if pointer.startswith("/data") and meta else f"/data/attributes{pointer}"
+            assert [each["source"] for each in reply.json()["errors"]] == [{"pointer": whole}]
+        for attributes in ({"zz": value}, {"location": {"zz": value}}):
+            job = {"profiles": {"data": [profile(email="ann@example.com", **attributes)["data"]]}}
+            data = {"type": "profile-bulk-import-job", "attributes": job}
+            reply = await client.post("/api/profile-bulk-import-jobs", json={"data": data})
+            assert reply.json()["data"]["attributes"]["failed_count"] == 1
+
+    run_exchange(exchange)

@@ -186,9 +186,8 @@ def _add(shape: Shape, schema: JSON, is_certain: bool) -> None:
     shape.words += [str(word) for word in words if word is not None]
     shape.is_free |= not words and bool(types - {"object", "array", "null"})
     shape.is_anything |= not schema.keys() & _VALUE_KEYWORDS
-    shape.is_open |= (
-        schema.get("additionalProperties", "object" in types and not schema.keys() & _MEMBER_KEYWORDS) is not False
-    )
+    others = schema.get("additionalProperties", "object" in types and not schema.keys() & _MEMBER_KEYWORDS)
+    shape.is_open |= others not in (False, _NULL_ALONE)
     shape.items += [schema["items"]] if "items" in schema else []
     shape.required |= set(schema.get("required", ())) if is_certain else set()
     for name, member in schema.get("properties", {}).items():
@@ -197,6 +196,8 @@ def _add(shape: Shape, schema: JSON, is_certain: bool) -> None:
 
 
 _TYPES: dict[type, str] = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
+_NULL_ALONE = {"type": "null"}
+"""The schema of undeclared members without a value, of which an XML Schema says nothing."""
 _VALUE_KEYWORDS = {"$ref", "allOf", "anyOf", "const", "enum", "oneOf", "properties", "required", "type"}
 """Keywords that restrict a value; a schema without any of them permits all."""
 _MEMBER_KEYWORDS = {"$ref", "allOf", "anyOf", "maxProperties", "oneOf", "properties", "propertyNames", "required"}

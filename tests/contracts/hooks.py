@@ -71,6 +71,7 @@ REPORTED_INSIDE = re.compile(
             '"outcome":"refused"|<outcome>refused',  # a dry run's answer
             '"failed_count":[1-9]|<failed_count>[1-9]',  # an import's, whose bad elements fail alone
             '"error":[45]|<error>[45]',  # a row of a batch's
+            r'"errors":\[\{"topic_id"|<errors[^>]*><topic_id',  # a topic of many
         )
     )
 )

@@ -39,7 +39,7 @@ def parse_profile(request: Request) -> ParsedRequest:
     if "" in request.tree:
         fields[""] = request.tree[""]  # without a name it is no field, and without a value no absent one
     if "phone" in parameters:
-        fields.setdefault("phones", {"action": "add", "value": parameters["phone"]})
+        fields.setdefault("phones", {"action": "add", "value": [parameters["phone"]]})
     if not fields:
         raise refuse("missing_parameter", "at least one field of the profile is needed", "/data")
     match = _parse_match(parameters, fields, faults, is_typed)
@@ -79,7 +79,7 @@ def _subscriptions(parameters: Any) -> list[dict[str, Any]]:
 
     The source does not say that they lift an opt-out, and every update of a field that names the resource has them.
     """
-    channels = {"email": "email", "phone": "sms"} if parameters.get("resource_id") is not None else {}
+    channels = {"email": "email", "phone": "sms"} if parameters.get("resource_id") not in (None, "") else {}
     return [
         {
             "resource_id": parameters["resource_id"],

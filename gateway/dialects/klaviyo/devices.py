@@ -136,7 +136,7 @@ def parse_device(attributes: Mapping[str, Any], faults: BodyFaults) -> dict[str,
 def _parse_metadata(attributes: Mapping[str, Any], faults: BodyFaults) -> dict[str, Any]:
     members = parse_object(attributes.get("device_metadata"), DEVICE, faults)
     values = {name: value for name, value in members.items() if value not in (None, "")}
-    unknown = [DEVICE + join_pointer(name) for name in values if name not in DEVICE_MEMBERS]
+    unknown = [DEVICE + join_pointer(name) for name in members if name not in DEVICE_MEMBERS]
     faults += [Fault("invalid_parameter", "no such thing is known", pointer) for pointer in unknown]
     return {
         name: _parse_word(

@@ -34,6 +34,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 """The canonical path of each attribute. `phone_number` is the first of a list."""
 
+ATTRIBUTE_NAMES = frozenset(name.partition(".")[0] for name in FIELDS)
+
 COORDINATES = ("latitude", "longitude")
 """Members of a location that are numbers, or text of a number. The profile keeps the text as sent beside the number."""
 

@@ -1,12 +1,13 @@
 """Bulk import jobs: many profiles, each created or updated by itself, and what the job resulted in."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from gateway.core.faults import Fault, Refusal
 from gateway.core.model import Job, Profile, Update
 from gateway.core.pointer import join_pointer
 from gateway.dialects.klaviyo.errors import distinct_faults, render_fault
+from gateway.dialects.klaviyo.fields import ATTRIBUTE_NAMES, LOCATION_PATHS
 from gateway.dialects.klaviyo.jobs import IMPORTS, job_of
 from gateway.dialects.klaviyo.jsonapi.cursors import render_slice
 from gateway.dialects.klaviyo.jsonapi.documents import (
@@ -47,16 +48,19 @@ def _parse_element(element: Any, lists: Update, is_typed: bool) -> ParsedCommand
 
 
 def without_nulls(attributes: Any) -> Any:
-    """Return attributes without those that are null, also within location and properties."""
+    """Return attributes without those that are null, also within location and properties. Unknown ones stay."""
     if not isinstance(attributes, dict):
         return attributes
-    values = _remove_null_members(attributes)
-    inner = {name: values[name] for name in ("location", "properties") if isinstance(values.get(name), dict)}
-    return {**values, **{name: _remove_null_members(value) for name, value in inner.items()}}
+    values = _remove_null_members(attributes, ATTRIBUTE_NAMES)
+    if isinstance(location := values.get("location"), dict):
+        values["location"] = _remove_null_members(location, LOCATION_PATHS)
+    if isinstance(properties := values.get("properties"), dict):
+        values["properties"] = _remove_null_members(properties, properties)
+    return values
 
 
-def _remove_null_members(members: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not None}
+def _remove_null_members(members: Mapping[str, Any], known: Container[str]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None or name not in known}
 
 
 # --- replies ---
