@@ -20,8 +20,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.cli.main import main
+from gateway.core.segments import Segment
 from gateway.service.changes import GROUP_SIZE
 from gateway.stores.errors import Unavailable
+from gateway.stores.protocol import Store
 from gateway.transfer import dump_lines
 from gateway.transfer.file_import import FileImport
 from gateway.transfer.formats.csv import CsvWriter
@@ -147,6 +149,21 @@ def test_rows_may_have_static_segments(store: str) -> None:
     assert [each.document.get("segments") for each in profiles(store) if "segments" in each.document] == [[5]]
     exported = command(store, "export", "--segment", "5", "-")
     assert [json.loads(line)["email"] for line in exported.stdout.splitlines()] == ["ann@example.com"]
+
+
+def test_an_archived_segment_is_in_no_row(store: str) -> None:
+    row = b'{"email":"ann@example.com","add_to_segments":[5,6]}\n'
+    assert command(store, "import", "-", input=row).exit_code == 0
+
+    async def archive(opened: Store) -> None:
+        await opened.add_segment(1, Segment(5, "old", archived=1))
+
+    run_on(store, archive)
+    [exported] = command(store, "export", "-").stdout.splitlines()
+    assert json.loads(exported)["add_to_segments"] == [6]
+    refused = command(store, "import", "-", input=row.replace(b"ann", b"bob"))
+    assert (refused.exit_code, "segment 5 is archived" in refused.stderr) == (1, True)
+    assert len(profiles(store)) == 1
 
 
 # What is refused
