@@ -3,10 +3,11 @@
 A function that does not fit the current value raises `ValueError` with the reason; it never changes what it was given.
 """
 
-import json
 from collections.abc import Callable
 from math import isfinite
 from typing import Any
+
+import orjson
 
 from gateway.core.numbers import INTEGERS
 
@@ -109,9 +110,9 @@ def _list(current: Any, function: str) -> list[Any]:
     return current or []
 
 
-def _json_key(item: Any) -> str:
+def _json_key(item: Any) -> bytes:
     # JSON distinguishes 1, true and 1.0. Python's equality does not.
-    return json.dumps(item, sort_keys=True)
+    return orjson.dumps(item, None, orjson.OPT_SORT_KEYS)
 
 
 def _is_number(value: Any) -> bool:

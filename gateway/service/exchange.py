@@ -115,8 +115,14 @@ class Exchange(Struct):
 
 
 def request_codec(message: Message) -> Codec | None:
-    """Return the codec of the body by its Content-Type, else by its first character, for the reply that rejects it."""
+    """Return the codec of the body by its Content-Type, else by its first character; None without both.
+
+    It is for the reply where the body is not decoded.
+    """
+    content_type = message.headers.get("content-type")
+    if content_type is None and not message.body:
+        return None
     try:
-        return media.codec_for(message.headers.get("content-type"))[0]
+        return media.codec_for(content_type)[0]
     except Refusal:
         return media.guess_codec(message.body)

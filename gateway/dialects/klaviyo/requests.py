@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from gateway.core.faults import Fault
 from gateway.core.model import Update
 from gateway.core.pointer import join_pointer
@@ -45,6 +47,9 @@ PATCHES = "/data/meta/patch_properties"
 MAX_PROFILE_CHARACTERS = 100_000
 """Characters of JSON in one profile (the vendor: 100 KB)."""
 _ENCODER = json.JSONEncoder(default=str)
+_encode_briefly = msgspec.json.Encoder(enc_hook=str).encode
+MAX_ESCAPED_LENGTH = 4
+"""How many characters at most `_ENCODER` writes for a byte that `_encode_briefly` writes in a tenth of the time."""
 
 FIELDS_PARAMETER, ADDITIONAL_FIELDS_PARAMETER = "fields[profile]", "additional-fields[profile]"
 
@@ -87,7 +92,8 @@ def _parse_field_names(parameters: Mapping[str, str], parameter: str, known: tup
 def parse_profile_attributes(data: Mapping[str, Any], faults: BodyFaults) -> dict[str, Any]:
     """Return the attributes of a profile. A profile has a maximum size."""
     attributes = parse_attributes(data, faults)
-    if len(_ENCODER.encode(data)) > MAX_PROFILE_CHARACTERS:
+    is_large = len(_encode_briefly(data)) > MAX_PROFILE_CHARACTERS / MAX_ESCAPED_LENGTH
+    if is_large and len(_ENCODER.encode(data)) > MAX_PROFILE_CHARACTERS:
         detail = f"a profile may have at most {MAX_PROFILE_CHARACTERS} characters"
         faults.append(Fault("invalid_parameter", detail, "/data"))
     return attributes if faults.is_typed else {**attributes, **_trimmed_identifiers(attributes)}
