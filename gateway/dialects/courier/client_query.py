@@ -71,7 +71,7 @@ def parse_query(request: Request) -> ParsedRequest:
     for field in fields:
         _check_query(field)
     command = ParsedCommand({"match": match_user(parse_user(request)), "missing_ok": True})
-    return ParsedRequest(None, [command], {"fields": fields})
+    return ParsedRequest(None, [command], {"fields": fields}, parse_expiration(request))
 
 
 def parse_mutation(request: Request) -> ParsedRequest:
