@@ -1,6 +1,7 @@
 """The console without a browser: who may see what, and what an attacker gets."""
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable
 from html import unescape
@@ -493,6 +494,28 @@ def test_a_request_changes_nothing_before_it_is_sent(site: Site, media: str, bod
     assert '"path": "/family_name"' in dry
     assert "Sent for real: 200" in sent.text
     assert (before, after) == ([2], [3])
+
+
+def test_the_body_of_a_call_decides_whether_it_only_reads(site: Site) -> None:
+    query = "{ recipientPreferences { nodes { status } } }"
+    mutation = 'mutation { updatePreferenceV2(templateId: "a", preferences: {status: OPTED_OUT}) { status } }'
+
+    async def converse(client: httpx.AsyncClient) -> list[str]:
+        await sign_in(client)
+        given = {
+            "call": "courier POST /client/q",
+            "headers": "x-courier-user-id: ann",
+            "media": "json",
+            "action": "dry",
+        }
+        bodies = [json.dumps({"query": document}) for document in (query, mutation)]
+        return [unescape((await submit(client, "playground", **given, body=body)).text) for body in bodies]
+
+    read, tried = site.run(converse)
+    assert '"nodes":[]' in read
+    assert 'class="bad"' not in read
+    assert '"path": ""' in tried
+    assert asyncio.run(site.store.find(1, [("external_id", "ann")])) == []
 
 
 def test_a_session_does_what_its_token_may(site: Site) -> None:

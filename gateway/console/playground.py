@@ -19,7 +19,7 @@ from gateway.core.rights import READ
 from gateway.dialects.protocol import CHANGE_STATUSES, COMMAND_TYPES, CONTENT_TYPES, Call, Dialect
 from gateway.service.command_validation import validate_commands
 from gateway.service.dry_run_parameter import DRY_RUN
-from gateway.service.exchange import Exchange
+from gateway.service.exchange import Exchange, variant_of
 from gateway.service.http_messages import Message, Response
 
 DRY, SEND, CASE = "dry", "send", "case"
@@ -55,6 +55,7 @@ async def run_playground(visit: Visit) -> PageResult:
         raise PageError(400, f"The action must be one of {', '.join(ACTIONS)}.")
     dialect, call = _find_call(visit, form.text("call"))
     message, media = _message(visit, call), form.text("media")
+    call = variant_of(dialect, call, message, visit.context.bounds, visit.context.now())
     sent = _request_to_send(call, message, action, media)
     respond, response, outcome = visit.context.pipeline.respond, None, None
     if sent is not None:

@@ -1,6 +1,7 @@
 """One request and its response in a dialect: decoding, and the media type of the response."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -112,6 +113,16 @@ class Exchange(Struct):
         headers = self.message.headers
         own_types = (headers.get("content-type", ""), *self.dialect.content_types.values())
         return media.reply_codec(format_parameter, headers.get("accept"), request_codec, own_types)
+
+
+def variant_of(dialect: Dialect, call: Call, message: Message, bounds: Bounds, now: int) -> Call:
+    """Return the call that a request is one of by its body: the call itself where the body cannot be read."""
+    if call.variant is None:
+        return call
+    with suppress(Refusal):
+        request = Exchange(dialect, message, call).decode(call, bounds, now)
+        return call.variant(request) or call
+    return call
 
 
 def request_codec(message: Message) -> Codec | None:

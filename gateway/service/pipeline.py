@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from time import perf_counter
@@ -21,7 +20,7 @@ from gateway.schema.compiled import coerce_integer
 from gateway.service.catalog import Catalog, Grant, missing_right, require_database, require_own_right
 from gateway.service.command_validation import validate_commands
 from gateway.service.dry_run_parameter import DRY_RUN, is_dry_run
-from gateway.service.exchange import NO_HEADERS, Exchange
+from gateway.service.exchange import NO_HEADERS, Exchange, variant_of
 from gateway.service.failures import OutageLog, log_unexpected
 from gateway.service.fair_queue import FairQueue
 from gateway.service.http_messages import Message, Response
@@ -82,7 +81,7 @@ class Pipeline:
     async def respond(self, dialect: Dialect, call: Call, message: Message) -> Response:
         """Return the response to a request. Every failure is a response too."""
         if call.variant is not None:
-            call = self._variant(dialect, call, message)
+            call = variant_of(dialect, call, message, self._plan(dialect, call).bounds, self._now())
         plan, exchange = self._plan(dialect, call), Exchange(dialect, message, call)
         is_checked = plan.is_single_update and self._catalog.is_checked and DRY_RUN not in message.query
         try:
@@ -144,14 +143,6 @@ class Pipeline:
         if has_changed or isinstance(error, RegistryChanged):
             return await self.respond(exchange.dialect, call, exchange.message)
         return self._reject(exchange, call, error)
-
-    def _variant(self, dialect: Dialect, call: Call, message: Message) -> Call:
-        """Return the call that a request is one of by its body, which a request without a readable one is not."""
-        assert call.variant is not None
-        with suppress(Refusal):
-            request = Exchange(dialect, message, call).decode(call, self._plan(dialect, call).bounds, self._now())
-            return call.variant(request) or call
-        return call
 
     async def _prepare_in_thread(self, exchange: Exchange, plan: Plan, is_checked: bool) -> PreparedRequest:
         async with self._large_bodies:
