@@ -357,6 +357,8 @@ REST = (
     "<email>ann@example.com</email>"
 )
 
+MUTATION = 'mutation { updatePreferenceV2(templateId: "news", preferences: {status: %s}) { status } }'
+
 MENDS: Mapping[str, Mend] = {
     "Altcraft in JSON": Mend(
         f"{ALTCRAFT}/import",
@@ -392,6 +394,13 @@ MENDS: Mapping[str, Mend] = {
         {"profile__birthdate": '"2000-01-31"'},
         json_bytes({"profile": {"email": "c@example.com", "birthdate": "2000-01-31"}}),
         {**JSON, **BEARER},
+    ),
+    "Courier's GraphQL": Mend(
+        "/client/q",
+        json_bytes({"query": MUTATION % "OPTED_OUT", "variables": "a"}),
+        {"variables": '{"a": 1}'},
+        json_bytes({"query": MUTATION % "OPTED_OUT", "variables": {"a": 1}}),
+        {**JSON, **BEARER, "x-courier-user-id": "cora"},
     ),
     "Klaviyo in XML": Mend(
         "/api/profile-import",
@@ -459,6 +468,20 @@ async def test_a_replay_that_is_refused_stays_and_is_not_kept_again(tmp_path: Pa
         await asyncio.sleep(0.4)
         assert not (await given.one()).replayed
         assert await given.documents() == []
+
+
+async def test_errors_of_graphql_in_a_200_are_refusals_too(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as given:
+        headers = {**BEARER, "x-courier-user-id": "cora"}
+        response = await given.client.post("/client/q", json={"query": MUTATION % "REQUIRED"}, headers=headers)
+        assert response.status_code == 200
+        kept = await given.one()
+        assert [(fault.code, fault.pointer) for fault in kept.faults] == [("invalid_query", "/preferences/status")]
+        assert not (await given.replay(kept)).is_accepted
+        assert not (await given.one()).replayed
+        assert (await given.replay(kept, query=MUTATION % "OPTED_OUT")).is_accepted
+        [(document, _)] = await given.documents()
+        assert document["courier_users"]["topics"] == {"news": {"status": "OPTED_OUT"}}
 
 
 async def test_a_replay_after_the_token_was_revoked_is_refused(tmp_path: Path) -> None:
