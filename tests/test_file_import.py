@@ -247,6 +247,13 @@ def test_a_closed_database_refuses_unknown_columns_at_once(store: str) -> None:
     assert command(store, "import", "--map", "E-Mail=email", "--map", "Notes=", "-", input=content).exit_code == 0
 
 
+def test_a_number_as_a_date_is_that_of_a_request(store: str) -> None:
+    assert command(store, "import", "-", input=b"email,_bdate\nann@example.com,646099200000\n").exit_code == 0
+    digits = command(store, "import", "-", input=b'{"email":"ann@example.com","_bdate":"19900131"}')
+    assert digits.stderr == 'line 1: field "_bdate" is not valid: "19900131" is not a date or time\n'
+    assert [each.document["birthdate"] for each in profiles(store)] == [646099200000]
+
+
 def test_existing_files_are_not_overwritten(store: str, tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.write_bytes(b"photo")
