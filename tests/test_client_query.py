@@ -147,6 +147,8 @@ HOSTILE = {
     "comments": "#" * 60_000,
     "commas": "," * 60_000,
     "half of a surrogate": '{ recipientPreference(templateId: "\\uD800") { status } }',
+    "a zero to keep": mutation("news", 'status: OPTED_OUT, digestSchedule: "\\u0000"'),
+    "a zero in a variable": 'query ($a: ID = "\\u0000") { recipientPreference(templateId: $a) { status } }',
     "a zero": '{ recipientPreference(templateId: "\\u0000") { status } }',
     "schema definitions": "type A { b: C } extend schema @a",
     "a subscription": "subscription { recipientPreferences { nodes { status } } }",

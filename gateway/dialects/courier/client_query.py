@@ -162,10 +162,10 @@ def _check_members(field: Field) -> None:
 
 
 def _text(field: Field, name: str) -> str:
-    """Return an argument that must be there, and can be a name in a document."""
+    """Return an argument that must be there."""
     value = field.arguments.get(name)
-    if not isinstance(value, str) or not value.strip() or "\0" in value or "\ufffd" in value:
-        raise _invalid_argument(name, "it must be a text that is not empty, without U+0000")
+    if not isinstance(value, str) or not value.strip():
+        raise _invalid_argument(name, "it must be a text that is not empty")
     return value
 
 

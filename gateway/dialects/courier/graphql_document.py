@@ -72,7 +72,10 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
     lexer = Lexer(Source(text))
     try:
         while (token := lexer.advance()).kind is not TokenKind.EOF:
-            yield token.kind.value, token.value or ""
+            value = token.value or ""
+            if "\0" in value:  # a text may have an escape of what a body may not have
+                raise invalid("U+0000 is not allowed in a text")
+            yield token.kind.value, value
     except GraphQLSyntaxError as error:
         raise invalid(error.message[:MAX_MESSAGE]) from None
     yield "", ""
