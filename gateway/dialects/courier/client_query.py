@@ -77,7 +77,7 @@ def parse_query(request: Request) -> ParsedRequest:
 def parse_mutation(request: Request) -> ParsedRequest:
     """Parse a mutation: all choices of it are set, or none. It creates the profile."""
     fields = _parse_fields(request, "mutation")
-    operations = [_parse_update(field) for field in fields]
+    operations = [_parse_update(field, request.is_typed) for field in fields]
     update = {"match": match_user(parse_user(request)), "operations": operations, "if_absent": "create"}
     return ParsedRequest(None, [ParsedCommand(update)], {"fields": fields}, parse_expiration(request))
 
@@ -94,7 +94,8 @@ def _parse_fields(request: Request, operation: str) -> list[Field]:
     is_empty = variables is None or (not request.is_typed and isinstance(variables, str) and not variables.strip())
     if not is_empty and not isinstance(variables, dict):
         raise refuse("invalid_parameter", "it must be an object", "/variables")
-    return parse_fields(_document(request), operation, {} if is_empty else variables)
+    name = request.tree.get("operationName")
+    return parse_fields(_document(request), operation, name, {} if is_empty else variables)
 
 
 def _check_query(field: Field) -> None:
@@ -103,9 +104,11 @@ def _check_query(field: Field) -> None:
     if field.name == ONE:
         _check_arguments(field, ("templateId", "accountId"))
         _text(field, "templateId")
+        _tenant(field)
         _check_members(field)
     elif field.name == ALL:
         _check_arguments(field, ("accountId",))
+        _tenant(field)
         if not field.fields or any(each.name != "nodes" for each in field.fields):
             raise invalid(f"{ALL} has nodes, and nothing else")
         for nodes in field.fields:
@@ -115,7 +118,7 @@ def _check_query(field: Field) -> None:
         raise invalid(f"there is no query {field.name}")
 
 
-def _parse_update(field: Field) -> dict[str, Any]:
+def _parse_update(field: Field, is_typed: bool) -> dict[str, Any]:
     """Return the operation that sets the choice of one topic."""
     if field.name != UPDATE:
         raise invalid(f"there is no mutation {field.name}")
@@ -125,7 +128,7 @@ def _parse_update(field: Field) -> dict[str, Any]:
     if not isinstance(given, dict) or not given.keys() <= {*CHOICE}:
         raise _invalid_argument("preferences", f"it must be an object of {', '.join(CHOICE)}")
     row = {MEMBERS[name]: value for name, value in given.items()}
-    if faults := [*preferences.row_faults({**row, "topic_id": topic}, ""), *_digest_faults(row)]:
+    if faults := [*preferences.row_faults({**row, "topic_id": topic}, "", is_typed), *_digest_faults(row)]:
         raise Refusal([_argument_fault(fault) for fault in faults])
     choice = preferences.choice_of(row, (*preferences.CHOICE, preferences.DIGEST))
     return preferences.choice_operation(_tenant(field), topic, choice)
@@ -170,7 +173,7 @@ def _text(field: Field, name: str) -> str:
 
 
 def _tenant(field: Field) -> list[str]:
-    return [_text(field, "accountId")] if field.arguments.get("accountId") else []
+    return [] if field.arguments.get("accountId") in (None, "") else [_text(field, "accountId")]
 
 
 # --- replies ---

@@ -4,7 +4,7 @@ Source: https://spec.graphql.org/October2021/#sec-Language. Fragments, directive
 a document asks for no more than what is written in it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -44,14 +44,16 @@ def first_word(text: str) -> str:
     return next(_tokens(text))[1]
 
 
-def parse_fields(text: str, operation: str, variables: Mapping[str, Any]) -> list[Field]:
+def parse_fields(text: str, operation: str, name: Any, variables: Mapping[str, Any]) -> list[Field]:
     """Return the fields of the operation of a document, which must be `query` or `mutation`, as asked for.
 
-    Values of arguments are texts, booleans, lists, objects and None; a number is its text. Raises `Refusal`:
-    invalid_query, unknown_call.
+    `name` is the name that the operation must have; None or "": any. Values of arguments are texts, booleans, lists,
+    objects and None; a number is its text. Raises `Refusal`: invalid_query, unknown_call.
     """
     _check_size(text)
     definition = _operation(_parse(text), operation)
+    if name not in (None, "") and (definition.name is None or definition.name.value != name):
+        raise invalid("the document has no operation of this name", "/operationName")
     if any(count >= MAX_FIELDS for count, _ in enumerate(_all_fields(definition.selection_set))):
         raise invalid(f"the query has more than {MAX_FIELDS} fields")
     return _fields(definition.selection_set, _values(definition, variables))
@@ -133,8 +135,19 @@ def _all_fields(selection: "SelectionSetNode") -> "Iterator[FieldNode]":
 
 def _values(definition: "OperationDefinitionNode", given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the value of each variable that a document declares: as given, its default, or None."""
-    defaults = {each.variable.name.value: each.default_value for each in definition.variable_definitions or ()}
+    variables = definition.variable_definitions or ()
+    defaults = _by_name((each.variable.name.value, each.default_value) for each in variables)
     return {name: given.get(name, _value(node, {}) if node else None) for name, node in defaults.items()}
+
+
+def _by_name(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return pairs as a mapping. Raises `Refusal` where a name comes twice, because one of the values would be lost."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise invalid(f"{name} is given twice")
+        found[name] = value
+    return found
 
 
 def _fields(selection: "SelectionSetNode | None", variables: Mapping[str, Any]) -> list[Field]:
@@ -145,7 +158,7 @@ def _fields(selection: "SelectionSetNode | None", variables: Mapping[str, Any]) 
 
 
 def _field(node: Any, variables: Mapping[str, Any]) -> Field:
-    arguments = {each.name.value: _value(each.value, variables) for each in node.arguments or ()}
+    arguments = _by_name((each.name.value, _value(each.value, variables)) for each in node.arguments or ())
     key = (node.alias or node.name).value
     return Field(key, node.name.value, arguments, _fields(node.selection_set, variables))
 
@@ -159,7 +172,7 @@ def _value(node: "ValueNode", variables: Mapping[str, Any]) -> Any:
         case ListValueNode():
             return [_value(each, variables) for each in node.values]
         case ObjectValueNode():
-            return {each.name.value: _value(each.value, variables) for each in node.fields}
+            return _by_name((each.name.value, _value(each.value, variables)) for each in node.fields)
         case VariableNode():
             if node.name.value not in variables:
                 raise invalid(f"the variable {node.name.value} is not declared")
