@@ -127,22 +127,27 @@ def _rows(request: Request, minimum: int) -> list[Any]:
     return rows
 
 
-def row_faults(row: Any, pointer: str, is_typed: bool = True) -> Iterable[Fault]:
-    """Yield what is wrong with the choice for one topic."""
+def row_faults(row: Any, pointer: str, is_typed: bool) -> Iterable[Fault]:
+    """Yield what is wrong with the choice for one topic. In XML, white space around a word is formatting."""
     if not isinstance(row, dict):
         yield Fault("invalid_parameter", "it must be an object", pointer)
         return
     if not _topic_id(row):
         yield Fault("invalid_parameter", "it must be the id of a topic", f"{pointer}/topic_id")
-    if _trim(row.get("status")) not in STATUSES:
+    if _trim(row.get("status"), is_typed) not in STATUSES:
         yield Fault("invalid_parameter", f"it must be {' or '.join(STATUSES)}", f"{pointer}/status")
-    words = (True, False, None) if is_typed else ("true", "false", "", None)
-    if _trim(row.get("has_custom_routing")) not in words:
+    routing = row.get("has_custom_routing")
+    if not isinstance(routing, bool | None) and (is_typed or _trim(routing) not in ("true", "false", "")):
         yield Fault("invalid_parameter", "it must be true or false", f"{pointer}/has_custom_routing")
     channels = row.get("custom_routing")
-    routing = [channels] if isinstance(channels, str) and channels and not is_typed else channels or []
-    if not isinstance(routing, list) or any(_trim(each) not in CHANNELS for each in routing):
+    if not is_typed and isinstance(channels, str):
+        channels = [channels] if channels else []
+    if channels is not None and not _are_channels(channels, is_typed):
         yield Fault("invalid_parameter", f"it must be a list of {', '.join(CHANNELS)}", f"{pointer}/custom_routing")
+
+
+def _are_channels(value: Any, is_typed: bool) -> bool:
+    return isinstance(value, list) and all(_trim(each, is_typed) in CHANNELS for each in value)
 
 
 def _reason(fault: Fault) -> str:
@@ -154,8 +159,8 @@ def _topic_id(row: Any) -> str:
     return id if isinstance(id, str) else ""
 
 
-def _trim(value: Any) -> Any:
-    return value.strip() if isinstance(value, str) else value
+def _trim(value: Any, is_typed: bool = False) -> Any:
+    return value.strip() if isinstance(value, str) and not is_typed else value
 
 
 def choice_of(row: Mapping[str, Any], names: Sequence[str] = CHOICE) -> dict[str, Any]:
