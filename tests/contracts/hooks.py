@@ -42,7 +42,7 @@ BEYOND = re.compile(
             "it must hold the same as",
             "At least one identifier is required",  # which may stand in meta too
             "exactly one of email, phone_number and id",
-            "cannot be merged into itself|has no relation to itself",
+            "cannot be merged into itself|has no relation to itself|it must be another profile than the destination",
             ", as in the path|it must be the (token|id) of the path",
             "(email|sms|whatsapp) needs it",  # an address beside the channels
             "with historical_import alone|a historical import needs it|it must be in the past",
