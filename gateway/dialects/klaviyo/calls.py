@@ -224,7 +224,7 @@ CALL_GROUPS: tuple[CallGroup, ...] = (
 """All calls, by resource."""
 
 _NESTED_POINTERS = {
-    f"/{member}": f"/{NESTED}/{member}" for member in ("profile", "match", "subscriptions", "operations")
+    f"/{member}": f"/{NESTED}/{member}" for member in ("profile", "match", "subscriptions", "operations", "segments")
 }
 _NESTED_PATHS = (
     *("/client/subscriptions", "/api/push-tokens", "/client/push-tokens", "/client/push-token-unregister"),

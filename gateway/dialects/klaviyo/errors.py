@@ -56,6 +56,9 @@ _POINTERS = {
 NESTED = "nested"
 """The start of a canonical pointer in a call whose profile is nested in another resource."""
 
+LIST = "/data/relationships/list/data"
+"""The only list of a job or form of subscriptions, which its profiles have in common."""
+
 EVENTS, MEMBERS = "events", "members"
 """The starts of canonical pointers in calls whose updates are batches of events, or members of a list."""
 
@@ -139,6 +142,8 @@ def vendor_pointer(pointer: str) -> str:
     match split_pointer(pointer):
         case ["data", *_]:
             return pointer
+        case ["updates", _, "segments", *_] | ["nested", "segments", *_]:
+            return LIST
         case ["nested", *path]:
             return PROFILE + vendor_pointer(join_pointer(*path))
         case ["members", index, *_]:

@@ -12,6 +12,7 @@ from gateway.core.model import Update
 from gateway.core.pointer import join_pointer
 from gateway.dialects.klaviyo.bodies_of_2023 import check_address, convert_addresses, convert_subscriptions
 from gateway.dialects.klaviyo.consent_parser import CONSENT_FIELDS, SUBSCRIBED, UNSUBSCRIBED, ConsentParser
+from gateway.dialects.klaviyo.errors import LIST
 from gateway.dialects.klaviyo.jsonapi.documents import (
     ATTRIBUTES,
     BodyFaults,
@@ -67,7 +68,7 @@ def parse_client_subscription(request: Request) -> ParsedRequest:
     element = _parse_client_profile(attributes, faults)
     ids = _parse_list_ids(data, attributes, faults)
     if not ids:
-        faults.append(Fault("missing_parameter", "it is missing", "/data/relationships/list/data"))
+        faults.append(Fault("missing_parameter", "it is missing", LIST))
     source = parse_text(attributes, "custom_source", faults)
     parser = ConsentParser(SUBSCRIBED, source, request, is_public=True)
     command = parser.parse(element, change_lists("add", ids))
