@@ -32,6 +32,8 @@ def _type(status: int) -> str:
 
 def _message(fault: Fault) -> str:
     name = ".".join(vendor_name(split_pointer(fault.pointer)))
+    if fault.code == "unknown_segment" and not name:
+        return "List not found"
     text = fault.detail or _TEXTS.get(fault.code, fault.text)
     return f"{name}: {text}" if name else text
 

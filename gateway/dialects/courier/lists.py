@@ -185,7 +185,7 @@ def _require_list(result: Result) -> None:
     segment, declared = result.context["segment"], result.database.segments
     is_absent = result.context["is_first"] and not result.outcomes and segment not in declared
     if is_absent or not visible_segments([segment], declared):
-        raise refuse("unknown_segment", "List not found")
+        raise refuse("unknown_segment")
 
 
 def _render_list(segment: int | str, database: Database) -> dict[str, Any]:
