@@ -43,18 +43,20 @@ class Segments:
     async def replace_members(self, request: PreparedRequest) -> list[Outcome]:
         """Add profiles to a segment, all or none, by the commands after the first; then all other users leave it.
 
-        A user is a profile with an external id. To repeat it completes it. Raises `Refusal` as the additions do.
+        A user is a profile with an external id. To repeat it completes it. Raises `Refusal`: archived_segment,
+        unknown_segment, and as the additions do.
         """
         first, *additions = request.commands
         if isinstance(first, Refusal):
             raise first.copy()
-        _require_not_archived(request.database, first["segment"]["id"])
+        database, id = request.database, first["segment"]["id"]
+        _require_not_archived(database, id)
         if additions:
             await apply(self._store, self._changes.atomic(replace_commands(request, commands=additions)))
+        elif database.closed and id not in database.segments:
+            raise _unknown(id)
         users = {each["match"]["values"]["external_id"] for each in additions if isinstance(each, dict)}
-        await self._remove_members(
-            request, first["segment"]["id"], lambda each: each.document.get("external_id") not in {None, *users}
-        )
+        await self._remove_members(request, id, lambda each: each.document.get("external_id") not in {None, *users})
         return []
 
     async def remove(self, request: PreparedRequest) -> list[Outcome]:
