@@ -59,6 +59,7 @@ BEYOND = {
     "altcraft/leaves-out-a-subscription-with-a-number-past-64-bits[json]": "what is wrong is left out",
     "altcraft/updates-a-batch-but-for-the-element-that-is-no-object[json]": "a bad element fails alone",
     "altcraft/updates-a-batch-but-for-the-element-that-is-no-object[xml]": "a bad element fails alone",
+    "courier/posts-preferences-of-which-some-have-other-types[json]": "a bad topic fails alone",
 }
 """What the gateway takes and no contract promises."""
 

@@ -113,7 +113,7 @@ def carried(value: Any) -> Any:
     if value is None:
         return NULL
     if isinstance(value, dict):
-        return {name: carried(member) for name, member in value.items()}
+        return {name or "_": carried(member) for name, member in value.items()}
     if isinstance(value, list):
         return [carried(item) for item in value]
     return NOT_IN_XML.sub("_", value) if isinstance(value, str) else value
