@@ -51,13 +51,14 @@ class FarSide:
     async def bring(self, state: ProfileState, target: Target) -> str | None:
         """Send what a state needs, as a relay does. Return the id of the profile here."""
         outgoing, index = OUTGOING[self._dialect], 0
-        while index < len(requests := outgoing.render_change(state, target).requests):
-            reply = await self.send(requests[index])
+        while index < len((rendered := outgoing.render_change(state, target)).requests):
+            request = rendered.requests[index]
+            reply = await self.send(request)
             answer = outgoing.parse_answer(reply.status_code, self.decode(reply))
-            is_gone = requests[index].missing_ok and answer.status == 404
-            assert answer.status < 300 or is_gone, (requests[index], reply.text)
+            is_gone = request.missing_ok and answer.status == 404
+            assert answer.status < 300 or is_gone, (request, reply.text)
             state, index = replace(state, vendor_id=state.vendor_id or answer.vendor_id), index + 1
-        return state.vendor_id
+        return state.vendor_id or rendered.vendor_id
 
     def decode(self, reply: httpx.Response) -> Any:
         """Return the tree of a reply, which has the media type of its request."""
@@ -109,7 +110,21 @@ def sayable(document: Mapping[str, Any], dialect: str) -> dict[str, Any]:
     subscriptions = {_said(each, dialect, document) for each in document.get("subscriptions", ())}
     said["subscriptions"] = sorted(filter(None, subscriptions))
     said["segments"] = sorted(map(str, document.get("segments", ())))
+    if dialect == "courier":
+        said.update(_said_of_user(document.get("courier_users", {})))
     return {name: value for name, value in said.items() if value}
+
+
+def _said_of_user(users: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a user refused, and the tenants. The default of a topic is that it is wanted."""
+    places = {"": users.get("topics", {}), **users.get("tenant_topics", {})}
+    refused = {
+        tenant: {n: c for n, c in topics.items() if c["status"] == "OPTED_OUT"} for tenant, topics in places.items()
+    }
+    return {
+        "refused": {tenant: topics for tenant, topics in refused.items() if topics},
+        "tenants": users.get("tenants"),
+    }
 
 
 def _said(subscription: Mapping[str, Any], dialect: str, document: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from gateway.core.difference import member_changes
+from gateway.core.model import MemberChange
 from gateway.dialects.outgoing import Path as Place
 from gateway.dialects.outgoing import ProfileState, Target
 from gateway.feed.relay.states import all_members, touched_members
@@ -45,6 +46,25 @@ subscriptions = st.one_of(
 )
 
 
+choices = st.fixed_dictionaries(
+    {"status": st.sampled_from(["OPTED_IN", "OPTED_OUT"])},
+    optional={
+        "has_custom_routing": st.booleans(),
+        "custom_routing": st.lists(st.sampled_from(["sms", "push"]), max_size=2),
+    },
+)
+topics = st.dictionaries(st.sampled_from(["news", "sales/all", "ж"]), choices, min_size=1)
+tenants = st.sampled_from(["acme", "b&c"])
+users = st.fixed_dictionaries(
+    {},
+    optional={
+        "topics": topics,
+        "tenant_topics": st.dictionaries(tenants, topics, min_size=1),
+        "tenants": st.dictionaries(tenants, st.just({}) | st.just({"profile": {"a": 1}}), min_size=1),
+    },
+).filter(bool)
+
+
 def key(subscription: Mapping[str, Any]) -> str:
     return str([each for name, each in sorted(subscription.items()) if name != "status"])
 
@@ -72,6 +92,7 @@ def documents_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, 
             "custom": st.dictionaries(names, values, min_size=1, max_size=4),
             "subscriptions": st.lists(subscriptions, min_size=1, max_size=3, unique_by=key),
             "segments": st.lists(st.integers(1, 5), min_size=1, max_size=3, unique=True).map(sorted),
+            "courier_users": users,
         },
     ).map(with_own_address)
 
@@ -134,3 +155,31 @@ def test_every_request_to_klaviyo_is_valid_by_its_openapi(document: dict[str, An
     ]
     checked = {assert_valid(each.method, each.path, each.tree) for each in requests}
     assert checked >= {"/api/profile-import", "/api/profile-merge", "/api/data-privacy-deletion-jobs"}
+
+
+def test_a_profile_that_is_new_there_ends_no_opt_out_of_a_topic() -> None:
+    subscribed = {"channel": "email", "email": "a@example.com", "resource_id": RESOURCE, "status": "subscribed"}
+    topics = {"news": {"status": "OPTED_IN"}, "sales": {"status": "OPTED_OUT"}}
+    document = {"external_id": "ann", "subscriptions": [subscribed], "courier_users": {"topics": topics}}
+    members, target = all_members(document), Target(topics={str(RESOURCE): "terms"})
+    new = ProfileState(ID, document, list(members), members, is_consent=False)
+    rendered = OUTGOING["courier"].render_change(new, target)
+    sent = [(each.path, each.tree) for each in rendered.requests[1:]]
+    assert sent == [("/users/ann/preferences/sales", {"topic": {"status": "OPTED_OUT"}})]
+    assert rendered.skipped == ["/courier_users/topics", "/subscriptions"]
+
+
+def test_only_topics_that_were_touched_are_sent() -> None:
+    before = {"external_id": "ann", "courier_users": {"topics": {"news": {"status": "OPTED_IN"}}}}
+    more = {"news": {"status": "OPTED_IN"}, "sales": {"status": "OPTED_OUT"}}
+    changes = (
+        ("/courier_users/topics/sales", None, more["sales"], ["sales"]),
+        ("/courier_users/topics", before["courier_users"]["topics"], more, ["news", "sales"]),
+        ("/courier_users", None, {"topics": more}, ["news", "sales"]),
+    )
+    document = {"external_id": "ann", "courier_users": {"topics": more}}
+    for pointer, former, after, topics in changes:
+        touched = touched_members([MemberChange(pointer, former, after)])
+        rendered = OUTGOING["courier"].render_change(state(document, touched, "ann"), Target())
+        paths = [each.path for each in rendered.requests[1:]]
+        assert paths == [f"/users/ann/preferences/{topic}" for topic in topics], pointer

@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 from gateway.core.consent import DELETED, STATUSES, status_word
 from gateway.core.model import Tree
-from gateway.dialects.courier.fields import FIELD_TYPES, FIELDS, NAMESPACE, PHONES
+from gateway.dialects.courier.fields import FIELD_TYPES, FIELDS, NAMESPACE, PHONES, USERS
+from gateway.dialects.courier.outgoing_users import add_user_requests
 from gateway.dialects.courier.tokens import PROVIDERS
 from gateway.dialects.outgoing import Outgoing, OutgoingRequest, Path, ProfileState, Rendered, Target, VendorAnswer
 
@@ -16,7 +17,7 @@ RATES = ("50/second",)
 _NAMES: Mapping[str, str] = {path[0]: name for name, path in FIELDS.items()}
 """The vendor's name of each member of a document."""
 
-_BESIDE = ("external_id", "subscriptions", "segments", "memberships")
+_BESIDE = ("external_id", "subscriptions", "segments", "memberships", USERS)
 """Members of a document that are not in the body of a profile: they have calls of their own."""
 
 
@@ -36,6 +37,7 @@ def render_change(state: ProfileState, target: Target) -> Rendered:
         rendered.requests.append(OutgoingRequest("PUT", _profile(id), {"profile": _without_nulls(profile)}, RATES))
     else:
         rendered.requests.append(OutgoingRequest("POST", _profile(id), {"profile": profile}, RATES, has_key=True))
+    add_user_requests(id, state, rendered, RATES)
     if ("subscriptions",) in state.touched:
         _add_subscriptions(state, target, rendered)
     if ("segments",) in state.touched:
@@ -131,7 +133,7 @@ def _add_subscriptions(state: ProfileState, target: Target, rendered: Rendered) 
         topic = target.topics.get(str(each.get("resource_id", "")))
         if each["channel"] == "push" and DELETED not in each:
             rendered.requests += _token_requests(id, each, state)
-        elif topic:
+        elif topic and (state.is_consent or not _is_subscribed(each)):
             rendered.requests.append(_topic_request(id, topic, each))
         elif each["channel"] != "push":
             rendered.skip("subscriptions")
@@ -166,9 +168,12 @@ def _token_deletion(id: str, subscription: Mapping[str, Any]) -> OutgoingRequest
 
 
 def _topic_request(id: str, topic: str, subscription: Mapping[str, Any]) -> OutgoingRequest:
-    is_subscribed = status_word(subscription.get("status")) in (None, STATUSES[0]) and DELETED not in subscription
-    body = {"topic": {"status": "OPTED_IN" if is_subscribed else "OPTED_OUT"}}
+    body = {"topic": {"status": "OPTED_IN" if _is_subscribed(subscription) else "OPTED_OUT"}}
     return OutgoingRequest("PUT", f"/users/{quote(id, safe='')}/preferences/{quote(topic, safe='')}", body, RATES)
+
+
+def _is_subscribed(subscription: Mapping[str, Any]) -> bool:
+    return status_word(subscription.get("status")) in (None, STATUSES[0]) and DELETED not in subscription
 
 
 def _add_segments(state: ProfileState, target: Target, rendered: Rendered) -> None:

@@ -44,13 +44,20 @@ def _value(value: Any) -> Any:
 def _places(path: Path, before: Any, after: Any) -> Iterator[tuple[Path, Any]]:
     """Yield each member at a path or inside it, with its former value. What is inside a member stands for it."""
     if len(path) > 2:
-        yield path[:2], _nested(path[2:], before)
+        yield path[:2], _nested(path[2:], _completed(before, after))
     elif len(path) < 2 and (isinstance(before, dict) or isinstance(after, dict)):
         olds, news = (each if isinstance(each, dict) else {} for each in (before, after))
         for name in {**olds, **news}:
             yield from _places((*path, name), olds.get(name), news.get(name))
     else:
-        yield path, before
+        yield path, _completed(before, after)
+
+
+def _completed(before: Any, after: Any) -> Any:
+    """Return a former value of an object with None for what it did not have, so that it names all that was touched."""
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return before
+    return {name: _completed(before.get(name), after.get(name)) for name in {**before, **after}}
 
 
 def _nested(path: Path, value: Any) -> Any:
