@@ -135,7 +135,9 @@ class CallCounter:
         if event != "call" or (room := _room_of(frame)) is None:
             return
         name = f"{room}: {frame.f_code.co_qualname}"
-        self.functions[name] += name not in OF_MANY_REQUESTS
+        if name in OF_MANY_REQUESTS:
+            return
+        self.functions[name] += 1
         if frame in self._started:
             return
         self._started.add(frame)
@@ -143,7 +145,7 @@ class CallCounter:
         while caller and _room_of(caller) is None:
             caller = caller.f_back
         if caller is None or _room_of(caller) != room:
-            self.entries.append(f"{room}: {frame.f_code.co_qualname}")
+            self.entries.append(name)
 
 
 def _room_of(frame: FrameType) -> str | None:
