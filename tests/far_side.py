@@ -112,6 +112,7 @@ def sayable(document: Mapping[str, Any], dialect: str) -> dict[str, Any]:
     said["segments"] = sorted(map(str, document.get("segments", ())))
     if dialect == "courier":
         said.update(_said_of_user(document.get("courier_users", {})))
+        said["refused of lists"] = _refused_of_lists(document.get("memberships", {}))
     return {name: value for name, value in said.items() if value}
 
 
@@ -125,6 +126,20 @@ def _said_of_user(users: Mapping[str, Any]) -> dict[str, Any]:
         "refused": {tenant: topics for tenant, topics in refused.items() if topics},
         "tenants": users.get("tenants"),
     }
+
+
+def _refused_of_lists(memberships: Mapping[str, Any]) -> dict[str, Any]:
+    """Return, by list, the categories and notifications that a member refused."""
+    refused = {
+        segment: {
+            (kind, name): choice
+            for kind, choices in each.get("preferences", {}).items()
+            for name, choice in choices.items()
+            if choice["status"] == "OPTED_OUT"
+        }
+        for segment, each in memberships.items()
+    }
+    return {segment: choices for segment, choices in refused.items() if choices}
 
 
 def _said(subscription: Mapping[str, Any], dialect: str, document: Mapping[str, Any]) -> str:

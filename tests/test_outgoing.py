@@ -64,6 +64,20 @@ users = st.fixed_dictionaries(
     },
 ).filter(bool)
 
+list_choices = st.dictionaries(
+    st.sampled_from(["n1", "ж/2"]),
+    st.fixed_dictionaries(
+        {"status": st.sampled_from(["OPTED_IN", "OPTED_OUT"])},
+        optional={"channel_preferences": st.just([{"channel": "sms"}])},
+    ),
+)
+memberships = st.fixed_dictionaries(
+    {},
+    optional={
+        "preferences": st.fixed_dictionaries({}, optional={"notifications": list_choices, "categories": list_choices})
+    },
+)
+
 
 def key(subscription: Mapping[str, Any]) -> str:
     return str([each for name, each in sorted(subscription.items()) if name != "status"])
@@ -76,6 +90,13 @@ def with_own_address(document: dict[str, Any]) -> dict[str, Any]:
     ]
     unique = {key(each): each for each in found}
     return {**document, "subscriptions": [*unique.values()]} if found else document
+
+
+def with_memberships_of_segments(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document without memberships of segments that it is not in."""
+    segments = {*map(str, document.get("segments", ()))}
+    found = {segment: each for segment, each in document.pop("memberships", {}).items() if segment in segments}
+    return {**document, "memberships": found} if found else document
 
 
 def documents_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -92,9 +113,10 @@ def documents_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, 
             "custom": st.dictionaries(names, values, min_size=1, max_size=4),
             "subscriptions": st.lists(subscriptions, min_size=1, max_size=3, unique_by=key),
             "segments": st.lists(st.integers(1, 5), min_size=1, max_size=3, unique=True).map(sorted),
+            "memberships": st.dictionaries(st.integers(1, 5).map(str), memberships, min_size=1),
             "courier_users": users,
         },
-    ).map(with_own_address)
+    ).map(lambda document: with_memberships_of_segments(with_own_address(document)))
 
 
 documents = documents_of(values)

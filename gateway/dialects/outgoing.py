@@ -69,6 +69,8 @@ class ProfileState(Struct, frozen=True):
     vendor_id: str | None = None
     triggers: bool = True
     is_consent: bool = True
+    is_copied: bool = False
+    """Whether choices of messages may be older than those at the vendor, as in a backfill or after a merge."""
     time: int = 0
     """When the changes were accepted, in milliseconds since 1970."""
     omitted: frozenset[str] = frozenset()
@@ -155,3 +157,7 @@ class Outgoing(Struct, frozen=True):
     removes_sources: bool = True
     """Whether the source of a merge that cannot be rendered is removed. Otherwise only the destination is sent."""
     batches: Batches | None = None
+    choices: Sequence[str] = ()
+    """The members of a document with choices of messages that the vendor gets."""
+    opts_out: Callable[[Any], bool] = lambda _: False
+    """Whether a value inside of `choices` is an opt-out, or has one."""

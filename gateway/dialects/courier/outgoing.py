@@ -7,6 +7,7 @@ from urllib.parse import quote
 from gateway.core.consent import DELETED, STATUSES, status_word
 from gateway.core.model import Tree
 from gateway.dialects.courier.fields import FIELD_TYPES, FIELDS, NAMESPACE, PHONES, USERS
+from gateway.dialects.courier.outgoing_lists import MEMBERSHIPS, add_list_requests, opts_out
 from gateway.dialects.courier.outgoing_users import add_user_requests
 from gateway.dialects.courier.tokens import PROVIDERS
 from gateway.dialects.outgoing import Outgoing, OutgoingRequest, Path, ProfileState, Rendered, Target, VendorAnswer
@@ -17,7 +18,7 @@ RATES = ("50/second",)
 _NAMES: Mapping[str, str] = {path[0]: name for name, path in FIELDS.items()}
 """The vendor's name of each member of a document."""
 
-_BESIDE = ("external_id", "subscriptions", "segments", "memberships", USERS)
+_BESIDE = ("external_id", "subscriptions", "segments", MEMBERSHIPS, USERS)
 """Members of a document that are not in the body of a profile: they have calls of their own."""
 
 
@@ -40,8 +41,7 @@ def render_change(state: ProfileState, target: Target) -> Rendered:
     add_user_requests(id, state, rendered, RATES)
     if ("subscriptions",) in state.touched:
         _add_subscriptions(state, target, rendered)
-    if ("segments",) in state.touched:
-        _add_segments(state, target, rendered)
+    add_list_requests(id, state, target, rendered, RATES)
     return rendered
 
 
@@ -123,7 +123,7 @@ def _without_nulls(value: Any) -> Any:
     return {name: _without_nulls(each) for name, each in value.items() if each is not None}
 
 
-# --- tokens, topics and lists ---
+# --- tokens and topics ---
 
 
 def _add_subscriptions(state: ProfileState, target: Target, rendered: Rendered) -> None:
@@ -176,14 +176,12 @@ def _is_subscribed(subscription: Mapping[str, Any]) -> bool:
     return status_word(subscription.get("status")) in (None, STATUSES[0]) and DELETED not in subscription
 
 
-def _add_segments(state: ProfileState, target: Target, rendered: Rendered) -> None:
-    id = _id(state)
-    if segments := state.document.get("segments"):
-        body = {"lists": [{"listId": target.segment(each)} for each in segments]}
-        rendered.requests.append(OutgoingRequest("POST", f"{_profile(id)}/lists", body, RATES, has_key=True))
-    for each in state.ended("segments"):
-        path = f"/lists/{quote(target.segment(each), safe='')}/subscriptions/{quote(id, safe='')}"
-        rendered.requests.append(OutgoingRequest("DELETE", path, None, RATES, missing_ok=True))
-
-
-OUTGOING = Outgoing(headers, render_change, render_removal, render_merge, parse_answer)
+OUTGOING = Outgoing(
+    headers,
+    render_change,
+    render_removal,
+    render_merge,
+    parse_answer,
+    choices=(MEMBERSHIPS, USERS),
+    opts_out=opts_out,
+)

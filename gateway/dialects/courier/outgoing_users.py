@@ -5,28 +5,50 @@ from typing import Any
 from urllib.parse import quote
 
 from gateway.dialects.courier.fields import USERS
-from gateway.dialects.courier.preferences import CHOICE, DEFAULT
-from gateway.dialects.outgoing import OutgoingRequest, ProfileState, Rendered
+from gateway.dialects.courier.preferences import DEFAULT, DIGEST
+from gateway.dialects.courier.tokens import RECORDED
+from gateway.dialects.outgoing import OutgoingRequest, Path, ProfileState, Rendered
 
 RESET = (USERS, "reset")
 """What the last replacement reset, for its reply alone."""
 
+_TOKENS = "tokens"
+
 
 def add_user_requests(user: str, state: ProfileState, rendered: Rendered, rates: Sequence[str]) -> None:
-    """Add the requests on touched topics and tenants. What a push token has besides its provider is skipped."""
+    """Add the requests on touched topics and tenants. Digests, and what only a push token has, are skipped."""
     for path in state.touched:
         if path[0] != USERS or path == RESET:
             continue
-        render = _RENDERED.get(path[1])
-        if render is None:
-            rendered.skip(*path)
+        now, former = state.value(path) or {}, state.former.get(path, ())
+        if path[1] == _TOKENS:
+            _skip_tokens(path, now, former, rendered)
             continue
-        for address, tree in render(state.value(path) or {}, state.former.get(path, ())):
-            if state.vendor_id is None and _opts_in(tree):  # it may be older than an opt-out there
+        for address, tree in _RENDERED[path[1]](now, former):
+            if _opts_in(tree) and not may_opt_in(user, state):
                 rendered.skip(*path)
             else:
                 place = f"/users/{quote(user, safe='')}/{address}"
-                rendered.requests.append(_request(place, tree, rates))
+                rendered.requests.append(_request(place, _without_digest(path, tree, rendered), rates))
+
+
+def may_opt_in(user: str, state: ProfileState) -> bool:
+    """Return whether choices are newer than those at the vendor. With a profile that is new there they may be older."""
+    return state.vendor_id == user and not state.is_copied
+
+
+def _skip_tokens(path: Path, now: Mapping[str, Any], former: Sequence[Any], rendered: Rendered) -> None:
+    for token in _touched_names(now, former):
+        if any(name != RECORDED for name in now.get(token) or {}):
+            rendered.skip(*path)
+
+
+def _without_digest(path: Path, tree: Any, rendered: Rendered) -> Any:
+    """Return a body without the schedule of digests, for which the call has no member."""
+    if tree is None or DIGEST not in tree.get("topic", {}):
+        return tree
+    rendered.skip(*path, DIGEST)
+    return {"topic": {name: each for name, each in tree["topic"].items() if name != DIGEST}}
 
 
 def _request(place: str, tree: Any, rates: Sequence[str]) -> OutgoingRequest:
@@ -43,13 +65,9 @@ _Requests = list[tuple[str, Any]]
 
 def _render_topics(now: Mapping[str, Any], former: Sequence[Any], query: str = "") -> _Requests:
     return [
-        (f"preferences/{quote(topic, safe='')}{query}", _render_choice(now.get(topic)))
+        (f"preferences/{quote(topic, safe='')}{query}", {"topic": now[topic]} if now.get(topic) else None)
         for topic in _touched_names(now, former)
     ]
-
-
-def _render_choice(choice: Any) -> Any:
-    return choice and {"topic": {name: choice[name] for name in CHOICE if name in choice}}
 
 
 def _render_tenant_topics(now: Mapping[str, Any], former: Sequence[Any]) -> _Requests:

@@ -31,6 +31,8 @@ LIFETIME_MS = 60 * 24 * 60 * 60 * 1000
 DATA = ("device", "expiry_date", "properties", "tracking")
 MEMBERS = ("token", "provider_key", *DATA)
 STATE = ("status", "status_reason")
+RECORDED = "recorded"
+"""The member of what is stored of a token with the time of its registration."""
 
 _SERVICES = {"firebase-fcm": "firebase", "apn": "apns"}
 _PLATFORMS = {"ios": "ios", "ipados": "ios", "android": "android"}
@@ -115,7 +117,7 @@ def _parse_registrations(request: Request, tokens: list[tuple[Any, str]]) -> Par
         place = join_pointer(*token.path)
         parts["subscriptions"].append(token.subscription)
         parts["operations"].append({"function": "set", "pointer": place, "value": data})
-        parts["timestamps"].append(f"{place}/recorded")
+        parts["timestamps"].append(f"{place}/{RECORDED}")
     if faults:
         raise Refusal(faults)
     return parsed_request(request, {**parts, "if_absent": "create"})
@@ -283,8 +285,8 @@ def _render_token(token: DeviceToken, _status: Any, document: Document) -> dict[
     view = {"token": token.token, "provider_key": key, **{name: data[name] for name in DATA if name in data}}
     if platform and "device" not in data:
         view["device"] = {"platform": platform}
-    if "expiry_date" not in data and "recorded" in data:
-        view["expiry_date"] = format_time(data["recorded"] + LIFETIME_MS)
+    if "expiry_date" not in data and RECORDED in data:
+        view["expiry_date"] = format_time(data[RECORDED] + LIFETIME_MS)
     return view
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from gateway.core.apply import merge_patch
 from gateway.core.consent import CHANNELS_OF_IDENTITY, REASONS, STATUSES, status_word
 from gateway.core.journal import LAST_STARTS, started
 from gateway.core.matching import ALIAS, ID, identities, identities_of_kinds
@@ -93,10 +94,13 @@ class ProfileReader:
         self._tables: ProfileTables | None = None
         self._version: int | None = None
 
-    async def state(self, entries: Sequence[JournalEntry], vendor_id: str | None) -> ProfileState | None:
+    async def state(
+        self, entries: Sequence[JournalEntry], vendor_id: str | None, choices: Document
+    ) -> ProfileState | None:
         """Return the state to send after some entries of a profile; None if there is nothing to send.
 
-        Of a profile that does not exist any more only an opt-out is sent.
+        It has `choices` in place of later ones. Of a profile that does not exist any more only an opt-out of a
+        subscription is sent.
         """
         last = entries[-1]
         found = await self.find(last.profile)
@@ -105,10 +109,11 @@ class ProfileReader:
             return None
         if opts_out(last):
             document = {**document, "subscriptions": _subscriptions(last)[-1][1]}
+        document = merge_patch(document, choices)
         if starts := started(last):
             document = {**document, LAST_STARTS: starts}
         touched = touched_members(each for entry in entries for each in entry.members)
-        is_consent = _SUBSCRIPTIONS in touched and not any(each.kind in MOVES for each in entries)
+        is_copied = any(each.kind in MOVES for each in entries)
         profile = replace(found, document=document) if found else _gone(last, document)
         whole = await self.whole_state(profile, vendor_id)
         if _SUBSCRIPTIONS not in touched and _has_facts(whole.document) and await self._touches_address(touched):
@@ -117,7 +122,8 @@ class ProfileReader:
             whole,
             **_members_to_send(whole.document, touched, vendor_id),
             triggers=last.origin.triggers,
-            is_consent=is_consent,
+            is_consent=_SUBSCRIPTIONS in touched and not is_copied,
+            is_copied=is_copied,
             time=last.origin.time,
         )
 
@@ -127,7 +133,9 @@ class ProfileReader:
         [effective] = await with_consent(self._store, self._database, tables, [profile], self._pseudonym)
         assert isinstance(effective, Profile)
         members = all_members(effective.document)
-        return ProfileState(profile.id, effective.document, list(members), members, vendor_id, is_consent=False)
+        return ProfileState(
+            profile.id, effective.document, list(members), members, vendor_id, is_consent=False, is_copied=True
+        )
 
     def as_whole(self, state: ProfileState) -> ProfileState:
         """Return a state with all members of the profile."""
