@@ -16,7 +16,7 @@ from gateway.core.rights import READ, WRITE
 from gateway.dialects.courier import preferences
 from gateway.dialects.courier.client_query import parse_mutation, parse_query
 from gateway.dialects.courier.graphql_document import MAX_DEPTH, MAX_FIELDS, MAX_TOKENS
-from gateway.dialects.courier.preferences import parse_choice
+from gateway.dialects.courier.preferences import parse_choice, parse_choices
 from gateway.dialects.protocol import Request
 from tests.hostile.server import LONGEST
 from tests.in_process import gateway_in_memory
@@ -54,17 +54,25 @@ async def stored(client: httpx.AsyncClient) -> Any:
 channels = st.lists(st.sampled_from(preferences.CHANNELS), max_size=3)
 
 
-@given(st.sampled_from(preferences.STATUSES), st.booleans(), channels, st.sampled_from(["", "acme"]))
-def test_a_mutation_is_the_command_of_the_call_of_one_topic(
-    status: str, has_routing: bool, routing: list[str], tenant: str
+@given(
+    st.sampled_from(preferences.STATUSES),
+    st.booleans(),
+    channels,
+    st.sampled_from(["", "acme"]),
+    st.sampled_from(["news", " n "]),
+)
+def test_a_mutation_is_the_command_of_the_calls_of_topics(
+    status: str, has_routing: bool, routing: list[str], tenant: str, topic: str
 ) -> None:
     row = {"status": status, "has_custom_routing": has_routing, "custom_routing": routing}
     query = {"tenant_id": tenant} if tenant else {}
-    by_path = parse_choice(Request({"topic": row}, query, path={"user_id": "ann", "topic_id": "news"}))
+    by_path = parse_choice(Request({"topic": row}, query, path={"user_id": "ann", "topic_id": topic}))
+    rows = {"topics": [{"topic_id": topic, **row}]}
+    by_row = parse_choices(Request(rows, query, path={"user_id": "ann"}))
     text = f"status: {status}, hasCustomRouting: {str(has_routing).lower()}, routingPreferences: [{' '.join(routing)}]"
-    document = mutation("news", text, f', accountId: "{tenant}"' if tenant else "")
+    document = mutation(topic, text, f', accountId: "{tenant}"' if tenant else "")
     by_query = parse_mutation(Request({"query": document}, headers={"x-courier-user-id": "ann"}))
-    assert by_query.commands == by_path.commands
+    assert by_query.commands == by_path.commands == by_row.commands
 
 
 async def test_both_ways_read_what_either_set() -> None:

@@ -47,7 +47,7 @@ def parse_replacement(request: Request) -> ParsedRequest:
     ]:
         raise Refusal(faults)
     tenant = _tenant(request)
-    chosen = {_topic_id(row): choice_of(row) for row in rows}
+    chosen = {_topic_id(row, request.is_typed): choice_of(row) for row in rows}
     patch = [{"op": "replace", "path": "", "value": chosen, "pointer": join_pointer(*_place(tenant))}]
     parts = {"patch": patch, "patch_target": [_TOPICS, *tenant], "if_absent": "create"}
     return parsed_request(request, parts, tenant=tenant, topics=list(chosen))
@@ -69,12 +69,13 @@ def parse_choices(request: Request) -> ParsedRequest:
     """Parse POST of preferences: valid topics are set, and the others are errors of the reply."""
     rows = _rows(request, 1)
     faults = [list(row_faults(row, f"/topics/{index}", request.is_typed)) for index, row in enumerate(rows)]
-    chosen = {_topic_id(row): choice_of(row) for row, found in zip(rows, faults, strict=True) if not found}
+    ids = [_topic_id(row, request.is_typed) for row in rows]
+    chosen = {id: choice_of(row) for id, row, found in zip(ids, rows, faults, strict=True) if not found}
     if not chosen:
         raise Refusal([fault for found in faults for fault in found])
     errors = [
-        {"topic_id": _topic_id(row), "reason": "; ".join(_reason(fault) for fault in found)}
-        for row, found in zip(rows, faults, strict=True)
+        {"topic_id": id, "reason": "; ".join(_reason(fault) for fault in found)}
+        for id, found in zip(ids, faults, strict=True)
         if found
     ]
     return _parse_operations(request, chosen, errors=errors)
@@ -132,7 +133,7 @@ def row_faults(row: Any, pointer: str, is_typed: bool) -> Iterable[Fault]:
     if not isinstance(row, dict):
         yield Fault("invalid_parameter", "it must be an object", pointer)
         return
-    if not _topic_id(row):
+    if not _topic_id(row, is_typed).strip():
         yield Fault("invalid_parameter", "it must be the id of a topic", f"{pointer}/topic_id")
     if _trim(row.get("status"), is_typed) not in STATUSES:
         yield Fault("invalid_parameter", f"it must be {' or '.join(STATUSES)}", f"{pointer}/status")
@@ -154,8 +155,8 @@ def _reason(fault: Fault) -> str:
     return f"{fault.pointer.rpartition('/')[2]}: {fault.text}"
 
 
-def _topic_id(row: Any) -> str:
-    id = _trim(row.get("topic_id")) if isinstance(row, dict) else None
+def _topic_id(row: Any, is_typed: bool) -> str:
+    id = _trim(row.get("topic_id"), is_typed) if isinstance(row, dict) else None
     return id if isinstance(id, str) else ""
 
 
