@@ -73,13 +73,15 @@ CATALOG: dict[str, CatalogEntry] = {
 class Fault:
     """One fault: its code in the catalog, a detail, and a JSON Pointer (RFC 6901) into the command, or "".
 
-    `profile` is the id of the profile that causes the fault, or that was not found.
+    `profile` is the id of the profile that causes the fault, or that was not found, and `segment` that of the segment
+    that was not found.
     """
 
     code: str
     detail: str = ""
     pointer: str = ""
     profile: str = ""
+    segment: str = ""
 
     @property
     def status(self) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace as replace_commands
 
-from gateway.core.faults import Refusal, refuse
+from gateway.core.faults import Fault, Refusal, refuse
 from gateway.core.matching import SEGMENT
 from gateway.core.model import Database, IdempotencyKey, Profile, Query, Update
 from gateway.core.segments import MAX_ID_CHARACTERS, Segment, SegmentId, visible_segments
@@ -177,4 +177,4 @@ def _require_not_archived(database: Database, id: SegmentId) -> None:
 
 
 def _unknown(id: SegmentId) -> Refusal:
-    return refuse("unknown_segment", f"A list with id {id} does not exist.")
+    return Refusal([Fault("unknown_segment", segment=str(id))])

@@ -113,6 +113,8 @@ def _detail(fault: Fault, error_type: ErrorType) -> str:
         return error_type.detail
     if fault.code == "profile_not_found" and fault.profile:
         return f"A profile with id {fault.profile} does not exist."
+    if fault.code == "unknown_segment" and fault.segment:
+        return f"A list with id {fault.segment} does not exist."
     if fault.code == "unknown_field":
         return f"'{split_pointer(pointer)[-1]}' is not a valid field for the resource 'profile'."
     is_phone = pointer.endswith("/phone_number") and fault.code != "missing_parameter"

@@ -279,7 +279,7 @@ def _require_list(result: Result, is_part: bool = False) -> None:
     """
     segment, declared = result.context["segment"], result.database.segments
     if not (is_part or result.outcomes or segment in declared) or not visible_segments([segment], declared):
-        raise refuse("unknown_segment", f"A list with id {segment} does not exist.")
+        raise Refusal([Fault("unknown_segment", segment=str(segment))])
 
 
 def _resource(segment: SegmentId, database: Database, context: Mapping[str, Any]) -> dict[str, Any]:
