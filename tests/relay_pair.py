@@ -16,6 +16,7 @@ from gateway.feed.connection import HttpResponse
 from gateway.feed.delivery import SubscriberDelivery
 from gateway.feed.relay.relays import RELAY, NewRelay, open_relay, relay_status
 from gateway.feed.relay.states import touched_members
+from gateway.feed.retries import MAX_AGE
 from gateway.feed.runner import SenderContext
 from tests.far_side import OUTGOING, SECRET, TARGETS, FarSide, far_side
 
@@ -104,6 +105,17 @@ async def pair(
             delivery = SubscriberDelivery(near.store, relay, "test", sender, lambda: found.now, lambda: 0.5)
             found = Pair(near, far, relay, delivery)
             yield found, network
+
+
+async def retry_beyond_max_age(found: Pair, network: Faulty) -> None:
+    """Let the far side fail until an hour after the age at which a delivery is dead, and then answer."""
+    network.replies = [reply(503)] * 3_000
+    while found.now < START + MAX_AGE + 3_600_000:
+        await found.delivery.run_round()
+        found.now = max(found.delivery.next_due(), found.now + 600_000)
+    assert await found.dead() == []
+    network.replies = []
+    await found.catch_up()
 
 
 async def write(near: FarSide, dialect: str, person: str, before: dict[str, Any], after: dict[str, Any]) -> None:

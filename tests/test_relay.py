@@ -11,8 +11,7 @@ from msgspec.structs import replace
 
 from gateway.core.subscribers import ACTIVE, DISABLED
 from gateway.dialects.outgoing import OutgoingRequest
-from gateway.feed.retries import MAX_AGE
-from tests.relay_pair import PERSON, START, Faulty, Pair, lived, reply, write
+from tests.relay_pair import PERSON, START, Faulty, Pair, lived, reply, retry_beyond_max_age, write
 
 
 def test_waiting_changes_of_a_profile_are_one_request_and_an_opt_out_is_one_of_its_own() -> None:
@@ -197,14 +196,8 @@ def test_an_opt_out_is_tried_for_as_long_as_it_may_pass() -> None:
     async def work(found: Pair, network: Faulty) -> None:
         await write(found.near, "altcraft", "p1", {}, PERSON)
         await found.catch_up()
-        network.replies = [reply(503)] * 3_000
         await write(found.near, "altcraft", "p1", PERSON, {**PERSON, "subscriptions": [out]})
-        while found.now < START + MAX_AGE + 3_600_000:
-            await found.delivery.run_round()
-            found.now = max(found.delivery.next_due(), found.now + 600_000)
-        assert await found.dead() == []
-        network.replies = []
-        await found.catch_up()
+        await retry_beyond_max_age(found, network)
         [there] = await found.far.documents()
         assert there["subscriptions"][0]["status"] == "unsubscribed"
 

@@ -8,9 +8,8 @@ import pytest
 from gateway.core.model import MemberChange
 from gateway.dialects.outgoing import ProfileState, Target
 from gateway.feed.relay.states import all_members, touched_members
-from gateway.feed.retries import MAX_AGE
 from tests.far_side import OUTGOING, SECRET, FarSide
-from tests.relay_pair import PERSON, START, Faulty, Pair, lived, reply, write
+from tests.relay_pair import PERSON, Faulty, Pair, lived, retry_beyond_max_age, write
 
 USER = PERSON["external_id"]
 LISTS = f"/profiles/{USER}/lists"
@@ -143,14 +142,8 @@ def test_an_opt_out_of_a_list_is_tried_for_as_long_as_it_may_pass() -> None:
     async def work(found: Pair, network: Faulty) -> None:
         await write(found.near, "courier", "p1", {}, PERSON)
         await found.catch_up()
-        network.replies = [reply(503)] * 3_000
         await put(found.near, SUBSCRIPTION, {"preferences": preferences(news="OUT")})
-        while found.now < START + MAX_AGE + 3_600_000:
-            await found.delivery.run_round()
-            found.now = max(found.delivery.next_due(), found.now + 600_000)
-        assert await found.dead() == []
-        network.replies = []
-        await found.catch_up()
+        await retry_beyond_max_age(found, network)
         [there] = await found.far.documents()
         assert there["memberships"]["promo"]["preferences"] == preferences(news="OUT")
 
