@@ -31,7 +31,8 @@ def _type(status: int) -> str:
 
 
 def _message(fault: Fault) -> str:
-    name = ".".join(vendor_name(split_pointer(fault.pointer)))
+    names = vendor_name(split_pointer(fault.pointer))
+    name = ".".join(names) or ('""' if names else "")
     if fault.code == "unknown_segment" and not name:
         return "List not found"
     text = fault.detail or _TEXTS.get(fault.code, fault.text)
