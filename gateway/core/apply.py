@@ -14,6 +14,7 @@ from gateway.core.matching import subscription_address
 from gateway.core.model import Document, Update
 from gateway.core.pointer import join_pointer, split_pointer, value_at
 from gateway.core.profile_tables import ProfileTables
+from gateway.core.segments import segment_order
 from gateway.core.subscription_rules import CATEGORIES, STATUS, change_categories, change_statuses
 from gateway.core.update_functions import FUNCTIONS
 
@@ -242,12 +243,8 @@ def _as_patch(edit: Mapping[str, Any], status: Any) -> Mapping[str, Any]:
 def _edit_segments(document: Document, segments: Mapping[str, list[int | str]]) -> Document:
     members = set(document.get("segments", ())) | set(segments.get("add", ()))
     members -= set(segments.get("remove", ()))
-    patch: Document = {"segments": sorted(members, key=_numbers_first) or None}
+    patch: Document = {"segments": sorted(members, key=segment_order) or None}
     if "memberships" in document:
         patch["memberships"] = {str(segment): None for segment in segments.get("remove", ())}
     result: Document = merge_patch(document, patch)
     return result
-
-
-def _numbers_first(segment: int | str) -> tuple[bool, int | str]:
-    return isinstance(segment, str), segment
