@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway import media
@@ -177,10 +177,16 @@ updates = st.fixed_dictionaries(
     },
 )
 seeds, dialects = st.integers(0, 9), st.sampled_from(list(CONSTRAINTS))
+UNDECLARED_NULL = {
+    "match": {"mode": "none", "values": {}},
+    "operations": [{"function": "set", "pointer": "/custom/f3", "value": None}],
+}
+"""Seed 1 is a closed database without this field."""
 
 
 @pytest.mark.law
 @given(updates, seeds, dialects)
+@example(UNDECLARED_NULL, 1, "altcraft")
 def test_the_table_accepts_what_the_json_schemas_accept(update: Command, seed: int, dialect: str) -> None:
     compiled = schema(seed, dialect, is_rare=False)
     faults = compiled.explain(update, UPDATE)

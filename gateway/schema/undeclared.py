@@ -38,9 +38,12 @@ def _fields(update: Update, database: Database) -> Iterable[Fault]:
     declared = database.fields.get("properties", {})
     custom = _object(_object(update.get("profile")).get("custom"))
     removed = [name for name, value in custom.items() if value is None]
-    changed = (each["pointer"] for each in update.get("operations", ()) if each["function"] != "set")
-    touched = (names[1] for names in map(split_pointer, changed) if names[:1] == ["custom"] and names[1:])
-    for name in (*touched, *removed):
+    for operation in update.get("operations", ()):
+        names = split_pointer(operation["pointer"])
+        is_validated = operation["function"] == "set" and (operation["value"] is not None or len(names) > 2)
+        if names[:1] == ["custom"] and names[1:] and not is_validated:
+            removed.append(names[1])
+    for name in removed:
         if name not in declared:
             yield Fault("unknown_field", pointer=join_pointer("profile", "custom", name))
 
