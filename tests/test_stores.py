@@ -111,6 +111,12 @@ async def test_returns_and_stores_the_result_of_the_edit(store: Store) -> None:
     assert await store.find(1, [ANN]) == [Profile("a", {"name": "Ann"}, 1, 1000, 1000)]
 
 
+async def test_returns_no_documents_to_a_caller_who_needs_none(store: Store) -> None:
+    one_change = structs.replace(change(create("a", ANN, name="Ann"), ANN), needs_documents=False)
+    assert await store.change([one_change]) == [EditResult(Profile("a", {}, 1, 1000, 1000))]
+    assert await store.find(1, [ANN]) == [Profile("a", {"name": "Ann"}, 1, 1000, 1000)]
+
+
 async def test_an_observer_gets_each_group_and_its_commit(store: Store) -> None:
     class Observer:
         groups: ClassVar[list[tuple[int, int]]] = []

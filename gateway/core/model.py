@@ -209,7 +209,8 @@ class IdempotencyKey(Struct, frozen=True):
 class Change(Struct, frozen=True):
     """One isolated change. `identities` are those that its edit searches: a store may fetch or lock them first.
 
-    `registry` is the version of the registry that it relies on, None for any.
+    `registry` is the version of the registry that it relies on, None for any. Without `needs_documents` the caller gets
+    neither documents nor writes in the result: a group of changes then needs less memory.
     """
 
     database: int
@@ -218,6 +219,7 @@ class Change(Struct, frozen=True):
     origin: Origin
     once: IdempotencyKey | None = None
     registry: int | None = None
+    needs_documents: bool = True
 
 
 class JournalEntry(Struct, frozen=True):

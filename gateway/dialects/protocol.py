@@ -164,6 +164,8 @@ class Call(Struct, frozen=True, eq=False):
     render: Callable[[Result], Reply]
     body_types: tuple[type, ...] = (dict,)
     """The types that the root of a body may have."""
+    shows_profile: bool = False
+    """Whether the reply to an update shows the profile, not only its id."""
     is_body_optional: bool = False
     """Whether a request may have no body; its tree is then {}."""
     max_body_bytes: int | None = None

@@ -153,7 +153,8 @@ class ChangeBuilder:
         )
         origin = Origin(request.token.id, dialect.name, now, triggers, request.request_id, update.get("observed"))
         edit = UpdateEdit(update, identities, context, detached)
-        return Change(request.database.id, (*identities, *detached), edit, origin, key, request.registry)
+        found = (*identities, *detached)
+        return Change(request.database.id, found, edit, origin, key, request.registry, request.shows_profile)
 
     def _context(self, request: PreparedRequest, new_id: str, now: int) -> EditContext:
         schema, dialect = request.schema, request.dialect

@@ -191,6 +191,7 @@ class Pipeline:
             registry=registry,
             received=now,
             needs_consent=parsed.needs_consent,
+            shows_profile=call.shows_profile or parsed.needs_consent,
             is_bulk=message.replay_until > 0,
         )
 

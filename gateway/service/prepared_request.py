@@ -43,6 +43,8 @@ class PreparedRequest(Struct, frozen=True):
     """When it was received, in milliseconds since 1970. None: each change has the time at which it is built."""
     needs_consent: bool = False
     """Whether the reply depends on the facts about addresses."""
+    shows_profile: bool = True
+    """Whether the reply to an update shows the profile, not only its id."""
     is_bulk: bool = False
     """Whether its commands are the rows of a job or a file: none of them creates a person again who was erased."""
 

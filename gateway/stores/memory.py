@@ -63,6 +63,7 @@ from gateway.stores.rows import (
     profile_text,
     replay,
     request_of,
+    result_without_documents,
 )
 
 
@@ -246,7 +247,7 @@ class MemoryStore(MemoryRegistry, MemorySubscribers, MemoryRefused):
             self._answers[change.database, change.once.key] = row
         if result.erasure:
             self._erase(change.database, result.erasure)
-        return result
+        return result if change.needs_documents else result_without_documents(result)
 
     def _replay(self, change: Change) -> EditResult | None:
         """Return the stored result of the change, if there is one."""

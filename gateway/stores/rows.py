@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 import orjson
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from gateway.core.faults import refuse
 from gateway.core.journal import UNKNOWN_VALUES
@@ -71,6 +71,12 @@ def profile_text(profile: Profile | None) -> str:
 def answer_text(result: EditResult) -> str:
     """Return the profile of a result as its stored answer has it: without a profile if it was erased."""
     return profile_text(None if result.erasure else result.profile)
+
+
+def result_without_documents(result: EditResult) -> EditResult:
+    """Return what the caller of a change without `needs_documents` gets."""
+    profile = result.profile
+    return EditResult(profile and replace(profile, document={}), others=result.others)
 
 
 def profile_of(text: str) -> Profile | None:

@@ -254,6 +254,7 @@ def _build_call(group: CallGroup, row: CallRow, is_lenient: bool) -> Call:
         right,
         _with_revision(parse, group.first_revision, is_lenient),
         render,
+        shows_profile=render is render_profile,
         max_body_bytes=MAX_BODY_BYTES,
         rates=group.rates,
         pointers=_POINTERS.get(path, {}),

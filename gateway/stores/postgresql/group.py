@@ -33,6 +33,7 @@ from gateway.stores.rows import (
     ledger_text,
     profile_of,
     replay,
+    result_without_documents,
 )
 
 REMOVE_PROFILES = """DELETE FROM profiles USING unnest(%b::bigint[], %b::text[]) AS gone (database, id)
@@ -177,7 +178,8 @@ class PostgresqlGroup:
             result = change.edit(self._find_of(database))
             texts = [(document_text(write), _entry(change, write)) for write in result.writes]
             profile = answer_text(result) if change.once else ""
-            return result, partial(self._add, change, result, texts, profile)
+            shown = result if change.needs_documents else result_without_documents(result)
+            return shown, partial(self._add, change, result, texts, profile)
         except Exception as error:
             return error, _add_nothing
 

@@ -8,7 +8,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
-from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -45,7 +44,7 @@ from gateway.stores.sqlite.checkpoints import Checkpoints
 from gateway.stores.sqlite.connections import CACHE_KIB, ENGINE_FAILURES, WRITER_CACHE_KIB, connect
 from gateway.stores.sqlite.erasure import ERASURE_SQL, REFUSED_SQL, run_statements
 from gateway.stores.sqlite.file import FileCheck, create_file, has_mark, require_room, warn_of_rights
-from gateway.stores.sqlite.group import REGISTRY_VERSION, find_ledgers, look_up, unique_by_id
+from gateway.stores.sqlite.group import REGISTRY_VERSION, find_ledgers, find_profiles
 from gateway.stores.sqlite.journal import (
     prune_journal,
     read_journal,
@@ -139,8 +138,7 @@ class SqliteStore(SqlRegistry, SqlListing, SqlSubscribers, SqlRefused):
         self._queue.observer = self._writer.observer = observer
 
     async def find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
-        found = look_up(self._execute, [(database, kind, value) for kind, value in identities])
-        return unique_by_id(chain(*found.values()))
+        return find_profiles(self._execute, [(database, kind, value) for kind, value in identities])
 
     async def ledgers(self, database: int, addresses: Sequence[Address]) -> dict[Address, Ledger]:
         return find_ledgers(self._execute, database, addresses)

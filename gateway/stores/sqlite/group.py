@@ -41,6 +41,7 @@ from gateway.stores.rows import (
     ledger_of,
     ledger_text,
     replay,
+    result_without_documents,
 )
 from gateway.stores.sqlite.erasure import ERASURE_SQL, run_statements
 
@@ -82,9 +83,18 @@ REMOVE_EXPIRED = """DELETE FROM once WHERE rowid IN (SELECT once.rowid FROM (VAL
 """Runs with each insertion of answers, and removes up to twice as many: so expired answers do not accumulate."""
 
 
-def look_up(read: Read, keys: Iterable[Key], max_characters: float = inf) -> dict[Key, list[Profile]]:
-    """Return the profiles that each key names, without the keys whose documents exceed `max_characters` in all."""
-    found: dict[Key, list[Profile]] = {}
+def find_profiles(read: Read, keys: Iterable[Key]) -> list[Profile]:
+    """Return the profiles that the keys of one database name, each once, by id."""
+    rows = {row[0]: row for row in chain.from_iterable(_rows_by_key(read, keys).values())}
+    return [Profile(id, orjson.loads(rows[id][1]), *rows[id][2:]) for id in sorted(rows)]
+
+
+def _rows_by_key(read: Read, keys: Iterable[Key], max_characters: float = inf) -> dict[Key, list[Row]]:
+    """Return the rows of the profiles that each key names.
+
+    Keys whose documents exceed `max_characters` in all are absent.
+    """
+    found: dict[Key, list[Row]] = {}
     for key in keys:
         found[key] = []
     remaining, omitted = list(found), set[Key]()
@@ -92,17 +102,18 @@ def look_up(read: Read, keys: Iterable[Key], max_characters: float = inf) -> dic
         del remaining[:MAX_STATEMENT_ROWS]
         # Nulls, which name nothing, extend the keys to one of nine lengths.
         length = 1 << (len(some) - 1).bit_length()
-        profiles: dict[tuple[int, str], Profile] = {}
+        rows: dict[tuple[int, str], Row] = {}
         values = (*chain.from_iterable(some), *NULL_KEY * (length - len(some)))
-        for number, id, document, version, created, updated in read(_look_up_statement(length), values):
+        for number, *row in read(_look_up_statement(length), values):
             key = some[number]
-            if (profile := profiles.get((key[0], id))) is None:
-                max_characters -= len(document)
+            name = key[0], row[0]
+            if name not in rows:
+                max_characters -= len(row[1])
                 if max_characters < 0:
                     omitted.add(key)
                     continue
-                profile = profiles[key[0], id] = Profile(id, orjson.loads(document), version, created, updated)
-            found[key].append(profile)
+                rows[name] = tuple(row)
+            found[key].append(rows[name])
     return {key: each for key, each in found.items() if key not in omitted} if omitted else found
 
 
@@ -139,24 +150,19 @@ def _write_statement(sql: str, count: int, width: int) -> str:
     return sql.format(rows=", ".join([row] * count), count=count)
 
 
-def unique_by_id(profiles: Iterable[Profile]) -> list[Profile]:
-    """Return each profile once, by id."""
-    unique = {profile.id: profile for profile in profiles}
-    return [unique[id] for id in sorted(unique)] if len(unique) > 1 else [*unique.values()]
-
-
 class SqliteGroup:
-    """The changes of one transaction. Each finds what the changes before it wrote; `end` sends the writes."""
+    """The changes of one transaction. Each finds what the changes before it wrote; `flush` sends the writes."""
 
     def __init__(self, connection: apsw.Connection, steps: Sequence[Step]) -> None:
         self._connection = connection
-        self._finds: dict[int, Find] = {}
+        self._has_tombstones: dict[int, bool] = {}
         keys = []
         for step in steps:
             if isinstance(step, Change):
                 for kind, value in step.identities:
                     keys.append((step.database, kind, value))
-        self._profiles = look_up(connection.execute, keys, MAX_READ_CHARACTERS) if keys else {}
+        # A document stays a text until a change finds it: all of them, decoded, exceed a processor's cache.
+        self._rows = _rows_by_key(connection.execute, keys, MAX_READ_CHARACTERS) if keys else {}
         self._registry: int | None = None
         self._touched: set[Key] = set()
         self._pending: defaultdict[str, list[Row]] = defaultdict(list)
@@ -179,18 +185,22 @@ class SqliteGroup:
             if step.once and (stored := self._replay(step, step.once)):
                 return stored
             database = step.database
-            if (find := self._finds.get(database)) is None:
-                find = self._finds[database] = Find(
-                    partial(self._find, database),
-                    partial(self._find_ledgers, database),
-                    partial(self._may_have_ledgers, database),
-                    bool(self._connection.execute(HAS_TOMBSTONES, (database, PREFIX, AFTER_PREFIX)).fetchall()),
-                )
+            if (has_tombstones := self._has_tombstones.get(database)) is None:
+                rows = self._connection.execute(HAS_TOMBSTONES, (database, PREFIX, AFTER_PREFIX)).fetchall()
+                has_tombstones = self._has_tombstones[database] = bool(rows)
+            # One for each change, since it refers to the group: if the group kept it, this cycle would keep every row
+            # that the group read until the garbage collector runs.
+            find = Find(
+                partial(self._find, database),
+                partial(self._find_ledgers, database),
+                partial(self._may_have_ledgers, database),
+                has_tombstones,
+            )
             result = step.edit(find)
             self._add(step, result)
         except Refusal as refusal:
             return refusal.copy()
-        return result
+        return result if step.needs_documents else result_without_documents(result)
 
     def _add(self, change: Change, result: EditResult) -> None:
         """Add the writes of a result. Raises `Refusal` before the first one if a document is too large."""
@@ -212,7 +222,7 @@ class SqliteGroup:
     def _erase(self, database: int, erasure: Erasure) -> None:
         self.flush()
         run_statements(self._connection, erase_all(ERASURE_SQL, database, erasure))
-        self._finds.pop(database, None)  # it may not know yet that there are tombstones
+        self._has_tombstones[database] = True
 
     def _replay(self, change: Change, once: IdempotencyKey) -> EditResult | None:
         """Return the stored result of the change, if there is one."""
@@ -222,13 +232,6 @@ class SqliteGroup:
         for fingerprint, profile in self._connection.execute(FIND_ANSWER, values):
             return replay(once, fingerprint, profile)
         return None
-
-    def end(self) -> None:
-        """Send the pending writes, and run no further step."""
-        self.flush()
-        # They refer to the group, which refers to them: such a cycle would keep every profile that the group read until
-        # the garbage collector runs.
-        self._finds.clear()
 
     def flush(self) -> None:
         """Send the pending writes, those of each statement together."""
@@ -242,23 +245,23 @@ class SqliteGroup:
                 self._connection.execute(_write_statement(sql, len(some), width), tuple(chain.from_iterable(some)))
 
     def _find(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
-        unique: dict[str, Profile] = {}
+        found: dict[str, Profile] = {}
         for kind, value in identities:
             key = (database, kind, value)
-            named = self._profiles.get(key)
-            if named is None or key in self._touched:
+            rows = self._rows.get(key)
+            if rows is None or key in self._touched:
                 return self._find_written(database, identities)
-            for profile in named:
-                if (database, "id", profile.id) in self._touched:
+            for id, document, *columns in rows:
+                if (database, "id", id) in self._touched:
                     return self._find_written(database, identities)
-                unique[profile.id] = profile
-        return list(unique.values()) if len(unique) < 2 else [unique[id] for id in sorted(unique)]
+                if id not in found:
+                    found[id] = Profile(id, orjson.loads(document), *columns)
+        return list(found.values()) if len(found) < 2 else [found[id] for id in sorted(found)]
 
     def _find_written(self, database: int, identities: Sequence[Identity]) -> list[Profile]:
         """Search the tables, after what the changes before wrote, or for what was not read in advance."""
         self.flush()
-        found = look_up(self._connection.execute, [(database, kind, value) for kind, value in identities])
-        return unique_by_id(chain.from_iterable(found.values()))
+        return find_profiles(self._connection.execute, [(database, kind, value) for kind, value in identities])
 
     def _find_ledgers(self, database: int, addresses: Sequence[Address]) -> dict[Address, Ledger]:
         written = {each: self._ledgers[database, each] for each in addresses if (database, each) in self._ledgers}

@@ -58,7 +58,7 @@ class Writer:
                 results.append(group.run(step))
                 if monotonic() > until:
                     break
-            group.end()
+            group.flush()
             await asyncio.get_running_loop().run_in_executor(self._thread, self._commit)
         except Exception as error:
             return await self._run_again(steps, error)
