@@ -32,7 +32,7 @@ test: install ## Run the tests, except the long ones below
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 test-laws: install ## Test the laws with 10,000 examples each
-	HYPOTHESIS_PROFILE=laws $(BIN)/pytest --numprocesses 2 -m law
+	HYPOTHESIS_PROFILE=laws $(BIN)/pytest --numprocesses 2 --dist worksteal -m law
 
 test-hostile: install ## Send a real server 20,000 mutants of the public corpora and 20,000 crossed requests
 	HOSTILE_EXAMPLES=20000 $(BIN)/pytest -m hostile
