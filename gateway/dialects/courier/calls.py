@@ -51,8 +51,10 @@ _USER_CALLS = (
     Call("PATCH", TOKEN, UPDATE, WRITE, tokens.parse_patch, replies.render_no_content, body_types=(dict, list)),
     Call("DELETE", TOKEN, UPDATE, WRITE, tokens.parse_removal, replies.render_no_content),
     Call("GET", TOPICS, FIND, READ, preferences.parse_list_of_topics, preferences.render_topics),
-    Call("PUT", TOPICS, UPDATE, WRITE, preferences.parse_replacement, preferences.render_replacement),
-    Call("POST", TOPICS, UPDATE, WRITE, preferences.parse_choices, preferences.render_choices),
+    Call(
+        "PUT", TOPICS, UPDATE, WRITE, preferences.parse_replacement, preferences.render_replacement, shows_profile=True
+    ),
+    Call("POST", TOPICS, UPDATE, WRITE, preferences.parse_choices, preferences.render_choices, shows_profile=True),
     Call("GET", TOPIC, FIND, READ, preferences.parse_search, preferences.render_topic),
     Call("PUT", TOPIC, UPDATE, WRITE, preferences.parse_choice, preferences.render_message),
     Call("DELETE", TOPIC, UPDATE, WRITE, preferences.parse_reset, replies.render_no_content),
@@ -136,6 +138,7 @@ _MUTATION = replace(
     right=WRITE,
     parse=client_query.parse_mutation,
     render=client_query.render_mutation,
+    shows_profile=True,
     variant=lambda request: _QUERY if client_query.is_query(request) else None,
 )
 
