@@ -100,7 +100,8 @@ def test_every_fault_has_a_case(monkeypatch: pytest.MonkeyPatch) -> None:
         make(self, code, *rest, **named)
 
     monkeypatch.setattr(Fault, "__init__", record_code)
-    for case in cases(*SERVED, "gateway"):
-        if case.about["status"] >= 400 or case.folder.name.startswith("rejects-"):
+    expected = CATALOG.keys() - ELSEWHERE
+    for case in {case.folder: case for case in cases(*SERVED, "gateway")}.values():  # one media type of each
+        if not expected <= codes and (case.about["status"] >= 400 or case.folder.name.startswith("rejects-")):
             asyncio.run(run_in_process(case))
-    assert CATALOG.keys() - ELSEWHERE <= codes
+    assert expected <= codes
