@@ -16,7 +16,7 @@ from gateway.core.model import Database, Token
 from gateway.core.profile_tables import ProfileTables
 from gateway.core.rights import OWN_RIGHTS, READ, WRITE
 from gateway.dialects.protocol import Call, Credential, Dialect, Request, ResourceCredential
-from gateway.schema.compiled import CompiledSchema
+from gateway.schema.compiled import CompiledSchema, compile_schema
 from gateway.schema.files import load_schema
 from gateway.schema.pointer_mask import PointerMask
 from gateway.schema.profile_annotations import profile_tables
@@ -133,7 +133,7 @@ class Catalog:
         """Return the compiled schema of a database with the constraints of a dialect."""
         key = database.id, dialect.name
         if key not in self._schemas:
-            self._schemas[key] = CompiledSchema(database, self._constraints[dialect.name])
+            self._schemas[key] = compile_schema(database, self._constraints[dialect.name])
         return self._schemas[key]
 
     def _mask(self, database: Database) -> PointerMask:
