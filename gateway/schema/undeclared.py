@@ -37,13 +37,13 @@ def _fields(update: Update, database: Database) -> Iterable[Fault]:
     """Yield the faults of own fields that are removed or changed on: JSON Schema validates the other ones."""
     declared = database.fields.get("properties", {})
     custom = _object(_object(update.get("profile")).get("custom"))
-    removed = [name for name, value in custom.items() if value is None]
+    changed = []
     for operation in update.get("operations", ()):
         names = split_pointer(operation["pointer"])
         is_validated = operation["function"] == "set" and (operation["value"] is not None or len(names) > 2)
         if names[:1] == ["custom"] and names[1:] and not is_validated:
-            removed.append(names[1])
-    for name in removed:
+            changed.append(names[1])
+    for name in (*changed, *(name for name, value in custom.items() if value is None)):
         if name not in declared:
             yield Fault("unknown_field", pointer=join_pointer("profile", "custom", name))
 
