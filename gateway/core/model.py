@@ -210,7 +210,7 @@ class Change(Struct, frozen=True):
     """One isolated change. `identities` are those that its edit searches: a store may fetch or lock them first.
 
     `registry` is the version of the registry that it relies on, None for any. Without `needs_documents` the caller gets
-    neither documents nor writes in the result: a group of changes then needs less memory.
+    neither documents nor writes in a new result: a group of changes then needs less memory.
     """
 
     database: int

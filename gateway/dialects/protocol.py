@@ -138,10 +138,11 @@ class HistoryRow(Struct, frozen=True):
 class Result(Struct, frozen=True):
     """The result of a request, with one outcome for each update: a profile, None for a removed one, or its faults.
 
-    `list` and `jobs` have the profiles or jobs in order. `job` has the job, followed by its profiles if requested.
-    `relate` has the profile that keeps the relation, with the id of the `subject` as its document; `relations` has a
-    profile, followed by those that its relations lead from. `split` has the source, followed by the destinations
-    without their documents. `history` and `journal` have rows.
+    The document after an `update` may be empty unless the call `shows_profile` or the request `needs_consent`; those
+    after a `batch` are. `list` and `jobs` have the profiles or jobs in order. `job` has the job, followed by its
+    profiles if requested. `relate` has the profile that keeps the relation, with the id of the `subject` as its
+    document; `relations` has a profile, followed by those that its relations lead from. `split` has the source,
+    followed by the destinations without their documents. `history` and `journal` have rows.
     """
 
     database: Database
@@ -165,7 +166,7 @@ class Call(Struct, frozen=True, eq=False):
     body_types: tuple[type, ...] = (dict,)
     """The types that the root of a body may have."""
     shows_profile: bool = False
-    """Whether the reply to an update shows the profile, not only its id."""
+    """Whether the reply to an update shows the profile, not only its id. Else its document may be empty."""
     is_body_optional: bool = False
     """Whether a request may have no body; its tree is then {}."""
     max_body_bytes: int | None = None

@@ -190,7 +190,7 @@ class CompiledSchema:
 
 @dataclass(frozen=True)
 class _Source:
-    """What a schema is compiled from, and the same as JSON: sources are equal where that is."""
+    """What a schema is compiled from. `content` is the same as JSON: sources with equal JSON are equal."""
 
     content: bytes
     database: Database = field(compare=False)
