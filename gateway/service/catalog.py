@@ -79,12 +79,13 @@ class Catalog:
             return self._resource_grant(credential.resource, dialect)
         company = credential.company
         name = f"company {company}" if credential.token is None else fingerprint(credential.token)
-        found = self._grants.get((name, dialect.name))
+        grants = self._grants  # before the tokens, see `_new_grant`
+        found = grants.get((name, dialect.name))
         if found is None:
             token = self._tokens.get(name) if credential.token is not None else self._company_token(company)
             if token is None:
                 raise refuse("unknown_token")
-            found = self._grants[name, dialect.name] = self._new_grant(token, dialect)
+            found = grants[name, dialect.name] = self._new_grant(token, dialect)
         return found
 
     def grant_of_token(self, token: Token, dialect: Dialect) -> Grant:
@@ -125,21 +126,16 @@ class Catalog:
         return Token(f"company {company}", "", database, frozenset({WRITE}), 0)
 
     def _new_grant(self, token: Token, dialect: Dialect) -> Grant:
+        # A thread may run this while the event loop runs `refresh`, which replaces the registry first and these last.
+        # So they are read first: what is made of the earlier registry is never found among what is made of the new one.
+        schemas, masks = self._schemas, self._masks
         database = self._databases[token.database]
-        schema = self._schema(database, dialect)
-        return Grant(token, database, schema, self._mask(database))
-
-    def _schema(self, database: Database, dialect: Dialect) -> CompiledSchema:
-        """Return the compiled schema of a database with the constraints of a dialect."""
         key = database.id, dialect.name
-        if key not in self._schemas:
-            self._schemas[key] = compile_schema(database, self._constraints[dialect.name])
-        return self._schemas[key]
-
-    def _mask(self, database: Database) -> PointerMask:
-        if database.id not in self._masks:
-            self._masks[database.id] = PointerMask(database)
-        return self._masks[database.id]
+        if key not in schemas:
+            schemas[key] = compile_schema(database, self._constraints[dialect.name])
+        if database.id not in masks:
+            masks[database.id] = PointerMask(database)
+        return Grant(token, database, schemas[key], masks[database.id])
 
 
 def require_database(grant: Grant, id: object) -> None:
