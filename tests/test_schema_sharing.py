@@ -98,6 +98,16 @@ async def test_a_change_of_the_registry_that_declares_nothing_compiles_nothing(s
 
 
 @pytest.mark.anyio
+async def test_a_schema_that_the_registry_no_longer_needs_is_freed(store: Store) -> None:
+    catalog = Catalog(store, DIALECTS)
+    before = weakref.ref(await schema_now(catalog))
+    await store.archive_segment(1, 3, 5)
+    await schema_now(catalog)
+    gc.collect()
+    assert before() is None
+
+
+@pytest.mark.anyio
 async def test_a_token_that_is_revoked_while_a_thread_grants_it_is_unknown(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

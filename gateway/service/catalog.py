@@ -55,6 +55,8 @@ class Catalog:
         self._databases: dict[int, Database] = {}
         self._grants: dict[tuple[str, str], Grant] = {}
         self._schemas: dict[tuple[int, str], CompiledSchema] = {}
+        self._kept_schemas: dict[tuple[int, str], CompiledSchema] = {}
+        """The last one of each database and dialect: the next registry may need the same."""
         self._masks: dict[int, PointerMask] = {}
         self._tables: dict[int, ProfileTables] = {}
 
@@ -132,7 +134,7 @@ class Catalog:
         database = self._databases[token.database]
         key = database.id, dialect.name
         if key not in schemas:
-            schemas[key] = compile_schema(database, self._constraints[dialect.name])
+            schemas[key] = self._kept_schemas[key] = compile_schema(database, self._constraints[dialect.name])
         if database.id not in masks:
             masks[database.id] = PointerMask(database)
         return Grant(token, database, schemas[key], masks[database.id])
