@@ -65,8 +65,10 @@ class Catalog:
         version = self._store.registry_version()
         if version == self.version:
             return False
-        self._tokens = {token.hash: token for token in await self._store.tokens() if not token.revoked}
-        self._databases = {database.id: database for database in await self._store.databases()}
+        tokens, databases = await self._store.tokens(), await self._store.databases()
+        # Without a pause from here on: of two refreshes at once, the one with the earlier version may end last.
+        self._databases = {database.id: database for database in databases}
+        self._tokens = {token.hash: token for token in tokens if not token.revoked}
         self._grants, self._schemas, self._masks, self._tables = {}, {}, {}, {}
         self.version, self.is_checked = version, self._store.checks_registry
         return True
