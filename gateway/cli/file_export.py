@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 import click
 from msgspec import Struct
 
-from gateway.cli.file_options import DELIMITER, DIALECT, FILE_DATABASE, compile_schema, select_database
+from gateway.cli.file_options import DELIMITER, DIALECT, FILE_DATABASE, dialect_schema, select_database
 from gateway.cli.options import POSITIVE, setting
 from gateway.cli.progress import row_progress
 from gateway.cli.store import load_settings, run_on_store
@@ -85,7 +85,7 @@ async def _export(options: ExportOptions, settings: Settings, store: Store) -> t
     database = select_database(await store.databases(), options.database)
     rows = options.dialect.file_rows
     assert rows is not None
-    schema, pseudonym = compile_schema(database, options.dialect), await open_pseudonyms(store, settings.secret_file)
+    schema, pseudonym = dialect_schema(database, options.dialect), await open_pseudonyms(store, settings.secret_file)
     # The position is read before the snapshot: what is written in between is exported again by the next one.
     kept = await store.journal_range(database.id)
     newest = max(kept.newest, kept.removed)

@@ -16,7 +16,7 @@ from gateway.cli.file_options import (
     DELIMITER,
     DIALECT,
     FILE_DATABASE,
-    compile_schema,
+    dialect_schema,
     parse_pairs,
     select_database,
 )
@@ -212,7 +212,7 @@ def _parser(
         raise InvalidSettings(f"{options.dialect.name} has no mode {options.mode}: {', '.join(rows.calls)}")
     parameters["db_id"] = database.id if reader.is_typed else str(database.id)
     bounds = Bounds(settings.max_depth, settings.max_nodes, settings.max_name, settings.max_text, settings.max_items)
-    schema = compile_schema(database, options.dialect)
+    schema = dialect_schema(database, options.dialect)
     parser = RowParser(options.dialect, rows, options.mode, database, schema, parameters, bounds)
     try:
         parser.check_parameters(is_typed=reader.is_typed)

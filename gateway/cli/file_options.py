@@ -29,7 +29,7 @@ def select_database(databases: Sequence[Database], id: int | None) -> Database:
     return databases[0]
 
 
-def compile_schema(database: Database, dialect: Dialect) -> CompiledSchema:
+def dialect_schema(database: Database, dialect: Dialect) -> CompiledSchema:
     """Return the schema of a database with the constraints of a dialect."""
     return CompiledSchema(database, load_schema(dialect.constraints) if dialect.constraints else {})
 
