@@ -67,10 +67,12 @@ def apply_data(
 ) -> tuple[Document, list[Fault], dict[Address, Ledger]]:
     """Apply the profile, the operations and the subscriptions of a merge or a split, as an update does.
 
-    Return the document, the faults of the operations, and the ledgers that changed.
+    Return the document, the faults of the operations, and the ledgers that changed. Raises `Refusal`.
     """
     after, faults = apply_update(document, {name: command[name] for name in DATA_MEMBERS if name in command})
     after = with_lasting_status(after, document, context.tables)
+    if invalid := context.validate(after, document):
+        raise Refusal([*faults, *invalid])  # an invalid value may have no identities
     _, lost = identity_changes(document, after, context.tables)
     for place, value in former_values(document, after, lost, context.tables) if lost else ():
         after = append_at(after, place, value)
