@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import httpx
 import pytest
@@ -29,7 +30,7 @@ from gateway.dialects.protocol import (
     RequestNames,
     Result,
 )
-from gateway.schema import files
+from gateway.schema import compiled, files
 from gateway.server.app import create
 from gateway.settings import Settings
 from gateway.stores import open_store
@@ -105,6 +106,7 @@ def _toy_schemas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     values = ["$defs", "match", "properties", "values", "properties"]
     _extend(tmp_path / "command.schema.json", values, {"badge": {"type": "string"}})
     monkeypatch.setattr(files, "FOLDER", tmp_path)
+    monkeypatch.setattr(compiled, "_compiled", WeakValueDictionary())  # those in use are compiled from the real files
     files.load_schema.cache_clear()
     yield
     files.load_schema.cache_clear()
