@@ -61,13 +61,13 @@ class MergeEdit(Struct, frozen=True):
             writes += [write] if write else []
             if write or source.id not in (value_at(document, SOURCES) or ()):
                 document = append_at(document, self._place_of_ids(), source.id)
-        document, faults, ledgers = apply_data(self._with_own_email(document, profile), self.merge, find, self.context)
-        if faults := [*faults, *self.context.validate(document, profile.document if profile else {})]:
-            raise Refusal(faults)
+        before = profile.document if profile else {}
+        document = self._with_own_email(document, profile)
+        document, ledgers = apply_data(document, self.merge, before, find, self.context)
         if profile is None:
             require_findable(self.key, identities(document, tables), self.merge["match"]["mode"], tables.unique)
         require_free(find, self.merge, profile, document, sources, tables)
-        gained, lost = identity_changes(profile.document if profile else {}, document, tables)
+        gained, lost = identity_changes(before, document, tables)
         kind: JournalKind = "merge" if writes else "update"
         has_data = not self.merge.keys().isdisjoint(DATA_MEMBERS)
         replay = {"update": self._data_update()} if has_data and not writes else None

@@ -63,21 +63,29 @@ def add_at(document: Document, place: Sequence[str], value: Any) -> Document:
 
 
 def apply_data(
-    document: Document, command: Command, find: Find, context: EditContext
-) -> tuple[Document, list[Fault], dict[Address, Ledger]]:
+    document: Document, command: Command, before: Document, find: Find, context: EditContext
+) -> tuple[Document, dict[Address, Ledger]]:
     """Apply the profile, the operations and the subscriptions of a merge or a split, as an update does.
 
-    Return the document, the faults of the operations, and the ledgers that changed. Raises `Refusal`.
+    `before` is the stored document that the result replaces, {} for a new profile. Return the result and the ledgers
+    that changed. Raises `Refusal` with the faults of the operations and of validation.
     """
+    tables = context.tables
     after, faults = apply_update(document, {name: command[name] for name in DATA_MEMBERS if name in command})
-    after = with_lasting_status(after, document, context.tables)
-    if invalid := context.validate(after, document):
-        raise Refusal([*faults, *invalid])  # an invalid value may have no identities
-    _, lost = identity_changes(document, after, context.tables)
-    for place, value in former_values(document, after, lost, context.tables) if lost else ():
-        after = append_at(after, place, value)
-    after, ledgers = apply_consent(after, command, context.read_ledgers(find), context.now)
-    return after, faults, ledgers
+    after = with_lasting_status(after, document, tables)
+    _require_valid(after, before, faults, context)  # an invalid value may have no identities
+    _, lost = identity_changes(document, after, tables)
+    if lost and (former := former_values(document, after, lost, tables)):
+        for place, value in former:
+            after = append_at(after, place, value)
+        _require_valid(after, before, [], context)  # a list may be too long now
+    return apply_consent(after, command, context.read_ledgers(find), context.now)
+
+
+def _require_valid(document: Document, before: Document, faults: list[Fault], context: EditContext) -> None:
+    """Raise `Refusal` with these faults and with those of a document that replaces `before`, if there are any."""
+    if faults := [*faults, *context.validate(document, before)]:
+        raise Refusal(faults)
 
 
 def require_free(

@@ -80,13 +80,12 @@ class SplitEdit(Struct, frozen=True):
         document = profile.document if profile else with_match_values({}, match, tables)
         own = bare_addresses(document, identities(document, tables)) if profile else set[Address]()
         document = self._filled(document, source, [place for place, to in enumerate(moved) if to == index], own)
-        document, faults, ledgers = apply_data(document, self.split, others, self.context)
-        if faults := [*faults, *self.context.validate(document, profile.document if profile else {})]:
-            raise Refusal(faults)
+        before = profile.document if profile else {}
+        document, ledgers = apply_data(document, self.split, before, others, self.context)
         if profile is None:
             require_findable(key, identities(document, tables), match["mode"], tables.unique)
         require_free(others, self.split, profile, document, (), tables)
-        gained, lost = identity_changes(profile.document if profile else {}, document, tables)
+        gained, lost = identity_changes(before, document, tables)
         context = replace(self.context, new_id=self.new_ids[index])
         return document_result(profile, document, gained, lost, context, "split"), ledgers
 
