@@ -10,6 +10,7 @@ from gateway.core import normalization
 from gateway.core.conflicts import require_findable
 from gateway.core.consent import bare_addresses, combine_subscriptions, status_word, without_lifts_of
 from gateway.core.edit import EditContext, document_result, with_ledgers, with_match_values
+from gateway.core.edit_sequence import Overlay
 from gateway.core.faults import Fault, Refusal
 from gateway.core.journal import LAST_STARTS
 from gateway.core.matching import ID, identities, identity_changes
@@ -29,6 +30,7 @@ from gateway.core.relations import RELATIONS
 from gateway.core.selection import not_found, require_profile
 
 DESTINATIONS = "destinations"
+_NAMED_TWICE = "a profile cannot be named twice"
 
 
 class SplitEdit(Struct, frozen=True):
@@ -49,29 +51,37 @@ class SplitEdit(Struct, frozen=True):
     def __call__(self, find: Find) -> EditResult:
         source = require_profile(find(self.key), self.key, self.context.tables)
         moved = [self._moves(each) for each in source.document.get("subscriptions", ())]
+        left = self._left_document(source, moved)
+        gained, lost = identity_changes(source.document, left, self.context.tables)
+        left_result = document_result(source, left, gained, lost, self.context, "split")
+        assert left_result.profile is not None
+        overlay = Overlay()
+        overlay.add(left_result.writes)
         ledgers: dict[Address, Ledger] = {}
         writes: list[Write] = []
         ids: dict[int, str] = {}
-        for index in range(len(self.destination_keys)):
-            result, changed = self._destination(find, index, source, moved)
+        for index, key in enumerate(self.destination_keys):
+            if key in self.destination_keys[:index]:
+                raise self._refusal(index, _NAMED_TWICE)
+            result, changed = self._destination(find, index, source, moved, overlay)
             assert result.profile is not None
-            if result.profile.id in ids.values() or self.destination_keys[index] in self.destination_keys[:index]:
-                raise self._refusal(index, "a profile cannot be named twice")
+            if result.profile.id in ids.values():
+                raise self._refusal(index, _NAMED_TWICE)
             ids[index] = result.profile.id
             writes += result.writes
+            overlay.add(result.writes)
             ledgers |= changed
-        document = self._left_document(source, moved)
-        gained, lost = identity_changes(source.document, document, self.context.tables)
-        result = document_result(source, document, gained, lost, self.context, "split")
-        assert result.profile is not None
-        profile = replace(result.profile, document={DESTINATIONS: list(ids.values())})
-        result = EditResult(profile, (*result.writes, *writes))
+        profile = replace(left_result.profile, document={DESTINATIONS: list(ids.values())})
+        result = EditResult(profile, (*left_result.writes, *writes))
         return with_ledgers(result, ledgers, self.split, find, self.context)
 
     def _destination(
-        self, find: Find, index: int, source: Profile, moved: Sequence[int | None]
+        self, find: Find, index: int, source: Profile, moved: Sequence[int | None], overlay: Overlay
     ) -> tuple[EditResult, Mapping[Address, Ledger]]:
-        """Return the result of the write to a destination, and the ledgers that change."""
+        """Return the result of the write to a destination, and the ledgers that change.
+
+        `overlay` has the writes to the source and to earlier destinations.
+        """
         tables, match, key = self.context.tables, self.split["destinations"][index], self.destination_keys[index]
         others = replace(find, profiles=lambda key: [each for each in find(key) if each.id != source.id])
         profile = find_at(others, key, join_pointer("destinations", index), tables)
@@ -84,7 +94,7 @@ class SplitEdit(Struct, frozen=True):
         document, ledgers = apply_data(document, self.split, before, others, self.context)
         if profile is None:
             require_findable(key, identities(document, tables), match["mode"], tables.unique)
-        require_free(others, self.split, profile, document, (), tables)
+        require_free(overlay.over(find), self.split, profile, document, (), tables)
         gained, lost = identity_changes(before, document, tables)
         context = replace(self.context, new_id=self.new_ids[index])
         return document_result(profile, document, gained, lost, context, "split"), ledgers
