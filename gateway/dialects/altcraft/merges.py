@@ -58,8 +58,7 @@ def parse_split(request: Request) -> ParsedRequest:
     command, faults = _parse_common(parameters, [source, *destinations], request.is_typed)
     match, *matches = command.pop("matches")
     command |= {"match": match, "destinations": matches}
-    filters = parameters.get("subscription_filters")
-    if filters is not None and filters != "":
+    if (filters := parameters.get("subscription_filters")) is not None:
         members = require_object(filters, "subscription_filters", request.is_typed)
         command["subscription_filters"] = {
             name: each if isinstance(each, list) else [each] for name, each in members.items()
@@ -89,7 +88,7 @@ def _parse_common(
     if options := present_members(parameters, ("skip_triggers",)):
         command["options"] = options
     for name, member in MOVES.items():
-        if (value := parameters.get(name)) is not None and value != "":
+        if (value := parameters.get(name)) is not None:
             command[member] = value
     if (data := parameters.get("data")) is not None:
         command |= parse_data(require_object(data, "data", is_typed), faults, is_typed)

@@ -53,7 +53,7 @@ def parse_subscribe(request: Request) -> ParsedRequest:
         command |= REQUIRE
     command |= parse_data(_object(parameters, "profile_fields", request.is_typed), faults, request.is_typed)
     own: dict[str, Any] = {"resource_id": request.resource, "channel": "push", **device, **_status(sent)}
-    if (fields := sent.get("fields")) is not None and fields != "":
+    if (fields := sent.get("fields")) is not None and (request.is_typed or not is_blank(fields)):
         own["custom_fields"] = require_object(fields, "subscription/fields", request.is_typed)
     subscription = parse_subscription(own, "/subscriptions/0", faults, request.is_typed)
     command["subscriptions"] = [subscription, *_listed(command.get("subscriptions"))]
@@ -69,7 +69,7 @@ def parse_subscribe(request: Request) -> ParsedRequest:
 def parse_token_update(request: Request) -> ParsedRequest:
     """Parse `push/update`: the device has another push token. Status, fields and categories stay."""
     parameters = parse_parameters(request)
-    old = present_members({name: parameters.get(f"old_{short}") for name, short in _TOKEN_NAMES}, PUSH)
+    old = present_members({name: _text(parameters, f"old_{short}") for name, short in _TOKEN_NAMES}, PUSH)
     new = _device({name: parameters.get(f"new_{short}") for name, short in _TOKEN_NAMES}, "new_token")
     address = {"resource_id": request.resource, "channel": "push"}
     move: dict[str, Any] = {"from": {**address, **(old if len(old) == len(PUSH) else new)}, "to": {**address, **new}}
@@ -152,7 +152,9 @@ def _json_part(form: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def parse_push_event(request: Request) -> ParsedRequest:
     """Parse `event/push/open` and `event/push/delivery`, of which nothing is kept."""
-    require(parse_parameters(request), "smid")
+    parameters = parse_parameters(request)
+    require(parameters, "smid")
+    _text(parameters, "smid")
     return ParsedRequest(None, [ParsedCommand({"match": NO_MATCH})])
 
 
@@ -213,6 +215,14 @@ def _device(members: Mapping[str, Any], name: str) -> dict[str, str]:
             raise refuse("invalid_parameter", f"{member} must be a string", f"/{name}")
         device[member] = value
     return device
+
+
+def _text(parameters: Mapping[str, Any], name: str) -> str | None:
+    """Return a text or None. Raises `Refusal`: invalid_parameter."""
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, str):
+        raise refuse("invalid_parameter", "it must be a string", f"/{name}")
+    return value
 
 
 def _status(sent: Mapping[str, Any]) -> dict[str, str]:

@@ -31,7 +31,7 @@ def database_of(holders: Sequence[Mapping[str, Any]], is_typed: bool) -> Any:
 
     Raises `Refusal`: missing_parameter, invalid_parameter, unknown_database.
     """
-    ids = [each["db_id"] for each in holders if each.get("db_id") not in (None, "")]
+    ids = [each["db_id"] for each in holders if each.get("db_id") is not None]
     if not ids:
         raise refuse("missing_parameter", "it is missing", "/db_id")
     for id in ids if is_typed else ():

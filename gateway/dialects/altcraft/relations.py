@@ -51,7 +51,7 @@ def parse_change(action: str, request: Request) -> ParsedRequest:
     command: Command = {"match": match, "subjects": [subject], "relation": number, "action": action}
     if options := present_members(parameters, ("skip_triggers",)):
         command["options"] = options
-    if action != "detach" and (weights := parameters.get("weights")) not in (None, ""):
+    if action != "detach" and (weights := parameters.get("weights")) is not None:
         command["properties"] = require_object(weights, "weights", request.is_typed)
     database = database_of([parameters, *profiles], request.is_typed)
     return ParsedRequest(database, [ParsedCommand(command)], {"relation": number})

@@ -164,8 +164,10 @@ def _push_match(
 
 def _database(parameters: Mapping[str, Any], request: Request) -> Any:
     """Return the database of `db_id`, or that of the resource if `db_ids` names it, else the first one."""
-    ids = parameters.get("db_ids")
-    if ids is None or ids == [] or is_blank(ids):
-        return parameters.get("db_id")
+    id, ids = parameters.get("db_id"), parameters.get("db_ids")
+    if ids is None or ids == [] or (is_blank(ids) and not request.is_typed):
+        return id
+    if id is not None:
+        parse_integer(id, "db_id", request.is_typed)
     numbers = [parse_integer(each, "db_ids", request.is_typed) for each in (ids if isinstance(ids, list) else [ids])]
     return request.database if request.database in numbers else numbers[0]

@@ -120,7 +120,9 @@ def parse_client_profile(request: Request) -> ParsedRequest:
         raise Refusal(faults)
     attributes = public_attributes(parse_profile_attributes(data, faults))
     match = match_identifiers({"id": data.get("id"), **attributes, **identifiers}, faults)
-    attributes |= {name: value for name, value in identifiers.items() if name != "id"} if identifiers else {}
+    for name, value in identifiers.items():
+        if name != "id" and isinstance(attributes.get(name), str | None):  # another type stays, and is a fault
+            attributes[name] = value
     update = {**match, **parse_members(attributes, data, faults), **CLIENT_RULES}
     update["match"] = {**update["match"], "on_multiple": "first"}
     return ParsedRequest(None, [ParsedCommand(update, faults)])
