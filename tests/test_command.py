@@ -440,8 +440,8 @@ def test_every_command_explains_itself_and_names_the_variable_of_its_store(run: 
     usage, _, purpose, *options = done(run(f"{command} --help")).splitlines()
     assert usage.startswith("Usage: ")
     assert re.match("  [A-Z]", purpose)
-    told = "".join(options)
-    assert ("GATEWAY_STORE" in told) == ("--store" in told)
+    option_names = "".join(options)
+    assert ("GATEWAY_STORE" in option_names) == ("--store" in option_names)
 
 
 def test_prints_its_version(run: Run) -> None:

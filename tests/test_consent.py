@@ -79,11 +79,11 @@ def test_the_time_of_a_consent_is_that_of_the_request(
 )
 def test_each_kind_of_consent_can_be_read_back(channel: str, kind: str, media: str) -> None:
     async def work(one: World) -> None:
-        told = {channel: {kind: {"consent": "SUBSCRIBED"}}}
-        await consent(one, "SUBSCRIBED", told, media, email=EMAIL, phone_number=PHONE)
+        change = {channel: {kind: {"consent": "SUBSCRIBED"}}}
+        await consent(one, "SUBSCRIBED", change, media, email=EMAIL, phone_number=PHONE)
         assert (await subscriptions(one))[channel][kind]["consent"] == "SUBSCRIBED"
-        told = {channel: {kind: {"consent": "UNSUBSCRIBED"}}}
-        await consent(one, "UNSUBSCRIBED", told, media, email=EMAIL, phone_number=PHONE)
+        change = {channel: {kind: {"consent": "UNSUBSCRIBED"}}}
+        await consent(one, "UNSUBSCRIBED", change, media, email=EMAIL, phone_number=PHONE)
         assert (await subscriptions(one))[channel][kind]["consent"] == "UNSUBSCRIBED"
 
     run(work)
@@ -182,10 +182,10 @@ def test_a_later_opt_out_ends_what_a_job_subscribed_for_everybody() -> None:
         for email in ("a@example.com", "b@example.com"):
             tree = {"token": TOKEN, "db_id": 1, "email": email, "data": {"email": email, "phones": [PHONE]}}
             await write(one, "/api/v1.1/profiles/import", tree)
-            told = {"sms": {"transactional": {"consent": "SUBSCRIBED"}}}
-            await consent(one, "SUBSCRIBED", told, email=email, phone_number=PHONE)
-        told = {"sms": {"transactional": {"consent": "UNSUBSCRIBED"}}}
-        await consent(one, "UNSUBSCRIBED", told, phone_number=PHONE)
+            change = {"sms": {"transactional": {"consent": "SUBSCRIBED"}}}
+            await consent(one, "SUBSCRIBED", change, email=email, phone_number=PHONE)
+        change = {"sms": {"transactional": {"consent": "UNSUBSCRIBED"}}}
+        await consent(one, "UNSUBSCRIBED", change, phone_number=PHONE)
         await one.read()
         shown = [each["subscriptions"]["sms"]["transactional"] for each in one.klaviyo.values()]
         assert [each["consent"] for each in shown] == ["UNSUBSCRIBED", "UNSUBSCRIBED"]

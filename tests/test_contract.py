@@ -1,4 +1,4 @@
-"""Case folders, masks and comparisons: what is told apart, what is not, and how what cannot be run is named."""
+"""Case folders, masks and comparisons: which differences count, which do not, and how what cannot be run is named."""
 
 import json
 import subprocess
@@ -185,7 +185,7 @@ def test_a_tree_means_in_xml_what_it_means_in_json(tree: dict[str, Any]) -> None
 def test_two_trees_that_differ_in_json_differ_across_media_types(mine: dict[str, Any], theirs: dict[str, Any]) -> None:
     apart = list(find_differences(ParsedBody(mine, True), ParsedBody(theirs, True), "answer"))
     if any(not isinstance(each.expected, str) and each.got is not ABSENT for each in apart):
-        return  # text spells other types too: that these are apart, only the declared type could tell
+        return  # text spells other types too: only a declared type separates these
     in_xml = parse_body("xml", media.CODECS[1].encode(theirs))
     assert bool(list(find_differences(ParsedBody(mine, True), in_xml, "answer"))) == bool(apart)
 

@@ -61,7 +61,7 @@ BEYOND = {
     "altcraft/updates-a-batch-but-for-the-element-that-is-no-object[xml]": "a bad element fails alone",
     "courier/posts-preferences-of-which-some-have-other-types[json]": "a bad topic fails alone",
 }
-"""What the gateway takes and no contract promises."""
+"""What the gateway accepts beyond the contract."""
 
 ROOMY = Bounds(nodes=1_000_000)
 

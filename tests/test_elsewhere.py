@@ -55,15 +55,15 @@ def run(python: Path, command: str, where: Path) -> tuple[int, str]:
 def test_is_green_and_then_red_where_one_value_differs(elsewhere: Path, repository: Path, command: str) -> None:
     python = elsewhere / "bin" / "python"
     passed = ["7 passed" if "pytest" in command else "6 passed"]
-    status, told = run(python, command, repository)
-    assert (status, re.findall(r"\d+ (?:passed|failed)", told)) == (0, passed)
+    status, printed = run(python, command, repository)
+    assert (status, re.findall(r"\d+ (?:passed|failed)", printed)) == (0, passed)
     changed = repository / "cases" / "renames-a-profile" / "response.json"
     changed.write_text(changed.read_text().replace("0,", "5,"))
-    status, told = run(python, command, repository)
+    status, printed = run(python, command, repository)
     assert status == 1
-    assert "renames-a-profile[json]" in told
-    assert "renames-a-profile[xml]" in told
-    assert told.count("answer /error: expected 5, got 0") >= 2
+    assert "renames-a-profile[json]" in printed
+    assert "renames-a-profile[xml]" in printed
+    assert printed.count("answer /error: expected 5, got 0") >= 2
 
 
 @pytest.mark.parametrize("where", ["cases", "tests/cases"])
@@ -74,8 +74,8 @@ def test_cases_are_run_wherever_the_repository_has_its_tests(elsewhere: Path, re
     (repository / "pytest.ini").write_text(f"[pytest]\ntestpaths = tests\ngateway_cases = {where}\n")
     python = elsewhere / "bin" / "python"
     for asked, passed in (("", "7 passed"), (" tests/test_own.py", "1 passed")):
-        status, told = run(python, f"pytest -p no:cacheprovider -q{asked}", repository)
-        assert (status, re.findall(r"\d+ passed", told)) == (0, [passed])
+        status, printed = run(python, f"pytest -p no:cacheprovider -q{asked}", repository)
+        assert (status, re.findall(r"\d+ passed", printed)) == (0, [passed])
 
 
 def test_a_repository_without_cases_is_not_disturbed(elsewhere: Path, tmp_path: Path) -> None:
@@ -83,8 +83,8 @@ def test_a_repository_without_cases_is_not_disturbed(elsewhere: Path, tmp_path: 
     (tmp_path / "test_own.py").write_text(
         "import sys\ndef test_own(): assert not {'gateway', 'httpx', 'lxml'} & sys.modules.keys()\n"
     )
-    status, told = run(elsewhere / "bin" / "python", "pytest -p no:cacheprovider", tmp_path)
-    assert (status, re.findall(r"\d+ \w+ in", told)) == (0, ["1 passed in"])
+    status, printed = run(elsewhere / "bin" / "python", "pytest -p no:cacheprovider", tmp_path)
+    assert (status, re.findall(r"\d+ \w+ in", printed)) == (0, ["1 passed in"])
 
 
 @pytest.fixture

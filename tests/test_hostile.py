@@ -60,7 +60,7 @@ def server(host: ServerThread, tmp_path: Path) -> Iterator[ServerUnderTest]:
 def test_an_attack_has_the_expected_response(server: ServerUnderTest, attack: Attack) -> None:
     reply = server.answer(attack.request())
     assert reply.status == attack.status, reply
-    assert attack.told in reply.body.decode(), reply
+    assert attack.reply_text in reply.body.decode(), reply
     assert len(reply.body) < 16_384
     assert b"root:" not in reply.body
 
@@ -81,15 +81,15 @@ def is_refused(reply: Reply) -> bool:
     return reply.status == 400 or job.get("failed_count") == 1
 
 
-@pytest.mark.parametrize(("updates", "told"), [(1, 100), (200, 10)])
-def test_the_number_of_reported_faults_is_limited(server: ServerUnderTest, updates: int, told: int) -> None:
+@pytest.mark.parametrize(("updates", "reported"), [(1, 100), (200, 10)])
+def test_the_number_of_reported_faults_is_limited(server: ServerUnderTest, updates: int, reported: int) -> None:
     """Each takes its time to be found: 2,000 updates of 90 took 17 seconds."""
     data = [{"email": EMAIL, "subscriptions": [{}] * 300}] * updates
     tree = {"token": TOKEN, "db_id": 1, "matching": "email", "data": data}
     headers = {"content-type": "application/json"}
     request = Request("POST", "/api/v1.1/profiles/import_batch", headers, json.dumps(tree).encode())
     rows = json.loads(server.answer(request).body)["result"]
-    assert [row["error_text"].count("it is missing") for row in rows] == [told] * updates
+    assert [row["error_text"].count("it is missing") for row in rows] == [reported] * updates
 
 
 def test_wrong_subscriptions_are_left_out_however_many_they_are(server: ServerUnderTest) -> None:
@@ -197,7 +197,7 @@ def chunks(body: bytes) -> Iterator[bytes]:
 
 @pytest.mark.parametrize("codec", media.CODECS, ids=lambda codec: codec.name)
 def test_every_accept_chooses_the_reply(server: ServerUnderTest, codec: Any) -> None:
-    """What is chosen, `test_media_corpora.py` judges; here, that it is what comes over the wire."""
+    """`test_media_corpora.py` tests the choice; this test, that the server makes it over a socket."""
     headers = {"authorization": f"Bearer {TOKEN}", "content-type": codec.media_type}
     for accept in accepts():
         request = Request("POST", "/api/v1.1/databases/list", {**headers, "accept": accept}, codec.encode({}))
@@ -277,8 +277,8 @@ def guarded(host: ServerThread, tmp_path: Path) -> Iterator[ServerUnderTest]:
     document = {"email": EMAIL, "external_id": CANARY, "given_name": STORED, "subscriptions": subscriptions}
     document |= {"relations": {"e" * 24: {"7": {"n": 1}, "8": {}}}}
     profiles = [{"id": ID, "document": document}, {"id": "e" * 24, "document": {"given_name": STORED}}]
-    told = {"created": NOW, "total": 1, "failed": 0, "profiles": [ID], "failures": []}
-    jobs = [{"id": id, "kind": kind, **told} for kind, id in JOBS.items()]
+    members = {"created": NOW, "total": 1, "failed": 0, "profiles": [ID], "failures": []}
+    jobs = [{"id": id, "kind": kind, **members} for kind, id in JOBS.items()]
     (tmp_path / "before.json").write_text(json.dumps(profiles))
     (tmp_path / "jobs.json").write_text(json.dumps(jobs))
     resources = [{"id": 1, "name": "app", "token": RESOURCE_TOKEN}]
@@ -340,7 +340,7 @@ def test_a_public_company_id_reveals_nothing_of_what_is_stored(host: ServerThrea
             for index, request in enumerate(probes()):
                 reply = server.exchanged(request)
                 answers.setdefault(index, set()).add((reply.status, reply.body))
-    assert all(told == {(202, b"")} for told in answers.values()), answers
+    assert all(answer == {(202, b"")} for answer in answers.values()), answers
 
 
 def probes() -> Iterator[Request]:
@@ -379,7 +379,7 @@ def test_an_idempotency_key_is_visible_and_short(server: ServerUnderTest, key: s
 
 
 def test_an_unknown_token_reveals_nothing_of_databases(guarded: ServerUnderTest) -> None:
-    """Whether a database exists is told neither to a stranger nor to another database's token."""
+    """Neither a stranger nor the token of another database learns whether a database exists."""
     by_token: dict[str, set[bytes]] = {}
     for secret in ("unknown", "of-database-2"):
         for database in (1, 999):

@@ -195,11 +195,11 @@ def canonical(body: bytes, content_type: str) -> str:
     codec, charset = media.codec_for(content_type)
     asked = IMPORT.parse(Request(codec.decode(body, charset), is_typed=codec.is_typed))
     (checked,) = (validate_command(FORM, read, CommandType.UPDATE, codec.is_typed) for read in asked.commands)
-    told = [vars_of(fault) for fault in checked.faults] if isinstance(checked, Refusal) else checked
-    if isinstance(told, dict):
+    verdict = [vars_of(fault) for fault in checked.faults] if isinstance(checked, Refusal) else checked
+    if isinstance(verdict, dict):
         # The members of a command have no order, and those of its values do.
-        return json.dumps({name: json.dumps(told[name]) for name in sorted(told)})
-    return json.dumps(told)
+        return json.dumps({name: json.dumps(verdict[name]) for name in sorted(verdict)})
+    return json.dumps(verdict)
 
 
 def vars_of(fault: Any) -> list[str]:

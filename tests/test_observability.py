@@ -211,10 +211,10 @@ def test_headers_paths_and_queries_stay_out_of_log_and_metrics(log_capture: LogC
 
     start = len(log_capture.lines)
     metrics = asked(run_in_process, asyncio.run(seeded_store()), SEEN)
-    told = "".join(log_capture.lines[start:])
-    assert '"route":"/profiles/{recipient_id}"' in told
+    logged = "".join(log_capture.lines[start:])
+    assert '"route":"/profiles/{recipient_id}"' in logged
     assert 'route="/profiles/{recipient_id}"' in metrics
-    assert "canary" not in (told + metrics).lower()
+    assert "canary" not in (logged + metrics).lower()
 
 
 def row_of(number: int) -> RecordedResponse:
@@ -343,10 +343,10 @@ def test_metrics_contain_nothing_of_the_requests(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("gateway.testkit.embedded.create", partial(_with_metrics, create))
     for case in islice(cases("altcraft", "courier", "klaviyo"), 0, None, 25):
         asyncio.run(run_in_process(case))
-    told = metrics.exposition().decode()
-    assert "gateway_requests_total" in told
+    exposed = metrics.exposition().decode()
+    assert "gateway_requests_total" in exposed
     assert {"abcdefghijklmnqrstuvwxyz", "Olly"} <= canaries()
-    assert [canary for canary in canaries() if canary in told] == []
+    assert [canary for canary in canaries() if canary in exposed] == []
 
 
 def _with_metrics(make: Callable[..., Starlette], settings: Settings, **rest: Any) -> Starlette:

@@ -1,4 +1,4 @@
-"""The two proxies: everything passes as it is; what is recorded tells of nobody; what differs in meaning is found."""
+"""The two proxies: everything passes as it is; a record has no personal value; what differs in meaning is found."""
 
 import asyncio
 import gzip
@@ -219,9 +219,9 @@ def test_replaces_the_same_value_alike_in_bodies_queries_headers_and_paths(recor
 def test_an_id_that_was_asked_for_is_no_mask(recorder: Recorder) -> None:
     folder = recorder.record(sent("GET", f"/api/profiles/{ID}"), got({"id": ID, "created": "2026-01-01T00:00:00Z"}))
     assert folder is not None
-    told = json.loads((folder / "response.json").read_text())
-    assert told["id"] == f"{1:024x}"
-    assert told["created"] == {"$pattern": r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d[0-9:.Z+-]*$"}
+    response = json.loads((folder / "response.json").read_text())
+    assert response["id"] == f"{1:024x}"
+    assert response["created"] == {"$pattern": r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d[0-9:.Z+-]*$"}
 
 
 LOOKALIKES = {

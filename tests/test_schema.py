@@ -1,4 +1,4 @@
-"""What a database's own fields may be declared as, and how their leaves are read and judged."""
+"""What a database's own fields may be declared as, and how their leaves are read and validated."""
 
 from typing import Any
 

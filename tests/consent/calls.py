@@ -167,9 +167,9 @@ class CourierWrite(Call):
     phone: str | None = None
 
     async def run(self, world: World) -> Answer | None:
-        told = {name: value for name, value in (("email", self.email), ("phone_number", self.phone)) if value}
-        patch = [{"op": "add", "path": f"/{name}", "value": value} for name, value in told.items()]
-        tree = {"patch": patch} if self.method == "PATCH" else {"profile": told}
+        identifiers = {name: value for name, value in (("email", self.email), ("phone_number", self.phone)) if value}
+        patch = [{"op": "add", "path": f"/{name}", "value": value} for name, value in identifiers.items()]
+        tree = {"patch": patch} if self.method == "PATCH" else {"profile": identifiers}
         return await self._send(world, self.method, f"/profiles/{self.external_id}", tree, COURIER)
 
 

@@ -24,9 +24,13 @@ class Person:
     def resource(self, world: World, consent: str, with_id: bool) -> dict[str, Any]:
         given = {"email": self.email, "phone_number": self.phone}
         named = {name: value for name, value in given.items() if value}
-        told = {channel: {"marketing": {"consent": consent}} for channel in self.addresses()}
+        subscriptions = {channel: {"marketing": {"consent": consent}} for channel in self.addresses()}
         id = chosen(world, self.profile) if with_id and self.profile is not None else None
-        return {"type": "profile", **({"id": id} if id else {}), "attributes": {**named, "subscriptions": told}}
+        return {
+            "type": "profile",
+            **({"id": id} if id else {}),
+            "attributes": {**named, "subscriptions": subscriptions},
+        }
 
     def candidates(self, world: World) -> set[str]:
         """Return the profiles that this person may be, as they are after the call."""

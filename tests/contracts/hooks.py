@@ -1,4 +1,4 @@
-"""What schemathesis must know of this contract; it runs in schemathesis's own environment, where the gateway is too."""
+"""Hooks of schemathesis for this contract. They run in its own environment, which has the gateway, too."""
 
 import json
 import re
@@ -46,7 +46,7 @@ BEYOND = re.compile(
             ", as in the path|it must be the (token|id) of the path",
             "(email|sms|whatsapp) needs it",  # an address beside the channels
             "with historical_import alone|a historical import needs it|it must be in the past",
-            # Formats of ours, which the generator keeps where it draws a text, not where it takes one of an answer's.
+            # Formats of ours: the generator follows them where it draws a text, not where it copies one from a reply.
             "is not (an international phone number|a date or time|an IP address|a number of degrees)",
             "from 1990 on, at most a year ahead|it must not be before date_from",
             # Which the URL may have too.
@@ -63,20 +63,20 @@ BEYOND = re.compile(
         )
     )
 )
-"""Rules that JSON Schema has no words for, as refusals tell them: a request of the contract may break one of these."""
+"""Details of refusals by rules that JSON Schema cannot express: a request of the contract may break one of them."""
 
 REPORTED_INSIDE = re.compile(
     "|".join(
         (
-            '"outcome":"refused"|<outcome>refused',  # a dry run's answer
-            '"failed_count":[1-9]|<failed_count>[1-9]',  # an import's, whose bad elements fail alone
-            '"error":[45]|<error>[45]',  # a row of a batch's
-            r'"errors":\[\{"topic_id"|<errors[^>]*><topic_id',  # a topic of many
-            r'^\{"errors":\[\{"message":"',  # of GraphQL, which has its errors in a 200
+            '"outcome":"refused"|<outcome>refused',  # of a dry run
+            '"failed_count":[1-9]|<failed_count>[1-9]',  # of an import, whose bad elements fail alone
+            '"error":[45]|<error>[45]',  # of a row of a batch
+            r'"errors":\[\{"topic_id"|<errors[^>]*><topic_id',  # of one topic of many
+            r'^\{"errors":\[\{"message":"',  # of GraphQL, whose replies with errors have the status 200
         )
     )
 )
-"""Refusals that are told inside an answer whose status is success."""
+"""Refusals inside a reply whose status is success."""
 
 MATCH_VALUE = re.compile(
     r"in body - (?:(?:source|destination) -> (?:Array with invalid items: )?)?"
@@ -84,14 +84,14 @@ MATCH_VALUE = re.compile(
 )
 """A value that some modes of `matching` need. The others ignore it, as the contract says."""
 
-PASSED_OVER = "in query - object with unexpected properties"
-"""As the contract says of parameters that are not known."""
+UNKNOWN_PARAMETER = "in query - object with unexpected properties"
+"""The contract says that unknown parameters are ignored."""
 
 EMPTY = "it is missing"
-"""Told of an empty element of XML where JSON has an empty text: what may be of several types is absent then."""
+"""The detail for an empty element of XML where JSON has an empty text: a value of several types is absent then."""
 
 UNDECLARED = "it is not declared"
-"""The refusal of a member that a JSON Patch leaves: no contract describes what it comes to."""
+"""The detail for a member that remains after a JSON Patch: no contract describes the result of a patch."""
 
 A_TIME = re.compile(r"\d{1,18}|\d{4}-\d\d-\d\d[Tt ].*")
 NOT_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -102,29 +102,29 @@ FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 @schemathesis.serializer("application/xml")
 def in_xml(_context: Any, value: Any) -> bytes:
-    """A body as the gateway itself writes one, but for nulls, which an empty element would make an empty text.
+    """Return a body as the gateway itself writes one, but with `xsi:nil` for nulls: an empty element is an empty text.
 
-    What XML cannot carry is replaced: leaving it out could empty a text.
+    Characters that XML does not allow are replaced. Without them, a text could be empty.
     """
     if isinstance(value, bytes):
         return value
-    text = NULL_ELEMENT.sub(r'<\1\2 xsi:nil="true"/>', xml.encode(carried(value)).decode())
+    text = NULL_ELEMENT.sub(r'<\1\2 xsi:nil="true"/>', xml.encode(writable(value)).decode())
     return text.replace("<xml>", '<xml xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">', 1).encode()
 
 
-def carried(value: Any) -> Any:
+def writable(value: Any) -> Any:
     if value is None:
         return NULL
     if isinstance(value, dict):
-        return {name or "_": carried(member) for name, member in value.items()}
+        return {name or "_": writable(member) for name, member in value.items()}
     if isinstance(value, list):
-        return [carried(item) for item in value]
+        return [writable(item) for item in value]
     return NOT_IN_XML.sub("_", value) if isinstance(value, str) else value
 
 
 @schemathesis.hook
 def map_body(_context: Any, body: Any) -> Any:
-    """Without a token of its own, which would win over the header's and which no database knows."""
+    """Remove a drawn token: it would take precedence over the header, and no database has it."""
     if isinstance(body, dict):
         body.pop("token", None)
     return body
@@ -132,17 +132,17 @@ def map_body(_context: Any, body: Any) -> Any:
 
 @schemathesis.hook
 def before_add_examples(context: Any, examples: Any) -> None:
-    """The same for the examples, whose token is the fixtures'."""
+    """Remove the token of the examples, which is that of the fixtures."""
     for example in examples:
         example.body = map_body(context, example.body)
 
 
 @schemathesis.hook
 def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
-    """With an expiration to come, as the header's description asks for, where it is a time at all.
+    """Change what the generator cannot know, before a request is sent.
 
-    And in earnest where something is deleted, or it would be looked for in vain among what is gone. Without a wait for
-    an event that nobody causes, and without null in a form, which has none.
+    An expiration that is a time is in the future, as the description of its header says. A deletion is no dry run: the
+    stateful phase expects that its object is gone. No request waits for an event, and a form has no null.
     """
     if re.fullmatch(r"(\d{1,2}|[12]\d\d)(\.\d+)?|300", str((case.query or {}).get("wait", ""))):
         case.query["wait"] = "0"
@@ -155,9 +155,9 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
 
 
 def is_of_the_contract(case: Any, failure: Any) -> bool:
-    """Whether a body that is said to break rules breaks none: they were of an alternative, and another one admits it.
+    """Whether a body is valid although a rule is reported as broken: another alternative of the schema allows the body.
 
-    Formats are left to the generator, which knows more of them.
+    Formats are not checked here: the generator knows more of them.
     """
     broken = set(re.findall("violates `(\\w+)`", failure.message))
     if broken <= {"format"} or "Invalid component: in body" not in failure.message:
@@ -168,13 +168,13 @@ def is_of_the_contract(case: Any, failure: Any) -> bool:
 
 
 def is_lenient(case: Any, failure: Any) -> bool:
-    """Whether subscriptions that are wrong were asked to be left out."""
+    """Whether the request asks to leave out invalid subscriptions."""
     asked = isinstance(case.body, dict) and case.body.get("skip_invalid_subscriptions") in (True, 1)
     return asked and "subscriptions -> " in failure.message
 
 
 def is_unneeded(case: Any, failure: Any) -> bool:
-    """Whether a match value is wrong that the mode of `matching` does not need."""
+    """Whether the invalid value is a match value that the mode of `matching` does not need."""
     named = MATCH_VALUE.search(failure.message)
     if named is None or not isinstance(case.body, dict):
         return False
@@ -182,14 +182,14 @@ def is_unneeded(case: Any, failure: Any) -> bool:
     return isinstance(mode, str) and not any(named[1] in group for group in MODES.get(mode, ()))
 
 
-def is_untold(case: Any, response: Any) -> bool:
-    """Whether an import was asked to leave out how many of its profiles failed."""
+def hides_failures(case: Any, response: Any) -> bool:
+    """Whether the reply to an import does not have the number of its failed profiles, as the request asks."""
     is_import = case.method == "POST" and case.path.endswith("/profile-bulk-import-jobs")
     return is_import and response.status_code == 202 and "failed_count" not in response.text
 
 
 def is_of_a_query(case: Any, failure: Any) -> bool:
-    """Whether it is about the headers and parameters of a change, at a document of GraphQL that only reads."""
+    """Whether the failure is about headers and parameters of changes, at a GraphQL document that only reads."""
     if case.path != "/client/q" or (isinstance(case.body, dict) and "mutation" in str(case.body.get("query"))):
         return False
     return any(f"`{name}`" in failure.message for name in ("Idempotency-Key", "dry_run"))
@@ -197,14 +197,16 @@ def is_of_a_query(case: Any, failure: Any) -> bool:
 
 @schemathesis.hook
 def filter_failure(_context: Any, failure: Any, case: Any, response: Any) -> bool:
-    """Whether it counts. XML's negative data does not: a JSON Schema of it sees types, where XML has text alone."""
+    """Whether a failure counts. Negative data in XML does not: a JSON Schema sees types, and XML has text alone."""
     kind, is_xml = type(failure).__name__, case.media_type == "application/xml"
     if kind == "AcceptedNegativeData":
-        told = REPORTED_INSIDE.search(response.text) or is_untold(case, response) or is_of_a_query(case, failure)
-        passed_over = PASSED_OVER in failure.message or is_lenient(case, failure) or is_unneeded(case, failure)
-        return not (is_xml or told or passed_over or is_of_the_contract(case, failure))
+        is_reported = (
+            REPORTED_INSIDE.search(response.text) or hides_failures(case, response) or is_of_a_query(case, failure)
+        )
+        is_ignored = UNKNOWN_PARAMETER in failure.message or is_lenient(case, failure) or is_unneeded(case, failure)
+        return not (is_xml or is_reported or is_ignored or is_of_the_contract(case, failure))
     if kind == "UseAfterFree":
-        # An id that nobody knows is on no list, and that is no error.
+        # An unknown id is on no list, which is no error.
         return not case.path.endswith("/lists")
     is_beyond = BEYOND.search(response.text) or (is_xml and EMPTY in response.text)
     is_beyond = is_beyond or (case.method == "PATCH" and UNDECLARED in response.text)

@@ -1,4 +1,4 @@
-"""Other people's tools over the contract and a running gateway: `python -m tests.contracts.run [EXAMPLES] [SEED]`.
+"""Public tools over the contract and a running gateway: `python -m tests.contracts.run [EXAMPLES] [SEED]`.
 
 schemathesis with all its checks, in an environment of its own under `.contracts/`, and Redocly's linter where there is
 npm. Exits with 1 where either finds anything. EXAMPLES are those that are drawn for each call (by default 100); beside
@@ -48,7 +48,7 @@ def fuzzed(url: str, examples: str, seed: str) -> bool:
 
 
 def linted() -> bool:
-    """Whether Redocly's linter has nothing to say."""
+    """Whether the linter of Redocly finds nothing."""
     HOME.mkdir(exist_ok=True)
     subprocess.run([Path(sys.executable).parent / "profile-gateway", "contracts", HOME / "written"], check=True)
     command = ["npx", "--yes", REDOCLY, "lint", "--config", HERE / "redocly.yaml", HOME / "written" / "openapi.json"]

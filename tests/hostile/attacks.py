@@ -14,11 +14,11 @@ MEGABYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Attack:
-    """`told` stands in the answer; `make` gives the body, a new one each time where that is what it is about."""
+    """`reply_text` is a part of the reply; `make` returns the body: some attacks need a new one each time."""
 
     name: str
     status: int
-    told: str
+    reply_text: str
     make: Callable[[int], bytes]
     media_type: str = JSON
     call: str = "profiles/import"
@@ -77,7 +77,7 @@ def _many_segments(_number: int) -> bytes:
 
 
 def _many_phones(number: int) -> bytes:
-    """Each of them another one, so that none was judged before."""
+    """Each time another one, so that no cache has its verdict."""
     phones = b",".join(b'"+7951%07d"' % (number * 9_000 + index) for index in range(9_000))
     return _json(b'"data":{"phones":[%s]}' % phones)
 
