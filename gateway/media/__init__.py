@@ -1,7 +1,7 @@
 """Media types: bytes ⇄ tree, and the choice of the media type of a reply.
 
-Each codec is one module, listed in `CODECS`. A codec depends on no dialect and no field. Only this package imports
-lxml and the JSON libraries. To add a media type, add a module with the members of `Codec` to `CODECS`.
+Each codec is one module, listed in `CODECS`. A codec depends on no dialect and no field. Only this package decodes
+and encodes bodies. To add a media type, add a module with the members of `Codec` to `CODECS`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -34,7 +34,7 @@ def _categories(rule: Mapping[str, Any], database: Database) -> Iterable[Fault]:
 
 
 def _fields(update: Update, database: Database) -> Iterable[Fault]:
-    """Yield the faults of own fields that are removed or changed on: JSON Schema validates the other ones."""
+    """Yield the faults of own fields that are removed, or changed by a function that JSON Schema does not validate."""
     declared = database.fields.get("properties", {})
     custom = _object(_object(update.get("profile")).get("custom"))
     changed = []

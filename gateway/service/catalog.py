@@ -56,7 +56,7 @@ class Catalog:
         self._grants: dict[tuple[str, str], Grant] = {}
         self._schemas: dict[tuple[int, str], CompiledSchema] = {}
         self._kept_schemas: dict[tuple[int, str], CompiledSchema] = {}
-        """The last one of each database and dialect: the next registry may need the same."""
+        """The last one of each database and dialect: the next version of the registry may declare the same."""
         self._masks: dict[int, PointerMask] = {}
         self._tables: dict[int, ProfileTables] = {}
 

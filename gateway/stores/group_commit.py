@@ -4,7 +4,7 @@ Changes that arrive while a group runs form the next group. So do changes that a
 lone change never waits for others, and many changes share one sync. Between two groups of several calls the event loop
 runs some turns, so that clients with a response can send their next request: a group costs about as much as five of its
 changes, and 32 clients would otherwise form two halves that alternate. A process runs one group at a time: calls keep
-their order, and a process never waits for its own lock. The queue uses no table.
+their order, and a process never waits for its own lock.
 """
 
 import asyncio

@@ -61,9 +61,9 @@ from gateway.stores.rows import (
     ledger_text,
     profile_of,
     profile_text,
-    replay,
     request_of,
     result_without_documents,
+    stored_result,
 )
 
 
@@ -226,7 +226,7 @@ class MemoryStore(MemoryRegistry, MemorySubscribers, MemoryRefused):
 
     def _run(self, change: Change) -> EditResult | Exception:
         try:
-            if result := self._replay(change):
+            if result := self._stored_result(change):
                 return result
             result = change.edit(self._finds(change.database))
             for write in result.writes:
@@ -249,12 +249,12 @@ class MemoryStore(MemoryRegistry, MemorySubscribers, MemoryRefused):
             self._erase(change.database, result.erasure)
         return result if change.needs_documents else result_without_documents(result)
 
-    def _replay(self, change: Change) -> EditResult | None:
+    def _stored_result(self, change: Change) -> EditResult | None:
         """Return the stored result of the change, if there is one."""
         row = self._answers.get((change.database, change.once.key)) if change.once else None
         if change.once is None or row is None or row[1] < change.origin.time:
             return None
-        return replay(change.once, row[0], row[2])
+        return stored_result(change.once, row[0], row[2])
 
     def _write(self, change: Change, write: Write, profile: bytes, row: Row | None) -> None:
         database, (id, _) = change.database, id_and_version(write)

@@ -1,4 +1,4 @@
-"""Journal entries, jobs and stored answers as rows of the layout, and back, for every engine."""
+"""Documents, ledgers, journal entries, jobs and stored answers as rows of the layout, and back, for every engine."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -85,7 +85,7 @@ def profile_of(text: str) -> Profile | None:
     return (Created if created else Profile)(**profile) if profile else None
 
 
-def replay(once: IdempotencyKey, fingerprint: str, profile: str) -> EditResult:
+def stored_result(once: IdempotencyKey, fingerprint: str, profile: str) -> EditResult:
     """Return the stored result of an earlier change with this key. Raises `Refusal`: idempotency_conflict.
 
     Fingerprints of two versions cannot be compared. The request then counts as the same one: a retry across an upgrade

@@ -1,6 +1,6 @@
-"""Steps in SQL that both engines carry out: generators of statements, which get the rows of each.
+"""Steps in SQL that both SQL engines carry out: generators of statements, which get the rows of each.
 
-One engine runs the statements at once, the other one waits for the server.
+SQLite runs each statement at once, PostgreSQL waits for the server.
 """
 
 from collections.abc import Generator

@@ -32,8 +32,8 @@ from gateway.stores.rows import (
     ledger_of,
     ledger_text,
     profile_of,
-    replay,
     result_without_documents,
+    stored_result,
 )
 
 REMOVE_PROFILES = """DELETE FROM profiles USING unnest(%b::bigint[], %b::text[]) AS gone (database, id)
@@ -172,7 +172,7 @@ class PostgresqlGroup:
     def _try(self, change: Change) -> tuple[Any, Callable[[], None]]:
         """Return the result of a change, and what adds its writes. A value that JSON lacks fails its change alone."""
         try:
-            if result := self._replay(change):
+            if result := self._stored_result(change):
                 return result, _add_nothing
             database = change.database
             result = change.edit(self._find_of(database))
@@ -183,7 +183,7 @@ class PostgresqlGroup:
         except Exception as error:
             return error, _add_nothing
 
-    def _replay(self, change: Change) -> EditResult | None:
+    def _stored_result(self, change: Change) -> EditResult | None:
         """Return the stored result of the change, if there is one."""
         if change.once is None:
             return None
@@ -191,7 +191,7 @@ class PostgresqlGroup:
         row = self._answers.get(key) or self._locks.answers[key]
         if row is None or row[1] < change.origin.time or self._is_erased(change.database, row[2]):
             return None
-        return replay(change.once, row[0], row[2])
+        return stored_result(change.once, row[0], row[2])
 
     def _is_erased(self, database: int, text: str) -> bool:
         """Return whether a change before erased the profile of a stored answer."""

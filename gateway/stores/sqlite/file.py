@@ -1,6 +1,6 @@
 """The file of a store: its creation, whose file it is, and whether it is still in its place.
 
-A file is created whole or not at all: so an empty file is another program's. It uses no table.
+A file is created whole or not at all: so an empty file is another program's.
 """
 
 import ctypes

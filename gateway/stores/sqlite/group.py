@@ -40,8 +40,8 @@ from gateway.stores.rows import (
     json_text,
     ledger_of,
     ledger_text,
-    replay,
     result_without_documents,
+    stored_result,
 )
 from gateway.stores.sqlite.erasure import ERASURE_SQL, run_statements
 
@@ -182,7 +182,7 @@ class SqliteGroup:
             if step.registry != self._registry:
                 return RegistryChanged("the registry changed after the request was prepared")
         try:
-            if step.once and (stored := self._replay(step, step.once)):
+            if step.once and (stored := self._stored_result(step, step.once)):
                 return stored
             database = step.database
             if (has_tombstones := self._has_tombstones.get(database)) is None:
@@ -224,13 +224,13 @@ class SqliteGroup:
         run_statements(self._connection, erase_all(ERASURE_SQL, database, erasure))
         self._has_tombstones[database] = True
 
-    def _replay(self, change: Change, once: IdempotencyKey) -> EditResult | None:
+    def _stored_result(self, change: Change, once: IdempotencyKey) -> EditResult | None:
         """Return the stored result of the change, if there is one."""
         if PUT_ANSWERS in self._pending:
             self.flush()
         values = change.database, once.key, change.origin.time
         for fingerprint, profile in self._connection.execute(FIND_ANSWER, values):
-            return replay(once, fingerprint, profile)
+            return stored_result(once, fingerprint, profile)
         return None
 
     def flush(self) -> None:

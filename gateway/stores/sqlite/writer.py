@@ -1,8 +1,7 @@
 """The writer: each group of steps is one transaction, and is acknowledged once its commit is on the disk.
 
 A group runs on the event loop. Only the commit, which waits for the disk, runs on a thread. A thread for the whole
-group would share the interpreter with the loop: each statement would switch to the other one and wait for it. The
-writer uses no table.
+group would share the interpreter with the loop: each statement would switch to the other one and wait for it.
 """
 
 import asyncio
