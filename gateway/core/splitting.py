@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from gateway.core import normalization
 from gateway.core.conflicts import require_findable
-from gateway.core.consent import bare_addresses, combine_subscriptions, status_word, without_lifts_of
+from gateway.core.consent import bare_addresses, combine_subscriptions, status_word, strictest, without_lifts_of
 from gateway.core.edit import EditContext, document_result, with_ledgers, with_match_values
 from gateway.core.edit_sequence import Overlay
 from gateway.core.faults import Fault, Refusal
@@ -25,7 +25,7 @@ from gateway.core.moves import (
     without_identities,
     without_members,
 )
-from gateway.core.pointer import join_pointer
+from gateway.core.pointer import join_pointer, value_at
 from gateway.core.relations import RELATIONS
 from gateway.core.selection import not_found, require_profile
 
@@ -110,7 +110,8 @@ class SplitEdit(Struct, frozen=True):
     def _filled(self, document: Document, source: Profile, places: Sequence[int], strict: set[Address]) -> Document:
         """Return a destination's document with what it lacks, and with the subscriptions at these places.
 
-        Those to `strict` addresses lift nothing: the destination had the address, and did not lift its facts.
+        Those to `strict` addresses lift nothing: the destination had the address, and did not lift its facts. Each one
+        has the global status of the source, where that is stricter than its own and than the destination's.
         """
         tables = self.context.tables
         members = (
@@ -126,6 +127,9 @@ class SplitEdit(Struct, frozen=True):
         subscriptions = [source.document["subscriptions"][place] for place in places]
         if not subscriptions:
             return result
+        status, source_status = (value_at(each, tables.global_status) for each in (result, source.document))
+        if strictest(status, source_status) != status:  # what the source's forbade, the destination's would permit
+            subscriptions = [{**one, "status": strictest(one.get("status"), source_status)} for one in subscriptions]
         both = combine_subscriptions([*result.get("subscriptions", ()), *subscriptions])
         return without_lifts_of({**result, "subscriptions": both}, strict)
 
