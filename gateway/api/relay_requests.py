@@ -1,7 +1,6 @@
 """The parameters of the calls for relays. Every function raises `Refusal`."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -11,8 +10,10 @@ from gateway.api.requests import (
     PageParameters,
     page_limit,
     read_flag,
+    read_list,
     read_text,
     read_texts,
+    reject_nulls,
     reject_unknown,
 )
 from gateway.core.faults import refuse
@@ -45,21 +46,21 @@ def parse_relay(request: Request) -> str:
 
 def parse_new_relay(request: Request) -> RelayParameters:
     """Parse the call that creates a relay. Its database there is that of the same number unless another is given."""
-    tree = request.tree
-    reject_unknown(tree, MEMBERS)
-    dialect, url, credential = (_require_text(tree, name) for name in ("to", "url", "credential"))
+    reject_unknown(request, MEMBERS)
+    dialect, url, credential = (_require_text(request, name) for name in ("to", "url", "credential"))
+    reject_nulls(request)
     target = Target(
-        _integer(tree, "remote_database") or int(request.path["database"]),
-        _integer(tree, "resource"),
-        read_text(tree, "id_field"),
-        _pairs(tree, "segments"),
-        _pairs(tree, "topics"),
-        properties=_pairs(tree, "properties"),
-        **{name: read_flag(tree, name) for name in ("deletes", "merges", "replaces")},
+        _integer(request, "remote_database") or int(request.path["database"]),
+        _integer(request, "resource"),
+        read_text(request, "id_field"),
+        _pairs(request, "segments"),
+        _pairs(request, "topics"),
+        properties=_pairs(request, "properties"),
+        **{name: read_flag(request, name) for name in ("deletes", "merges", "replaces")},
     )
-    ignored = read_texts(tree, "ignored_tokens") or ()
-    media = read_text(tree, "media") or "json"
-    return RelayParameters(NewRelay(dialect, url, media, target, _share(tree), ignored), credential)
+    ignored = read_texts(request, "ignored_tokens") or ()
+    media = "json" if (text := read_text(request, "media")) is None else text
+    return RelayParameters(NewRelay(dialect, url, media, target, _share(request), ignored), credential)
 
 
 def parse_letters(request: Request) -> PageParameters:
@@ -69,8 +70,9 @@ def parse_letters(request: Request) -> PageParameters:
 
 def parse_replay(request: Request) -> LetterParameters:
     """Parse the call that sends dead letters again."""
-    reject_unknown(request.tree, ("events",))
-    return LetterParameters(request.path["relay"], read_texts(request.tree, "events"))
+    reject_unknown(request, ("events",))
+    reject_nulls(request)
+    return LetterParameters(request.path["relay"], read_texts(request, "events"))
 
 
 def parse_drop(request: Request) -> LetterParameters:
@@ -81,37 +83,41 @@ def parse_drop(request: Request) -> LetterParameters:
     return found
 
 
-def _require_text(tree: Mapping[str, Any], name: str) -> str:
-    text = read_text(tree, name)
+def _require_text(request: Request, name: str) -> str:
+    text = read_text(request, name)
     if not text:
         raise refuse("missing_parameter", "it is missing", f"/{name}")
     return text
 
 
-def _integer(tree: Mapping[str, Any], name: str) -> int | None:
-    """Return the integer of a member, which is a text in XML; None if it is absent."""
-    value = tree.get(name)
+def _integer(request: Request, name: str) -> int | None:
+    """Return the integer of a member; None if it is absent."""
+    value = request.tree.get(name)
     if value is None:
         return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, bool) or not _INTEGER.fullmatch(str(value)) or int(value) < 1:
+    if not _is_number(value, request) or not _INTEGER.fullmatch(str(value)) or int(value) < 1:
         raise refuse("invalid_parameter", "it must be an integer from 1", f"/{name}")
     return int(value)
 
 
-def _share(tree: Mapping[str, Any]) -> float:
-    value = tree.get("share", SHARE)
-    if isinstance(value, bool) or not _NUMBER.fullmatch(str(value)):
+def _share(request: Request) -> float:
+    value = request.tree.get("share", SHARE)
+    if not _is_number(value, request) or not _NUMBER.fullmatch(str(value)):
         raise refuse("invalid_parameter", "it must be a number over 0, and 1 at most", "/share")
     return float(value)
 
 
-def _pairs(tree: Mapping[str, Any], name: str) -> dict[str, str]:
-    """Return the texts of a list of `{"ours": …, "theirs": …}`. In XML, one pair may stand for a list of it."""
-    value = tree.get(name) or []
+def _is_number(value: Any, request: Request) -> bool:
+    """Whether a value may be a number, which is a text in XML."""
+    return not isinstance(value, bool) and isinstance(value, int | float if request.is_typed else int | float | str)
+
+
+def _pairs(request: Request, name: str) -> dict[str, str]:
+    """Return the texts of a list of `{"ours": …, "theirs": …}`."""
     pairs = {}
-    for index, each in enumerate(value if isinstance(value, list) else [value]):
+    for index, each in enumerate(read_list(request, name, "it must be a list of pairs") or ()):
         if not isinstance(each, dict) or each.keys() != {"ours", "theirs"} or not all(map(_is_text, each.values())):
             raise refuse("invalid_parameter", "it must have the texts ours and theirs", join_pointer(name, index))
         pairs[str(each["ours"])] = str(each["theirs"])

@@ -105,7 +105,7 @@ def parse_merges(request: Request) -> MergesParameters:
 
 def parse_undo(request: Request) -> UndoParameters:
     """Parse the call that undoes a merge."""
-    reject_unknown(request.tree, ())
+    reject_unknown(request, ())
     key = request.headers.get(KEY_HEADER)
     return UndoParameters(request.path["merge"], None if key is None else require_key(key))
 
@@ -121,12 +121,13 @@ def parse_webhook(request: Request) -> str:
 
 def parse_new_webhook(request: Request) -> NewWebhook:
     """Parse the call that creates a webhook."""
-    reject_unknown(request.tree, ("url", "types", "members", "values", "secret"))
-    url, secret = (read_text(request.tree, name) for name in ("url", "secret"))
+    reject_unknown(request, ("url", "types", "members", "values", "secret"))
+    url, secret = (read_text(request, name) for name in ("url", "secret"))
     if url is None:
         raise refuse("missing_parameter", "the URL of the endpoint", "/url")
-    types, members = (read_texts(request.tree, name) for name in ("types", "members"))
-    return NewWebhook(url, types or (), members or (), read_flag(request.tree, "values"), secret)
+    reject_nulls(request)
+    types, members = (read_texts(request, name) for name in ("types", "members"))
+    return NewWebhook(url, types or (), members or (), read_flag(request, "values"), secret)
 
 
 def parse_dead(request: Request) -> PageParameters:
@@ -136,40 +137,60 @@ def parse_dead(request: Request) -> PageParameters:
 
 def parse_replay(request: Request) -> LetterParameters:
     """Parse the call that sends dead letters again."""
-    reject_unknown(request.tree, ("events",))
-    return LetterParameters(request.path["webhook"], read_texts(request.tree, "events"))
+    reject_unknown(request, ("events",))
+    reject_nulls(request)
+    return LetterParameters(request.path["webhook"], read_texts(request, "events"))
 
 
-def reject_unknown(tree: Mapping[str, Any], names: Sequence[str]) -> None:
+def reject_unknown(request: Request, names: Sequence[str]) -> None:
     """Raise `Refusal` (unknown_field) for the first member with none of these names."""
-    for name in tree:
+    for name in request.tree:
         if name not in names:
             raise refuse("unknown_field", f"there are {', '.join(names) or 'none'}", join_pointer(name))
 
 
-def read_text(tree: Mapping[str, Any], name: str) -> str | None:
-    """Return the text of a member; a boolean is the text that it has in XML."""
-    value = tree.get(name)
-    if isinstance(value, bool):
-        return str(value).lower()
+def reject_nulls(request: Request) -> None:
+    """Raise `Refusal` (invalid_parameter) for the first member that is null."""
+    for name, value in request.tree.items():
+        if value is None:
+            raise refuse("invalid_parameter", "it must not be null", f"/{name}")
+
+
+def read_text(request: Request, name: str) -> str | None:
+    """Return the text of a member; None if it is absent."""
+    value = request.tree.get(name)
     if value is not None and not isinstance(value, str):
         raise refuse("invalid_parameter", "it must be a text", f"/{name}")
     return value
 
 
-def read_texts(tree: Mapping[str, Any], name: str) -> list[str] | None:
-    """Return the texts of a member. In XML, a list of one element may look like a text."""
-    value = tree.get(name)
-    value = [value] if isinstance(value, str) else value
-    if value is not None and not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
-        raise refuse("invalid_parameter", "it must be a list of texts", f"/{name}")
-    return value
+def read_texts(request: Request, name: str) -> list[str] | None:
+    """Return the texts of a member; None if it is absent."""
+    detail = "it must be a list of texts"
+    values = read_list(request, name, detail)
+    if values is not None and not all(isinstance(each, str) for each in values):
+        raise refuse("invalid_parameter", detail, f"/{name}")
+    return values
 
 
-def read_flag(tree: Mapping[str, Any], name: str) -> bool:
-    """Return the boolean of a member; false if it is absent."""
-    text = read_text(tree, name)
-    return text is not None and _boolean({name: text}, name)
+def read_list(request: Request, name: str, detail: str) -> list[Any] | None:
+    """Return the list of a member; None if it is absent. In XML, one element alone is a list of one."""
+    value = request.tree.get(name)
+    if value is None or isinstance(value, list):
+        return value
+    if request.is_typed:
+        raise refuse("invalid_parameter", detail, f"/{name}")
+    return [value]
+
+
+def read_flag(request: Request, name: str) -> bool:
+    """Return the boolean of a member, which is a text in XML; false if it is absent."""
+    value = request.tree.get(name, False)
+    if isinstance(value, bool):
+        return value
+    if request.is_typed or not isinstance(value, str):
+        raise refuse("invalid_parameter", "it must be a boolean", f"/{name}")
+    return _boolean({name: value}, name)
 
 
 def page_limit(query: Mapping[str, str]) -> int:
