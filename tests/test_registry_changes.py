@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ import xmltodict
 from gateway.core.fingerprint import fingerprint
 from gateway.core.model import Database, Token
 from gateway.server.app import create
+from gateway.service import pipeline
+from gateway.service.command_validation import validate_commands
 from gateway.settings import Settings
 from gateway.stores import open_store
 from gateway.stores.protocol import Store
@@ -81,16 +84,9 @@ async def busy_clients(client: httpx.AsyncClient) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-URLS: dict[str, Callable[[Path], str]] = {
-    "memory": lambda _folder: "memory:",
-    "sqlite": lambda folder: f"sqlite:///{folder}/one.db",
-    "postgresql": lambda _folder: postgresql.fresh(),
-}
-
-
-@pytest.mark.parametrize("engine", URLS)
-async def test_in_the_same_process(engine: str, tmp_path: Path) -> None:
-    store = await prepare(URLS[engine](tmp_path))
+@asynccontextmanager
+async def serving(store: Store) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve a store in this process. Yield a client."""
 
     async def opened(_url: str) -> Store:
         return store
@@ -101,7 +97,43 @@ async def test_in_the_same_process(engine: str, tmp_path: Path) -> None:
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://gateway") as client,
     ):
+        yield client
+
+
+URLS: dict[str, Callable[[Path], str]] = {
+    "memory": lambda _folder: "memory:",
+    "sqlite": lambda folder: f"sqlite:///{folder}/one.db",
+    "postgresql": lambda _folder: postgresql.fresh(),
+}
+
+
+@pytest.mark.parametrize("engine", URLS)
+async def test_in_the_same_process(engine: str, tmp_path: Path) -> None:
+    store = await prepare(URLS[engine](tmp_path))
+    async with serving(store) as client:
         await check_changes(client, store)
+
+
+async def test_while_a_thread_prepares_a_large_update(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = await prepare(URLS["sqlite"](tmp_path))
+    await store.update_database(Database(1, "one", fields=VISITS))
+    is_prepared, may_validate = threading.Event(), threading.Event()
+
+    def validate(*arguments: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread() and not is_prepared.is_set():
+            is_prepared.set()
+            assert may_validate.wait(TIMEOUT_SECONDS)
+        return validate_commands(*arguments)
+
+    monkeypatch.setattr(pipeline, "validate_commands", validate)
+    async with serving(store) as client:
+        assert await send(client) == 200
+        large = asyncio.create_task(send(client, visits="many", text="x" * pipeline.LARGE_BODY_BYTES))
+        await asyncio.to_thread(is_prepared.wait, TIMEOUT_SECONDS)
+        await store.update_database(Database(1, "one"))
+        assert await send(client, visits="many") == 200  # it refreshes the catalog
+        may_validate.set()
+        assert await large == 200
 
 
 async def test_in_another_process(tmp_path: Path) -> None:

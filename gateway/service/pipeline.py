@@ -84,14 +84,15 @@ class Pipeline:
             call = variant_of(dialect, call, message, self._plan(dialect, call).bounds, self._now())
         plan, exchange = self._plan(dialect, call), Exchange(dialect, message, call)
         is_checked = plan.is_single_update and self._catalog.is_checked and DRY_RUN not in message.query
+        registry = self._catalog.version if is_checked else None
         try:
             exchange.stage_ends.append(perf_counter())
             if not is_checked:
                 await self._catalog.refresh()
             if len(message.body) < LARGE_BODY_BYTES:
-                request = self._prepare(exchange, plan, is_checked)
+                request = self._prepare(exchange, plan, registry)
             else:
-                request = await self._prepare_in_thread(exchange, plan, is_checked)
+                request = await self._prepare_in_thread(exchange, plan, registry)
             exchange.stage_ends.append(perf_counter())
             token = request.token.id
             if not self._queue.try_enter(token):
@@ -106,7 +107,9 @@ class Pipeline:
             else:
                 response = await asyncio.to_thread(_render, exchange, call, request, outcome)
         except Exception as error:
-            return await self._recover(exchange, call, error) if is_checked else self._reject(exchange, call, error)
+            if is_checked:
+                return await self._recover(exchange, call, error, registry)
+            return self._reject(exchange, call, error)
         if self._outages.is_out:
             self._outages.end()
         return response
@@ -131,27 +134,32 @@ class Pipeline:
         log_unexpected(error, exchange.message.id)
         return exchange.reject([Fault("internal_error")])
 
-    async def _recover(self, exchange: Exchange, call: Call, error: Exception) -> Response:
+    async def _recover(self, exchange: Exchange, call: Call, error: Exception, registry: int | None) -> Response:
         """Run a request again that failed by an earlier registry. Reject it if the registry is still the same.
 
         The store has not seen a request that was refused before: so a refusal may come from an earlier registry too.
+        While a thread prepared it, another request may have refreshed the catalog.
         """
+        if not isinstance(error, Refusal | RegistryChanged):
+            return self._reject(exchange, call, error)
         try:
-            has_changed = isinstance(error, Refusal | RegistryChanged) and await self._catalog.refresh()
+            await self._catalog.refresh()
         except Unavailable as outage:
             return self._reject(exchange, call, outage)
-        if has_changed or isinstance(error, RegistryChanged):
+        if self._catalog.version != registry or isinstance(error, RegistryChanged):
             return await self.respond(exchange.dialect, call, exchange.message)
         return self._reject(exchange, call, error)
 
-    async def _prepare_in_thread(self, exchange: Exchange, plan: Plan, is_checked: bool) -> PreparedRequest:
+    async def _prepare_in_thread(self, exchange: Exchange, plan: Plan, registry: int | None) -> PreparedRequest:
         async with self._large_bodies:
-            return await asyncio.to_thread(self._prepare, exchange, plan, is_checked)
+            return await asyncio.to_thread(self._prepare, exchange, plan, registry)
 
-    def _prepare(self, exchange: Exchange, plan: Plan, is_checked: bool) -> PreparedRequest:
-        """Decode, authorize, parse and validate a request. Raises `Refusal`."""
+    def _prepare(self, exchange: Exchange, plan: Plan, registry: int | None) -> PreparedRequest:
+        """Decode, authorize, parse and validate a request. Raises `Refusal`.
+
+        `registry` is the version of the registry that the store shall compare, None: no version.
+        """
         message, call, now = exchange.message, plan.call, self._now()
-        registry = self._catalog.version if is_checked else None
         request = exchange.decode(call, plan.bounds, now)
         grant, is_dry = self._authorize(exchange, plan, request)
         if call.resource is not None or call.credential is not None:
