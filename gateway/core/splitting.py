@@ -174,12 +174,14 @@ def _fill_absent(value: Any, other: Any) -> Any:
 def _has(subscription: Mapping[str, Any], name: str, wanted: Sequence[Any]) -> bool:
     """Return whether a member of a subscription is one of the wanted values, or a list has one of them."""
     form, own = _FORMS.get(name, lambda value: value), subscription.get(name)
+    if own is None:
+        return False
     return not {form(each) for each in wanted}.isdisjoint(map(form, own if isinstance(own, list) else [own]))
 
 
 _FORMS: Mapping[str, Callable[[Any], Any]] = {
     "status": status_word,
-    "email": lambda value: value and normalization.email(value),
-    "phone": lambda value: value and normalization.phone(value),
+    "email": lambda value: normalization.email(value) or value,
+    "phone": lambda value: normalization.phone(value) or value,
 }
 """The normal forms in which members of subscriptions are compared."""

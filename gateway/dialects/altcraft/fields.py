@@ -121,6 +121,8 @@ def vendor_name(path: list[str]) -> str:
         return _name_of_match(*path)
     if path[0] == "data" and len(path) > 2:
         path = path[2:]  # an element of a batch
+    if path[0] == "subscription_filters":
+        path = path[:2]  # without the index of a value
     if path[0] in ("timeout", "attach"):
         return ".".join(_without_indices(path))
     return parameter_name(path) or path[-1]
