@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.api.relay_requests import parse_new_relay
+from gateway.dialects.protocol import Request
 from gateway.feed import addresses, connection, runner
 from gateway.testkit.server_thread import ServerThread
 from tests.test_feed import BEARER, DATABASE
@@ -89,6 +91,13 @@ def test_a_credential_that_is_no_header_is_refused(host: ServerThread, tmp_path:
         problem = send(served, "POST", "", new).json()
         assert (problem["status"], problem["pointer"]) == (400, "/credential")
         assert send(served, "GET").json() == {"relays": []}
+
+
+@pytest.mark.parametrize("name", ["media", "segments", "topics", "properties"])
+def test_an_empty_element_of_xml_is_an_absent_member(name: str) -> None:
+    tree = {"to": "klaviyo", "url": "https://a.example", "credential": "k"}
+    with_it, without_it = (Request(each, path={"database": "1"}, is_typed=False) for each in ({**tree, name: ""}, tree))
+    assert parse_new_relay(with_it) == parse_new_relay(without_it)
 
 
 def test_a_relay_in_xml_has_the_same_members(host: ServerThread, tmp_path: Path) -> None:

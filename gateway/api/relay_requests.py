@@ -59,7 +59,9 @@ def parse_new_relay(request: Request) -> RelayParameters:
         **{name: read_flag(request, name) for name in ("deletes", "merges", "replaces")},
     )
     ignored = read_texts(request, "ignored_tokens") or ()
-    media = "json" if (text := read_text(request, "media")) is None else text
+    media = read_text(request, "media")
+    if media is None or _is_empty_element(request, "media"):
+        media = "json"
     return RelayParameters(NewRelay(dialect, url, media, target, _share(request), ignored), credential)
 
 
@@ -115,13 +117,19 @@ def _is_number(value: Any, request: Request) -> bool:
 
 
 def _pairs(request: Request, name: str) -> dict[str, str]:
-    """Return the texts of a list of `{"ours": …, "theirs": …}`."""
+    """Return the texts of a list of `{"ours": …, "theirs": …}`. An empty element of XML is an empty list."""
+    if _is_empty_element(request, name):
+        return {}
     pairs = {}
     for index, each in enumerate(read_list(request, name, "it must be a list of pairs") or ()):
         if not isinstance(each, dict) or each.keys() != {"ours", "theirs"} or not all(map(_is_text, each.values())):
             raise refuse("invalid_parameter", "it must have the texts ours and theirs", join_pointer(name, index))
         pairs[str(each["ours"])] = str(each["theirs"])
     return pairs
+
+
+def _is_empty_element(request: Request, name: str) -> bool:
+    return not request.is_typed and request.tree.get(name) == ""
 
 
 def _is_text(value: Any) -> bool:
