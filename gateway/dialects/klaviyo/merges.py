@@ -1,7 +1,7 @@
 """Merges: the profiles of a relationship are merged into the destination."""
 
 from gateway.core.faults import Fault, Refusal
-from gateway.dialects.klaviyo.jsonapi.documents import parse_related_ids, parse_resource
+from gateway.dialects.klaviyo.jsonapi.documents import ATTRIBUTES, parse_object, parse_related_ids, parse_resource
 from gateway.dialects.klaviyo.jsonapi.links import render_resource
 from gateway.dialects.klaviyo.replies import profile_of, profile_resource
 from gateway.dialects.klaviyo.requests import match_id, profile_context
@@ -23,6 +23,7 @@ def parse_merge(request: Request) -> ParsedRequest:
         faults.append(Fault("missing_parameter", "it is missing", _SOURCES))
     if not (destination and sources):
         raise Refusal(faults)
+    parse_object(data.get("attributes"), ATTRIBUTES, faults)
     matches = [match_id(source)["match"] for source in dict.fromkeys(sources)]
     command = {**match_id(destination), "sources": matches, "move_segments": True, "remove_sources": True}
     return ParsedRequest(None, [ParsedCommand(command, faults)], profile_context(request))
