@@ -153,6 +153,8 @@ def _push_match(
     if "matching" in names:
         if found := mode_faults(names["matching"], PUSH_MODES):
             faults += found
+        if request.is_typed and not isinstance(id, str | None):
+            faults.append(Fault("invalid_parameter", "it must be a string", "/id"))
         if strip_text(names["matching"]) == "profile_id" and id not in (None, ""):
             names.setdefault("profile_id", id)
         return parse_match(names, {}, [], PUSH_MODES, is_typed=request.is_typed)
