@@ -48,7 +48,7 @@ def parse_fields(text: str, operation: str, name: Any, variables: Mapping[str, A
     """Return the fields of the operation of a document, which must be `query` or `mutation`, as asked for.
 
     `name` is the name that the operation must have; None or "": any. Values of arguments are texts, booleans, lists,
-    objects and None; a number is its text. Raises `Refusal`: invalid_query, unknown_call.
+    objects, floats and None. Raises `Refusal`: invalid_query, unknown_call.
     """
     _check_size(text)
     definition = _operation(_parse(text), operation)
@@ -164,7 +164,7 @@ def _field(node: Any, variables: Mapping[str, Any]) -> Field:
 
 
 def _value(node: "ValueNode", variables: Mapping[str, Any]) -> Any:
-    from graphql import ListValueNode, NullValueNode, ObjectValueNode, VariableNode
+    from graphql import FloatValueNode, IntValueNode, ListValueNode, NullValueNode, ObjectValueNode, VariableNode
 
     match node:
         case NullValueNode():
@@ -177,4 +177,6 @@ def _value(node: "ValueNode", variables: Mapping[str, Any]) -> Any:
             if node.name.value not in variables:
                 raise invalid(f"the variable {node.name.value} is not declared")
             return variables[node.name.value]
-    return node.value  # type: ignore[attr-defined]  # of a text, a boolean, an enumeration or a number
+        case IntValueNode() | FloatValueNode():
+            return float(node.value)
+    return node.value  # type: ignore[attr-defined]  # of a text, a boolean or an enumeration
