@@ -87,7 +87,7 @@ class Pipeline:
         registry = self._catalog.version if is_checked else None
         try:
             exchange.stage_ends.append(perf_counter())
-            if not is_checked:
+            if registry is None:
                 await self._catalog.refresh()
             if len(message.body) < LARGE_BODY_BYTES:
                 request = self._prepare(exchange, plan, registry)
@@ -107,9 +107,9 @@ class Pipeline:
             else:
                 response = await asyncio.to_thread(_render, exchange, call, request, outcome)
         except Exception as error:
-            if is_checked:
-                return await self._recover(exchange, call, error, registry)
-            return self._reject(exchange, call, error)
+            if registry is None:
+                return self._reject(exchange, call, error)
+            return await self._recover(exchange, call, error, registry)
         if self._outages.is_out:
             self._outages.end()
         return response
@@ -134,7 +134,7 @@ class Pipeline:
         log_unexpected(error, exchange.message.id)
         return exchange.reject([Fault("internal_error")])
 
-    async def _recover(self, exchange: Exchange, call: Call, error: Exception, registry: int | None) -> Response:
+    async def _recover(self, exchange: Exchange, call: Call, error: Exception, registry: int) -> Response:
         """Run a request again that failed by an earlier registry. Reject it if the registry is still the same.
 
         The store has not seen a request that was refused before: so a refusal may come from an earlier registry too.
