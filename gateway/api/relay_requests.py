@@ -9,6 +9,7 @@ from gateway.api.requests import (
     LetterParameters,
     PageParameters,
     page_limit,
+    read_events,
     read_flag,
     read_list,
     read_text,
@@ -71,10 +72,8 @@ def parse_letters(request: Request) -> PageParameters:
 
 
 def parse_replay(request: Request) -> LetterParameters:
-    """Parse the call that sends dead letters again."""
-    reject_unknown(request, ("events",))
-    reject_nulls(request)
-    return LetterParameters(request.path["relay"], read_texts(request, "events"))
+    """Parse the call that sends dead letters of a relay again."""
+    return LetterParameters(request.path["relay"], read_events(request))
 
 
 def parse_drop(request: Request) -> LetterParameters:

@@ -136,10 +136,15 @@ def parse_dead(request: Request) -> PageParameters:
 
 
 def parse_replay(request: Request) -> LetterParameters:
-    """Parse the call that sends dead letters again."""
+    """Parse the call that sends dead letters of a webhook again."""
+    return LetterParameters(request.path["webhook"], read_events(request))
+
+
+def read_events(request: Request) -> list[str] | None:
+    """Return the ids of events in a body that has nothing else; None if they are absent."""
     reject_unknown(request, ("events",))
     reject_nulls(request)
-    return LetterParameters(request.path["webhook"], read_texts(request, "events"))
+    return read_texts(request, "events")
 
 
 def reject_unknown(request: Request, names: Sequence[str]) -> None:
