@@ -14,7 +14,7 @@ from gateway.core.model import JournalEntry
 from gateway.core.repeated import Repeated
 from gateway.core.times import format_time, parse_time
 from gateway.dialects.altcraft.matching import NO_MATCH, parse_match
-from gateway.dialects.altcraft.parameters import parse_parameters, require, strip_text
+from gateway.dialects.altcraft.parameters import parse_parameters, parse_text, require, strip_text
 from gateway.dialects.altcraft.profile_lists import limit_of, parse_names
 from gateway.dialects.altcraft.replies import SUCCESS, render_data
 from gateway.dialects.altcraft.subscription_views import flat_subscription
@@ -57,11 +57,9 @@ def _context(parameters: Mapping[str, Any], is_typed: bool) -> Mapping[str, Any]
 
 def _parse_match(parameters: Mapping[str, Any], faults: list[Fault]) -> Mapping[str, Any]:
     """Return the match of the parameters. `xxh`, which is an id here, decides alone."""
-    xxh = strip_text(parameters.get("xxh"))
-    if xxh is None or xxh == "":
+    xxh = strip_text(parse_text(parameters.get("xxh"), "xxh"))
+    if not xxh:
         return parse_match(parameters, {}, faults)
-    if not isinstance(xxh, str):
-        raise refuse("invalid_parameter", "it must be a string", "/xxh")
     return {"mode": "profile_id", "values": {"profile_id": xxh}}
 
 

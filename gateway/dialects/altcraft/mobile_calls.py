@@ -17,6 +17,7 @@ from gateway.dialects.altcraft.matching import NO_MATCH, SEARCH_MODES, mode_faul
 from gateway.dialects.altcraft.parameters import (
     is_blank,
     parse_parameters,
+    parse_text,
     present_members,
     require,
     require_list,
@@ -69,7 +70,8 @@ def parse_subscribe(request: Request) -> ParsedRequest:
 def parse_token_update(request: Request) -> ParsedRequest:
     """Parse `push/update`: the device has another push token. Status, fields and categories stay."""
     parameters = parse_parameters(request)
-    old = present_members({name: _text(parameters, f"old_{short}") for name, short in _TOKEN_NAMES}, PUSH)
+    texts = {name: parse_text(parameters.get(f"old_{short}"), f"old_{short}") for name, short in _TOKEN_NAMES}
+    old = present_members(texts, PUSH)
     new = _device({name: parameters.get(f"new_{short}") for name, short in _TOKEN_NAMES}, "new_token")
     address = {"resource_id": request.resource, "channel": "push"}
     move: dict[str, Any] = {"from": {**address, **(old if len(old) == len(PUSH) else new)}, "to": {**address, **new}}
@@ -152,9 +154,7 @@ def _json_part(form: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def parse_push_event(request: Request) -> ParsedRequest:
     """Parse `event/push/open` and `event/push/delivery`, of which nothing is kept."""
-    parameters = parse_parameters(request)
-    require(parameters, "smid")
-    _text(parameters, "smid")
+    parse_text(require(parse_parameters(request), "smid"), "smid")
     return ParsedRequest(None, [ParsedCommand({"match": NO_MATCH})])
 
 
@@ -215,14 +215,6 @@ def _device(members: Mapping[str, Any], name: str) -> dict[str, str]:
             raise refuse("invalid_parameter", f"{member} must be a string", f"/{name}")
         device[member] = value
     return device
-
-
-def _text(parameters: Mapping[str, Any], name: str) -> str | None:
-    """Return a text or None. Raises `Refusal`: invalid_parameter."""
-    value = parameters.get(name)
-    if value is not None and not isinstance(value, str):
-        raise refuse("invalid_parameter", "it must be a string", f"/{name}")
-    return value
 
 
 def _status(sent: Mapping[str, Any]) -> dict[str, str]:

@@ -101,6 +101,13 @@ def require_list(value: Any, name: str, is_typed: bool) -> list[Any]:
     raise refuse("invalid_parameter", "it must be a list", f"/{name}")
 
 
+def parse_text(value: Any, name: str) -> str | None:
+    """Return a text, or None if it is absent. Raises `Refusal`: invalid_parameter."""
+    if value is not None and not isinstance(value, str):
+        raise refuse("invalid_parameter", "it must be a string", f"/{name}")
+    return value
+
+
 def parse_integer(value: Any, name: str, is_typed: bool) -> int:
     """Return an integer of 64 bits, which is a text in XML. Raises `Refusal`: invalid_parameter."""
     text = strip_text(value)

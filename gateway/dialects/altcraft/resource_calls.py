@@ -14,6 +14,7 @@ from gateway.dialects.altcraft.parameters import (
     is_blank,
     parse_integer,
     parse_parameters,
+    parse_text,
     present_members,
     require,
     require_list,
@@ -65,10 +66,8 @@ def named_resource(name: str, request: Request) -> ResourceCredential:
 
 def public_credential(request: Request) -> Credential:
     """Return the credential of the public `push_subscribe`: the token of a resource alone."""
-    value = strip_text(require(parse_parameters(request), SUBSCRIPTION_TOKEN))
-    if not isinstance(value, str):
-        raise refuse("invalid_parameter", "it must be a string", f"/{SUBSCRIPTION_TOKEN}")
-    return Credential(resource=ResourceCredential(token=value, pointer=f"/{SUBSCRIPTION_TOKEN}"))
+    value = parse_text(require(parse_parameters(request), SUBSCRIPTION_TOKEN), SUBSCRIPTION_TOKEN)
+    return Credential(resource=ResourceCredential(token=strip_text(value), pointer=f"/{SUBSCRIPTION_TOKEN}"))
 
 
 # --- message_unsub ---
